@@ -25,7 +25,8 @@ class Permit:
     """A live authorisation for one action, made by the gate after it looked up a live habilitation.
 
     permit_id: 16 random bytes, named by the journal entry and by the KMS's unwrap record;
-    account: opaque account id; on_behalf_of, purpose, address, device: where and why, as the caller gave them, bounded.
+    account: opaque account id; on_behalf_of, purpose, address, device: where and why, as the caller gave them, bounded;
+    also: further actions admitted together with ``action`` (a transaction creates, updates and deletes).
     """
 
     permit_id: bytes
@@ -38,3 +39,8 @@ class Permit:
     purpose: str
     address: str
     device: str
+    also: frozenset[Action] = frozenset()
+
+    def allows(self, action: Action) -> bool:
+        """Whether this permit was given for ``action``."""
+        return action is self.action or action in self.also

@@ -1,0 +1,80 @@
+"""What a sealed object holds, so that a pack can be understood without any database.
+
+Source: docs/formats/object.md v1.  ``u32 length of head | head (MessagePack array) | body``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import msgspec
+
+from hygie.base.canonical import canonical
+from hygie.base.seal import SealBrokenError
+from hygie.vault.model import OBJECT_BYTES_MAX, Blob
+
+PAYLOAD_BYTES_MAX = OBJECT_BYTES_MAX + 4 * 1024 * 1024  # body, plus a head of at most 4 MiB of terms
+_LENGTH = struct.Struct(">I")
+
+
+class Head(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The meaning of one version in clear, under the seal.
+
+    type, id, version, at_ms: as the caller knows them; deleted: a deletion; terms: blind tokens, 8 bytes each,
+    big-endian; blob: chunked content, if any.
+    """
+
+    type: str
+    id: str
+    version: int
+    at_ms: int
+    deleted: bool
+    terms: bytes
+    blob: tuple[bytes, bytes, int, int] | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Head)
+
+
+def encode_payload(head: Head, body: bytes) -> bytes:
+    """Head and body as one plaintext."""
+    packed = _encoder.encode(head)
+    return b"".join((_LENGTH.pack(len(packed)), packed, body))
+
+
+def decode_payload(plaintext: bytes) -> tuple[Head, bytes]:
+    """Head and body of one plaintext.
+
+    Raises: SealBrokenError: the plaintext was not made by ``encode_payload``.
+    """
+    try:
+        (length,) = _LENGTH.unpack_from(plaintext)
+        head = _decoder.decode(plaintext[4 : 4 + length])
+    except (struct.error, msgspec.DecodeError) as error:
+        raise SealBrokenError() from error
+    return head, plaintext[4 + length :]
+
+
+def encode_tokens(tokens: Sequence[int]) -> bytes:
+    """Tokens as 8 big-endian bytes each."""
+    return struct.pack(f">{len(tokens)}q", *tokens)
+
+
+def decode_tokens(packed: bytes) -> list[int]:
+    """Tokens from their bytes."""
+    return list(struct.unpack(f">{len(packed) // 8}q", packed))
+
+
+def blob_of(head: Head) -> Blob | None:
+    """The chunked content a head names."""
+    return Blob(*head.blob) if head.blob else None
+
+
+def object_meaning(tenant_id: bytes, environment_id: bytes, compartment: bytes, object_id: bytes, version: int) -> bytes:
+    """What a sealed object authenticates: moved elsewhere, it does not open.
+
+    The object id token is a MAC of type and logical id, so both are bound.
+    """
+    return canonical("object", tenant_id, environment_id, compartment, object_id, version)
