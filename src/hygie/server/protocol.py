@@ -1,0 +1,185 @@
+"""One HTTP/1.1 connection, with deadlines: uvicorn's protocol bounds nothing but the keep-alive.
+
+A single sweep per second looks at every connection, so that a request costs no timer of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from hygie.server.limits import Limits, Refusal
+
+
+class Phase(IntEnum):
+    """What a connection is doing."""
+
+    IDLE = 0
+    HEADERS = 1
+    BODY = 2
+    ANSWER = 3
+    CLOSING = 4
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """A connection that cannot hold its place for ever, nor send more than it may.
+
+    ``limits`` and ``refusal`` are given by the server that makes the class (see ``bounded``).
+    """
+
+    limits: Limits
+    refusal: Refusal
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.access_log = False  # uvicorn's own would print paths and query strings
+        self._phase = Phase.IDLE
+        self._since = self.loop.time()
+        self._bytes = 0  # of the headers, then of the body, of the request under way
+        self._drained_bytes = 0
+        self._body_s = 0.0  # time spent waiting for the client's body, not time we made it wait
+        self._unsent_bytes = 0
+        self._sent_at = 0.0  # when the client last took something of what waits for it
+
+    # -- what asyncio calls ---------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._enter(Phase.HEADERS)  # a connection that says nothing at all is held to the same deadline
+        if len(self.connections) > self.limits.connections:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def data_received(self, data: bytes) -> None:
+        if self._phase in (Phase.IDLE, Phase.HEADERS):
+            if self._phase is Phase.IDLE:
+                self._enter(Phase.HEADERS)
+            self._bytes += len(data)
+        elif self._phase is Phase.CLOSING:
+            return
+        super().data_received(data)
+        # httptools keeps an unfinished header to itself: what came in is counted here instead
+        if self._phase is Phase.HEADERS and self._bytes > self.limits.header_bytes:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP."""
+        del msg
+        self._refuse(HTTPStatus.BAD_REQUEST)
+
+    # -- what the parser calls ------------------------------------------------------------------------------------
+
+    def on_headers_complete(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        self._enter(Phase.BODY)
+        self._body_s = 0.0
+        if size > self.limits.header_bytes:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif lengths and int(lengths[0]) > self.limits.body_bytes:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        elif len(self.tasks) >= self.limits.requests:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._phase is Phase.CLOSING:
+            return
+        self._bytes += len(body)
+        if self._bytes > self.limits.body_bytes:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return
+        if self.cycle.response_complete:
+            self._drained_bytes += len(body)
+            if self._drained_bytes > self.limits.drain_bytes:
+                self._close()
+            return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._phase is Phase.CLOSING:
+            return
+        super().on_message_complete()
+        self._enter(Phase.IDLE if self.cycle.response_complete else Phase.ANSWER)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # the sweep does it, and also after a body that outlived its answer
+        if self._phase is Phase.ANSWER:
+            self._enter(Phase.IDLE)
+
+    # -- deadlines ------------------------------------------------------------------------------------------------
+
+    def sweep(self, now: float, elapsed_s: float) -> None:
+        """Look at this connection once: close it when it is over a deadline.
+
+        Args: now: the loop's time; elapsed_s: since the sweep before.
+        """
+        waited_s = now - self._since
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes != self._unsent_bytes:
+            self._unsent_bytes, self._sent_at = unsent_bytes, now
+        if unsent_bytes:
+            self._since = now  # the answer is still on its way: nothing else is due before it has arrived
+            if now - self._sent_at > self.limits.stalled_write_s:
+                self.transport.abort()
+        elif self._phase is Phase.CLOSING:
+            if waited_s > 1.0:
+                self.transport.abort()
+        elif self._phase is Phase.IDLE and waited_s > self.limits.keep_alive_s:
+            self._close()
+        elif self._phase is Phase.HEADERS and waited_s > self.limits.header_timeout_s:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        elif self._phase is Phase.BODY and not self.flow.read_paused:
+            self._body_s += elapsed_s
+            slowest_bytes = self._body_s * self.limits.body_bytes_per_s
+            if self._body_s > self.limits.body_grace_s and self._bytes < slowest_bytes:
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._since = self.loop.time()
+        self._bytes = 0
+        self._drained_bytes = 0
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer without an application, when no answer has begun, and close."""
+        if not self.transport.is_closing() and not (self.cycle is not None and self._answering()):
+            headers = dict(self.headers or ())
+            kind, body = self.refusal(int(status), headers.get(b"accept-language", b""))
+            lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), b"content-type: " + kind]
+            lines += [b"content-length: %d" % len(body), b"connection: close"]
+            if status is HTTPStatus.SERVICE_UNAVAILABLE:
+                lines.append(b"retry-after: 1")
+            self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        self._close()
+
+    def _answering(self) -> bool:
+        return self.cycle.response_started and not self.cycle.response_complete
+
+    def _close(self) -> None:
+        self._enter(Phase.CLOSING)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
+
+
+def bounded(limits: Limits, refusal: Refusal) -> type[BoundedProtocol]:
+    """A protocol class with these limits: uvicorn wants a class, not an instance."""
+    return cast(
+        type[BoundedProtocol],
+        type("LimitedProtocol", (BoundedProtocol,), {"limits": limits, "refusal": staticmethod(refusal)}),
+    )

@@ -1,0 +1,105 @@
+"""A TLS context that lives as long as the process: new files are taken without a restart, bad ones are refused."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import stat
+from pathlib import Path
+
+from hygie.server.certificates import CertificateFiles
+from hygie.server.errors import TlsFileError
+
+WATCH_INTERVAL_S = 2.0
+# TLS 1.2: forward secrecy and authenticated encryption only (ANSSI, TLS guide v1.2, R8 and R9); 1.3 has no other kind.
+CIPHERS_TLS12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
+OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
+
+_log = logging.getLogger("hygie.server.tls")
+
+
+class LiveTls:
+    """An ``SSLContext`` and the files it was loaded from.
+
+    ``context`` is handed to the listener once; ``reload_if_changed`` loads new files into the same object, so that
+    handshakes that follow use them and open connections go on.
+    """
+
+    def __init__(self, files: CertificateFiles) -> None:
+        """Load the files.
+
+        Raises: TlsFileError: missing or unreadable file, key readable by others, certificate and key that differ.
+        """
+        self.files = files
+        self.reloads = 0
+        self.context = _load(files)
+        self._marks = _marks(files)
+
+    def reload_if_changed(self, *, force: bool = False) -> bool:
+        """Load the files again when they changed (or when asked to).
+
+        Returns: whether they were loaded.  A pair that does not load leaves the old one in service.
+        Raises: TlsFileError: the new files cannot be used.
+        """
+        marks = _marks(self.files)
+        if marks == self._marks and not force:
+            return False
+        _load(self.files)  # on a context apart: a pair that fails half way must not spoil the one in service
+        self.context.load_cert_chain(self.files.certificate, self.files.key)
+        self._marks = marks
+        self.reloads += 1
+        return True
+
+    async def watch(self) -> None:
+        """Look at the files for ever, every two seconds; run it as a task."""
+        refused: tuple[float, ...] | None = None
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            marks = await asyncio.to_thread(_marks, self.files)
+            if marks in (self._marks, refused):
+                continue
+            try:
+                await asyncio.to_thread(self.reload_if_changed)
+                _log.info("TLS certificate reloaded")
+            except TlsFileError as error:
+                refused = marks  # said once for each state of the files: the two are rarely replaced in one instant
+                _log.warning("%s", error)
+
+
+def _load(files: CertificateFiles) -> ssl.SSLContext:
+    _check_private(files.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS_TLS12)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(files.certificate, files.key, password="")  # an encrypted key fails instead of asking
+    except ssl.SSLError as error:
+        raise TlsFileError(file=files.certificate.name, reason="certificate and key do not load together") from error
+    except OSError as error:
+        raise TlsFileError(file=files.certificate.name, reason="cannot be read") from error
+    return context
+
+
+def _check_private(key: Path) -> None:
+    try:
+        mode = key.stat().st_mode
+    except OSError as error:
+        raise TlsFileError(file=key.name, reason="cannot be read") from error
+    if mode & OTHERS_MAY_READ:
+        raise TlsFileError(file=key.name, reason="readable by others than its owner")
+
+
+def _marks(files: CertificateFiles) -> tuple[float, ...]:
+    """What tells that a file was replaced: modification time, size and inode; zeros when it is missing."""
+    marks: list[float] = []
+    for path in (files.certificate, files.key):
+        try:
+            status = path.stat()
+        except OSError:
+            marks += [0, 0, 0]
+        else:
+            marks += [status.st_mtime_ns, status.st_size, status.st_ino]
+    return tuple(marks)
