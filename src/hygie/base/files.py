@@ -29,7 +29,7 @@ def write_durably(path: Path, data: bytes, *, mode: int = PRIVATE_FILE) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -1,0 +1,199 @@
+"""The settings of one installation: ``DATA/hygie.toml``, read once at start, refused when weak.
+
+Source: docs/reference/settings.md.  Paths are absolute, or relative to the data folder.  Passwords and passphrases are
+never settings: they live in private files.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import tomli_w
+
+from hygie.base.errors import Language, SettingsError
+from hygie.base.files import write_durably
+from hygie.base.layout import DataFolder
+from hygie.base.settings_checks import check_countries, check_places, check_quorum, check_secret_file
+
+SETTINGS_BYTES_MAX = 1 << 20  # a settings file is a page; anything larger is not one
+PROCESSES_DEFAULT_MAX = 2  # the default machine is a laptop: leave cores to the database and the client
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")]
+
+
+class UnreadableSettingsError(SettingsError):
+    """The settings file is absent, is not TOML, or a value has not its type or bounds."""
+
+    code = "HYG-607"
+    fr = "Le fichier de réglages {file} manque ou n'est pas valide ({detail})."
+    en = "The settings file {file} is missing or not valid ({detail})."
+
+
+class HostSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the FHIR face listens. Without certificate and key, Hygie makes its own under ``tls/``."""
+
+    address: Text = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8443
+    processes: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    certificate: FilePath | None = None
+    key: FilePath | None = None
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The embedded PostgreSQL, unless ``dsn`` names another server (15 or later)."""
+
+    dsn: Text | None = None
+    pg_bin_dir: FilePath | None = None
+
+
+class SiteSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One object store and where it stands. Latitude and longitude in degrees, country by ISO 3166-1."""
+
+    name: Name
+    path: FilePath
+    country: Country
+    city: Text
+    latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+    operator: Text
+    driver: Literal["folder"] = "folder"
+
+
+class KmsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the root key is sealed.
+
+    credential: a private file that holds the passphrase for an unattended start, or ``systemd:NAME`` for a credential
+    that systemd hands to the unit.
+    """
+
+    sealing: Literal["passphrase", "shares"] = "passphrase"
+    socket: FilePath | None = None
+    credential: FilePath | None = None
+    shares: Annotated[int, msgspec.Meta(ge=2, le=8)] = 5
+    threshold: Annotated[int, msgspec.Meta(ge=2, le=8)] = 3
+
+
+class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The witness: a unix socket on this machine, or the URL of one under another administrator."""
+
+    socket: FilePath | None = None
+    url: Text | None = None
+
+
+class BackupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The backup target, and who administers it."""
+
+    path: FilePath = "backup"
+    operator: Text = "this machine's administrator"
+
+
+class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often the sealer publishes a checkpoint when entries wait, milliseconds."""
+
+    publish_interval_ms: Annotated[int, msgspec.Meta(ge=50, le=10_000)] = 500
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything an operator may choose."""
+
+    production: bool = False
+    language: Language | None = None
+    allowed_countries: tuple[Country, ...] = ("FR",)
+    quorum: int = 2
+    sites: tuple[SiteSettings, ...]
+    host: HostSettings = HostSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    kms: KmsSettings = KmsSettings()
+    witness: WitnessSettings = WitnessSettings()
+    backups: BackupSettings = BackupSettings()
+    journal: JournalSettings = JournalSettings()
+
+
+# City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
+# says that three folders of one disk are not three datacentres.
+_DEFAULT_SITES = (
+    ("paris", "Paris", 48.8566, 2.3522),
+    ("lyon", "Lyon", 45.764, 4.8357),
+    ("lille", "Lille", 50.6292, 3.0573),
+)
+
+
+def default_settings(*, production: bool = False, language: Language | None = None, port: int = 8443) -> Settings:
+    """The settings of one machine: three folders as sites, quorum of two, everything in the data folder."""
+    operator = BackupSettings().operator
+    sites = tuple(
+        SiteSettings(
+            name=name, path=f"sites/{name}", country="FR", city=city, latitude=north, longitude=east, operator=operator
+        )
+        for name, city, north, east in _DEFAULT_SITES
+    )
+    processes = max(1, min(os.cpu_count() or 1, PROCESSES_DEFAULT_MAX))
+    host = HostSettings(port=port, processes=processes)
+    return Settings(production=production, language=language, sites=sites, host=host)
+
+
+def check_settings(settings: Settings, folder: DataFolder) -> None:
+    """Refuse what would host health data badly whatever the machine.
+
+    Raises: SettingsError (HYG-602, 603, 604, 610): one site, a quorum out of range, a country outside the EEA or not
+    allowed, two sites or a site and the backup in one place.
+    """
+    check_quorum(len(settings.sites), settings.quorum)
+    check_countries(settings.allowed_countries, {site.name: site.country for site in settings.sites})
+    places = {site.name: folder.resolve(site.path) for site in settings.sites}
+    if len(places) != len(settings.sites):
+        raise UnreadableSettingsError(file=folder.settings_file.name, detail="sites: a name is used twice")
+    check_places(places | {"backups": folder.resolve(settings.backups.path)})
+    if settings.kms.threshold > settings.kms.shares:
+        raise UnreadableSettingsError(file=folder.settings_file.name, detail="kms: threshold above shares")
+    if (settings.host.certificate is None) != (settings.host.key is None):
+        raise UnreadableSettingsError(file=folder.settings_file.name, detail="host: certificate and key go together")
+
+
+def load_settings(data: Path) -> Settings:
+    """Read and check ``DATA/hygie.toml``.
+
+    Raises: UnreadableSettingsError (HYG-607): absent, too large, not TOML, unknown or ill-typed value.
+    ExposedFileError (HYG-605): others may read or write it. SettingsError: see :func:`check_settings`.
+    """
+    folder = DataFolder.at(data)
+    path = folder.settings_file
+    try:
+        with path.open("rb") as file:
+            raw = file.read(SETTINGS_BYTES_MAX + 1)
+    except OSError as error:
+        raise UnreadableSettingsError(file=str(path), detail=type(error).__name__) from error
+    if len(raw) > SETTINGS_BYTES_MAX:
+        raise UnreadableSettingsError(file=path.name, detail=f"> {SETTINGS_BYTES_MAX} bytes")
+    check_secret_file(path)
+    try:
+        settings = msgspec.toml.decode(raw, type=Settings)
+    except UnicodeDecodeError as error:
+        raise UnreadableSettingsError(file=path.name, detail="UTF-8") from error
+    except msgspec.MsgspecError as error:  # its texts name types and paths, never a value
+        raise UnreadableSettingsError(file=path.name, detail=str(error)) from error
+    check_settings(settings, folder)
+    return settings
+
+
+def write_settings(data: Path, settings: Settings) -> Path:
+    """Check, then write ``DATA/hygie.toml`` durably, readable by its owner only; the path is given back.
+
+    Raises: SettingsError: see :func:`check_settings`. OSError: no such folder, disk full.
+    """
+    folder = DataFolder.at(data)
+    check_settings(settings, folder)
+    head = "# Settings of this Hygie installation. Each one is explained in docs/reference/settings.md.\n\n"
+    write_durably(folder.settings_file, (head + tomli_w.dumps(_without_none(msgspec.to_builtins(settings)))).encode())
+    return folder.settings_file
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    """TOML has no null: an unset value is left out."""
+    return {k: _without_none(v) if isinstance(v, dict) else v for k, v in table.items() if v is not None}

@@ -1,0 +1,172 @@
+"""What a weak setting is. Each check raises an error of its own, with what to change."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+from hygie.base.errors import SettingsError
+from hygie.base.hardening import Swap, swap_state
+
+SITES_MIN = 2
+QUORUM_MIN = 2  # acknowledged means durable on two sites (design, invariant 3)
+PASSPHRASE_CHARACTERS_MIN = 16
+PASSPHRASE_BITS_MIN = 80  # above what ANSSI asks of a password (guide of 2021), because an attacker may try offline
+_COMMON = re.compile(
+    r"password|passphrase|motdepasse|passe|azerty|qwerty|admin|hygie|secret|sante|health|bonjour|soleil|letmein|12345"
+    r"|changeme|default|demo|test",
+)
+
+_EUROPEAN_UNION = "AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE"
+EEA_COUNTRIES = frozenset((*_EUROPEAN_UNION.split(), "IS", "LI", "NO"))
+"""European Economic Area, ISO 3166-1 alpha-2: where HDS v2 lets health data be stored (requirement 28)."""
+
+
+class WeakPassphraseError(SettingsError):
+    """The passphrase that seals the root key could be guessed offline."""
+
+    code = "HYG-601"
+    fr = "La phrase secrète est trop faible : prenez {characters} caractères variés ou plus (six mots tirés au sort)."
+    en = "The passphrase is too weak: take at least {characters} varied characters (six words drawn at random)."
+
+
+class TooFewSitesError(SettingsError):
+    """One site cannot hold data that must survive the loss of one site."""
+
+    code = "HYG-602"
+    fr = "Il faut au moins {sites_min} sites : {sites} déclaré(s)."
+    en = "At least {sites_min} sites are needed: {sites} declared."
+
+
+class QuorumError(SettingsError):
+    """The quorum is below two or above the number of sites."""
+
+    code = "HYG-603"
+    fr = "Le quorum ({quorum}) doit être compris entre {quorum_min} et le nombre de sites ({sites})."
+    en = "The quorum ({quorum}) must lie between {quorum_min} and the number of sites ({sites})."
+
+
+class CountryError(SettingsError):
+    """A place outside the European Economic Area, or outside the countries this installation allows."""
+
+    code = "HYG-604"
+    fr = "Le pays {country} ({where}) n'est pas autorisé pour l'hébergement de données de santé."
+    en = "The country {country} ({where}) is not allowed to host health data."
+
+
+class ExposedFileError(SettingsError):
+    """A file that holds a secret can be read or changed by others."""
+
+    code = "HYG-605"
+    fr = "Le fichier {file} doit appartenir à ce compte et n'être lisible que par lui (chmod 600)."
+    en = "The file {file} must belong to this account and be readable by it alone (chmod 600)."
+
+
+class ClearSwapError(SettingsError):
+    """Memory may be written in clear to a swap area."""
+
+    code = "HYG-606"
+    fr = "L'espace d'échange {areas} n'est pas montré chiffré : chiffrez-le (dm-crypt), ou désactivez-le (swapoff)."
+    en = "The swap area {areas} is not shown to be encrypted: encrypt it (dm-crypt), or turn it off (swapoff)."
+
+
+class SharedPlaceError(SettingsError):
+    """Two sites, or a site and the backups, would be the same bytes."""
+
+    code = "HYG-610"
+    fr = "{first} et {second} sont dans le même dossier : la perte de l'un serait la perte de l'autre."
+    en = "{first} and {second} stand in the same folder: losing one would be losing the other."
+
+
+def check_quorum(sites: int, quorum: int) -> None:
+    """Refuse a single site and a quorum out of range.
+
+    Raises: TooFewSitesError, QuorumError.
+    """
+    if sites < SITES_MIN:
+        raise TooFewSitesError(sites=sites, sites_min=SITES_MIN)
+    if not QUORUM_MIN <= quorum <= sites:
+        raise QuorumError(quorum=quorum, quorum_min=QUORUM_MIN, sites=sites)
+
+
+def check_countries(allowed: Iterable[str], country_of_site: Mapping[str, str]) -> None:
+    """Refuse an allowed country outside the EEA and a site outside the allowed countries.
+
+    Raises: CountryError.
+    """
+    countries = frozenset(allowed)
+    for country in sorted(countries - EEA_COUNTRIES):
+        raise CountryError(country=country, where="allowed_countries")
+    for site, country in country_of_site.items():
+        if country not in countries:
+            raise CountryError(country=country, where=site)
+
+
+def check_places(places: Mapping[str, Path]) -> None:
+    """Refuse two places of which one holds the other. Links are followed as far as they exist.
+
+    Raises: SharedPlaceError.
+    """
+    real = sorted((path.resolve(), name) for name, path in places.items())
+    for (path, name), (other, other_name) in pairwise(real):
+        if other.is_relative_to(path):
+            raise SharedPlaceError(first=name, second=other_name)
+
+
+def check_secret_file(path: Path) -> None:
+    """Refuse a file that group or others may open, or that belongs to an account other than ours or root.
+
+    Raises: ExposedFileError: so it is, or it is absent.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ExposedFileError(file=str(path)) from error
+    open_to_others = stat.S_IMODE(status.st_mode) & (stat.S_IRWXG | stat.S_IRWXO)
+    if open_to_others or status.st_uid not in {os.geteuid(), 0}:
+        raise ExposedFileError(file=str(path))
+
+
+def check_swap(swap: Swap | None = None) -> None:
+    """Refuse swap in clear, and swap nobody can see.
+
+    Args: swap: a state to judge instead of the machine's.
+    Raises: ClearSwapError.
+    """
+    state = swap_state() if swap is None else swap
+    if state.safe != "yes":
+        raise ClearSwapError(areas=", ".join(state.exposed) or "?")
+
+
+def check_passphrase(passphrase: str) -> None:
+    """Refuse a passphrase that could be guessed offline.
+
+    A length in characters, then an estimate in bits: repeats, runs (``abcd``, ``9876``) and common words count as one
+    character each.  An upper bound of a human's entropy, so the bar is high; the passphrase is never repeated.
+    Raises: WeakPassphraseError.
+    """
+    if len(passphrase) < PASSPHRASE_CHARACTERS_MIN or passphrase_bits(passphrase) < PASSPHRASE_BITS_MIN:
+        raise WeakPassphraseError(characters=PASSPHRASE_CHARACTERS_MIN)
+
+
+def passphrase_bits(passphrase: str) -> float:
+    """An estimate of strength, bits, see :func:`check_passphrase`."""
+    text = _COMMON.sub("a", passphrase.lower())
+    kept = [b for a, b in pairwise("\0" + text) if abs(ord(b) - ord(a)) > 1]
+    alphabet = sum(
+        size
+        for size, holds in (
+            (26, any(c.islower() for c in passphrase)),
+            (26, any(c.isupper() for c in passphrase)),
+            (10, any(c.isdigit() for c in passphrase)),
+            (32, any(not c.isalnum() for c in passphrase)),
+        )
+        if holds
+    )
+    # A repeated pattern brings nothing: no more characters count than three times the distinct ones.
+    return min(len(kept), 3 * len(set(kept))) * math.log2(alphabet or 1)
