@@ -1,0 +1,85 @@
+"""The journal entries of the vault: who did what to whose data, never a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from hygie.base.actions import Action
+from hygie.base.errors import HygieError
+from hygie.base.permit import Permit, Place
+from hygie.journal.entry import Entry
+
+if TYPE_CHECKING:
+    from hygie.vault.planning import Plan
+
+ITEMS_MAX = 32  # listed in one entry; a larger write is named by its pack, whose table lists every object
+
+Item = tuple[str, bytes, int]
+
+
+def access_entry(
+    permit: Permit,
+    at_ms: int,
+    *,
+    action: Action | None = None,
+    outcome: str = "done",
+    subject: bytes = b"",
+    items: Sequence[Item] = (),
+    count: int | None = None,
+    detail: dict[str, str] | None = None,
+) -> Entry:
+    """An entry of class *access* for what a permit was used for."""
+    return Entry(
+        action=action or permit.action,
+        outcome=outcome,
+        kind="access",
+        at_ms=at_ms,
+        tenant_id=permit.place.tenant_id,
+        environment_id=permit.place.environment_id,
+        account=permit.account,
+        professional_id=permit.professional_id,
+        authentication=permit.authentication,
+        on_behalf_of="",
+        subject=subject,
+        items=tuple(items[:ITEMS_MAX]),
+        count=len(items) if count is None else count,
+        address=permit.address,
+        device=permit.device,
+        site="",
+        purpose=permit.purpose,
+        habilitation=permit.habilitation,
+        permit_id=permit.permit_id,
+        detail=detail or {},
+    )
+
+
+def read_entries(permit: Permit, at_ms: int, items: Iterable[tuple[bytes, Item]]) -> list[Entry]:
+    """One entry for each compartment that was read; one without subject if nothing was found."""
+    by_subject: dict[bytes, list[Item]] = {}
+    for compartment, item in items:
+        by_subject.setdefault(compartment, []).append(item)
+    if not by_subject:
+        return [access_entry(permit, at_ms, outcome="absent")]
+    return [access_entry(permit, at_ms, subject=subject, items=listed) for subject, listed in by_subject.items()]
+
+
+def refusal_entry(permit: Permit, error: HygieError, place: Place, at_ms: int) -> Entry:
+    """A request that was entitled but refused for what it asked: conflict, invalid content, limit."""
+    assert permit.place == place
+    return access_entry(permit, at_ms, outcome="refused", detail={"code": error.code})
+
+
+def write_entries(plan: Plan, place: Place, pack_sha256: bytes) -> list[Entry]:
+    """One entry for each request, compartment and kind of change, naming the pack that holds it."""
+    detail = {"pack": str(plan.number), "sha256": pack_sha256.hex()}
+    grouped: dict[tuple[bytes, bytes, Action], tuple[Permit, list[Item]]] = {}
+    for version in plan.versions:
+        assert version.permit.place == place
+        key = (version.permit.permit_id, version.compartment, version.change)
+        _, items = grouped.setdefault(key, (version.permit, []))
+        items.append((version.source.type, version.object_id, version.version))
+    return [
+        access_entry(permit, plan.at_ms, action=change, subject=compartment, items=items, detail=detail)
+        for (_, compartment, change), (permit, items) in grouped.items()
+    ]

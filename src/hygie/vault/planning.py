@@ -1,0 +1,248 @@
+"""Decide a group of writes: who conflicts, which versions come next, in which compartments.
+
+Pure decisions over what the catalogue says under locks; nothing is sealed here, so a refusal leaves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hygie.base.actions import Action
+from hygie.base.clock import Clock
+from hygie.base.errors import HygieError, InvalidRequestError, RefusedError
+from hygie.base.permit import Permit
+from hygie.vault import catalogue
+from hygie.vault.catalogue import Connection, CurrentRow
+from hygie.vault.compartments import CompartmentRow
+from hygie.vault.context import EnvironmentContext
+from hygie.vault.errors import CompartmentErasedError, ObjectTooLargeError, VersionConflictError
+from hygie.vault.model import (
+    OBJECT_BYTES_MAX,
+    REQUEST_OBJECTS_MAX,
+    Condition,
+    NewObject,
+    WriteRequest,
+    Written,
+)
+from hygie.vault.reading import find_by_condition
+from hygie.vault.tokens import lock_key
+
+KEY_BYTES = 32
+
+
+@dataclass(slots=True)
+class PlannedVersion:
+    """One version that will be stored. subject: whose compartment; compartment: set once resolved."""
+
+    permit: Permit
+    source: NewObject
+    object_id: bytes
+    version: int
+    at_ms: int
+    change: Action
+    subject: bytes
+    compartment: bytes = b""
+
+
+@dataclass(slots=True)
+class NewCompartment:
+    """A compartment that this group creates."""
+
+    row: CompartmentRow
+    kind: int
+    members: list[bytes]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What the group will store, and what each request is answered."""
+
+    number: int = 0
+    at_ms: int = 0
+    versions: list[PlannedVersion] = field(default_factory=list)
+    results: list[list[Written] | HygieError] = field(default_factory=list)
+    refusals: list[tuple[Permit, HygieError]] = field(default_factory=list)
+    created: list[NewCompartment] = field(default_factory=list)
+    keys: dict[bytes, bytes] = field(default_factory=dict)
+    replaced: set[bytes] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """One request while it is decided."""
+
+    permit: Permit
+    objects: list[NewObject]
+    error: HygieError | None = None
+
+
+class Planner:
+    """Plans one group. Make a new one for each group."""
+
+    def __init__(self, context: EnvironmentContext, clock: Clock) -> None:
+        self._context = context
+        self._index = context.index
+        self._clock = clock
+
+    async def plan(self, connection: Connection, requests: Sequence[tuple[Permit, WriteRequest]]) -> Plan:
+        """Lock, look up and decide. A refused request appears in ``results`` and ``refusals``, alone."""
+        drafts = [await self._draft(connection, permit, request) for permit, request in requests]
+        await self._lock_objects(connection, drafts)
+        current = await catalogue.current_rows(connection, self._looked_up(drafts))
+        plan = Plan(at_ms=self._clock.now_ms())
+        for draft in drafts:
+            self._decide(draft, plan, current)
+        if plan.versions:
+            await self._resolve_compartments(connection, plan)
+            plan.number = await catalogue.next_pack_number(connection)
+        return plan
+
+    async def _draft(self, connection: Connection, permit: Permit, request: WriteRequest) -> _Draft:
+        """Resolve conditions under their locks and let the caller make its objects."""
+        try:
+            found = await self._resolve_conditions(connection, permit, request.conditions)
+            objects = request.objects(found) if callable(request.objects) else request.objects
+            _check_limits(permit, objects)
+        except HygieError as error:
+            return _Draft(permit, [], error)
+        return _Draft(permit, objects)
+
+    async def _resolve_conditions(
+        self, connection: Connection, permit: Permit, conditions: Sequence[Condition]
+    ) -> Mapping[str, Sequence[str]]:
+        if not conditions:
+            return {}
+        keys = {lock_key(self._index.subject("condition", (c.type, *sorted(map(str, c.clauses))))) for c in conditions}
+        await catalogue.lock(connection, sorted(keys))
+        return {c.key: await find_by_condition(connection, self._context, permit, c) for c in conditions}
+
+    async def _lock_objects(self, connection: Connection, drafts: Sequence[_Draft]) -> None:
+        keys: set[int] = set()
+        for draft in drafts:
+            for one in draft.objects:
+                if not one.new:
+                    keys.add(lock_key(self._index.object_id(one.type, one.id)))
+                keys.add(lock_key(self._subject(one)[1]))
+                keys.update(lock_key(self._index.subject("patient", (patient,))) for patient in one.patients)
+        if keys:
+            await catalogue.lock(connection, sorted(keys))
+
+    def _looked_up(self, drafts: Sequence[_Draft]) -> list[bytes]:
+        return [
+            self._index.object_id(one.type, one.id) for draft in drafts for one in draft.objects if not one.new
+        ]
+
+    def _subject(self, one: NewObject) -> tuple[int, bytes]:
+        """Kind and subject of the compartment an object belongs to."""
+        patients = sorted(set(one.patients))
+        if not patients:
+            return 0, self._index.subject("environment", ())
+        if len(patients) == 1:
+            return 1, self._index.subject("patient", patients)
+        return 2, self._index.subject("patients", patients)
+
+    def _decide(self, draft: _Draft, plan: Plan, current: dict[bytes, CurrentRow]) -> None:
+        """Give the request its versions, or its refusal; ``current`` moves on only if it is accepted."""
+        if draft.error is None:
+            overlay: dict[bytes, CurrentRow] = {}
+            try:
+                decided = [self._version(draft.permit, one, plan.at_ms, current, overlay) for one in draft.objects]
+            except HygieError as error:
+                draft.error = error
+        if draft.error is not None:
+            plan.results.append(draft.error)
+            plan.refusals.append((draft.permit, draft.error))
+            return
+        plan.replaced.update(key for key in overlay if key in current and current[key].version)
+        current.update(overlay)
+        stored = [version for version, _ in decided if version is not None]
+        plan.versions += stored
+        plan.results.append([written for _, written in decided])
+
+    def _version(
+        self,
+        permit: Permit,
+        one: NewObject,
+        at_ms: int,
+        current: Mapping[bytes, CurrentRow],
+        overlay: dict[bytes, CurrentRow],
+    ) -> tuple[PlannedVersion | None, Written]:
+        object_id = self._index.object_id(one.type, one.id)
+        if object_id in overlay:
+            raise InvalidRequestError(reason="the same resource appears twice in one transaction")
+        before = current.get(object_id)
+        existing = before.version if before else 0
+        alive = before is not None and not before.deleted
+        if one.if_version is not None and one.if_version != (existing if alive else 0):
+            raise VersionConflictError()
+        if one.delete and not alive:
+            return None, Written(one.type, one.id, existing, before.at_ms if before else at_ms, created=False)
+        change = Action.OBJECT_DELETE if one.delete else Action.OBJECT_UPDATE if alive else Action.OBJECT_CREATE
+        if not permit.allows(change):
+            raise RefusedError()
+        at_ms = max(at_ms, before.at_ms) if before else at_ms
+        subject = self._subject(one)[1]
+        compartment = before.compartment if before and one.delete else b""
+        overlay[object_id] = CurrentRow(object_id, existing + 1, compartment, at_ms, one.delete)
+        version = PlannedVersion(permit, one, object_id, existing + 1, at_ms, change, subject, compartment)
+        return version, Written(one.type, one.id, existing + 1, at_ms, created=not alive)
+
+    async def _resolve_compartments(self, connection: Connection, plan: Plan) -> None:
+        """Find or create each compartment, and have its key at hand."""
+        await self._keep_deleted_compartments(connection, plan)
+        open_versions = [version for version in plan.versions if not version.compartment]
+        subjects = {version.subject for version in open_versions}
+        found = await self._context.compartments.live(connection, subjects)
+        missing: dict[bytes, PlannedVersion] = {}
+        for version in open_versions:
+            if version.subject not in found:
+                missing.setdefault(version.subject, version)
+        if missing:
+            await self._create_compartments(plan, list(missing.values()))
+            found.update({new.row.subject: new.row for new in plan.created})
+        for version in open_versions:
+            version.compartment = found[version.subject].compartment
+            blob = version.source.blob
+            if blob is not None and blob.compartment != version.compartment:
+                raise CompartmentErasedError()
+        rows = [row for row in found.values() if row.compartment not in plan.keys]
+        permit = plan.versions[0].permit
+        plan.keys.update(await self._context.compartments.keys(rows, permit_id=permit.permit_id, reason="write"))
+
+    async def _keep_deleted_compartments(self, connection: Connection, plan: Plan) -> None:
+        """A deletion stays in the compartment of the version it deletes, if that can still be opened."""
+        kept = {version.compartment for version in plan.versions if version.compartment}
+        if not kept:
+            return
+        rows = await self._context.compartments.by_id(connection, kept)
+        permit = plan.versions[0].permit
+        plan.keys.update(
+            await self._context.compartments.keys(list(rows.values()), permit_id=permit.permit_id, reason="write")
+        )
+        for version in plan.versions:
+            if version.compartment and version.compartment not in rows:
+                version.compartment = b""
+
+    async def _create_compartments(self, plan: Plan, firsts: Sequence[PlannedVersion]) -> None:
+        fresh = [(os.urandom(16), os.urandom(KEY_BYTES)) for _ in firsts]
+        epoch, wraps = await self._context.compartments.wrap(fresh)
+        for version, (compartment, key), wrap in zip(firsts, fresh, wraps, strict=True):
+            kind, subject = self._subject(version.source)
+            members = [self._index.subject("patient", (p,)) for p in sorted(set(version.source.patients))]
+            row = CompartmentRow(compartment, subject, epoch, wrap)
+            plan.created.append(NewCompartment(row, kind, members if kind == 2 else []))
+            plan.keys[compartment] = key
+        await asyncio.sleep(0)
+
+
+def _check_limits(permit: Permit, objects: Sequence[NewObject]) -> None:
+    if len(objects) > REQUEST_OBJECTS_MAX:
+        raise ObjectTooLargeError(limit_bytes=REQUEST_OBJECTS_MAX)
+    for one in objects:
+        if len(one.body) > OBJECT_BYTES_MAX:
+            raise ObjectTooLargeError(limit_bytes=OBJECT_BYTES_MAX)
+    if not permit.place.role:
+        raise RefusedError()

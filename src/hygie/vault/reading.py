@@ -1,0 +1,96 @@
+"""Open what the catalogue located: keys in one call, bytes in one hop, every object under its own meaning.
+
+A copy that does not open is never answered and never retried on the same site: the next site's copy is tried, and
+scrub mends the damaged one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from hygie.base.permit import Permit
+from hygie.base.seal import SealBrokenError, open_sealed
+from hygie.vault import catalogue
+from hygie.vault.catalogue import LocatedRow
+from hygie.vault.compartments import CompartmentRow
+from hygie.vault.context import EnvironmentContext
+from hygie.vault.errors import AmbiguousConditionError, ObjectDamagedError
+from hygie.vault.model import Condition, Stored
+from hygie.vault.pack import pack_name
+from hygie.vault.payload import PAYLOAD_BYTES_MAX, blob_of, decode_payload, object_meaning
+
+CONDITION_CANDIDATES_MAX = 20  # same index terms, but not the same value: hash collisions and long strings
+
+log = logging.getLogger(__name__)
+
+
+async def open_rows(
+    context: EnvironmentContext, permit: Permit, rows: Sequence[LocatedRow], *, reason: str
+) -> list[Stored | None]:
+    """Open versions in order; None where the compartment was erased.
+
+    Raises: ObjectDamagedError: no site has a copy that opens; KmsUnavailableError; SiteUnavailableError.
+    """
+    live = [row for row in rows if row.wrap is not None]
+    if not live:
+        return [None] * len(rows)
+    wanted = {
+        row.compartment: CompartmentRow(row.compartment, row.subject, row.epoch, row.wrap)
+        for row in live
+        if row.wrap is not None
+    }
+    keys = await context.compartments.keys(list(wanted.values()), permit_id=permit.permit_id, reason=reason)
+    environment_id = context.place.environment_id
+    ranges = [(pack_name(environment_id, row.pack), row.start, row.length) for row in live]
+    boxes = await context.sites.read_many(ranges)
+    opened: dict[int, Stored] = {}
+    for row, box in zip(live, boxes, strict=True):
+        key = keys[row.compartment]
+        try:
+            if box is None:
+                raise SealBrokenError()
+            opened[row.seq] = _open(context, row, box, key)
+        except SealBrokenError:
+            opened[row.seq] = await _open_elsewhere(context, row, key)
+    return [opened.get(row.seq) if row.wrap is not None else None for row in rows]
+
+
+def _open(context: EnvironmentContext, row: LocatedRow, box: bytes, key: bytes) -> Stored:
+    place = context.place
+    meaning = object_meaning(place.tenant_id, place.environment_id, row.compartment, row.object_id, row.version)
+    head, body = decode_payload(open_sealed(box, key=key, meaning=meaning, bytes_max=PAYLOAD_BYTES_MAX))
+    return Stored(head.type, head.id, head.version, head.at_ms, body, head.deleted, blob_of(head))
+
+
+async def _open_elsewhere(context: EnvironmentContext, row: LocatedRow, key: bytes) -> Stored:
+    """Try every site's copy in turn."""
+    name = pack_name(context.place.environment_id, row.pack)
+    async for site, box in context.sites.copies(name, row.start, row.length):
+        try:
+            stored = _open(context, row, box, key)
+        except SealBrokenError:
+            log.error("damaged copy: site %s, %s, offset %d", site, name, row.start)
+            continue
+        return stored
+    raise ObjectDamagedError(part="pack")
+
+
+async def find_by_condition(
+    connection: catalogue.Connection, context: EnvironmentContext, permit: Permit, condition: Condition
+) -> list[str]:
+    """Ids of at most two live objects that satisfy a condition (two are enough to call it ambiguous).
+
+    Raises: AmbiguousConditionError: so many candidates that the condition cannot be told.
+    """
+    clauses = [context.index.terms(clause) for clause in condition.clauses]
+    rows = await catalogue.probe(connection, clauses, limit=CONDITION_CANDIDATES_MAX + 1)
+    if len(rows) > CONDITION_CANDIDATES_MAX:
+        raise AmbiguousConditionError()
+    found: list[str] = []
+    for stored in await open_rows(context, permit, rows, reason="condition"):
+        if stored is None or stored.type != condition.type:
+            continue
+        if condition.matches is None or condition.matches(stored.body, stored.type):
+            found.append(stored.id)
+    return found[:2]
