@@ -1,0 +1,204 @@
+"""One site as a process sees it: its lanes, its health, what is on its way to it and what it lacks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from hygie.base.errors import HygieError
+from hygie.sites.errors import SiteUnavailableError
+from hygie.sites.lanes import Lane
+from hygie.sites.site import Site
+
+T = TypeVar("T")
+
+WRITE_THREADS = 4  # fsyncs of one disk overlap; beyond four they only queue in the kernel
+READ_THREADS = 4
+BEHIND_NAMES_MAX = 100_000  # about 20 MB of names; beyond, only counts are kept and catch-up lists the site anyway
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLimits:
+    """Bounds of patience, in seconds and bytes.
+
+    write_timeout_s: the most a caller waits for the quorum; read_timeout_s: for a read, over all sites;
+    hedge_after_s: a read that is not answered by then is also asked of the next site; stall_after_s: a write older than
+    this makes its site unhealthy; cool_down_s: first rest of an unhealthy site, doubled up to cool_down_s_max;
+    in_flight_bytes_max: over this, objects are not sent to a slow site any more: it is behind and catches up later.
+    """
+
+    write_timeout_s: float = 10.0
+    read_timeout_s: float = 10.0
+    hedge_after_s: float = 0.25
+    stall_after_s: float = 2.0
+    cool_down_s: float = 1.0
+    cool_down_s_max: float = 60.0
+    in_flight_bytes_max: int = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLag:
+    """What a site is known to lack: objects, their bytes, and the age of the oldest in seconds (0 when none)."""
+
+    objects: int
+    bytes: int
+    oldest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SiteHealth:
+    """How a site fares: state is healthy, cooling, probing or stalled; last_error a code and reason, never data."""
+
+    state: str
+    failures: int
+    last_error: str
+    in_flight_bytes: int
+
+
+class SiteLink:
+    """A site with its lanes. Lives in one event loop; only the site's own calls run in threads."""
+
+    def __init__(self, site: Site, limits: SiteLimits) -> None:
+        self.site = site
+        self.name = site.name
+        self.limits = limits
+        self.writes = Lane(f"site-{site.name}-write", WRITE_THREADS)
+        self.replaces = Lane(f"site-{site.name}-replace", 1)  # in order: an older checkpoint never lands last
+        self.reads = Lane(f"site-{site.name}-read", READ_THREADS)
+        self.upkeep = Lane(f"site-{site.name}-upkeep", 1)  # scrub and listings never delay a read
+        self.in_flight: dict[asyncio.Future[None], tuple[str, int, float]] = {}
+        self.in_flight_bytes = 0
+        self.behind: dict[str, tuple[int, float]] = {}
+        self.behind_uncounted = 0
+        self.listed_lag: SiteLag | None = None
+        self._failures = 0
+        self._last_error = ""
+        self._cooling_until = 0.0
+        self._probe: asyncio.Future[None] | None = None
+
+    def usable(self) -> bool:
+        """Whether the site is worth asking now. An unhealthy one that has rested is probed, aside from any request."""
+        if self._stalled():
+            return False
+        if self._failures and self._probe is None and time.monotonic() >= self._cooling_until:
+            self._probe = self.upkeep.run(self.site.check)
+            self._probe.add_done_callback(self._probed)
+        return not self._failures
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether an object may be sent without passing the bound on bytes in flight."""
+        return not self.in_flight or self.in_flight_bytes + size_bytes <= self.limits.in_flight_bytes_max
+
+    def send(self, name: str, data: bytes, *, replace: bool) -> asyncio.Future[None]:
+        """Start one write; it is tracked to its end whether anybody waits or not."""
+        lane, method = (self.replaces, self.site.replace) if replace else (self.writes, self.site.put)
+        future = lane.run(partial(method, name, data))
+        self.in_flight[future] = (name, len(data), time.monotonic())
+        self.in_flight_bytes += len(data)
+        future.add_done_callback(self._sent)
+        return future
+
+    def read(self, call: Callable[[Site], T]) -> asyncio.Future[T]:
+        """Start one read; its outcome is told to the health record by the caller of the read."""
+        return self.reads.run(partial(call, self.site))
+
+    def note_behind(self, name: str, size_bytes: int) -> None:
+        """Remember that the site lacks an object."""
+        if len(self.behind) < BEHIND_NAMES_MAX:
+            self.behind.setdefault(name, (size_bytes, time.monotonic()))
+        else:
+            self.behind_uncounted += 1
+
+    def note_present(self, name: str) -> None:
+        """The site has this object now."""
+        self.behind.pop(name, None)
+
+    def note_listing(self, lag: SiteLag) -> None:
+        """What a full comparison found: it replaces all that was known in memory before it."""
+        self.listed_lag = lag
+        self.behind_uncounted = 0
+
+    def note_success(self) -> None:
+        """The site answered: it is healthy."""
+        self._failures = 0
+
+    def note_failure(self, error: BaseException) -> None:
+        """The site failed in itself (not an object of it): it rests, longer each time in a row."""
+        self._failures += 1
+        self._last_error = _told(error)
+        rest_s = min(self.limits.cool_down_s * 2 ** min(self._failures - 1, 16), self.limits.cool_down_s_max)
+        self._cooling_until = time.monotonic() + rest_s
+
+    def note_timeout(self) -> None:
+        """The site did not answer in time."""
+        self.note_failure(SiteUnavailableError(site=self.name, reason="timeout"))
+
+    def lag(self) -> SiteLag:
+        """What is known to be missing: noted failures and writes under way, and what the last comparison left."""
+        waiting = list(self.in_flight.values())
+        objects = len(self.behind) + self.behind_uncounted + len(waiting)
+        size_bytes = sum(size for size, _ in self.behind.values()) + self.in_flight_bytes
+        since = [since for _, since in self.behind.values()] + [since for _, _, since in waiting]
+        oldest_s = time.monotonic() - min(since) if since else 0.0
+        if self.listed_lag is None:
+            return SiteLag(objects, size_bytes, oldest_s)
+        known = self.listed_lag
+        return SiteLag(max(objects, known.objects), max(size_bytes, known.bytes), max(oldest_s, known.oldest_s))
+
+    def health(self) -> SiteHealth:
+        """The state as the next request would find it."""
+        if self._stalled():
+            state = "stalled"
+        elif not self._failures:
+            state = "healthy"
+        else:
+            state = "probing" if self._probe is not None else "cooling"
+        return SiteHealth(state, self._failures, self._last_error, self.in_flight_bytes)
+
+    def close(self) -> None:
+        """End the lanes' threads and give back what the site holds."""
+        for lane in (self.writes, self.replaces, self.reads, self.upkeep):
+            lane.close()
+        self.site.close()
+
+    def _stalled(self) -> bool:
+        if not self.in_flight:
+            return False
+        _, _, since = next(iter(self.in_flight.values()))  # insertion order: the oldest
+        return time.monotonic() - since > self.limits.stall_after_s
+
+    def _sent(self, future: asyncio.Future[None]) -> None:
+        name, size_bytes, _ = self.in_flight.pop(future)
+        self.in_flight_bytes -= size_bytes
+        error = future.exception()
+        if error is None:
+            self.note_present(name)
+            self.note_success()
+        else:
+            self.note_behind(name, size_bytes)
+            self.tell_failure(error)
+
+    def tell_failure(self, error: BaseException) -> None:
+        """Record an error of a call, when it speaks of the site and not of one object."""
+        if isinstance(error, SiteUnavailableError) or not isinstance(error, HygieError):
+            self.note_failure(error)
+        else:
+            self._last_error = _told(error)
+
+    def _probed(self, probe: asyncio.Future[None]) -> None:
+        self._probe = None
+        error = probe.exception()
+        if error is None:
+            self.note_success()
+        else:
+            self.note_failure(error)
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, HygieError):
+        return f"{error.code} {error.facts.get('reason', '')}".strip()
+    return type(error).__name__
