@@ -15,10 +15,21 @@ import tomli_w
 
 from hygie.base.errors import Language, SettingsError
 from hygie.base.files import write_durably
+from hygie.base.hardening import Swap
 from hygie.base.layout import DataFolder
-from hygie.base.settings_checks import check_countries, check_places, check_quorum, check_secret_file
+from hygie.base.settings_checks import (
+    ClearSwapError,
+    check_countries,
+    check_passphrase,
+    check_places,
+    check_quorum,
+    check_secret_file,
+    check_swap,
+)
 
 SETTINGS_BYTES_MAX = 1 << 20  # a settings file is a page; anything larger is not one
+CREDENTIAL_BYTES_MAX = 4096  # a passphrase, not a file
+SYSTEMD_PREFIX = "systemd:"
 PROCESSES_DEFAULT_MAX = 2  # the default machine is a laptop: leave cores to the database and the client
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
@@ -159,11 +170,20 @@ def check_settings(settings: Settings, folder: DataFolder) -> None:
 def load_settings(data: Path) -> Settings:
     """Read and check ``DATA/hygie.toml``.
 
-    Raises: UnreadableSettingsError (HYG-607): absent, too large, not TOML, unknown or ill-typed value.
-    ExposedFileError (HYG-605): others may read or write it. SettingsError: see :func:`check_settings`.
+    Raises: ExposedFileError (HYG-605): others may read or write it. Also what :func:`read_settings` raises.
     """
     folder = DataFolder.at(data)
-    path = folder.settings_file
+    if folder.settings_file.exists():
+        check_secret_file(folder.settings_file)
+    return read_settings(folder.settings_file, folder)
+
+
+def read_settings(path: Path, folder: DataFolder) -> Settings:
+    """Read and check a settings file that may lie elsewhere, for the installation in ``folder``.
+
+    Raises: UnreadableSettingsError (HYG-607): absent, too large, not TOML, unknown or ill-typed value.
+    SettingsError: see :func:`check_settings`.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(SETTINGS_BYTES_MAX + 1)
@@ -171,7 +191,6 @@ def load_settings(data: Path) -> Settings:
         raise UnreadableSettingsError(file=str(path), detail=type(error).__name__) from error
     if len(raw) > SETTINGS_BYTES_MAX:
         raise UnreadableSettingsError(file=path.name, detail=f"> {SETTINGS_BYTES_MAX} bytes")
-    check_secret_file(path)
     try:
         settings = msgspec.toml.decode(raw, type=Settings)
     except UnicodeDecodeError as error:
@@ -197,3 +216,50 @@ def write_settings(data: Path, settings: Settings) -> Path:
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:
     """TOML has no null: an unset value is left out."""
     return {k: _without_none(v) if isinstance(v, dict) else v for k, v in table.items() if v is not None}
+
+
+def check_machine(settings: Settings, folder: DataFolder, *, swap: Swap | None = None) -> list[SettingsError]:
+    """Refuse a machine that would leak secrets: exposed key or credential file, swap in clear.
+
+    Outside production, swap that is not shown to be encrypted is given back as a warning: a laptop may try Hygie.
+    Args: swap: a state to judge instead of the machine's.
+    Raises: ExposedFileError (HYG-605), ClearSwapError (HYG-606, in production).
+    """
+    for path in (settings.host.key, settings.kms.credential):
+        if path is not None and not path.startswith(SYSTEMD_PREFIX):
+            check_secret_file(folder.resolve(path))
+    try:
+        check_swap(swap)
+    except ClearSwapError as error:
+        if settings.production:
+            raise
+        return [error]
+    return []
+
+
+def read_credential(settings: Settings, folder: DataFolder) -> str | None:
+    """The passphrase of an unattended start, or ``None`` when a person types it.
+
+    Raises: ExposedFileError (HYG-605): others may read it, or it is absent. WeakPassphraseError (HYG-601, in
+    production). UnreadableSettingsError (HYG-607): not one line of UTF-8.
+    """
+    name = settings.kms.credential
+    if name is None:
+        return None
+    if name.startswith(SYSTEMD_PREFIX):  # systemd's own folder is private memory; its files carry an ACL
+        path = (
+            Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/credentials")) / Path(name[len(SYSTEMD_PREFIX) :]).name
+        )
+    else:
+        path = folder.resolve(name)
+        check_secret_file(path)
+    try:
+        with path.open("rb") as file:
+            passphrase = file.read(CREDENTIAL_BYTES_MAX).decode().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableSettingsError(file=path.name, detail=type(error).__name__) from error
+    if not passphrase or "\n" in passphrase:
+        raise UnreadableSettingsError(file=path.name, detail="one line")
+    if settings.production:
+        check_passphrase(passphrase)
+    return passphrase

@@ -1,0 +1,141 @@
+"""How the command line speaks: lines, steps, tables and progress for people, one JSON value for machines.
+
+For a machine (``--json``) the standard output holds the result and nothing else; what a person would have read is
+silent, warnings and errors go to the standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from hygie.base.errors import HygieError
+from hygie.base.language import current_language, say
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+PROGRESS_AFTER_S = 1.0  # below, a bar would only flicker
+
+
+class Console:
+    """The mouth of one command.
+
+    json_mode: answer with JSON on the standard output.
+    """
+
+    def __init__(self, *, json_mode: bool = False) -> None:
+        self.json_mode = json_mode
+        self._out: RichConsole | None = None
+        self._errors: RichConsole | None = None
+
+    def line(self, text: str = "", *, style: str = "") -> None:
+        """One line for a person."""
+        if not self.json_mode:
+            self._rich().print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """One line on the standard error, in both modes."""
+        self._rich_errors().print(f"! {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    def result(self, value: Mapping[str, Any] | Sequence[Any]) -> None:
+        """The answer for a machine; a person has read it already."""
+        if self.json_mode:
+            sys.stdout.write(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str) + "\n")
+            sys.stdout.flush()
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+        """A table for a person; cells are plain text."""
+        if self.json_mode:
+            return
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(str(cell)) for cell in row))
+        self._rich().print(table)
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """One step of a longer story: its name while it runs, then a mark and its time. An error passes through."""
+        started = time.monotonic()
+        try:
+            if self.json_mode:
+                yield
+            else:
+                with self._rich().status(text) if self._rich().is_terminal else _nothing():
+                    yield
+        except BaseException:
+            self.line(f"✗ {text}", style="bold red")
+            raise
+        self.line(f"✓ {text} ({time.monotonic() - started:.1f} s)", style="green")
+
+    @contextmanager
+    def progress(self, text: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """A bar on the standard error for what lasts more than a second; gives the function that moves it by n."""
+        if self.json_mode or not self._rich_errors().is_terminal:
+            yield lambda _count: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+        bar = Progress(*columns, TimeRemainingColumn(), console=self._rich_errors(), transient=True)
+        task = bar.add_task(text, total=total)
+        started, shown = time.monotonic(), False
+
+        def advance(count: int) -> None:
+            nonlocal shown
+            bar.advance(task, count)
+            if not shown and time.monotonic() - started > PROGRESS_AFTER_S:
+                bar.start()
+                shown = True
+
+        try:
+            yield advance
+        finally:
+            if shown:
+                bar.stop()
+
+    def error(self, error: HygieError) -> None:
+        """One sentence in the person's language, with its code; JSON for a machine. Never a stack trace."""
+        sentence = error.sentence(current_language())
+        if self.json_mode:
+            answer = {"code": error.code, "message": sentence, "retryable": error.retryable, "exit": error.exit_code}
+            sys.stderr.write(json.dumps({"error": answer}, ensure_ascii=False) + "\n")
+        else:
+            self._rich_errors().print(f"{error.code} {sentence}", style="red", markup=False, highlight=False)
+
+    def unexpected(self, place: str) -> None:
+        """A mistake of ours: what to report, and nothing of the data in hand."""
+        self.warn(
+            say(
+                fr=f"Erreur inattendue ({place}). Signalez-la ; HYGIE_TRACE=1 montre le détail.",
+                en=f"Unexpected error ({place}). Please report it; HYGIE_TRACE=1 shows the detail.",
+            )
+        )
+
+    def _rich(self) -> RichConsole:
+        if self._out is None:
+            from rich.console import Console as RichConsole
+
+            self._out = RichConsole()
+        return self._out
+
+    def _rich_errors(self) -> RichConsole:
+        if self._errors is None:
+            from rich.console import Console as RichConsole
+
+            self._errors = RichConsole(stderr=True)
+        return self._errors
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield

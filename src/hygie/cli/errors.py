@@ -1,0 +1,29 @@
+"""Errors of the command line itself."""
+
+from __future__ import annotations
+
+from hygie.base.errors import SettingsError, UnavailableError
+
+
+class SettingsExistError(SettingsError):
+    """``hygie init`` on a folder that is already an installation."""
+
+    code = "HYG-690"
+    fr = "{folder} contient déjà une installation : modifiez {folder}/hygie.toml, ou choisissez un autre dossier."
+    en = "The folder {folder} already holds an installation: edit {folder}/hygie.toml, or choose another folder."
+
+
+class FolderRefusedError(SettingsError):
+    """The system does not let us create or write the data folder."""
+
+    code = "HYG-691"
+    fr = "Impossible d'écrire dans {folder} ({reason})."
+    en = "Cannot write in {folder} ({reason})."
+
+
+class SystemRefusedError(UnavailableError):
+    """The operating system refused something: disk full, no right, no such file."""
+
+    code = "HYG-490"
+    fr = "Le système a refusé : {reason}."
+    en = "The system refused: {reason}."

@@ -1,0 +1,194 @@
+"""The frame of the command line: exit codes, languages, JSON, speed; run as people run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hygie.base.errors import HygieError, SettingsError
+from hygie.cli import main as module
+from hygie.cli.frame import default_data
+from hygie.cli.main import ORDER, hoist
+
+
+def hygie(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    variables = {k: v for k, v in os.environ.items() if k not in {"LANG", "LC_ALL", "LC_MESSAGES", "HYGIE_DATA"}}
+    return subprocess.run(
+        [sys.executable, "-m", "hygie", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=variables | environ,
+    )
+
+
+def test_init_prepares_a_private_installation_and_answers_a_machine(tmp_path: Path) -> None:
+    data = tmp_path / "d"
+    done = hygie("init", "--json", "--data", str(data))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["settings"] == str(data / "hygie.toml")
+    assert {p.name for p in data.iterdir()} >= {"hygie.toml", "kms", "sites", "witness", "backup", "tls", "logs"}
+    assert all(p.stat().st_mode & 0o077 == 0 for p in [data, *data.rglob("*")])
+
+
+def test_init_never_writes_over_an_installation(tmp_path: Path) -> None:
+    hygie("--data", str(tmp_path), "init")
+    before = (tmp_path / "hygie.toml").read_bytes()
+    again = hygie("init", "--port", "9000", "--data", str(tmp_path), "--lang", "fr")
+    assert again.returncode == 60
+    assert "HYG-690" in again.stderr
+    assert "installation" in again.stderr
+    assert (tmp_path / "hygie.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("secret", "mode", "code"),
+    [
+        ("motdepasse", 0o600, "HYG-601"),
+        ("girafe lampion cuivre orage tiroir", 0o644, "HYG-605"),
+        ("", 0o600, "HYG-607"),
+    ],
+)
+def test_init_refuses_a_weak_production_and_writes_nothing(tmp_path: Path, secret: str, mode: int, code: str) -> None:
+    key = tmp_path / "key"
+    key.write_text(secret)
+    key.chmod(mode)
+    data = tmp_path / "d"
+    done = hygie("init", "--production", "--credential", str(key), "--json", "--data", str(data))
+    assert done.returncode == 60
+    error = json.loads(done.stderr)["error"]
+    # A machine with clear swap is refused for that first: true as well, and written nothing either.
+    assert error["code"] in {code, "HYG-606"}
+    assert not secret or secret not in done.stderr
+    assert not data.exists()
+
+
+def test_init_takes_settings_from_a_file_and_refuses_weak_ones(tmp_path: Path) -> None:
+    hygie("init", "--data", str(tmp_path / "a"))
+    good = (tmp_path / "a" / "hygie.toml").read_text()
+    (tmp_path / "good.toml").write_text(good.replace("8443", "9443"))
+    (tmp_path / "weak.toml").write_text(good.replace("quorum = 2", "quorum = 1"))
+    assert hygie("init", "--data", str(tmp_path / "b"), "--from", str(tmp_path / "good.toml")).returncode == 0
+    assert "9443" in (tmp_path / "b" / "hygie.toml").read_text()
+    weak = hygie("init", "--data", str(tmp_path / "c"), "--from", str(tmp_path / "weak.toml"))
+    assert (weak.returncode, "HYG-603" in weak.stderr) == (60, True)
+    assert not (tmp_path / "c").exists()
+
+
+def test_the_language_follows_the_locale_and_the_option() -> None:
+    assert "Héberge" in hygie("--help", LANG="fr_FR.UTF-8").stdout
+    assert "Hosts" in hygie("--help", LANG="de_DE.UTF-8").stdout
+    assert "Héberge" in hygie("--help", "--lang", "fr", LANG="C").stdout
+    assert "Héberge" in hygie("--lang=fr", "--help").stdout
+
+
+def test_help_lists_each_command_that_exists_and_no_other() -> None:
+    shown = hygie("--help").stdout.split("Commands:")[1]
+    listed = [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2] != " "]
+    files = {p.stem for p in Path(module.commands.__path__[0]).glob("*.py")} - {"__init__"}
+    assert {name for name in listed if name in ORDER} == files & set(ORDER)
+    assert files <= set(ORDER), "a command that the order of the help page does not know"
+
+
+@pytest.mark.parametrize(
+    "name", sorted(p.stem for p in Path(module.commands.__path__[0]).glob("*.py") if p.stem != "__init__")
+)
+def test_each_command_shows_an_example(name: str) -> None:
+    for language, word in (("en", "Example"), ("fr", "Exemple")):
+        done = hygie(name, "--help", "--lang", language)
+        assert done.returncode == 0
+        assert word in done.stdout
+
+
+def test_help_is_quick() -> None:
+    times = []
+    for _ in range(5):
+        started = time.monotonic()
+        hygie("--help")
+        times.append(time.monotonic() - started)
+    assert min(times) < 0.3
+
+
+def test_help_imports_no_heavy_room() -> None:
+    code = "import sys; from hygie.cli.main import build; build([]); print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert not loaded & {"psycopg", "cryptography", "uvicorn", "asyncio", "msgspec", "zstandard", "rich.progress"}
+
+
+@pytest.mark.parametrize(
+    ("raised", "exit_code", "words"),
+    [
+        (SettingsError(setting="x", reason="y"), 60, "HYG-600"),
+        (OSError(28, "No space left on device"), 40, "No space left"),
+        (KeyError("Jeanne MARTIN"), 70, "KeyError"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_every_end_is_an_exit_code_and_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: BaseException,
+    exit_code: int,
+    words: str,
+) -> None:
+    def build(_arguments: object) -> object:
+        def run(**_options: object) -> None:
+            raise raised
+
+        return run
+
+    monkeypatch.setattr(module, "build", build)
+    monkeypatch.delenv("HYGIE_TRACE", raising=False)
+    with pytest.raises(SystemExit) as left:
+        module.main(["--lang", "en", "anything"])
+    said = capsys.readouterr()
+    assert left.value.code == exit_code
+    assert words in said.err
+    assert "Traceback" not in said.err + said.out
+    assert "MARTIN" not in said.err + said.out
+
+
+def test_an_error_for_a_machine_is_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def build(_arguments: object) -> object:
+        def run(**_options: object) -> None:
+            raise HygieError()
+
+        return run
+
+    monkeypatch.setattr(module, "build", build)
+    with pytest.raises(SystemExit):
+        module.main(["status", "--json"])
+    said = capsys.readouterr()
+    assert json.loads(said.err)["error"]["code"] == "HYG-000"
+    assert said.out == ""
+
+
+def test_a_usage_mistake_is_two() -> None:
+    assert hygie("no-such-command").returncode == 2
+    assert hygie("init", "--port", "0").returncode == 2
+
+
+@given(st.lists(st.sampled_from(["status", "--json", "--data", "--lang", "x", "--", "--data=y"]), max_size=8))
+def test_hoisting_keeps_each_word_and_leaves_what_follows_two_dashes(words: list[str]) -> None:
+    moved = hoist(words)
+    assert sorted(moved) == sorted(words)
+    if "--" in words and "--data" not in words and "--lang" not in words:
+        tail = words[words.index("--") :]
+        assert moved[len(moved) - len(tail) :] == tail
+
+
+def test_the_data_folder_by_default() -> None:
+    assert default_data({"HYGIE_DATA": "/x"}, root=True) == Path("/x")
+    assert default_data({}, root=True) == Path("/var/lib/hygie")
+    assert default_data({"HOME": "/home/a"}, root=False) == Path("/home/a/.local/share/hygie")
+    assert default_data({"HOME": "/home/a", "XDG_DATA_HOME": "/data"}, root=False) == Path("/data/hygie")
