@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import asin, cos, radians, sin, sqrt
@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from hygie.base.errors import HygieError
 from hygie.sites.errors import (
+    ObjectAbsentError,
+    ObjectDamagedError,
     ObjectExistsError,
     SiteQuorumError,
     SiteSettingsError,
@@ -66,6 +68,11 @@ class SiteSet:
         """Names of the sites, nearest first."""
         return [link.name for link in self.links]
 
+    @property
+    def sites(self) -> Sequence[Site]:
+        """The sites themselves, nearest first, for what must look at each store alone. Their calls block."""
+        return [link.site for link in self.links]
+
     def link(self, site: str) -> SiteLink:
         """One site by its name. Raises: KeyError."""
         return self._by_name[site]
@@ -109,19 +116,41 @@ class SiteSet:
         )
         return answer
 
-    async def read_many(self, ranges: Sequence[Range]) -> list[bytes | None]:
-        """Several ranges in one thread hop to the nearest healthy site; only what it lacks is asked of the others.
+    async def copies(self, name: str, offset: int = 0, length: int | None = None) -> AsyncIterator[tuple[str, bytes]]:
+        """Every copy that can be read, nearest healthy first: (site, bytes). A site that fails is passed over.
+
+        For a caller that found one copy damaged. Raises: ObjectNameError; SiteUnavailableError at the end when no copy
+        was given and a site did not answer.
+        """
+        check_name(name)
+        silent: SiteUnavailableError | None = None
+        given = False
+        for link in self._reading_order():
+            try:
+                data, _ = await first_answer([link], lambda site: site.get(name, offset, length), name, self.limits)
+            except SiteUnavailableError as error:
+                silent = error
+            except (ObjectAbsentError, ObjectDamagedError):
+                continue
+            else:
+                given = True
+                yield link.name, data
+        if silent is not None and not given:
+            raise silent
+
+    async def read_many(self, items: Sequence[Range]) -> list[bytes | None]:
+        """Several ranges (name, offset, length or None for the rest) in one thread hop to the nearest healthy site; only what it lacks is asked of the others.
 
         Returns: bytes in the order asked; None where every site answered and none gives the range.
         Raises: SiteUnavailableError: some range was found nowhere and a site did not answer; ObjectNameError.
         """
-        for name, _, _ in ranges:
+        for name, _, _ in items:
             check_name(name)
-        answers: list[bytes | None] = [None] * len(ranges)
-        wanted = list(range(len(ranges)))
+        answers: list[bytes | None] = [None] * len(items)
+        wanted = list(range(len(items)))
         remaining = self._reading_order()
         while wanted and remaining:
-            batch = [ranges[index] for index in wanted]
+            batch = [items[index] for index in wanted]
             results, link = await first_answer(remaining, partial(_get_many, batch), "", self.limits)
             for index, result in zip(wanted, results, strict=True):
                 answers[index] = result if isinstance(result, bytes) else None

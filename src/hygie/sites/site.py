@@ -22,8 +22,8 @@ _SEGMENT = r"[a-z0-9_-][a-z0-9._-]*"  # no leading dot: '.', '..' and hidden fil
 _NAME = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*", re.ASCII)
 _PREFIX = re.compile(rf"(?:{_SEGMENT}/)*(?:{_SEGMENT})?", re.ASCII)
 
-Range = tuple[str, int, int]
-"""(name, offset in bytes, length in bytes)"""
+Range = tuple[str, int, int | None]
+"""(name, offset in bytes, length in bytes or None for the rest of the object)"""
 
 
 @dataclass(frozen=True, slots=True)
