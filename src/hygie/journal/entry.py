@@ -1,7 +1,7 @@
 """One entry of the journal: who did what to whom, when, from where, why, and how it ended.
 
 Source: docs/formats/journal-entry.md v1.  The body is JSON (an auditor can read it in twenty years with any program),
-sealed under the month key of its tenant and class; empty fields are left out.  No health data: opaque ids, codes, counts.
+sealed under the month key of its tenant and class; empty fields are left out.  No health data: ids, codes, counts.
 """
 
 from __future__ import annotations
