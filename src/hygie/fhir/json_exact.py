@@ -1,0 +1,103 @@
+"""The exact comparison of a JSON text with what was understood of it: slow (Python), run only when a cheap sign differs.
+
+It names the member at fault: written twice, a string where a number stands, empty, ``null`` without its sibling, a
+number too large.  What it accepts is equal to the text as FHIR understands it: same members, numbers equal as decimals.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from hygie.fhir.errors import FhirContentError, FhirJsonError, FhirLimitError
+from hygie.fhir.json_limits import DIGITS_MAX
+
+
+class _Number(str):
+    """A JSON number as it was written."""
+
+    __slots__ = ()
+
+
+class _Twice:
+    """The mark left by a member written twice."""
+
+    __slots__ = ()
+
+
+_TWICE = _Twice()
+
+
+def compare(raw: bytes, encoded: bytes, root: str) -> None:
+    """Check that ``encoded`` says exactly what ``raw`` said.
+
+    Args: root: the resource type, first part of the expressions.
+    Raises: FhirJsonError, FhirContentError, FhirLimitError with the expression of the first difference.
+    """
+    _compare(_load(raw), _load(encoded), root)
+
+
+def _load(text: bytes) -> Any:
+    return json.loads(text, object_pairs_hook=_members, parse_float=_Number, parse_int=_Number)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        members[name] = _TWICE if name in members else value
+    return members
+
+
+def _compare(said: Any, kept: Any, where: str) -> None:
+    if said is _TWICE:
+        raise FhirJsonError("duplicate", where)
+    if isinstance(said, dict) and isinstance(kept, dict):
+        _compare_objects(said, kept, where)
+    elif isinstance(said, list) and isinstance(kept, list) and len(said) == len(kept):
+        for index, (one, other) in enumerate(zip(said, kept, strict=True)):
+            _compare(one, other, f"{where}[{index}]")
+    elif isinstance(said, _Number):
+        _compare_numbers(said, kept, where)
+    elif isinstance(kept, _Number):
+        raise FhirContentError("number", where)
+    elif type(said) is not type(kept) or said != kept:
+        raise FhirContentError("type", where)
+
+
+def _compare_objects(said: dict[str, Any], kept: dict[str, Any], where: str) -> None:
+    if not said:
+        raise FhirContentError("empty", where)
+    for name, value in said.items():
+        inside = f"{where}.{name.removeprefix('_')}"
+        if name not in kept:  # first for a member written twice, whose name the definitions know
+            raise FhirJsonError("duplicate" if value is _TWICE else "null", inside)
+        _compare(value, kept[name], inside)
+        if isinstance(value, list) and None in value:
+            _check_nulls(said, name, inside)
+    if len(said) != len(kept):
+        raise FhirContentError("resource-type", where)  # the decoder supplied a tag that was not written
+
+
+def _compare_numbers(said: _Number, kept: Any, where: str) -> None:
+    if not isinstance(kept, _Number):
+        raise FhirContentError("type", where)
+    try:
+        number = Decimal(said)
+    except InvalidOperation:
+        raise FhirLimitError("digits", where) from None
+    sign_digits_exponent = number.as_tuple()
+    exponent = sign_digits_exponent.exponent
+    if not isinstance(exponent, int) or abs(exponent) > DIGITS_MAX or len(sign_digits_exponent.digits) > DIGITS_MAX:
+        raise FhirLimitError("digits", where)
+    if number != Decimal(kept):
+        raise FhirContentError("type", where)
+
+
+def _check_nulls(members: dict[str, Any], name: str, where: str) -> None:
+    """A ``null`` in an array holds the place of what its sibling array has there, and never of nothing."""
+    sibling = members.get(name[1:] if name.startswith("_") else "_" + name)
+    others = sibling if isinstance(sibling, list) else []
+    for index, value in enumerate(members[name]):
+        if value is None and (index >= len(others) or others[index] is None):
+            raise FhirContentError("null", f"{where}[{index}]")
