@@ -111,16 +111,21 @@ def hoist(arguments: list[str]) -> list[str]:
     return front + rest
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hygie {__version__}")
+        raise typer.Exit
+
+
 def _root(
     context: typer.Context,
     data: Annotated[Path | None, typer.Option("--data", help="Data folder / dossier de données (HYGIE_DATA).")] = None,
     json_mode: Annotated[bool, typer.Option("--json", help="Answer in JSON / répondre en JSON.")] = False,
     lang: Annotated[Literal["fr", "en"] | None, typer.Option("--lang", help="Language / langue.")] = None,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and leave.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version / la version.")
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"hygie {__version__}")
-        raise typer.Exit
     if lang is not None:
         set_language(lang)
     context.obj = Frame(data=data or default_data(), out=Console(json_mode=json_mode))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hygie import __version__
 from hygie.base.errors import HygieError, SettingsError
 from hygie.cli import main as module
 from hygie.cli.frame import default_data
@@ -171,6 +172,11 @@ def test_an_error_for_a_machine_is_json(monkeypatch: pytest.MonkeyPatch, capsys:
     said = capsys.readouterr()
     assert json.loads(said.err)["error"]["code"] == "HYG-000"
     assert said.out == ""
+
+
+def test_the_version_is_printed_without_a_command() -> None:
+    done = hygie("--version")
+    assert (done.returncode, done.stdout) == (0, f"hygie {__version__}\n")
 
 
 def test_a_usage_mistake_is_two() -> None:
