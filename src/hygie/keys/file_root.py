@@ -19,6 +19,7 @@ from hygie.keys import sealing
 from hygie.keys.errors import (
     KmsSealedError,
     KmsSettingsError,
+    ShareRefusedError,
     UnknownKeyError,
     UnsealTooSoonError,
     WrongPassphraseError,
@@ -142,6 +143,27 @@ class FileRoot:
                 self._signers.clear()
                 self.record.close()
                 self._folder.release()
+
+    @property
+    def sealed(self) -> bool:
+        """Nobody opened the root yet."""
+        return self._state is None
+
+    @property
+    def shares_needed(self) -> int:
+        """How many shares open the root; 0: a passphrase does."""
+        return self._known_file().sealing.shares_needed
+
+    @property
+    def share_set(self) -> bytes:
+        """The id that every share of this root carries.
+
+        Raises: ShareRefusedError: this root is sealed by a passphrase.
+        """
+        how = self._known_file().sealing
+        if how.kind != "shares":
+            raise ShareRefusedError(reason="this root is sealed by a passphrase, not by shares")
+        return how.salt
 
     def save_counts(self) -> None:
         """Write what is counted in memory; the floor above counts."""

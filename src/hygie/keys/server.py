@@ -1,0 +1,249 @@
+"""The KMS's own process: a private unix socket, the kernel's word on who asks, bounds on everything.
+
+``python -m hygie.keys.server --state DIR --socket PATH --passphrase-fd N`` serves until SIGTERM.  It logs ids and
+codes, never a key, a passphrase or a share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket as sockets
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from hygie.base.errors import HygieError
+from hygie.base.hardening import harden_process
+from hygie.keys.desk import Desk
+from hygie.keys.errors import KmsSettingsError, KmsUnavailableError, PeerRefusedError
+from hygie.keys.file_kms import FileKms
+from hygie.keys.messages import CALL, HEAD, QUESTION_BYTES_MAX, AnyQuestion, answer_frame, read_question
+from hygie.keys.peer import Peer, peer_of
+from hygie.keys.sealing import Secret
+from hygie.keys.secret_source import SecretSource
+
+CONNECTIONS_MAX = 64  # one per hosting process and a few commands; a process has at most a few dozen
+IN_FLIGHT_MAX = 256  # questions under way per connection; beyond, its reading waits
+FRAME_TIMEOUT_S = 10.0  # a frame that began is whole within this, or its connection ends
+SOCKET_PATH_BYTES_MAX = 100  # sun_path has 104 bytes on macOS, 108 on Linux
+SAVE_INTERVAL_S = 5.0
+
+log = logging.getLogger("hygie.keys")
+
+
+class KmsServer:
+    """Serves one opened FileKms on one socket."""
+
+    def __init__(
+        self,
+        kms: FileKms,
+        socket: Path,
+        *,
+        allowed_uids: Iterable[int] = (),
+        admin_uids: Iterable[int] | None = None,
+        frame_timeout_s: float = FRAME_TIMEOUT_S,
+    ) -> None:
+        """Args: allowed_uids: users besides this process's own; admin_uids: who may destroy, rotate, export, unseal
+        (default: this process's own user)."""
+        self._desk = Desk(kms)
+        self._socket = socket
+        self._admin_uids = frozenset({os.geteuid()} if admin_uids is None else admin_uids)
+        self._allowed_uids = frozenset({os.geteuid(), *allowed_uids}) | self._admin_uids
+        self._frame_timeout_s = frame_timeout_s
+        self._connections: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._saver: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen. The file KMS holds the folder's lock, so a socket file found here is a dead one's.
+
+        Raises: KmsSettingsError: the path is too long, or its folder is open to other users.
+        """
+        listener = _listen(self._socket, shared=len(self._allowed_uids) > 1)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=QUESTION_BYTES_MAX)
+        self._saver = asyncio.create_task(self._save())
+
+    async def stop(self) -> None:
+        """Stop listening, end the connections, finish what is under way."""
+        assert self._server is not None
+        assert self._saver is not None
+        self._server.close()
+        self._saver.cancel()
+        for task in list(self._connections):
+            task.cancel()
+        await asyncio.gather(self._saver, *self._connections, return_exceptions=True)
+        await self._server.wait_closed()
+        await self._desk.close()
+        self._socket.unlink(missing_ok=True)
+
+    async def _save(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_INTERVAL_S)
+            try:
+                await self._desk.save_counts()
+            except HygieError as error:
+                log.warning("counts not saved: %s", error.code)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            peer = peer_of(writer.get_extra_info("socket"))
+            if peer.uid not in self._allowed_uids or len(self._connections) > CONNECTIONS_MAX:
+                log.warning("connection refused: pid %d uid %d", peer.pid, peer.uid)
+                writer.write(answer_frame(0, PeerRefusedError()))
+                return
+            await self._serve(reader, writer, peer)
+        except (OSError, EOFError, HygieError, TimeoutError) as error:
+            log.info("connection ended: %s", type(error).__name__)
+        except asyncio.CancelledError:
+            log.debug("connection ended: the service stops")
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer) -> None:
+        room = asyncio.Semaphore(IN_FLIGHT_MAX)
+        administers = peer.uid in self._admin_uids
+        async with asyncio.TaskGroup() as group:
+            while True:
+                head = await reader.read(1)
+                if not head:
+                    return
+                async with asyncio.timeout(self._frame_timeout_s):
+                    size = HEAD.unpack(head + await reader.readexactly(HEAD.size - 1))[0]
+                    if not CALL.size < size <= QUESTION_BYTES_MAX:
+                        log.warning("frame of %d bytes refused: pid %d uid %d", size, peer.pid, peer.uid)
+                        return
+                    body = await reader.readexactly(size)
+                await room.acquire()
+                group.create_task(self._answer(body, writer, peer, administers, room))
+
+    async def _answer(
+        self, body: bytes, writer: asyncio.StreamWriter, peer: Peer, administers: bool, room: asyncio.Semaphore
+    ) -> None:
+        call = CALL.unpack_from(body)[0]
+        value: object
+        question: AnyQuestion | None = None
+        try:
+            call, question = read_question(body)
+            value = await self._desk.answer(question, peer, administers=administers)
+        except HygieError as error:
+            log.info("%s: %s, pid %d uid %d", type(question).__name__, error.code, peer.pid, peer.uid)
+            value = error
+        except Exception as error:
+            # A programming mistake must not leave the caller waiting; its text may hold keys, so only its type is told.
+            log.error("%s failed: %s", type(question).__name__, type(error).__name__)  # noqa: TRY400
+            value = KmsUnavailableError(part="kms failure")
+        finally:
+            room.release()
+        with contextlib.suppress(OSError):
+            writer.write(answer_frame(call, value))
+            await writer.drain()
+
+
+def _listen(path: Path, *, shared: bool) -> sockets.socket:
+    if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+        raise KmsSettingsError(setting="kms.socket", reason=f"longer than {SOCKET_PATH_BYTES_MAX} bytes")
+    folder = path.parent.stat()
+    if folder.st_uid not in {os.geteuid(), 0} or (folder.st_mode & 0o022 and not folder.st_mode & 0o1000):
+        raise KmsSettingsError(setting="kms.socket", reason="its folder can be written by other users")
+    path.unlink(missing_ok=True)
+    listener = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+    try:
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+        if shared:  # the folder and SO_PEERCRED decide; the file itself must let the allowed users connect
+            path.chmod(0o666)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+async def serve_kms(server: KmsServer, *, ready_fd: int | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. ready_fd: gets one newline once the socket listens, then is closed."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await server.start()
+    if ready_fd is not None:
+        os.write(ready_fd, b"\n")
+        os.close(ready_fd)
+    try:
+        await stopping.wait()
+    finally:
+        await server.stop()
+
+
+def run_kms(
+    state: Path,
+    socket: Path,
+    *,
+    secret: Secret | None,
+    production: bool = False,
+    allowed_uids: Iterable[int] = (),
+    admin_uids: Iterable[int] | None = None,
+    ready_fd: int | None = None,
+) -> None:
+    """The whole life of the KMS's process. Blocks.
+
+    Args: secret: opens the root at once; None: it waits sealed for :meth:`KmsClient.unseal`.
+    Raises: SettingsError, IntegrityError, WrongPassphraseError: it does not start.
+    """
+    harden_process()
+    kms = FileKms(state, production=production)
+    kms.open()
+    try:
+        if secret is not None:
+            kms.unseal(secret)
+        server = KmsServer(kms, socket, allowed_uids=allowed_uids, admin_uids=admin_uids)
+        asyncio.run(serve_kms(server, ready_fd=ready_fd))
+    finally:
+        kms.close()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """``python -m hygie.keys.server``; exits with the error's code after one sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m hygie.keys.server", description="The key service of Hygie.")
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--production", action="store_true")
+    parser.add_argument("--ready-fd", type=int)
+    parser.add_argument("--allow-uid", type=int, action="append", default=[])
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--passphrase-fd", type=int, help="read the passphrase from this file descriptor")
+    how.add_argument("--passphrase-file", type=Path, help="a private file that holds the passphrase")
+    how.add_argument("--credential", help="the name of a systemd credential")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    source = SecretSource(fd=given.passphrase_fd, file=given.passphrase_file, credential=given.credential)
+    try:
+        run_kms(
+            given.state,
+            given.socket,
+            secret=source.read(),
+            production=given.production,
+            allowed_uids=given.allow_uid,
+            ready_fd=given.ready_fd,
+        )
+    except HygieError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
