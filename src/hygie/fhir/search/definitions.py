@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from hygie.fhir.search.errors import UnknownSearchTypeError
+from hygie.fhir.types import resource_types
 
 _FILE = Path(__file__).with_name("parameters.json")
 
@@ -41,12 +42,6 @@ class Definition:
 @cache
 def _distillate() -> _Distillate:
     return msgspec.json.decode(_FILE.read_bytes(), type=_Distillate)
-
-
-@cache
-def resource_types() -> frozenset[str]:
-    """The R4 resource types, from the targets of the parameters that may point to any of them."""
-    return frozenset(name for row in _distillate().targets for name in row)
 
 
 @cache

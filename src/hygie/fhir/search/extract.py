@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from hygie.fhir.primitives import PRIMITIVES
 from hygie.fhir.search import terms
 from hygie.fhir.search.compartment import compartment_slots
 from hygie.fhir.search.parameters import Leaf, parameters_of
@@ -186,6 +187,9 @@ def _node_lines(node: _Node, variable: str, depth: int, lines: list[str], owned:
             item = f"v{next(counter)}"
             lines.append(f"{pad}    for {item} in {name}:")
             name, deeper = item, depth + 2
+            if any(type_ in PRIMITIVES for _, type_ in child.ends):
+                lines.append(f"{pad}        if {item} is None:  # its value is in the sibling's extension")
+                lines.append(f"{pad}            continue")
         start = len(lines)
         for (kind, type_), leaf in child.ends.items():
             lines += ["    " * deeper + line for line in _end_lines(kind, type_, leaf, name, owned)]
@@ -205,18 +209,20 @@ def _end_lines(kind: str, type_: str, leaf: Leaf, v: str, owned: frozenset[str])
         return _token_lines(type_, prefix + TOKEN, v)
     if kind == "string":
         return [f"text_terms({prefix!r}, {v}, add)"]
+    if kind == "uri" and type_ == "canonical":
+        return [f"add({prefix + URI!r} + {v}.partition('|')[0])"]
     if kind == "uri":
         return [f"add({prefix + URI!r} + {v})"]
     if kind == "reference":
         if type_ != "Reference":
             return [f"add({prefix + REFERENCE!r} + {v}.partition('|')[0])"]
-        owner = [f"    owners.append({v})"] if leaf.slot in owned else []
+        owner = ["    owners.append(s)"] if leaf.slot in owned else []
         return [
-            f"{v} = {v}.reference",
-            f"if {v} is not None:",
-            f"    references.append({v})",
+            f"s = {v}.reference",
+            "if s is not None:",
+            "    references.append(s)",
             *owner,
-            f"    add({prefix + REFERENCE!r} + ({v} if '/_history/' not in {v} else unversioned({v})))",
+            f"    add({prefix + REFERENCE!r} + (s if '/_history/' not in s else unversioned(s)))",
         ]
     function = _FUNCTION_OF_TYPE.get(type_, "number_terms" if kind == "number" else "quantity_terms")
     return [f"{function}({prefix!r}, {v}, add)"]
@@ -227,17 +233,12 @@ def _token_lines(type_: str, head: str, v: str) -> list[str]:
         return [
             f"if {v}.coding is not None:",
             f"    for c in {v}.coding:",
-            "        if c.code is not None:",
-            f"            add({head!r} + c.code)",
+            *("        " + line for line in _pair_lines(head, "c", "code")),
         ]
     if type_ == "Coding":
-        return [f"if {v}.code is not None:", f"    add({head!r} + {v}.code)"]
+        return _pair_lines(head, v, "code")
     if type_ == "Identifier":
-        return [
-            f"if {v}.value is not None:",
-            f"    add({head!r} + {v}.value)",
-            f"    add({head!r} + ({v}.system or '') + '|' + {v}.value)",
-        ]
+        return _pair_lines(head, v, "value")
     if type_ == "ContactPoint":
         return [f"if {v}.value is not None:", f"    add({head!r} + {v}.value)"]
     if type_ == "boolean":
@@ -245,3 +246,10 @@ def _token_lines(type_: str, head: str, v: str) -> list[str]:
     return [f"add({head!r} + {v})"]
 
 
+def _pair_lines(head: str, v: str, attribute: str) -> list[str]:
+    return [
+        f"s = {v}.{attribute}",
+        "if s is not None:",
+        f"    add({head!r} + s)",
+        f"    add({head!r} + ({v}.system or '') + '|' + s)",
+    ]

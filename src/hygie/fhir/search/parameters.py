@@ -6,18 +6,13 @@ parameter's kind can search. What cannot be resolved is kept with its reason (``
 
 from __future__ import annotations
 
-import json
-import keyword
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 from hygie.fhir.search.definitions import BY_COLUMN, Definition, definitions_of
 from hygie.fhir.search.path import Path as Alternative
 from hygie.fhir.search.path import PathNotUnderstoodError, Step, parse
-
-_STRUCTURES = Path(__file__).parent.parent / "definitions" / "structures.json"
+from hygie.fhir.types import attribute_of, choice_member, elements_of
 
 _TEXTS = {"code", "string", "id", "uri", "url", "canonical", "oid", "uuid", "markdown"}
 _QUANTITIES = {"Quantity", "Age", "Duration", "Count", "Distance"}
@@ -103,17 +98,16 @@ class _Element:
 
 
 @cache
-def _structures() -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads(_STRUCTURES.read_bytes())
-    return facts
-
-
-@cache
 def _elements(type_: str) -> dict[str, _Element]:
+    try:
+        rows = elements_of(type_)
+    except KeyError:  # a primitive has no elements
+        return {}
     found = {}
-    for name, types, least, most, _ in _structures().get(type_, {}).get("elements", ()):
-        plain = tuple(one.partition(".plain")[0] for one in types)
-        found[name.removesuffix("[x]")] = _Element(plain, bool(least), most != 1, name.endswith("[x]"))
+    for row in rows:
+        plain = tuple(one.partition(".plain")[0] for one in row.types)
+        choice = row.name.endswith("[x]")
+        found[row.name.removesuffix("[x]")] = _Element(plain, bool(row.min), row.max != 1, choice)
     return found
 
 
@@ -189,9 +183,8 @@ def _typed(element: _Element, step: Step) -> list[tuple[str, Hop]]:
     for one in element.types:
         if step.as_type and element.choice and one != step.as_type:
             continue
-        name = step.name + (one[0].upper() + one[1:] if element.choice else "")
-        attribute = f"{name}_" if keyword.iskeyword(name) else name
-        found.append((one, Hop(attribute, element.many, step.where)))
+        name = choice_member(step.name, one) if element.choice else step.name
+        found.append((one, Hop(attribute_of(name), element.many, step.where)))
     return found
 
 

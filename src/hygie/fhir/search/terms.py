@@ -59,7 +59,9 @@ def timing_bounds(timing: Any) -> tuple[int, int] | None:
 def timing_terms(prefix: str, timing: Any, add: Add) -> None:
     """Buckets of the outer limits of a Timing."""
     bounds = timing_bounds(timing)
-    if bounds is not None:
+    if bounds is None:
+        add(prefix + DATE + _BEFORE)  # it is present, which `:missing` asks; no range matches it
+    else:
         _interval_terms(prefix, *bounds, add)
 
 
