@@ -6,11 +6,11 @@ Not a queue: a site may come back older than it left, or with objects that were 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from hygie.sites.copies import Expected, mend, quarantine
-from hygie.sites.link import SiteLag
 from hygie.sites.placement import SiteSet
 
 PACKS_PREFIX = "packs/"
@@ -57,6 +57,7 @@ async def catch_up(
     """
     if any(not name.startswith(PACKS_PREFIX) for name in void):
         raise ValueError("only packs can be void")
+    started_at = time.monotonic()
     listings = await _listings(site_set, prefixes)
     report = CatchUpReport(
         {site: SiteCatchUp(listing is not None, len(listing or {})) for site, listing in listings.items()}
@@ -76,7 +77,7 @@ async def catch_up(
             report.quarantined += [(site, name) for site in await quarantine(site_set, name)]
     for site, part in report.sites.items():
         part.extra = sorted(unexpected[site])
-        site_set.link(site).note_listing(SiteLag(len(part.left), lag_bytes[site], 0.0))
+        site_set.link(site).note_listing(len(part.left), lag_bytes[site], started_at=started_at)
     return report
 
 

@@ -200,9 +200,11 @@ class FolderSite:
                 if made or flush:
                     os.fsync(current)  # another process may have made it a moment ago and not flushed it yet
             except FileNotFoundError:
-                room.durable_folders.discard(folders)
                 os.close(current)
-                raise
+                if not create or flush:
+                    raise
+                room.durable_folders.discard(folders)  # somebody removed it since: made again
+                return self._open_folder(room, folders, create=True)
             except BaseException:
                 os.close(current)
                 raise

@@ -74,7 +74,8 @@ class SiteLink:
         self.in_flight_bytes = 0
         self.behind: dict[str, tuple[int, float]] = {}
         self.behind_uncounted = 0
-        self.listed_lag: SiteLag | None = None
+        self._listed = (0, 0)  # objects and bytes that the last full comparison left behind
+        self._lacking_since: float | None = None
         self._failures = 0
         self._last_error = ""
         self._cooling_until = 0.0
@@ -117,10 +118,16 @@ class SiteLink:
         """The site has this object now."""
         self.behind.pop(name, None)
 
-    def note_listing(self, lag: SiteLag) -> None:
-        """What a full comparison found: it replaces all that was known in memory before it."""
-        self.listed_lag = lag
+    def note_listing(self, objects: int, size_bytes: int, *, started_at: float) -> None:
+        """What a full comparison leaves behind: it replaces what was noted before it started (monotonic s)."""
+        noted = [since for _, since in self.behind.values()]
+        self.behind = {name: noted for name, noted in self.behind.items() if noted[1] >= started_at}
         self.behind_uncounted = 0
+        self._listed = (objects, size_bytes)
+        if not objects:
+            self._lacking_since = None
+        elif self._lacking_since is None:
+            self._lacking_since = min([started_at, *noted])
 
     def note_success(self) -> None:
         """The site answered: it is healthy."""
@@ -138,16 +145,14 @@ class SiteLink:
         self.note_failure(SiteUnavailableError(site=self.name, reason="timeout"))
 
     def lag(self) -> SiteLag:
-        """What is known to be missing: noted failures and writes under way, and what the last comparison left."""
+        """What is known to be missing: what the last comparison left, failures noted since, and writes under way."""
         waiting = list(self.in_flight.values())
-        objects = len(self.behind) + self.behind_uncounted + len(waiting)
-        size_bytes = sum(size for size, _ in self.behind.values()) + self.in_flight_bytes
+        objects = self._listed[0] + len(self.behind) + self.behind_uncounted + len(waiting)
+        size_bytes = self._listed[1] + sum(size for size, _ in self.behind.values()) + self.in_flight_bytes
         since = [since for _, since in self.behind.values()] + [since for _, _, since in waiting]
-        oldest_s = time.monotonic() - min(since) if since else 0.0
-        if self.listed_lag is None:
-            return SiteLag(objects, size_bytes, oldest_s)
-        known = self.listed_lag
-        return SiteLag(max(objects, known.objects), max(size_bytes, known.bytes), max(oldest_s, known.oldest_s))
+        if self._lacking_since is not None:
+            since.append(self._lacking_since)
+        return SiteLag(objects, size_bytes, time.monotonic() - min(since) if since else 0.0)
 
     def health(self) -> SiteHealth:
         """The state as the next request would find it."""

@@ -139,8 +139,9 @@ class SiteSet:
             raise silent
 
     async def read_many(self, items: Sequence[Range]) -> list[bytes | None]:
-        """Several ranges (name, offset, length or None for the rest) in one thread hop to the nearest healthy site; only what it lacks is asked of the others.
+        """Several ranges in one thread hop to the nearest healthy site; only what it lacks is asked of the others.
 
+        Args: items: (name, offset, length or None for the rest of the object).
         Returns: bytes in the order asked; None where every site answered and none gives the range.
         Raises: SiteUnavailableError: some range was found nowhere and a site did not answer; ObjectNameError.
         """
