@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import psycopg
+
+T = TypeVar("T")
 
 
 class Transactions(Protocol):
@@ -43,23 +45,27 @@ class Clock(Protocol):
 
 
 class OneSite(Protocol):
-    """One object store, for the two things that must look at each store alone: checkpoints and clean-up."""
-
-    @property
-    def name(self) -> str: ...
+    """One object store; its calls block."""
 
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes: ...
 
-    def list(self, prefix: str) -> Iterable[tuple[str, Any]]: ...
+    def list(self, prefix: str) -> Iterable[tuple[str, int]]: ...
 
     def delete(self, name: str) -> None: ...
 
 
-class Sites(Protocol):
-    """All object stores together; writes return when a quorum has made them durable."""
+class Link(Protocol):
+    """The way to one store, for what must look at each alone: checkpoints, the tree's edge, clean-up."""
 
     @property
-    def sites(self) -> Sequence[Any]: ...
+    def site(self) -> OneSite: ...
+
+
+class Sites(Protocol):
+    """All object stores together; a write returns when a quorum has made it durable."""
+
+    @property
+    def links(self) -> Sequence[Link]: ...
 
     @property
     def quorum(self) -> int: ...
@@ -68,6 +74,4 @@ class Sites(Protocol):
 
     async def replace(self, name: str, data: bytes) -> object: ...
 
-    async def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes: ...
-
-    async def read_many(self, items: list[tuple[str, int, int | None]]) -> list[bytes | None]: ...
+    async def read_valid(self, name: str, offset: int, length: int | None, check: Callable[[bytes], T]) -> T: ...
