@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from hygie.fhir.search.errors import ParameterValueError, UnsupportedModifierError
-from hygie.fhir.search.extract import present_term
+from hygie.fhir.search.extraction import present_term
 from hygie.fhir.search.match import (
     Amount,
     Test,
@@ -44,6 +44,7 @@ NUMBER_CHARS_MAX = 40  # decimals of clinical values have fewer than 20 digits
 _EXPONENT_LIMIT = 300
 _PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.+)", re.DOTALL)
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]{1,4})?", re.ASCII)
 _PAIRED = frozenset({"CodeableConcept", "Coding", "Identifier"})
 
 
@@ -62,10 +63,8 @@ class Ask:
 
 def split(text: str, separator: str) -> list[str]:
     r"""Cut at separators that are not escaped by ``\``; escapes are kept."""
-    return re.split(r"(?<!\\)" + re.escape(separator), text) if "\\" not in text else _split_slow(text, separator)
-
-
-def _split_slow(text: str, separator: str) -> list[str]:
+    if "\\" not in text:
+        return text.split(separator)
     parts, current, escaped = [], "", False
     for character in text:
         if character == separator and not escaped:
@@ -233,18 +232,21 @@ def half_line(prefix: str, low: int, high: int) -> tuple[int, int]:
 # -- numbers -------------------------------------------------------------------------------------------------------
 
 
+def _decimal(text: str) -> Decimal | None:
+    if len(text) > NUMBER_CHARS_MAX or not _NUMBER.fullmatch(text):
+        return None
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return None
+    return None if value and abs(value.adjusted()) > _EXPONENT_LIMIT else value
+
+
 def _amount(parameter: Parameter, text: str) -> tuple[str, Amount]:
     match = _PREFIXED.fullmatch(text)
-    number_text = match.group(2) if match else ""
-    try:
-        if len(number_text) > NUMBER_CHARS_MAX or not re.fullmatch(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?", number_text):
-            raise InvalidOperation
-        value = Decimal(number_text)
-        if value and abs(value.adjusted()) > _EXPONENT_LIMIT:
-            raise InvalidOperation
-    except InvalidOperation as error:
-        raise ParameterValueError(parameter=parameter.code, reason="number") from error
-    assert match is not None
+    value = _decimal(match.group(2)) if match else None
+    if match is None or value is None:
+        raise ParameterValueError(parameter=parameter.code, reason="number")
     exponent = value.as_tuple().exponent
     assert isinstance(exponent, int)
     # 100 means 99.5..100.5 and 1e2 means 95..105: the two examples of the specification
@@ -291,4 +293,3 @@ _ASKS: dict[str, Callable[[Parameter, str, str], Ask]] = {
     "number": _ask_number,
     "quantity": _ask_quantity,
 }
-

@@ -1,4 +1,4 @@
-"""Which patients a resource belongs to, from the R4 Patient compartment, widened by the types' own ``patient`` parameter.
+"""Which patients a resource belongs to: the R4 Patient compartment, widened by the types' own ``patient`` parameter.
 
 The compartment of R4 leaves out types that clearly speak of one patient (Task, Device, GuidanceResponse…); an erasure
 that forgot them would be a false promise, so every ``patient`` parameter counts too (docs/adr/0006).

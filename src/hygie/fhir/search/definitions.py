@@ -55,9 +55,9 @@ def definitions_of(type_: str) -> dict[str, Definition]:
     facts = _distillate()
     found: dict[str, Definition] = {}
     for base in ("Resource", "DomainResource", type_):
-        for code, (kind, expression, goals, url) in facts.parameters.get(base, {}).items():
-            if base != type_ and expression:
-                expression = f"{type_}.{expression.partition('.')[2]}"
+        for code, (kind, published, goals, url) in facts.parameters.get(base, {}).items():
+            path = published.partition(".")[2]
+            expression = f"{type_}.{path}" if base != type_ and path else published
             found[code] = Definition(type_, code, kind, expression, tuple(facts.targets[goals]), url)
     return found
 

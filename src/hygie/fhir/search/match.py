@@ -77,14 +77,10 @@ def token_test(asked: Token) -> Test:
     def test(type_: str, value: Any) -> bool:
         if type_ == "CodeableConcept":
             return any(pair(coding.system, coding.code) for coding in value.coding or ())
-        if type_ == "Coding":
-            return pair(value.system, value.code)
-        if type_ == "Identifier":
-            return pair(value.system, value.value)
-        if asked.code is None:
-            return type_ == "ContactPoint" and value.system == asked.system
+        if type_ in {"Coding", "Identifier"}:
+            return pair(value.system, value.code if type_ == "Coding" else value.value)
         if type_ == "ContactPoint":
-            return bool(value.value == asked.code and (not asked.system or value.system == asked.system))
+            return asked.code in {None, value.value} and (not asked.system or value.system == asked.system)
         if type_ == "boolean":
             return asked.code == ("true" if value else "false")
         return bool(value == asked.code and (type_ == "code" or not asked.system))
@@ -122,6 +118,9 @@ def uri_test(uri: str) -> Test:
     return lambda type_, value: value == uri or (type_ == "canonical" and value.partition("|")[0] == uri)
 
 
+_INFINITY = Decimal("Infinity")
+
+
 # -- intervals -----------------------------------------------------------------------------------------------------
 
 
@@ -134,30 +133,29 @@ def date_interval(type_: str, value: Any) -> tuple[int, int] | None:
     return date_bounds(value)
 
 
+# (first, last) of the value against (low, high) asked for, all included
+_COMPARE: dict[str, Callable[[Any, Any, Any, Any], bool]] = {
+    "gt": lambda _first, last, _low, high: last > high,
+    "ge": lambda _first, last, low, _high: last >= low,
+    "lt": lambda first, _last, low, _high: first < low,
+    "le": lambda first, _last, _low, high: first <= high,
+    "sa": lambda first, _last, _low, high: first > high,
+    "eb": lambda _first, last, low, _high: last < low,
+    "ap": lambda first, last, low, high: first <= high and last >= low,
+    "eq": lambda first, last, low, high: low <= first and last <= high,
+    "ne": lambda first, last, low, high: not (low <= first and last <= high),
+}
+
+
 def date_test(prefix: str, low: int, high: int) -> Test:
     """Compare with the searched interval low..high, milliseconds, both included."""
+    compare = _COMPARE[prefix]
+    if prefix == "ap":
+        low, high = low - (high - low + 1), high + (high - low + 1)
 
     def test(type_: str, value: Any) -> bool:
         interval = date_interval(type_, value)
-        if interval is None:
-            return False
-        first, last = interval
-        if prefix in {"eq", "ne"}:
-            return (low <= first and last <= high) is (prefix == "eq")
-        if prefix == "gt":
-            return last > high
-        if prefix == "ge":
-            return last >= low
-        if prefix == "lt":
-            return first < low
-        if prefix == "le":
-            return first <= high
-        if prefix == "sa":
-            return first > high
-        if prefix == "eb":
-            return last < low
-        width = high - low + 1
-        return first <= high + width and last >= low - width
+        return interval is not None and compare(*interval, low, high)
 
     return test
 
@@ -179,41 +177,32 @@ class Unit:
     code: str
 
 
-def number_interval(type_: str, value: Any) -> tuple[Decimal | None, Decimal | None] | None:
-    """Lowest and highest number of a value, None for an open end; None when it holds no number."""
+def number_interval(type_: str, value: Any) -> tuple[Decimal, Decimal] | None:
+    """Lowest and highest number of a value, infinite at an open end; None when it holds no number."""
     if type_ == "Range":
         low = value.low.value if value.low is not None else None
         high = value.high.value if value.high is not None else None
-        return low, high
+        return -_INFINITY if low is None else low, _INFINITY if high is None else high
     number = value if isinstance(value, Decimal | int) else value.value
     return None if number is None else (Decimal(number), Decimal(number))
 
 
 def number_test(prefix: str, asked: Amount, unit: Unit | None = None) -> Test:
-    """Compare with the searched number; with a unit, only quantities of that unit."""
+    """Compare with the searched number; with a unit, only quantities of that unit.
+
+    Only eq and ne look at the written precision: eq asks for low <= value < high.
+    """
+    compare = _COMPARE[prefix]
     tenth = abs(asked.value) / 10
+    near, far = (asked.value - tenth, asked.value + tenth) if prefix == "ap" else (asked.value, asked.value)
 
     def test(type_: str, value: Any) -> bool:
         interval = number_interval(type_, value)
         if interval is None or (unit is not None and not _has_unit(type_, value, unit)):
             return False
-        low, high = interval
         if prefix in {"eq", "ne"}:
-            within = low is not None and high is not None and asked.low <= low and high < asked.high
-            return within is (prefix == "eq")
-        if prefix == "gt":
-            return high is None or high > asked.value
-        if prefix == "ge":
-            return high is None or high >= asked.value
-        if prefix == "lt":
-            return low is None or low < asked.value
-        if prefix == "le":
-            return low is None or low <= asked.value
-        if prefix == "sa":
-            return low is not None and low > asked.value
-        if prefix == "eb":
-            return high is not None and high < asked.value
-        return (low is None or low <= asked.value + tenth) and (high is None or high >= asked.value - tenth)
+            return (asked.low <= interval[0] and interval[1] < asked.high) is (prefix == "eq")
+        return compare(*interval, near, far)
 
     return test
 

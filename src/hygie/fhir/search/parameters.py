@@ -117,9 +117,7 @@ def all_parameters_of(type_: str) -> dict[str, Parameter]:
 
     Raises: UnknownSearchTypeError.
     """
-    return {
-        code: _resolve(definition) for code, definition in definitions_of(type_).items() if code not in BY_COLUMN
-    }
+    return {code: _resolve(definition) for code, definition in definitions_of(type_).items() if code not in BY_COLUMN}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Index terms of values, and the covers that a query asks for. docs/adr/0006-blind-search-terms.md explains the choices.
+"""Index terms of values, and the covers that a query asks for. Why so: docs/adr/0006-blind-search-terms.md.
 
 A term is ``slot`` U+001F ``kind letter`` ``value``: the slot is the path of the element (``Observation.subject``), so
 parameters that read one element share its terms. Terms find candidates; ``match`` decides on the opened resource.
@@ -18,7 +18,9 @@ Add = Callable[[str], object]
 SEPARATOR = "\x1f"
 TOKEN, TEXT, REFERENCE, URI, DATE, NUMBER, UNIT, PRESENT, WIDE, MANY = "tsrudqnpwm"
 
-TERMS_MAX = 256  # per resource: one GIN entry each; a bed-side resource has 10 to 80, beyond it is a list or a value set
+TERMS_MAX = (
+    256  # per resource: one GIN entry each; a bed-side resource has 10 to 80, beyond it is a list or a value set
+)
 PREFIX_LENGTHS = (2, 3, 5, 8)  # characters; a query of another length takes the next shorter one, then filters
 COVER_TERMS_MAX = 90  # one probe of the index each; a wider cover is rounded outwards to whole months
 
@@ -107,7 +109,9 @@ def date_cover(low_ms: int, high_ms: int) -> list[str]:
     first, last = _day(low_ms), _day(high_ms)
     found = _cover_days(first, last)
     if len(found) > COVER_TERMS_MAX:
-        end = (last.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1) if last.year < 9999 else last
+        end = (
+            (last.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1) if last.year < 9999 else last
+        )
         found = _cover_days(first.replace(day=1), end)
     return found
 

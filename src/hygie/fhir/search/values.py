@@ -1,4 +1,4 @@
-"""What a value means to a search: bounds of a date in milliseconds, a text without case and accents, a reference's parts.
+"""What a value means to a search: bounds of a date in milliseconds, a text without case, a reference's parts.
 
 Source: FHIR R4 search.html. A date is an interval as wide as its precision; without a timezone it is UTC (the
 server's local time, as the page says). Infinite ends of a period are ``FIRST_MS`` and ``LAST_MS``.
@@ -19,7 +19,9 @@ _DATE = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
 )
 _LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "’": "'", "ø": "o", "ł": "l", "đ": "d"})  # NFKD leaves them whole
-_REFERENCE = re.compile(r"(?:(.*)/)?([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?", re.DOTALL)
+_REFERENCE = re.compile(
+    r"(?:(.*)/)?([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?", re.DOTALL
+)
 
 Bounds = tuple[int, int]
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -67,11 +68,7 @@ def extract(resource: msgspec.Struct, base_url: str = "") -> Extracted:
     distinct = list(dict.fromkeys(found))
     if len(distinct) > TERMS_MAX:
         distinct = _bounded(distinct)
-    if type_ == "Patient":
-        patients = (resource.id,) if resource.id else ()  # type: ignore[attr-defined]
-    else:
-        patients = patient_ids(owners, base_url)
-    return Extracted(distinct, patients, references)
+    return Extracted(distinct, patient_ids(owners, base_url), references)
 
 
 def extract_terms(resource: msgspec.Struct) -> list[str]:
@@ -156,11 +153,12 @@ def generate(type_: str) -> str:
                 node = node.children.setdefault(hop.attribute, _Node(hop.many))
             node.ends.setdefault((parameter.kind, leaf.type), leaf)
     lines = ["def collect(r, add, references, owners):"]
+    if type_ == "Patient":  # it belongs to itself, not to those it is linked to
+        owned = frozenset()
+        lines += ["    if r.id is not None:", "        owners.append('Patient/' + r.id)"]
     for slot, leaves in truths.items():
         lines += _truth_lines(slot, leaves)
-    counter = iter(range(100_000))
-    _node_lines(root, "r", 1, lines, owned, counter)
-    lines.append("    return None")
+    _Writer(lines, owned).node(root, "r", 1)
     return "\n".join(lines)
 
 
@@ -173,29 +171,37 @@ def _truth_lines(slot: str, leaves: list[Leaf]) -> list[str]:
     return [f"    add({slot + SEPARATOR + TOKEN!r} + ('true' if {' or '.join(tests)} else 'false'))"]
 
 
-def _node_lines(node: _Node, variable: str, depth: int, lines: list[str], owned: frozenset[str], counter: Any) -> None:
-    for attribute, child in node.children.items():
-        name = f"v{next(counter)}"
-        pad = "    " * depth
-        lines.append(f"{pad}{name} = {variable}.{attribute}")
-        lines.append(f"{pad}if {name} is not None:")
-        deeper = depth + 1
-        for (kind, _), leaf in child.ends.items():
-            if not leaf.required and kind != "date":
-                lines.append(f"{pad}    add({present_term(leaf.slot, kind)!r})")
-        if child.many:
-            item = f"v{next(counter)}"
-            lines.append(f"{pad}    for {item} in {name}:")
-            name, deeper = item, depth + 2
-            if any(type_ in PRIMITIVES for _, type_ in child.ends):
-                lines.append(f"{pad}        if {item} is None:  # its value is in the sibling's extension")
-                lines.append(f"{pad}            continue")
-        start = len(lines)
-        for (kind, type_), leaf in child.ends.items():
-            lines += ["    " * deeper + line for line in _end_lines(kind, type_, leaf, name, owned)]
-        _node_lines(child, name, deeper, lines, owned, counter)
-        if len(lines) == start:
-            lines.append("    " * deeper + "pass")
+class _Writer:
+    """Writes the body of one generated function."""
+
+    def __init__(self, lines: list[str], owned: frozenset[str]) -> None:
+        self._lines = lines
+        self._owned = owned
+        self._names = (f"v{number}" for number in count())
+
+    def node(self, node: _Node, variable: str, depth: int) -> None:
+        """Read each attribute below ``variable``, add its terms, go down."""
+        lines, pad = self._lines, "    " * depth
+        for attribute, child in node.children.items():
+            name, deeper = next(self._names), depth + 1
+            lines.append(f"{pad}{name} = {variable}.{attribute}")
+            lines.append(f"{pad}if {name} is not None:")
+            start = len(lines)
+            for (kind, _), leaf in child.ends.items():
+                if not leaf.required and kind != "date":
+                    lines.append(f"{pad}    add({present_term(leaf.slot, kind)!r})")
+            if child.many:
+                item = next(self._names)
+                lines.append(f"{pad}    for {item} in {name}:")
+                name, deeper, start = item, depth + 2, len(lines)
+                if any(type_ in PRIMITIVES for _, type_ in child.ends):
+                    lines.append(f"{pad}        if {item} is None:  # its value is in the sibling's extension")
+                    lines.append(f"{pad}            continue")
+            for (kind, type_), leaf in child.ends.items():
+                lines += ["    " * deeper + line for line in _end_lines(kind, type_, leaf, name, self._owned)]
+            self.node(child, name, deeper)
+            if len(lines) == start:
+                lines.append("    " * deeper + "pass")
 
 
 def present_term(slot: str, kind: str) -> str:
@@ -207,15 +213,7 @@ def _end_lines(kind: str, type_: str, leaf: Leaf, v: str, owned: frozenset[str])
     prefix = leaf.slot + SEPARATOR
     if kind == "token":
         return _token_lines(type_, prefix + TOKEN, v)
-    if kind == "string":
-        return [f"text_terms({prefix!r}, {v}, add)"]
-    if kind == "uri" and type_ == "canonical":
-        return [f"add({prefix + URI!r} + {v}.partition('|')[0])"]
-    if kind == "uri":
-        return [f"add({prefix + URI!r} + {v})"]
-    if kind == "reference":
-        if type_ != "Reference":
-            return [f"add({prefix + REFERENCE!r} + {v}.partition('|')[0])"]
+    if kind == "reference" and type_ == "Reference":
         owner = ["    owners.append(s)"] if leaf.slot in owned else []
         return [
             f"s = {v}.reference",
@@ -224,7 +222,11 @@ def _end_lines(kind: str, type_: str, leaf: Leaf, v: str, owned: frozenset[str])
             *owner,
             f"    add({prefix + REFERENCE!r} + (s if '/_history/' not in s else unversioned(s)))",
         ]
-    function = _FUNCTION_OF_TYPE.get(type_, "number_terms" if kind == "number" else "quantity_terms")
+    if kind in {"reference", "uri"}:
+        head = prefix + (REFERENCE if kind == "reference" else URI)
+        return [f"add({head!r} + {v}.partition('|')[0])" if type_ == "canonical" else f"add({head!r} + {v})"]
+    function = "text_terms" if kind == "string" else _FUNCTION_OF_TYPE.get(type_)
+    function = function or ("number_terms" if kind == "number" else "quantity_terms")
     return [f"{function}({prefix!r}, {v}, add)"]
 
 

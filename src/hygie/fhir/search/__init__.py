@@ -1,0 +1,21 @@
+"""Search over ciphertext, FHIR side: what a resource is filed under, and what a search asks for.
+
+Reading order: ``definitions`` (HL7's facts), ``path`` and ``parameters`` (what each parameter reads), ``extraction`` and
+``terms`` (what is filed), ``asks`` and ``query`` (what is asked), ``match`` (what decides). No health data in errors.
+"""
+
+from __future__ import annotations
+
+from hygie.fhir.search.extraction import Extracted, all_references, extract, extract_terms, patients_of
+from hygie.fhir.search.query import SearchQuery, compile_query, search_parameters_of
+
+__all__ = [
+    "Extracted",
+    "SearchQuery",
+    "all_references",
+    "compile_query",
+    "extract",
+    "extract_terms",
+    "patients_of",
+    "search_parameters_of",
+]
