@@ -1,6 +1,6 @@
 """Search over ciphertext, FHIR side: what a resource is filed under, and what a search asks for.
 
-Reading order: ``definitions`` (HL7's facts), ``path`` and ``parameters`` (what each parameter reads), ``extraction`` and
+Reading order: ``definitions`` (HL7's facts), ``path`` and ``parameters`` (what each reads), ``extraction`` and
 ``terms`` (what is filed), ``asks`` and ``query`` (what is asked), ``match`` (what decides). No health data in errors.
 """
 

@@ -38,12 +38,12 @@ class UnsupportedModifierError(InvalidRequestError):
     en = "The search parameter '{parameter}' does not accept this form ({reason})."
 
 
-class QueryTooLargeError(InvalidRequestError):
-    """A search is over one of its limits."""
+class SearchLimitError(InvalidRequestError):
+    """A search, or what one resource would put into the index, is over a limit."""
 
     code = "HYG-178"
-    fr = "La recherche dépasse une limite ({limit} : {maximum})."
-    en = "The search is over a limit ({limit}: {maximum})."
+    fr = "Une limite de la recherche est dépassée ({limit} : {maximum})."
+    en = "A limit of searching is exceeded ({limit}: {maximum})."
 
 
 class UnknownSearchTypeError(InvalidRequestError):

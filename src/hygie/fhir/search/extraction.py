@@ -18,7 +18,8 @@ import msgspec
 from hygie.fhir.primitives import PRIMITIVES
 from hygie.fhir.search import terms
 from hygie.fhir.search.compartment import compartment_slots
-from hygie.fhir.search.parameters import Leaf, parameters_of
+from hygie.fhir.search.errors import SearchLimitError
+from hygie.fhir.search.parameters import Leaf, list_slots, parameters_of
 from hygie.fhir.search.terms import MANY, PRESENT, REFERENCE, SEPARATOR, TERMS_MAX, TOKEN, URI
 from hygie.fhir.search.values import reference_parts, unversioned
 
@@ -59,6 +60,7 @@ def extract(resource: msgspec.Struct, base_url: str = "") -> Extracted:
     """Index terms, patients and references of a resource.
 
     base_url: our own address of this environment, without a final slash; absolute references under it are ours.
+    Raises: SearchLimitError: more than ``TERMS_MAX`` terms outside lists.
     """
     type_ = resource_type(resource)
     found: list[str] = []
@@ -67,7 +69,7 @@ def extract(resource: msgspec.Struct, base_url: str = "") -> Extracted:
     _collector(type_)(resource, found.append, references, owners)
     distinct = list(dict.fromkeys(found))
     if len(distinct) > TERMS_MAX:
-        distinct = _bounded(distinct)
+        distinct = _bounded(distinct, list_slots(type_))
     return Extracted(distinct, patient_ids(owners, base_url), references)
 
 
@@ -102,17 +104,22 @@ def all_references(raw: bytes) -> list[str]:
     ]
 
 
-def _bounded(found: list[str]) -> list[str]:
-    """Replace the terms of the fullest elements by one ``MANY`` term each: candidates grow, nothing is lost."""
+def _bounded(found: list[str], lists: frozenset[str]) -> list[str]:
+    """Replace the terms of the fullest lists by one ``MANY`` term each: candidates grow, nothing is lost.
+
+    Raises: SearchLimitError: the bound is exceeded outside lists (hundreds of codings of one concept).
+    """
     slots: dict[str, list[str]] = {}
     for term in found:
         slots.setdefault(term.partition(SEPARATOR)[0], []).append(term)
     total = len(found)
-    for slot in sorted(slots, key=lambda one: -len(slots[one])):
+    for slot in sorted(slots.keys() & lists, key=lambda one: (-len(slots[one]), one)):
         if total <= TERMS_MAX:
             break
         total -= len(slots[slot]) - 1
         slots[slot] = [slot + SEPARATOR + MANY]
+    if total > TERMS_MAX:
+        raise SearchLimitError(limit="values of one resource", maximum=TERMS_MAX)
     return [term for kept in slots.values() for term in kept]
 
 

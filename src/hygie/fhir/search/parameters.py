@@ -126,6 +126,13 @@ def parameters_of(type_: str) -> dict[str, Parameter]:
     return {code: parameter for code, parameter in all_parameters_of(type_).items() if parameter.leaves}
 
 
+@cache
+def list_slots(type_: str) -> frozenset[str]:
+    """The slots where a resource may hold any number of values. Raises: UnknownSearchTypeError."""
+    leaves = (leaf for parameter in parameters_of(type_).values() for leaf in parameter.leaves)
+    return frozenset(leaf.slot for leaf in leaves if leaf.many)
+
+
 def _resolve(definition: Definition) -> Parameter:
     searched = SEARCHED_TYPES.get(definition.kind)
     if searched is None:

@@ -19,13 +19,13 @@ from hygie.fhir.search.compartment import compartment_members
 from hygie.fhir.search.definitions import BY_COLUMN, definitions_of
 from hygie.fhir.search.errors import (
     ParameterValueError,
-    QueryTooLargeError,
+    SearchLimitError,
     UnsupportedModifierError,
     UnsupportedParameterError,
     safe_name,
 )
 from hygie.fhir.search.match import Reader, Test, date_interval, number_interval, reader
-from hygie.fhir.search.parameters import Parameter, parameters_of
+from hygie.fhir.search.parameters import Parameter, list_slots, parameters_of
 from hygie.fhir.search.terms import DATE, MANY, SEPARATOR, WIDE, date_cover
 from hygie.fhir.search.values import plain_text, reference_parts
 from hygie.fhir.types import struct_of
@@ -131,10 +131,10 @@ def compile_query(
     Args: base_url: our address of this environment, without a final slash; lenient: leave out what is not supported
     and say so in ``ignored`` (``Prefer: handling=lenient``); patient: one patient's compartment (/Patient/1/…).
     Raises: UnknownSearchTypeError; UnsupportedParameterError; UnsupportedModifierError; ParameterValueError;
-    QueryTooLargeError.
+    SearchLimitError.
     """
     if len(parameters) > PARAMETERS_MAX:
-        raise QueryTooLargeError(limit="parameters", maximum=PARAMETERS_MAX)
+        raise SearchLimitError(limit="parameters", maximum=PARAMETERS_MAX)
     parameters_of(type_)
     query = SearchQuery(type_, base_url)
     compiler = _Compiler(query)
@@ -164,7 +164,7 @@ class _Compiler:
     def add(self, name: str, value: str) -> None:
         """One name and its value."""
         if len(value) > VALUE_CHARS_MAX * VALUES_MAX:
-            raise QueryTooLargeError(limit="value characters", maximum=VALUE_CHARS_MAX)
+            raise SearchLimitError(limit="value characters", maximum=VALUE_CHARS_MAX)
         code, _, modifier = name.partition(":")
         if special := getattr(self, f"_add{code}", None) if code.startswith("_") and code in _SPECIAL else None:
             if modifier:
@@ -261,9 +261,12 @@ class _Compiler:
 
     def _clause(self, terms: Sequence[str]) -> None:
         distinct = dict.fromkeys(terms)
-        distinct |= dict.fromkeys(term.partition(SEPARATOR)[0] + SEPARATOR + MANY for term in terms)
+        crowded = {term.partition(SEPARATOR)[0] for term in terms} & list_slots(self._query.type)
+        if crowded:  # a resource over TERMS_MAX is filed there under one term alone
+            distinct |= {slot + SEPARATOR + MANY: None for slot in sorted(crowded)}
+            self._query.precise = False
         if len(distinct) > CLAUSE_TERMS_MAX:
-            raise QueryTooLargeError(limit="values", maximum=VALUES_MAX)
+            raise SearchLimitError(limit="values", maximum=VALUES_MAX)
         self._query.clauses.append(list(distinct))
 
     # -- parameters of every search (named ``_add`` + their name)
@@ -349,9 +352,9 @@ def _any_of(read: Reader, tests: list[Test], resource: Any) -> bool:
 def _bounded_split(code: str, value: str) -> list[str]:
     texts = split(value, ",")
     if len(texts) > VALUES_MAX:
-        raise QueryTooLargeError(limit="values", maximum=VALUES_MAX)
+        raise SearchLimitError(limit="values", maximum=VALUES_MAX)
     if any(len(text) > VALUE_CHARS_MAX for text in texts):
-        raise QueryTooLargeError(limit="value characters", maximum=VALUE_CHARS_MAX)
+        raise SearchLimitError(limit="value characters", maximum=VALUE_CHARS_MAX)
     if not all(texts):
         raise ParameterValueError(parameter=code, reason="empty")
     return texts
