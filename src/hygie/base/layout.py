@@ -23,19 +23,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hygie.base.errors import SettingsError
 from hygie.base.files import make_private_folder
+from hygie.base.settings_checks import ExposedFileError
 
 SOCKET_PATH_BYTES_MAX = 100  # sun_path holds 104 bytes on macOS and 108 on Linux, the final zero included
 SOCKET_NAME_BYTES_MAX = 20  # the longest name a room gives to a socket: ".s.PGSQL.5432.lock" is 18
-
-
-class RunFolderError(SettingsError):
-    """The folder for sockets exists and belongs to somebody else, or others may enter it."""
-
-    code = "HYG-609"
-    fr = "Le dossier des sockets {folder} appartient à un autre compte ou est ouvert aux autres : supprimez-le."
-    en = "The folder for sockets {folder} belongs to another account or is open to others: remove it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +103,11 @@ class DataFolder:
     def socket(self, name: str) -> Path:
         """The path of the socket called ``name``; it fits in a socket address.
 
-        Raises: RunFolderError: even the temporary folder's path is too long.
+        Raises: ExposedFileError: even the temporary folder's path is too long.
         """
         path = self.run / name
         if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
-            raise RunFolderError(folder=str(self.run))
+            raise ExposedFileError(file=str(self.run))
         return path
 
     def resolve(self, path: str) -> Path:
@@ -125,7 +117,7 @@ class DataFolder:
     def create(self) -> None:
         """Create the folders of the house, each readable by its owner only.
 
-        Raises: RunFolderError: see :meth:`create_run`. OSError: no right to write here, disk full.
+        Raises: ExposedFileError: see :meth:`create_run`. OSError: no right to write here, disk full.
         """
         for folder in (self.path, self.kms, self.sites, self.witness, self.backup, self.tls, self.logs):
             make_private_folder(folder)
@@ -134,12 +126,12 @@ class DataFolder:
     def create_run(self) -> Path:
         """Create the folder of the sockets and check that it is ours alone.
 
-        Raises: RunFolderError: somebody else made it first (in a temporary folder anyone can), or it is a link.
+        Raises: ExposedFileError: somebody else made it first (in a temporary folder anyone can), or it is a link.
         """
         folder = self.run
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-            raise RunFolderError(folder=str(folder))
+            raise ExposedFileError(file=str(folder))
         folder.chmod(0o700)
         return folder

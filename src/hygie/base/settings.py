@@ -152,7 +152,7 @@ def default_settings(*, production: bool = False, language: Language | None = No
 def check_settings(settings: Settings, folder: DataFolder) -> None:
     """Refuse what would host health data badly whatever the machine.
 
-    Raises: SettingsError (HYG-602, 603, 604, 610): one site, a quorum out of range, a country outside the EEA or not
+    Raises: SettingsError (HYG-602, 603, 604, 609): one site, a quorum out of range, a country outside the EEA or not
     allowed, two sites or a site and the backup in one place.
     """
     check_quorum(len(settings.sites), settings.quorum)

@@ -60,11 +60,13 @@ class CountryError(SettingsError):
 
 
 class ExposedFileError(SettingsError):
-    """A file that holds a secret can be read or changed by others."""
+    """A file or folder that holds secrets can be read or changed by others, or belongs to somebody else."""
 
     code = "HYG-605"
-    fr = "Le fichier {file} doit appartenir à ce compte et n'être lisible que par lui (chmod 600)."
-    en = "The file {file} must belong to this account and be readable by it alone (chmod 600)."
+    fr = (
+        "{file} doit appartenir à ce compte et n'être ouvert qu'à lui (chmod 600 pour un fichier, 700 pour un dossier)."
+    )
+    en = "{file} must belong to this account and be open to it alone (chmod 600 for a file, 700 for a folder)."
 
 
 class ClearSwapError(SettingsError):
@@ -78,7 +80,7 @@ class ClearSwapError(SettingsError):
 class SharedPlaceError(SettingsError):
     """Two sites, or a site and the backups, would be the same bytes."""
 
-    code = "HYG-610"
+    code = "HYG-609"
     fr = "{first} et {second} sont dans le même dossier : la perte de l'un serait la perte de l'autre."
     en = "{first} and {second} stand in the same folder: losing one would be losing the other."
 

@@ -1,0 +1,68 @@
+"""Write docs/reference/actions.md from the actions and roles. Run it after adding one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hygie.base.actions import ACTIONS_OF_ROLE, Action, Role
+
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "actions.md"
+HEAD = """\
+# Actions and roles
+
+Written by `tools/action_reference.py` from `hygie.base.actions`; do not edit by hand. The same words are rights and the
+journal's event names. A habilitation grants one role in one environment, or on the platform. There is no wildcard.
+
+| action | meaning | roles that hold it |
+|---|---|---|
+"""
+MEANING = {
+    Action.OBJECT_CREATE: "write a new object",
+    Action.OBJECT_DELETE: "delete an object; its history stays",
+    Action.OBJECT_EXPORT: "take everything out of an environment (reversibility)",
+    Action.OBJECT_HISTORY: "list the versions of objects",
+    Action.OBJECT_READ: "read an object, or one of its versions",
+    Action.OBJECT_SEARCH: "search objects",
+    Action.OBJECT_UPDATE: "write a new version of an object",
+    Action.PATIENT_ERASE: "destroy the key of a patient's compartment, on a recorded instruction",
+    Action.ACCOUNT_CREATE: "open an account",
+    Action.ACCOUNT_DISABLE: "close an account",
+    Action.BACKUP_RESTORE: "restore a snapshot",
+    Action.BACKUP_RUN: "take a snapshot",
+    Action.DRILL_RUN: "run a drill in a sandbox",
+    Action.ENVIRONMENT_CREATE: "create an environment of a tenant",
+    Action.ENVIRONMENT_DESTROY: "destroy an environment with its keys",
+    Action.HABILITATION_GRANT: "grant a role to an account",
+    Action.HABILITATION_REVOKE: "take a role back before its end date",
+    Action.KEY_ROTATE: "rotate a key or begin a new epoch",
+    Action.KEY_UNWRAP: "the KMS opened compartment keys; written by the platform, held by no role",
+    Action.PLATFORM_START: "a process of the platform started",
+    Action.PLATFORM_UPGRADE: "upgrade the platform, or go back",
+    Action.SITE_SCRUB: "re-read and re-hash what sites hold, repair from a good copy",
+    Action.STATUS_READ: "read the state of the obligations",
+    Action.TENANT_CREATE: "register a client",
+    Action.TOKEN_CREATE: "issue a bearer token",
+    Action.TOKEN_REVOKE: "revoke a bearer token",
+    Action.VAULT_REBUILD: "rebuild the catalogue from one site and the keys",
+    Action.JOURNAL_EXPORT: "export entries with their proofs",
+    Action.JOURNAL_GAP: "what the journal may miss after a loss of the database; written by the journal itself",
+    Action.JOURNAL_READ: "read entries",
+    Action.SESSION_REFUSED: "a request without anyone behind it was refused; held by no role",
+}
+
+
+def page() -> str:
+    """The Markdown page.
+
+    Raises: KeyError: an action without its meaning here.
+    """
+    rows = []
+    for action in Action:
+        roles = ", ".join(role for role in Role if action in ACTIONS_OF_ROLE[role]) or "none"
+        rows.append(f"| `{action}` | {MEANING[action]} | {roles} |\n")
+    return HEAD + "".join(rows)
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(page())
