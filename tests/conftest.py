@@ -1,11 +1,11 @@
 """A real PostgreSQL for the tests: one cluster per test process, a fresh migrated database in some 50 ms.
 
-    def test_x(database):                # database: Dsns of a fresh migrated database, dropped afterwards
-        async def main():
-            async with opened(Database(database.hosting)) as pool: ...
+def test_x(database):                # database: Dsns of a fresh migrated database, dropped afterwards
+    async def main():
+        async with opened(Database(database.hosting)) as pool: ...
 
-    @pytest.fixture(scope="module")      # or share one database in a module
-    def dsns(new_database): return new_database()
+@pytest.fixture(scope="module")      # or share one database in a module
+def dsns(new_database): return new_database()
 """
 
 from __future__ import annotations

@@ -44,6 +44,8 @@ ADMIN = "postgres"
 SOCKET_PATH_BYTES_MAX = 100  # sun_path holds 107 on Linux and 103 on macOS
 START_S_MAX = 600  # crash recovery of a large WAL may be long; a dead server is noticed at once
 ORPHANS_S_MAX = 60  # children of a killed server leave within seconds, unless one is busy
+LAUNCHES_MAX = 3  # without orphans in sight: the last one may have left between the refusal and our look
+RELAUNCH_S = 0.2
 STOP_S_MAX = 60
 POLL_S = 0.02
 _SOCKET_NAME = f".s.PGSQL.{PORT}"
@@ -104,10 +106,12 @@ class EmbeddedPostgres:
         make_private_folder(self._data / "logs")
         make_private_folder(self._logs)
         with self._lock():
-            if self.pid() is None:
-                self._prepare_and_launch()
-            self._wait_until_ready()
-            passwords = self._load_secrets()
+            passwords = self._load_secrets() if self._cluster.exists() else self._secrets_or_new()
+            try:
+                self._launch_until_ready()
+            except BaseException:
+                self._stop()
+                raise
             prepare_cluster(self.dsn(ADMIN, "postgres"), owner_password=passwords[OWNER])
             set_login_passwords(self.dsn(OWNER), passwords)
 
@@ -120,21 +124,25 @@ class EmbeddedPostgres:
         if not self._data.exists():
             return
         with self._lock():
-            for how in (signal.SIGINT, signal.SIGQUIT):  # fast, then immediate (recovery at the next start)
-                pid = self._child.pid if self.started_here and self._child else self.pid()
-                if pid is None:
-                    break
-                try:
-                    os.kill(pid, how)
-                except ProcessLookupError:
-                    break
-                if self._wait_until_gone(pid):
-                    break
-            else:
-                raise PostgresStartError(reason="does not stop", log=str(self._logs))
-            if self._child is not None:
-                self._child.wait()
-                self._child = None
+            self._stop()
+
+    def _stop(self) -> None:
+        """``stop`` under the lock."""
+        for how in (signal.SIGINT, signal.SIGQUIT):  # fast, then immediate (recovery at the next start)
+            pid = self._child.pid if self.started_here and self._child else self.pid()
+            if pid is None:
+                break
+            try:
+                os.kill(pid, how)
+            except ProcessLookupError:
+                break
+            if self._wait_until_gone(pid):
+                break
+        else:
+            raise PostgresStartError(reason="does not stop", log=str(self._logs))
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
 
     # -- starting
 
@@ -162,6 +170,9 @@ class EmbeddedPostgres:
         read_end, write_end = os.pipe()  # the password goes through a pipe, not through a file or an argument
         os.write(write_end, passwords[ADMIN].encode() + b"\n")
         os.close(write_end)
+        account = account_of(identity)
+        if account is not None:
+            os.fchown(read_end, *account)  # it will be opened again by its name
         arguments = [
             *("-D", str(unfinished), "-U", ADMIN, "--auth=scram-sha-256", f"--pwfile=/dev/fd/{read_end}"),
             *("--locale-provider=libc", "--locale=C", "--encoding=UTF8", "--data-checksums"),
@@ -212,20 +223,23 @@ class EmbeddedPostgres:
                 env=clean_environment(), start_new_session=True,
             )  # fmt: skip
 
-    def _wait_until_ready(self) -> None:
-        """Wait for an answer; launch again while orphans of a killed server still hold its shared memory."""
+    def _launch_until_ready(self) -> None:
+        """Launch where no server is, wait for an answer, launch again while orphans hold a killed one's memory."""
         started = time.monotonic()
-        while time.monotonic() - started < START_S_MAX:
-            if self._answers():
-                return
-            exited = self._child is not None and self._child.poll() is not None
-            if exited or (self._child is None and self.pid() is None):
-                if time.monotonic() - started > ORPHANS_S_MAX or not postmaster.orphans(self._cluster):
+        launches = 0
+        while not self._answers():
+            elapsed_s = time.monotonic() - started
+            if elapsed_s > START_S_MAX:
+                raise PostgresStartError(reason="no answer in time", log=str(self._logs))
+            if not self.started_here and self.pid() is None:
+                waiting = postmaster.orphans(self._cluster) and elapsed_s < ORPHANS_S_MAX
+                if launches >= LAUNCHES_MAX and not waiting:
                     self._raise_not_started()
-                time.sleep(0.2)
+                if launches:
+                    time.sleep(RELAUNCH_S)
                 self._prepare_and_launch()
+                launches += 1
             time.sleep(POLL_S)
-        raise PostgresStartError(reason="no answer in time", log=str(self._logs))
 
     def _answers(self) -> bool:
         """Whether the server of this data folder, and no other one, answers with our password.

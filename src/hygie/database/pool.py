@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any
 
 import psycopg
-from psycopg import pq
-from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+from psycopg import errors, generators, pq
+from psycopg_pool import AsyncConnectionPool
 
 from hygie.database.cluster import check_server
+from hygie.database.copy_format import encode_rows
 from hygie.database.errors import CommitUnknownError, DatabaseUnavailableError
 
 POOL_SIZE = 8
 POOL_WAIT_S = 5.0  # a request that waited this long for a connection is better told to come back
+POOL_WAITERS_MAX = 2_000  # above, the answer is immediate: memory of one process
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 IDLE_TIMEOUT_MS = 60_000  # a hung process must not hold locks for ever
@@ -38,6 +41,7 @@ class Database:
         statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
         idle_timeout_ms: int = IDLE_TIMEOUT_MS,
     ) -> None:
+        """Args: wait_s: longest wait for a free connection; idle_timeout_ms: of a transaction that does nothing."""
         options = (
             '-c search_path="$user" '  # SET ROLE moves it to the environment's schema; everything else is qualified
             f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={LOCK_TIMEOUT_MS} "
@@ -49,9 +53,10 @@ class Database:
             kwargs={"autocommit": True, "prepare_threshold": PREPARE_AFTER, "options": options},
             min_size=size,
             max_size=size,
+            max_waiting=POOL_WAITERS_MAX,
             open=False,
             timeout=wait_s,
-            reconnect_timeout=wait_s,
+            reconnect_timeout=wait_s,  # attempts start anew with each request: no long back-off after an outage
             configure=_configure,
             name="hygie",
         )
@@ -60,7 +65,7 @@ class Database:
         """Connect. Raises: DatabaseUnavailableError: no answer; ServerTooOldError."""
         try:
             await self._pool.open(wait=True, timeout=max(self._wait_s, 10.0))
-        except PoolTimeout as error:
+        except psycopg.OperationalError as error:
             await self._pool.close()
             raise DatabaseUnavailableError(part="open") from error
 
@@ -68,48 +73,81 @@ class Database:
         """Close every connection."""
         await self._pool.close()
 
-    @asynccontextmanager
-    async def transaction(self, role: str | None = None) -> AsyncIterator[Connection]:
+    def transaction(self, role: str | None = None) -> Transaction:
         """One transaction, as ``role`` (an environment's) or as the login role; COMMIT at exit, ROLLBACK on error.
 
-        Raises: DatabaseUnavailableError: server down, pool exhausted, timeout, deadlock: nothing was done;
-        CommitUnknownError: the answer to COMMIT was lost. Other errors of psycopg and of the caller pass as they are.
+        ``async with database.transaction(role) as connection:``
+
+        Raises: ValueError: not a role's name; DatabaseUnavailableError: server down, pool exhausted, timeout, deadlock:
+        nothing was kept; CommitUnknownError: the answer to COMMIT was lost. Other errors of psycopg and of the caller
+        pass as they are. Cancelled during COMMIT: nobody knows either, the caller has gone.
         """
-        begin = begin_statement(role)
-        try:
-            connection = await self._begin(begin)
-        except (psycopg.OperationalError, PoolTimeout, TooManyRequests) as error:
-            raise DatabaseUnavailableError(part="connection") from error
+        return Transaction(self._pool, self._wait_s, begin_statement(role))
+
+    async def copy_rows(
+        self, connection: Connection, sql: str, types: Sequence[str], rows: Iterable[Sequence[Any]]
+    ) -> None:
+        """``COPY … FROM STDIN (FORMAT binary)`` of rows, all columns typed; see ``copy_format.encode_rows``."""
+        await self.copy_binary(connection, sql, encode_rows(types, rows))
+
+    async def copy_binary(self, connection: Connection, sql: str, buffer: bytes) -> None:
+        """``COPY … FROM STDIN (FORMAT binary)`` of a buffer packed before (in a thread, say)."""
+        async with connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
+            await copy.write(buffer)
+
+
+class Transaction:
+    """One transaction as a context; made by ``Database.transaction``."""
+
+    __slots__ = ("_begin", "_connection", "_pool", "_wait_s")
+
+    def __init__(self, pool: AsyncConnectionPool[Connection], wait_s: float, begin: bytes) -> None:
+        self._pool = pool
+        self._wait_s = wait_s
+        self._begin = begin
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Connection:
+        """A connection with the transaction open. One that died in the pool is replaced, once."""
         try:
             try:
-                yield connection
-            except BaseException:
+                connection = await self._attempt()
+            except psycopg.OperationalError:
+                await self._pool.check()
+                connection = await self._attempt()
+        except psycopg.OperationalError as error:  # the pool's own errors are of this family too
+            raise DatabaseUnavailableError(part="connection") from error
+        self._connection = connection
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connection = self._connection
+        assert connection is not None
+        try:
+            if error is None:
+                await _commit(connection)
+            else:
                 await _rollback(connection)
-                raise
-            await _commit(connection)
-        except psycopg.OperationalError as error:
-            raise DatabaseUnavailableError(part=error.sqlstate or "connection") from error
+                if isinstance(error, psycopg.OperationalError):
+                    raise DatabaseUnavailableError(part=error.sqlstate or "connection") from error
         finally:
+            self._connection = None
             await self._pool.putconn(connection)
 
-    async def _begin(self, begin: bytes) -> Connection:
-        """A connection with a transaction open. A connection that died in the pool is replaced, once."""
-        for attempt in (1, 2):
-            connection = await self._pool.getconn(self._wait_s)
+    async def _attempt(self) -> Connection:
+        """Take a connection and begin; nothing is kept on failure."""
+        connection = await self._pool.getconn(self._wait_s)
+        try:
+            await _send(connection, self._begin)
+        except BaseException:
             try:
-                await connection.execute(begin, prepare=False)
-            except psycopg.OperationalError:
-                await self._pool.putconn(connection)
-                if attempt == 2:
-                    raise
-                await self._pool.check()
-            except BaseException:
                 await _rollback(connection)
+            finally:
                 await self._pool.putconn(connection)
-                raise
-            else:
-                return connection
-        raise AssertionError("unreachable")
+            raise
+        return connection
 
 
 def begin_statement(role: str | None) -> bytes:
@@ -127,21 +165,39 @@ async def _configure(connection: Connection) -> None:
     connection.prepared_max = PREPARED_MAX
 
 
+async def _send(connection: Connection, statements: bytes) -> pq.abc.PGresult:
+    """Run constant statements by the simple protocol, without the price of a cursor (a third of an empty transaction).
+
+    Returns: the last result. Raises: psycopg.Error.
+    """
+    async with connection.lock:
+        connection.pgconn.send_query(statements)
+        results = await connection.wait(generators.execute(connection.pgconn))
+    last: pq.abc.PGresult = results[-1]
+    if last.status != pq.ExecStatus.COMMAND_OK:
+        raise errors.error_from_result(last, connection.info.encoding)
+    return last
+
+
 async def _commit(connection: Connection) -> None:
     """COMMIT, or know that it is not known.
 
-    Raises: CommitUnknownError; psycopg.Error: the server refused (nothing was kept).
+    Raises: CommitUnknownError; DatabaseUnavailableError: nothing was kept; psycopg.Error: the server refused.
     """
-    if connection.info.transaction_status == pq.TransactionStatus.INERROR:
-        # The caller swallowed a database error: the server would answer COMMIT by a silent ROLLBACK.
-        await _rollback(connection)
-        raise psycopg.errors.InFailedSqlTransaction("an error of the transaction was not raised")
+    if connection.closed:
+        raise DatabaseUnavailableError(part="connection")  # nothing was sent: the server rolled back
     try:
-        await connection.execute(b"COMMIT", prepare=False)
-    except psycopg.OperationalError as error:
-        if error.sqlstate is not None and not connection.closed:
-            raise  # the server answered: serialization failure, deadlock, disk full: rolled back
+        done = await _send(connection, b"COMMIT")
+    except psycopg.Error as error:
+        if error.diag.severity_nonlocalized == "ERROR":  # the server answered and goes on: it rolled back
+            if isinstance(error, psycopg.OperationalError):
+                raise DatabaseUnavailableError(part=error.sqlstate or "commit") from error
+            raise
+        await connection.close()
         raise CommitUnknownError(part="commit") from error
+    if done.command_status != b"COMMIT":
+        # The caller swallowed a database error: the server answers COMMIT by a silent ROLLBACK.
+        raise errors.InFailedSqlTransaction("a statement of the transaction failed and its error was not raised")
 
 
 async def _rollback(connection: Connection) -> None:
@@ -149,6 +205,9 @@ async def _rollback(connection: Connection) -> None:
     if connection.closed:
         return
     try:
-        await connection.execute(b"ROLLBACK", prepare=False)
-    except (psycopg.Error, asyncio.CancelledError):
+        await _send(connection, b"ROLLBACK")
+    except psycopg.Error:
         await connection.close()
+    except asyncio.CancelledError:
+        await connection.close()
+        raise
