@@ -73,8 +73,14 @@ class CompartmentKeys:
 
         Raises: as Kms.unwrap; KeyDestroyedError: one was forgotten while it was fetched.
         """
-        found = {item[0]: self.get(tenant_id, environment_id, item[0]) for item in items}
-        missing = list({item[0]: item for item in items if found[item[0]] is None}.values())
+        found: dict[bytes, bytes] = {}
+        missing: list[tuple[bytes, int, bytes]] = []
+        for item in {item[0]: item for item in items}.values():
+            key = self.get(tenant_id, environment_id, item[0])
+            if key is None:
+                missing.append(item)
+            else:
+                found[item[0]] = key
         if missing:
             asked_at = self._monotonic()  # the minute runs from the question, not from the answer
             fetch = _Fetch({(tenant_id, environment_id, item[0]) for item in missing})
@@ -88,7 +94,7 @@ class CompartmentKeys:
             for item, key in zip(missing, keys, strict=True):
                 found[item[0]] = key
                 self._keep((tenant_id, environment_id, item[0]), key, asked_at)
-        return [key for item in items if (key := found[item[0]]) is not None]
+        return [found[item[0]] for item in items]
 
     def forget(self, tenant_id: bytes, environment_id: bytes, compartment_id: bytes) -> None:
         """Drop a compartment's key at once."""

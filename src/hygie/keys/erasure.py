@@ -67,7 +67,7 @@ class ErasureCertificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     unreadable_in_service_at_ms: the wrap is gone from the live database, no read opens;
     tokens_purged_at_ms, tokens_vacuumed_at_ms: index tokens deleted, then their pages vacuumed;
-    last_epoch: the newest epoch under which a copy of the wrap may exist (WAL, base backups, old ledgers, absent sites);
+    last_epoch: newest epoch under which a copy of the wrap may exist (WAL, base backups, old ledgers, absent sites);
     unreadable_in_every_copy_due_ms: when that epoch's key is to be destroyed; unreadable_in_every_copy_at_ms: it was.
     """
 
