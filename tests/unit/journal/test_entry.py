@@ -30,9 +30,7 @@ ENTRIES = st.builds(
     authentication=TEXT,
     on_behalf_of=TEXT,
     subject=st.binary(max_size=16),
-    items=st.lists(
-        st.tuples(TEXT, st.binary(min_size=16, max_size=16), st.integers(0, 2**31)), max_size=4
-    ).map(tuple),
+    items=st.lists(st.tuples(TEXT, st.binary(min_size=16, max_size=16), st.integers(0, 2**31)), max_size=4).map(tuple),
     count=st.integers(0, 2**31),
     address=TEXT,
     device=TEXT,
