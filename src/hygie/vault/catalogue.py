@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import psycopg
 
-from hygie.database.copy_format import BinaryCopy
+from hygie.base.errors import UnavailableError
+from hygie.database.copy_format import encode_rows
 from hygie.vault.pack import PackedObject
-from hygie.vault.payload import decode_tokens
 
 if TYPE_CHECKING:
-    from hygie.vault.planning import NewCompartment, Plan
+    from hygie.vault.compartments import NewCompartment
+    from hygie.vault.planning import Plan
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
+
+CompartmentFacts: TypeAlias = tuple[bytes, bytes, int, bytes, int, int]
 
 RANK_BITS = 20  # objects in one pack: a million, one hundred times the largest request
 
@@ -63,14 +66,15 @@ _OBJECT_COPY = (
     "COPY object (id, version, type, compartment, seq, start, length, at_ms, current, deleted, tokens)"
     " FROM STDIN (FORMAT BINARY)"
 )
-_OBJECT_COLUMNS = ("bytea", "int4", "int4", "bytea", "int8", "int4", "int4", "int8", "bool", "bool", "int8[]")
+_OBJECT_COLUMNS = ("bytea", "int4", "int4", "bytea", "int8", "int4", "int4", "int8", "bool", "bool", "token[]")
 
 
 class ObjectRow(NamedTuple):
-    """One row to be inserted: what the pack says, and its blind tokens (packed, none unless current)."""
+    """One row to be inserted: what the pack says, its blind tokens (none unless current), whether it is current."""
 
     packed: PackedObject
-    tokens: bytes | None
+    tokens: Sequence[bytes]
+    current: bool = True
 
 
 async def lock(connection: Connection, keys: Sequence[int]) -> None:
@@ -120,15 +124,25 @@ async def pack_exists(connection: Connection, number: int) -> bool:
     return row is not None
 
 
+async def insert_pack(
+    connection: Connection, number: int, sha256: bytes, size_bytes: int, *, objects: int, at_ms: int
+) -> None:
+    """The row that makes a pack exist."""
+    await connection.execute(
+        "INSERT INTO pack (number, sha256, bytes, objects, at_ms) VALUES (%s, %s, %s, %s, %s)",
+        (number, sha256, size_bytes, objects, at_ms),
+    )
+
+
 async def insert_group(
     connection: Connection, plan: Plan, rows: Sequence[ObjectRow], pack_sha256: bytes, pack_bytes: int
 ) -> None:
     """All rows of a group: pack, new compartments, versions replaced and versions added."""
-    await connection.execute(
-        "INSERT INTO pack (number, sha256, bytes, objects, at_ms) VALUES (%s, %s, %s, %s, %s)",
-        (plan.number, pack_sha256, pack_bytes, len(rows), plan.at_ms),
-    )
-    await insert_compartments(connection, plan.created, plan.number)
+    await insert_pack(connection, plan.number, pack_sha256, pack_bytes, objects=len(rows), at_ms=plan.at_ms)
+    await insert_compartments(connection, [new for new in plan.created if new.fresh], plan.number)
+    carried = [new.row.compartment for new in plan.created if not new.fresh]
+    if carried:
+        await carry_compartments(connection, carried, plan.number)
     if plan.replaced:
         await connection.execute(
             "UPDATE object SET current = false, tokens = NULL WHERE id = ANY(%s) AND current", (list(plan.replaced),)
@@ -147,12 +161,17 @@ async def insert_compartments(connection: Connection, created: Sequence[NewCompa
         (
             pack,
             [row.compartment for row in rows],
-            [new.kind for new in created],
+            [row.kind for row in rows],
             [row.subject for row in rows],
             [row.epoch for row in rows],
             [row.wrap for row in rows],
         ),
     )
+    oldest = min(row.epoch for row in rows)
+    floor = await (await connection.execute("SELECT epoch FROM epoch_floor")).fetchone()
+    assert floor is not None
+    if oldest < floor[0]:  # wrapped a moment before that epoch's key was destroyed: the key would be lost
+        raise UnavailableError(part="epoch")
     pairs = [(new.row.compartment, member) for new in created for member in new.members]
     if pairs:
         await connection.execute(
@@ -161,42 +180,61 @@ async def insert_compartments(connection: Connection, created: Sequence[NewCompa
         )
 
 
-async def copy_objects(connection: Connection, number: int, rows: Sequence[ObjectRow], *, current: bool = True) -> None:
+async def copy_objects(connection: Connection, number: int, rows: Sequence[ObjectRow]) -> None:
     """COPY versions into the catalogue, ranked as they stand in their pack."""
-    copy = BinaryCopy(_OBJECT_COLUMNS)
     base = number << RANK_BITS
-    for rank, (packed, tokens) in enumerate(rows):
-        copy.add(
-            packed.object_id,
-            packed.version,
-            packed.type_code,
-            packed.compartment,
-            base + rank,
-            packed.start,
-            packed.length,
-            packed.at_ms,
-            current,
-            packed.deleted,
-            decode_tokens(tokens) if tokens else None,
-        )
+    buffer = encode_rows(
+        _OBJECT_COLUMNS,
+        (
+            (
+                packed.object_id,
+                packed.version,
+                packed.type_code,
+                packed.compartment,
+                base + rank,
+                packed.start,
+                packed.length,
+                packed.at_ms,
+                current,
+                packed.deleted,
+                tokens or None,
+            )
+            for rank, (packed, tokens, current) in enumerate(rows)
+        ),
+    )
     async with connection.cursor() as cursor, cursor.copy(_OBJECT_COPY) as stream:
-        await stream.write(copy.finish())
+        await stream.write(buffer)
 
 
-async def live_compartments(connection: Connection, subjects: Iterable[bytes]) -> list[tuple[bytes, bytes, int, bytes]]:
-    """(id, subject, epoch, wrap) of the live compartments of these subjects."""
+async def live_compartments(connection: Connection, subjects: Iterable[bytes]) -> list[CompartmentFacts]:
+    """(id, subject, epoch, wrap, pack, kind) of the live compartments of these subjects."""
     cursor = await connection.execute(
-        "SELECT id, subject, epoch, wrap FROM compartment WHERE subject = ANY(%s) AND state = 0", (list(subjects),)
+        "SELECT id, subject, epoch, wrap, pack, kind FROM compartment WHERE subject = ANY(%s) AND state = 0",
+        (list(subjects),),
     )
     return await cursor.fetchall()
 
 
-async def compartments_by_id(connection: Connection, ids: Iterable[bytes]) -> list[tuple[bytes, bytes, int, bytes]]:
-    """(id, subject, epoch, wrap) of these compartments, erased ones left out."""
+async def compartments_by_id(connection: Connection, ids: Iterable[bytes]) -> list[CompartmentFacts]:
+    """(id, subject, epoch, wrap, pack, kind) of these compartments, erased ones left out."""
     cursor = await connection.execute(
-        "SELECT id, subject, epoch, wrap FROM compartment WHERE id = ANY(%s) AND state = 0", (list(ids),)
+        "SELECT id, subject, epoch, wrap, pack, kind FROM compartment WHERE id = ANY(%s) AND state = 0", (list(ids),)
     )
     return await cursor.fetchall()
+
+
+async def carry_compartments(connection: Connection, ids: Sequence[bytes], pack: int) -> None:
+    """Say that a pack now carries the wraps of compartments that a stream had created."""
+    await connection.execute("UPDATE compartment SET pack = %s WHERE id = ANY(%s)", (pack, list(ids)))
+
+
+async def insert_chunks(connection: Connection, blob_id: bytes, chunks: Sequence[tuple[int, bytes, int]]) -> None:
+    """Rows (number, sha256, bytes) of a chunked content."""
+    await connection.execute(
+        "INSERT INTO blob_chunk (blob, number, sha256, bytes)"
+        " SELECT %s, * FROM unnest(%s::int[], %s::bytea[], %s::bigint[])",
+        (blob_id, [c[0] for c in chunks], [c[1] for c in chunks], [c[2] for c in chunks]),
+    )
 
 
 class Window(NamedTuple):
@@ -225,9 +263,7 @@ def _term_filter(clauses: Sequence[Sequence[int]], alias: str = "") -> tuple[str
 
 
 _COLUMNS = "id, version, compartment, seq, start, length, at_ms, deleted"
-_JOINED = (
-    "h.id, h.version, h.compartment, h.seq, h.start, h.length, h.at_ms, h.deleted, c.epoch, c.wrap, c.subject"
-)
+_JOINED = "h.id, h.version, h.compartment, h.seq, h.start, h.length, h.at_ms, h.deleted, c.epoch, c.wrap, c.subject"
 
 
 async def probe(
@@ -280,9 +316,7 @@ async def walk(
     rows = [LocatedRow(*row) for row in await cursor.fetchall()]
     if len(rows) >= limit:
         return rows, None
-    cursor = await connection.execute(
-        f"SELECT count(*), {'max' if ascending else 'min'}(seq) FROM ({scan}) w", bounds
-    )
+    cursor = await connection.execute(f"SELECT count(*), {'max' if ascending else 'min'}(seq) FROM ({scan}) w", bounds)
     walked = await cursor.fetchone()
     assert walked is not None
     return rows, int(walked[1]) if walked[0] >= budget else None

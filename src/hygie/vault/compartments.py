@@ -7,7 +7,9 @@ cached, because every lookup joins the compartment's state.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from hygie.base.permit import Place
@@ -15,14 +17,28 @@ from hygie.keys.cache import CompartmentKeys
 from hygie.keys.kms import Kms
 from hygie.vault import catalogue
 
+ID_BYTES = 16
+KEY_BYTES = 32
+
 
 class CompartmentRow(NamedTuple):
-    """One live compartment."""
+    """One live compartment. pack: the pack that carries its wrap, 0 while none does."""
 
     compartment: bytes
     subject: bytes
     epoch: int
     wrap: bytes
+    pack: int = 0
+    kind: int = 0
+
+
+@dataclass(slots=True)
+class NewCompartment:
+    """A compartment whose wrap travels in the next pack. fresh: its row is not in the catalogue yet."""
+
+    row: CompartmentRow
+    members: list[bytes]
+    fresh: bool = True
 
 
 class Compartments:
@@ -43,38 +59,37 @@ class Compartments:
         rows = await catalogue.compartments_by_id(connection, ids)
         return {row[0]: CompartmentRow(*row) for row in rows}
 
-    async def keys(
-        self, rows: Sequence[CompartmentRow], *, permit_id: bytes, reason: str
-    ) -> dict[bytes, bytes]:
-        """Keys by compartment id; those not cached are unwrapped in one call.
+    async def keys(self, rows: Sequence[CompartmentRow], *, permit_id: bytes, reason: str) -> dict[bytes, bytes]:
+        """Keys by compartment id; those not kept in memory are unwrapped in one call.
 
         Raises: KmsUnavailableError; KeyDestroyedError: an epoch is gone.
         """
-        found: dict[bytes, bytes] = {}
-        missing: list[CompartmentRow] = []
-        for row in rows:
-            key = self._cache.get(row.compartment)
-            if key is None:
-                missing.append(row)
-            else:
-                found[row.compartment] = key
-        if missing:
-            keys = await self._kms.unwrap(
-                self._place.tenant_id,
-                self._place.environment_id,
-                [(row.compartment, row.epoch, row.wrap) for row in missing],
-                permit_id=permit_id,
-                reason=reason,
-            )
-            for row, key in zip(missing, keys, strict=True):
-                self._cache.put(row.compartment, key)
-                found[row.compartment] = key
-        return found
+        if not rows:
+            return {}
+        keys = await self._cache.open(
+            self._place.tenant_id,
+            self._place.environment_id,
+            [(row.compartment, row.epoch, row.wrap) for row in rows],
+            permit_id=permit_id,
+            reason=reason,
+        )
+        return {row.compartment: key for row, key in zip(rows, keys, strict=True)}
 
     async def wrap(self, keys: Sequence[tuple[bytes, bytes]]) -> tuple[int, Sequence[bytes]]:
         """Wrap fresh keys under the current epoch: (epoch, wraps)."""
         return await self._kms.wrap(self._place.tenant_id, self._place.environment_id, list(keys))
 
+    async def create(self, connection: catalogue.Connection, subject: bytes, *, kind: int) -> CompartmentRow:
+        """Make a compartment now (a stream needs its key before any pack is written); the next pack carries its wrap.
+
+        The caller holds the subject's lock.
+        """
+        compartment, key = os.urandom(ID_BYTES), os.urandom(KEY_BYTES)
+        epoch, (wrap,) = await self.wrap([(compartment, key)])
+        row = CompartmentRow(compartment, subject, epoch, wrap, kind=kind)
+        await catalogue.insert_compartments(connection, [NewCompartment(row, [])], 0)
+        return row
+
     def forget(self, compartment: bytes) -> None:
         """Drop a key from memory at once."""
-        self._cache.forget(compartment)
+        self._cache.forget(self._place.tenant_id, self._place.environment_id, compartment)

@@ -104,7 +104,8 @@ class Query:
 
     clauses: all must hold; inside one, any term; patient: search one patient's compartment only;
     updated: (from, to) instants, ms, inclusive and exclusive; count: page size, 0 = total only;
-    sort_key: sorts by what the body says (bounded candidates), else by last update; include: references to add.
+    sort_key: sorts by what the body says (bounded candidates), else by last update; include: references to add;
+    label: the query as its caller writes it, to tell two queries apart when their filters are functions.
     """
 
     types: tuple[str, ...]
@@ -119,6 +120,7 @@ class Query:
     sort_key: Callable[[bytes, str], Any] | None = None
     include: Callable[[bytes, str], Sequence[tuple[str, str]]] | None = None
     total: bool = False
+    label: str = ""
 
 
 @dataclass(slots=True)

@@ -83,27 +83,43 @@ def build_pack(place: Place, table: PackTable, sealed: list[bytes], *, pack_key:
     return front + footer, front_hash.digest()
 
 
-def read_table(pack: bytes, place: Place, *, number: int, pack_key: bytes) -> PackTable:
-    """Check a whole pack and open its table.
+def check_pack(pack: bytes, place: Place, *, number: int) -> tuple[int, int]:
+    """Check a whole pack without any key: (start, length) of its table.
 
-    Raises: PackFormatError: truncated, altered, of another environment or under another number;
-    SealBrokenError: the table does not open.
+    Raises: PackFormatError: truncated, altered, of another environment or under another number.
     """
     if len(pack) < HEADER.size + FOOTER.size:
         raise PackFormatError(part="truncated")
     magic, tenant_id, environment_id, named = HEADER.unpack_from(pack)
-    start, length, digest, end = FOOTER.unpack_from(pack, len(pack) - FOOTER.size)
-    if magic != MAGIC or end != END:
+    if magic != MAGIC:
         raise PackFormatError(part="marks")
     if (tenant_id, environment_id, named) != (place.tenant_id, place.environment_id, number):
         raise PackFormatError(part="identity")
-    if start + length + FOOTER.size != len(pack) or start < HEADER.size:
-        raise PackFormatError(part="offsets")
-    if hashlib.sha256(memoryview(pack)[: -FOOTER.size]).digest() != digest:
+    start, length = read_front(pack[-FOOTER.size :], len(pack))
+    if hashlib.sha256(memoryview(pack)[: -FOOTER.size]).digest() != pack[-40:-8]:
         raise PackFormatError(part="digest")
-    plain = open_sealed(
-        pack[start : start + length], key=pack_key, meaning=_meaning(place, number), bytes_max=TABLE_BYTES_MAX
-    )
+    return start, length
+
+
+def read_front(footer: bytes, pack_bytes: int) -> tuple[int, int]:
+    """(start, length) of the table, from the pack's last bytes.
+
+    Raises: PackFormatError: not a footer, or offsets that do not fit.
+    """
+    start, length, _, end = FOOTER.unpack(footer)
+    if end != END:
+        raise PackFormatError(part="marks")
+    if start + length + FOOTER.size != pack_bytes or start < HEADER.size or length > TABLE_BYTES_MAX:
+        raise PackFormatError(part="offsets")
+    return start, length
+
+
+def read_table(box: bytes, place: Place, *, number: int, pack_key: bytes) -> PackTable:
+    """Open a pack's sealed table.
+
+    Raises: SealBrokenError: altered, of another pack or environment; PackFormatError: not a table.
+    """
+    plain = open_sealed(box, key=pack_key, meaning=_meaning(place, number), bytes_max=TABLE_BYTES_MAX)
     try:
         table = msgspec.msgpack.decode(plain, type=PackTable)
     except msgspec.DecodeError as error:

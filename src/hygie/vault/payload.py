@@ -6,13 +6,13 @@ Source: docs/formats/object.md v1.  ``u32 length of head | head (MessagePack arr
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 
 import msgspec
 
 from hygie.base.canonical import canonical
 from hygie.base.seal import SealBrokenError
 from hygie.vault.model import OBJECT_BYTES_MAX, Blob
+from hygie.vault.tokens import TERM_TOKEN_BYTES
 
 PAYLOAD_BYTES_MAX = OBJECT_BYTES_MAX + 4 * 1024 * 1024  # body, plus a head of at most 4 MiB of terms
 _LENGTH = struct.Struct(">I")
@@ -57,14 +57,9 @@ def decode_payload(plaintext: bytes) -> tuple[Head, bytes]:
     return head, plaintext[4 + length :]
 
 
-def encode_tokens(tokens: Sequence[int]) -> bytes:
-    """Tokens as 8 big-endian bytes each."""
-    return struct.pack(f">{len(tokens)}q", *tokens)
-
-
-def decode_tokens(packed: bytes) -> list[int]:
-    """Tokens from their bytes."""
-    return list(struct.unpack(f">{len(packed) // 8}q", packed))
+def split_tokens(packed: bytes) -> list[bytes]:
+    """Tokens from the bytes of a head."""
+    return [packed[at : at + TERM_TOKEN_BYTES] for at in range(0, len(packed), TERM_TOKEN_BYTES)]
 
 
 def blob_of(head: Head) -> Blob | None:
@@ -72,7 +67,9 @@ def blob_of(head: Head) -> Blob | None:
     return Blob(*head.blob) if head.blob else None
 
 
-def object_meaning(tenant_id: bytes, environment_id: bytes, compartment: bytes, object_id: bytes, version: int) -> bytes:
+def object_meaning(
+    tenant_id: bytes, environment_id: bytes, compartment: bytes, object_id: bytes, version: int
+) -> bytes:
     """What a sealed object authenticates: moved elsewhere, it does not open.
 
     The object id token is a MAC of type and logical id, so both are bound.

@@ -5,7 +5,6 @@ Pure decisions over what the catalogue says under locks; nothing is sealed here,
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from hygie.base.errors import HygieError, InvalidRequestError, RefusedError
 from hygie.base.permit import Permit
 from hygie.vault import catalogue
 from hygie.vault.catalogue import Connection, CurrentRow
-from hygie.vault.compartments import CompartmentRow
+from hygie.vault.compartments import ID_BYTES, KEY_BYTES, CompartmentRow, NewCompartment
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.errors import CompartmentErasedError, ObjectTooLargeError, VersionConflictError
 from hygie.vault.model import (
@@ -29,8 +28,6 @@ from hygie.vault.model import (
 )
 from hygie.vault.reading import find_by_condition
 from hygie.vault.tokens import lock_key
-
-KEY_BYTES = 32
 
 
 @dataclass(slots=True)
@@ -45,15 +42,6 @@ class PlannedVersion:
     change: Action
     subject: bytes
     compartment: bytes = b""
-
-
-@dataclass(slots=True)
-class NewCompartment:
-    """A compartment that this group creates."""
-
-    row: CompartmentRow
-    kind: int
-    members: list[bytes]
 
 
 @dataclass(slots=True)
@@ -131,9 +119,7 @@ class Planner:
             await catalogue.lock(connection, sorted(keys))
 
     def _looked_up(self, drafts: Sequence[_Draft]) -> list[bytes]:
-        return [
-            self._index.object_id(one.type, one.id) for draft in drafts for one in draft.objects if not one.new
-        ]
+        return [self._index.object_id(one.type, one.id) for draft in drafts for one in draft.objects if not one.new]
 
     def _subject(self, one: NewObject) -> tuple[int, bytes]:
         """Kind and subject of the compartment an object belongs to."""
@@ -196,13 +182,14 @@ class Planner:
         open_versions = [version for version in plan.versions if not version.compartment]
         subjects = {version.subject for version in open_versions}
         found = await self._context.compartments.live(connection, subjects)
+        plan.created += [NewCompartment(row, [], fresh=False) for row in found.values() if row.pack == 0]
         missing: dict[bytes, PlannedVersion] = {}
         for version in open_versions:
             if version.subject not in found:
                 missing.setdefault(version.subject, version)
         if missing:
             await self._create_compartments(plan, list(missing.values()))
-            found.update({new.row.subject: new.row for new in plan.created})
+            found.update({new.row.subject: new.row for new in plan.created if new.fresh})
         for version in open_versions:
             version.compartment = found[version.subject].compartment
             blob = version.source.blob
@@ -227,15 +214,14 @@ class Planner:
                 version.compartment = b""
 
     async def _create_compartments(self, plan: Plan, firsts: Sequence[PlannedVersion]) -> None:
-        fresh = [(os.urandom(16), os.urandom(KEY_BYTES)) for _ in firsts]
+        fresh = [(os.urandom(ID_BYTES), os.urandom(KEY_BYTES)) for _ in firsts]
         epoch, wraps = await self._context.compartments.wrap(fresh)
         for version, (compartment, key), wrap in zip(firsts, fresh, wraps, strict=True):
             kind, subject = self._subject(version.source)
             members = [self._index.subject("patient", (p,)) for p in sorted(set(version.source.patients))]
-            row = CompartmentRow(compartment, subject, epoch, wrap)
-            plan.created.append(NewCompartment(row, kind, members if kind == 2 else []))
+            row = CompartmentRow(compartment, subject, epoch, wrap, kind=kind)
+            plan.created.append(NewCompartment(row, members if kind == 2 else []))
             plan.keys[compartment] = key
-        await asyncio.sleep(0)
 
 
 def _check_limits(permit: Permit, objects: Sequence[NewObject]) -> None:

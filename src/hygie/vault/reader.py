@@ -110,9 +110,7 @@ class Reader:
         versions = [(w.object_id, w.version) for w in group if w.version is not None]
         now = await catalogue.located_current(connection, current) if current else {}
         past = await catalogue.located_versions(connection, versions) if versions else {}
-        return [
-            now.get(w.object_id) if w.version is None else past.get((w.object_id, w.version)) for w in group
-        ]
+        return [now.get(w.object_id) if w.version is None else past.get((w.object_id, w.version)) for w in group]
 
     async def _open(self, group: Sequence[_Waiting], rows: Sequence[LocatedRow | None]) -> list[Stored | HygieError]:
         """Open each; a damaged object fails alone."""
@@ -162,5 +160,3 @@ def _entry(waiting: _Waiting, row: LocatedRow | None, result: Stored | HygieErro
         count=0 if failed else 1,
         detail={"code": result.code} if isinstance(result, HygieError) else None,
     )
-
-

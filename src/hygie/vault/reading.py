@@ -83,7 +83,7 @@ async def find_by_condition(
 
     Raises: AmbiguousConditionError: so many candidates that the condition cannot be told.
     """
-    clauses = [context.index.terms(clause) for clause in condition.clauses]
+    clauses = [context.index.numbers(clause) for clause in condition.clauses]
     rows = await catalogue.probe(connection, clauses, limit=CONDITION_CANDIDATES_MAX + 1)
     if len(rows) > CONDITION_CANDIDATES_MAX:
         raise AmbiguousConditionError()

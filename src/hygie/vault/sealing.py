@@ -9,7 +9,7 @@ from hygie.base.seal import seal
 from hygie.vault.catalogue import ObjectRow
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.pack import HEADER, PackedCompartment, PackedObject, PackTable, build_pack
-from hygie.vault.payload import Head, encode_payload, encode_tokens, object_meaning
+from hygie.vault.payload import Head, encode_payload, object_meaning
 from hygie.vault.planning import Plan
 from hygie.vault.tokens import type_code
 
@@ -25,7 +25,7 @@ async def seal_group(context: EnvironmentContext, plan: Plan) -> tuple[bytes, by
     slice_began = perf_counter()
     for version in plan.versions:
         one = version.source
-        tokens = b"" if one.delete else encode_tokens(index.terms(one.terms))
+        tokens = [] if one.delete else index.terms(one.terms)
         blob = one.blob
         head = Head(
             one.type,
@@ -33,7 +33,7 @@ async def seal_group(context: EnvironmentContext, plan: Plan) -> tuple[bytes, by
             version.version,
             version.at_ms,
             one.delete,
-            tokens,
+            b"".join(tokens),
             (blob.blob_id, blob.compartment, blob.size_bytes, blob.chunks) if blob else None,
         )
         meaning = object_meaning(
@@ -62,7 +62,7 @@ async def seal_group(context: EnvironmentContext, plan: Plan) -> tuple[bytes, by
         [row.packed for row in rows],
         [
             PackedCompartment(
-                new.row.compartment, new.kind, new.row.subject, new.members, new.row.epoch, new.row.wrap
+                new.row.compartment, new.row.kind, new.row.subject, new.members, new.row.epoch, new.row.wrap
             )
             for new in plan.created
         ],

@@ -23,7 +23,7 @@ class BlindIndex:
     def __init__(self, *, id_key: bytes, index_key: bytes) -> None:
         self._ids = hashlib.blake2b(key=id_key, digest_size=ID_TOKEN_BYTES)
         self._terms = hashlib.blake2b(key=index_key, digest_size=TERM_TOKEN_BYTES)
-        self._cache: dict[str, int] = {}
+        self._cache: dict[str, bytes] = {}
 
     def object_id(self, type_: str, id_: str) -> bytes:
         """16 bytes standing for ``type/id`` in the catalogue, the packs and the journal."""
@@ -37,22 +37,26 @@ class BlindIndex:
         state.update(("\0".join((kind, *ids))).encode())
         return state.digest()
 
-    def term(self, term: str) -> int:
-        """A signed 64-bit integer, as PostgreSQL's bigint, standing for one index term."""
+    def term(self, term: str) -> bytes:
+        """8 bytes standing for one index term."""
         token = self._cache.get(term)
         if token is None:
             state = self._terms.copy()
             state.update(term.encode())
-            token = int.from_bytes(state.digest(), "big", signed=True)
+            token = state.digest()
             if len(self._cache) >= _TERM_CACHE_MAX:
                 self._cache.clear()
             self._cache[term] = token
         return token
 
-    def terms(self, terms: Iterable[str]) -> list[int]:
+    def terms(self, terms: Iterable[str]) -> list[bytes]:
         """Tokens of several terms, in order."""
         one = self.term
         return [one(term) for term in terms]
+
+    def numbers(self, terms: Iterable[str]) -> list[int]:
+        """The same as signed 64-bit integers, as PostgreSQL compares them."""
+        return [int.from_bytes(self.term(term), "big", signed=True) for term in terms]
 
 
 def type_code(type_: str) -> int:

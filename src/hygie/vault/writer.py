@@ -183,4 +183,3 @@ def _fail(group: list[_Waiting], error: HygieError, cause: BaseException) -> Non
     for waiting in group:
         if not waiting.answer.done():
             waiting.answer.set_exception(error)
-

@@ -52,6 +52,7 @@ CREATE TABLE object (
 );
 CREATE INDEX object_tokens ON object USING gin (tokens) WITH (fastupdate = on);
 CREATE INDEX object_type ON object (type, seq) WHERE current AND NOT deleted;
+CREATE UNIQUE INDEX object_seq ON object (seq);
 CREATE INDEX object_compartment ON object (compartment, seq);
 ALTER TABLE object ALTER COLUMN tokens SET STATISTICS 1000;
 ALTER TABLE object ALTER COLUMN tokens SET STORAGE EXTERNAL;
@@ -64,3 +65,10 @@ CREATE TABLE blob_chunk (
     bytes   bigint  NOT NULL,
     PRIMARY KEY (blob, number)
 );
+
+-- Compartments may not be added under an epoch older than this one: its key is destroyed, or about to be.
+CREATE TABLE epoch_floor (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    epoch integer NOT NULL
+);
+INSERT INTO epoch_floor (epoch) VALUES (0);

@@ -85,7 +85,7 @@ CREATE INDEX measurement_kind ON hygie.measurement (kind, at_ms DESC);
 -- The gate keeps a snapshot of the tables below in memory and asks only for this number: any change bumps it, in the
 -- change's own transaction, so a revocation counts from the moment it is committed.
 CREATE TABLE hygie.gate_generation (
-    only  boolean PRIMARY KEY DEFAULT true CHECK (only),
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
     value bigint NOT NULL
 );
 INSERT INTO hygie.gate_generation (value) VALUES (1);

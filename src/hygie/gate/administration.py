@@ -1,0 +1,312 @@
+"""Tenants, environments, accounts, tokens and habilitations: made, ended and journaled, in one transaction each.
+
+Run by the command line under the database's owner role; the hosting role can only read what this file writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from hygie.base.actions import Action, Role
+from hygie.base.clock import Clock
+from hygie.base.errors import NotFoundError
+from hygie.base.permit import Place
+from hygie.database.environments import create_environment_schema, destroy_environment_schema
+from hygie.database.pool import Database
+from hygie.gate.errors import AdministrationError
+from hygie.journal.entry import PLATFORM, Entry
+from hygie.journal.writer import JournalWriter
+from hygie.keys.kms import Kms
+
+TOKEN_PREFIX = "hyg_"  # noqa: S105 (lets secret scanners recognise a leaked token)
+TOKEN_RANDOM_BYTES = 32
+DAY_MS = 86_400_000
+HABILITATION_DAYS_MAX = 366  # the yearly review must meet every right
+ACCOUNT_DAYS_MAX = 1_100
+NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+ACCOUNT = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+KINDS = ("production", "pre-production", "test", "demonstration")
+
+Connection = psycopg.AsyncConnection[Any]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """An environment as administration sees it."""
+
+    tenant: str
+    name: str
+    kind: str
+    state: str
+    place: Place
+
+
+class Administration:
+    """Acts of one operator.
+
+    Args: database: opened with the owner's DSN; operator: who acts, as the journal names him.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        owner_dsn: str,
+        kms: Kms,
+        journal: JournalWriter,
+        clock: Clock,
+        operator: str,
+    ) -> None:
+        self._database = database
+        self._owner_dsn = owner_dsn
+        self._kms = kms
+        self._journal = journal
+        self._clock = clock
+        self._operator = operator
+
+    async def create_tenant(self, name: str, label: str) -> bytes:
+        """A client, that is a controller of data. Returns its id. Raises: AdministrationError: name taken or not a name."""
+        _check(NAME.match(name), "name")
+        tenant_id = secrets.token_bytes(16)
+        await self._kms.create_tenant(tenant_id)
+        async with self._change(Action.TENANT_CREATE, place=Place(tenant_id, PLATFORM, "")) as connection:
+            await connection.execute(
+                "INSERT INTO hygie.tenant (id, name, label, created_ms) VALUES (%s, %s, %s, %s)",
+                (tenant_id, name, label[:200], self._clock.now_ms()),
+            )
+        return tenant_id
+
+    async def create_environment(self, tenant: str, name: str, kind: str) -> Environment:
+        """An environment of a tenant, with its keys, its schema and its role.
+
+        Raises: AdministrationError: name taken, not a name, unknown kind; NotFoundError: no such tenant.
+        """
+        _check(NAME.match(name), "name")
+        _check(kind in KINDS, "kind")
+        async with self._database.transaction() as connection:
+            tenant_row = await _one(connection, "SELECT id FROM hygie.tenant WHERE name = %s", tenant)
+            taken = await (
+                await connection.execute(
+                    "SELECT 1 FROM hygie.environment WHERE tenant = %s AND name = %s", (tenant_row["id"], name)
+                )
+            ).fetchone()
+            _check(taken is None, "name taken")
+            number = await _one(connection, "SELECT nextval('hygie.environment_number') AS value")
+        place = Place(tenant_row["id"], secrets.token_bytes(16), f"hygie_env_{number['value']}")
+        await self._kms.create_environment(place.tenant_id, place.environment_id)
+        await create_environment_schema(self._owner_dsn, place.role)
+        async with self._change(Action.ENVIRONMENT_CREATE, place=place) as connection:
+            await connection.execute(
+                "INSERT INTO hygie.environment (id, tenant, name, kind, role, created_ms)"
+                " VALUES (%s, %s, %s, %s, %s, %s)",
+                (place.environment_id, place.tenant_id, name, kind, place.role, self._clock.now_ms()),
+            )
+        return Environment(tenant, name, kind, "open", place)
+
+    async def destroy_environment(self, tenant: str, name: str) -> None:
+        """End of contract: destroy every key of an environment, then its catalogue. Irreversible.
+
+        An *intent* entry is durable before, an outcome after.
+        """
+        one = await self.environment(tenant, name)
+        place = one.place
+        async with self._change(Action.ENVIRONMENT_DESTROY, outcome="intent", place=place) as connection:
+            await connection.execute(
+                "UPDATE hygie.environment SET state = 'closed' WHERE id = %s", (place.environment_id,)
+            )
+        await self._kms.destroy_environment(place.tenant_id, place.environment_id, repeated=place.environment_id)
+        await destroy_environment_schema(self._owner_dsn, place.role)
+        async with self._change(Action.ENVIRONMENT_DESTROY, place=place) as connection:
+            await connection.execute(
+                "UPDATE hygie.environment SET state = 'destroyed' WHERE id = %s", (place.environment_id,)
+            )
+
+    async def create_account(self, account: str, *, kind: str, label: str, professional_id: str, days: int) -> None:
+        """A person or an application. It can do nothing until it holds a habilitation and a token."""
+        _check(ACCOUNT.match(account), "account")
+        _check(kind in ("person", "application"), "kind")
+        _check(0 < days <= ACCOUNT_DAYS_MAX, "days")
+        now_ms = self._clock.now_ms()
+        async with self._change(Action.ACCOUNT_CREATE, detail={"account": account}) as connection:
+            await connection.execute(
+                "INSERT INTO hygie.account (id, kind, label, professional_id, created_ms, ends_ms)"
+                " VALUES (%s, %s, %s, %s, %s, %s)",
+                (account, kind, label[:200], professional_id, now_ms, now_ms + days * DAY_MS),
+            )
+
+    async def disable_account(self, account: str) -> None:
+        """Close an account: every token of it stops at once."""
+        async with self._change(Action.ACCOUNT_DISABLE, detail={"account": account}) as connection:
+            await _touch(connection, "UPDATE hygie.account SET state = 'disabled' WHERE id = %s", account)
+
+    async def grant(
+        self, account: str, tenant: str, environment: str, *, role: Role, reason: str, approver: str, days: int
+    ) -> str:
+        """A habilitation: a role in one environment, with its reason, its approver (somebody else) and its end.
+
+        Returns its id. Raises: AdministrationError; NotFoundError: no such environment.
+        """
+        _check(0 < days <= HABILITATION_DAYS_MAX, "days")
+        _check(3 <= len(reason) <= 500, "reason")
+        _check(ACCOUNT.match(approver) and approver != account, "approver")
+        place = (await self.environment(tenant, environment)).place
+        now_ms = self._clock.now_ms()
+        id_ = secrets.token_hex(8)
+        detail = {"account": account, "role": role.value, "habilitation": id_, "approver": approver}
+        async with self._change(Action.HABILITATION_GRANT, place=place, detail=detail) as connection:
+            await connection.execute(
+                "INSERT INTO hygie.habilitation (id, account, environment, role, reason, approver, starts_ms, ends_ms)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                (id_, account, place.environment_id, role.value, reason, approver, now_ms, now_ms + days * DAY_MS),
+            )
+        return id_
+
+    async def revoke_habilitation(self, id_: str) -> None:
+        """End a habilitation now."""
+        async with self._change(Action.HABILITATION_REVOKE, detail={"habilitation": id_}) as connection:
+            await _touch(
+                connection,
+                "UPDATE hygie.habilitation SET revoked_ms = %s, revoked_by = %s WHERE id = %s AND revoked_ms IS NULL",
+                self._clock.now_ms(),
+                self._operator,
+                id_,
+            )
+
+    async def create_token(self, account: str, tenant: str, environment: str, *, days: float) -> tuple[str, str]:
+        """A bearer token of an account in one environment: (token id, the token, shown once and kept as a hash)."""
+        _check(0 < days <= HABILITATION_DAYS_MAX, "days")
+        place = (await self.environment(tenant, environment)).place
+        token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_RANDOM_BYTES)
+        id_ = secrets.token_hex(8)
+        now_ms = self._clock.now_ms()
+        async with self._change(
+            Action.TOKEN_CREATE,
+            place=place,
+            detail={"account": account, "token": id_},
+        ) as connection:
+            await connection.execute(
+                "INSERT INTO hygie.token (hash, id, account, environment, created_ms, expires_ms)"
+                " VALUES (%s, %s, %s, %s, %s, %s)",
+                (
+                    hashlib.sha256(token.encode()).digest(),
+                    id_,
+                    account,
+                    place.environment_id,
+                    now_ms,
+                    now_ms + int(days * DAY_MS),
+                ),
+            )
+        return id_, token
+
+    async def revoke_token(self, id_: str) -> None:
+        """End a token now."""
+        async with self._change(Action.TOKEN_REVOKE, detail={"token": id_}) as connection:
+            await _touch(
+                connection,
+                "UPDATE hygie.token SET revoked_ms = %s WHERE id = %s AND revoked_ms IS NULL",
+                self._clock.now_ms(),
+                id_,
+            )
+
+    async def environment(self, tenant: str, name: str) -> Environment:
+        """An environment by names. Raises: NotFoundError."""
+        for one in await self.environments():
+            if (one.tenant, one.name) == (tenant, name) and one.state != "destroyed":
+                return one
+        raise NotFoundError()
+
+    async def environments(self) -> list[Environment]:
+        """Every environment, destroyed ones included."""
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(
+                "SELECT t.name, e.name, e.kind, e.state, e.tenant, e.id, e.role FROM hygie.environment e"
+                " JOIN hygie.tenant t ON t.id = e.tenant ORDER BY t.name, e.name"
+            )
+            return [Environment(r[0], r[1], r[2], r[3], Place(r[4], r[5], r[6])) for r in await cursor.fetchall()]
+
+    async def listing(self, what: str) -> list[Row]:
+        """Rows of ``tenant``, ``account``, ``habilitation`` or ``token`` for people; tokens without their hash."""
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(_LISTINGS[what])
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+
+    @asynccontextmanager
+    async def _change(
+        self,
+        action: Action,
+        *,
+        outcome: str = "done",
+        place: Place = Place(PLATFORM, PLATFORM, ""),
+        detail: dict[str, str] | None = None,
+    ) -> AsyncIterator[Connection]:
+        """One administrative change and its entry, in one transaction.
+
+        Raises: AdministrationError: the database's own rules refused it.
+        """
+        try:
+            async with self._database.transaction() as connection:
+                yield connection
+                entry = Entry(
+                    action=action,
+                    outcome=outcome,
+                    kind="administration",
+                    at_ms=self._clock.now_ms(),
+                    tenant_id=place.tenant_id,
+                    environment_id=place.environment_id,
+                    account=self._operator,
+                    authentication="local",
+                    detail=detail or {},
+                )
+                await self._journal.append(connection, [entry])
+        except psycopg.errors.UniqueViolation as error:
+            raise AdministrationError(reason="already exists") from error
+        except psycopg.errors.ForeignKeyViolation as error:
+            raise AdministrationError(reason="no such account") from error
+        except psycopg.errors.CheckViolation as error:
+            raise AdministrationError(reason="rule of the table") from error
+
+
+_LISTINGS = {
+    "tenant": "SELECT name, label, created_ms FROM hygie.tenant ORDER BY name",
+    "account": "SELECT id, kind, label, professional_id, state, created_ms, ends_ms FROM hygie.account ORDER BY id",
+    "habilitation": (
+        "SELECT h.id, h.account, t.name AS tenant, e.name AS environment, h.role, h.reason, h.approver, h.starts_ms,"
+        " h.ends_ms, h.revoked_ms, h.revoked_by FROM hygie.habilitation h JOIN hygie.environment e"
+        " ON e.id = h.environment JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms"
+    ),
+    "token": (
+        "SELECT k.id, k.account, t.name AS tenant, e.name AS environment, k.created_ms, k.expires_ms, k.revoked_ms"
+        " FROM hygie.token k JOIN hygie.environment e ON e.id = k.environment JOIN hygie.tenant t ON t.id = e.tenant"
+        " ORDER BY k.created_ms"
+    ),
+}
+
+
+def _check(holds: object, reason: str) -> None:
+    if not holds:
+        raise AdministrationError(reason=reason)
+
+
+async def _one(connection: Connection, sql: str, *parameters: object) -> Row:
+    cursor = await connection.execute(sql.encode(), parameters)
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFoundError()
+    names = [column.name for column in cursor.description or ()]
+    return dict(zip(names, row, strict=True))
+
+
+async def _touch(connection: Connection, sql: str, *parameters: object) -> None:
+    """Run an UPDATE that must change one row. Raises: NotFoundError."""
+    if (await connection.execute(sql.encode(), parameters)).rowcount != 1:
+        raise NotFoundError()

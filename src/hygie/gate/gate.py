@@ -1,0 +1,157 @@
+"""The gate: authenticate, authorise by a live habilitation, journal what is refused, make the permit.
+
+Rights are read from memory, but never stale: each admission asks the database for the generation of rights (those
+that wait share one question), so a revocation counts from the moment it is committed.
+
+Identity providers plug in where ``admit`` turns a credential into a ``Bearer``; what follows does not change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Collection
+
+import psycopg
+
+from hygie.base.actions import Action
+from hygie.base.clock import Clock
+from hygie.base.errors import HygieError, NotFoundError, RefusedError, UnavailableError
+from hygie.base.permit import Permit, Place
+from hygie.database.pool import Database
+from hygie.gate.errors import AuthenticationError, TooManyRefusalsError
+from hygie.gate.snapshot import Bearer, Snapshot, load_snapshot, read_generation
+from hygie.journal.entry import Entry
+from hygie.journal.writer import JournalWriter
+
+TOKEN_CHARACTERS_MAX = 200
+TEXT_CHARACTERS_MAX = 120  # purpose, device, address as a caller states them
+REFUSALS_PER_MINUTE_MAX = 300  # of one address; each costs a durable entry, so they are bounded
+_MINUTE_MS = 60_000
+_NOBODY = bytes(16)
+
+
+class Gate:
+    """One per hosting process. There is no gate without a journal."""
+
+    def __init__(self, database: Database, journal: JournalWriter, clock: Clock) -> None:
+        self._database = database
+        self._journal = journal
+        self._clock = clock
+        self._snapshot = Snapshot(generation=0)
+        self._current: asyncio.Task[None] | None = None
+        self._next: asyncio.Task[None] | None = None
+        self._refusals: dict[str, int] = {}
+        self._refusals_from_ms = 0
+
+    async def admit(
+        self,
+        token: str,
+        *,
+        tenant: str,
+        environment: str,
+        action: Action,
+        also: Collection[Action] = (),
+        purpose: str = "",
+        address: str = "",
+        device: str = "",
+    ) -> Permit:
+        """A permit for ``action`` (and each of ``also``) in one environment.
+
+        Raises: AuthenticationError: no live token; NotFoundError: no such place, or not the bearer's (one answer);
+        RefusedError: no live habilitation for the action; TooManyRefusalsError; UnavailableError: rights or journal
+        cannot be read or written, so nobody is admitted. Every refusal is durable in the journal before it is raised.
+        """
+        where = (address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX])
+        await self._refresh()
+        bearer = self._bearer(token)
+        if bearer is None:
+            await self._refuse(AuthenticationError(), action, None, None, *where)
+        assert bearer is not None
+        place = self._snapshot.places.get((tenant, environment))
+        if place is None or place != bearer.place:
+            await self._refuse(NotFoundError(), action, bearer, bearer.place, *where)
+        now_ms = self._clock.now_ms()
+        wanted = frozenset(also) | {action}
+        for one in bearer.habilitations:
+            if wanted <= one.actions and one.starts_ms <= now_ms < one.ends_ms:
+                return Permit(
+                    permit_id=os.urandom(16),
+                    account=bearer.account,
+                    professional_id=bearer.professional_id,
+                    authentication="token",
+                    action=action,
+                    place=bearer.place,
+                    habilitation=one.id,
+                    purpose=purpose[:TEXT_CHARACTERS_MAX],
+                    address=where[0],
+                    device=where[1],
+                    also=frozenset(also),
+                )
+        await self._refuse(RefusedError(), action, bearer, bearer.place, *where)
+        raise AssertionError("unreachable")
+
+    def place_of(self, tenant: str, environment: str) -> Place | None:
+        """The place behind two names, as last read; None if there is none."""
+        return self._snapshot.places.get((tenant, environment))
+
+    def _bearer(self, token: str) -> Bearer | None:
+        """Who a token stands for. The lookup is by hash, so its time tells nothing about live tokens."""
+        if not token or len(token) > TOKEN_CHARACTERS_MAX:
+            return None
+        bearer = self._snapshot.bearers.get(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest())
+        if bearer is None or self._clock.now_ms() >= bearer.expires_ms:
+            return None
+        return bearer
+
+    async def _refresh(self) -> None:
+        """Be sure that the snapshot is current, by a question asked after this call began; callers share it."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._question_after(self._current), name="gate-question")
+        await asyncio.shield(self._next)
+
+    async def _question_after(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        self._current, self._next = self._next, None  # from here on, callers wait for the next question
+        try:
+            async with self._database.transaction() as connection:
+                if await read_generation(connection) != self._snapshot.generation:
+                    self._snapshot = await load_snapshot(connection, self._clock.now_ms())
+        except psycopg.Error as error:
+            raise UnavailableError(part="gate") from error
+
+    async def _refuse(
+        self, error: HygieError, action: Action, bearer: Bearer | None, place: Place | None, address: str, device: str
+    ) -> None:
+        """Journal a refusal, durably, then raise it."""
+        self._count_refusal(address)
+        await self._journal.append_now(
+            [
+                Entry(
+                    action=action if bearer else Action.SESSION_REFUSED,
+                    outcome="refused",
+                    kind="security",
+                    at_ms=self._clock.now_ms(),
+                    tenant_id=place.tenant_id if place else _NOBODY,
+                    environment_id=place.environment_id if place else _NOBODY,
+                    account=bearer.account if bearer else "",
+                    professional_id=bearer.professional_id if bearer else "",
+                    authentication="token" if bearer else "",
+                    address=address,
+                    device=device,
+                    detail={"code": error.code},
+                )
+            ]
+        )
+        raise error
+
+    def _count_refusal(self, address: str) -> None:
+        now_ms = self._clock.now_ms()
+        if now_ms - self._refusals_from_ms > _MINUTE_MS:
+            self._refusals.clear()
+            self._refusals_from_ms = now_ms
+        count = self._refusals[address] = self._refusals.get(address, 0) + 1
+        if count > REFUSALS_PER_MINUTE_MAX:
+            raise TooManyRefusalsError(part="gate")

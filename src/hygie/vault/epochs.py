@@ -1,0 +1,94 @@
+"""Epochs of an environment: wrap live compartment keys anew, publish the ledger, let stale copies die.
+
+Copies of a destroyed wrap survive in write-ahead logs, old ledgers and absent sites; they are under an older epoch key.
+Once every live key is wrapped under a new epoch and the older key is destroyed in the KMS, they open nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hygie.database.pool import Database
+from hygie.keys.kms import BATCH_MAX, Kms
+from hygie.keys.ledger import PURPOSE, Ledger, attach, seal_ledger, to_sign
+from hygie.vault import catalogue, upkeep_rows
+from hygie.vault.context import EnvironmentContext
+from hygie.vault.ledger import ledger_name, remove_everywhere
+
+
+class Epochs:
+    """Epoch changes of one environment. Run by administration, one at a time."""
+
+    def __init__(self, context: EnvironmentContext, *, database: Database, kms: Kms) -> None:
+        self._context = context
+        self._database = database
+        self._kms = kms
+
+    async def advance(self) -> int:
+        """Open a new epoch and wrap every live compartment key under it. Returns how many were moved.
+
+        Resumes where an earlier run stopped: what an older epoch wraps is moved, whatever the epoch.
+        """
+        place = self._context.place
+        await self._kms.new_epoch(place.tenant_id, place.environment_id)
+        return await self._rewrap_all()
+
+    async def publish_ledger(self, at_ms: int) -> str:
+        """Put the live wraps of the current epoch on the sites; returns the ledger's name."""
+        place = self._context.place
+        epoch = await self._kms.current_epoch(place.tenant_id, place.environment_id)
+        async with self._database.transaction(place.role) as connection:
+            entries = await upkeep_rows.live_wraps(connection, epoch)
+        ledger = Ledger(place.tenant_id, place.environment_id, epoch, epoch, at_ms, entries)
+        key = await self._kms.environment_key(place.tenant_id, place.environment_id, PURPOSE)
+        sealed = seal_ledger(ledger, key=key)
+        name = ledger_name(place.environment_id, epoch)
+        await self._context.sites.replace(name, attach(sealed, await self._kms.sign("backup", to_sign(sealed))))
+        return name
+
+    async def destroy_older(self) -> list[int]:
+        """Destroy every epoch key older than the current one, once nothing live depends on it.
+
+        Writers are held back while it happens: a key wrapped under an older epoch a moment ago is moved first, and one
+        that comes later is refused by the floor that this transaction raises.
+        """
+        place = self._context.place
+        epoch = await self._kms.current_epoch(place.tenant_id, place.environment_id)
+        status = await self._kms.status()
+        older = [
+            one.epoch
+            for environment in status.environments
+            if environment.environment_id == place.environment_id
+            for one in environment.epochs
+            if one.epoch < epoch
+        ]
+        if not older:
+            return []
+        async with self._database.transaction(place.role) as connection:
+            await upkeep_rows.hold_compartments(connection)
+            await self._move(connection, await upkeep_rows.stale_compartments(connection, epoch, limit=1 << 30))
+            await upkeep_rows.raise_epoch_floor(connection, epoch)
+            live = await upkeep_rows.count_live_compartments(connection)
+        for one in older:
+            await self._kms.destroy_epoch(place.tenant_id, place.environment_id, one, live_compartments=live)
+            await remove_everywhere(self._context.sites, ledger_name(place.environment_id, one))
+        return older
+
+    async def _rewrap_all(self) -> int:
+        place = self._context.place
+        epoch = await self._kms.current_epoch(place.tenant_id, place.environment_id)
+        moved = 0
+        while True:
+            async with self._database.transaction(place.role) as connection:
+                rows = await upkeep_rows.stale_compartments(connection, epoch, limit=BATCH_MAX)
+                await self._move(connection, rows)
+            moved += len(rows)
+            if len(rows) < BATCH_MAX:
+                return moved
+
+    async def _move(self, connection: catalogue.Connection, rows: Sequence[tuple[bytes, int, bytes]]) -> None:
+        place = self._context.place
+        for begin in range(0, len(rows), BATCH_MAX):
+            part = list(rows[begin : begin + BATCH_MAX])
+            epoch, wraps = await self._kms.rewrap(place.tenant_id, place.environment_id, part)
+            await upkeep_rows.rewrap_compartments(connection, [row[0] for row in part], epoch, wraps)

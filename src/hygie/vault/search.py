@@ -1,0 +1,343 @@
+"""Search over ciphertext: candidates by blind tokens, opened, filtered exactly, journaled, answered.
+
+The code picks the plan, not PostgreSQL's guess (design: *search over ciphertext*):
+
+- ids given: the primary key;
+- one patient without a rarer term: the patient's compartment;
+- some term is rare: the token index, materialised and capped;
+- every term is frequent: walk rows in order under a budget, short pages if few match.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from hygie.base.canonical import canonical
+from hygie.base.clock import Clock
+from hygie.base.permit import Permit
+from hygie.base.seal import SealBrokenError, open_sealed, seal
+from hygie.database.pool import Database
+from hygie.journal.writer import JournalWriter
+from hygie.vault import catalogue
+from hygie.vault.catalogue import WHOLE, Connection, LocatedRow, Window
+from hygie.vault.context import EnvironmentContext
+from hygie.vault.entries import Item, read_entries
+from hygie.vault.errors import CursorError, SearchTooBroadError
+from hygie.vault.model import Page, Query, Stored
+from hygie.vault.reading import open_rows
+from hygie.vault.tokens import type_code
+
+PROBE_ROWS_MAX = 2_000  # candidates taken from the token index; a term with more is called frequent
+SORT_ROWS_MAX = 2_000  # a sort by content opens all its candidates: 2,000 take about 100 ms
+WALK_ROWS_MAX = 20_000  # rows one page may walk: about 50 ms
+PAGE_MAX = 1_000
+INCLUDED_MAX = 1_000
+FREQUENT_FRESH_S = 60.0
+OPEN_BATCH = 64
+_CURSOR_BYTES_MAX = 512
+
+
+class _Cursor(msgspec.Struct, array_like=True, frozen=True):
+    """Where the next page starts: after this seq, or at this rank of a sorted list."""
+
+    query: bytes
+    position: int
+
+
+class Searcher:
+    """Searches of one environment in one process."""
+
+    def __init__(
+        self, context: EnvironmentContext, *, database: Database, journal: JournalWriter, clock: Clock
+    ) -> None:
+        self._context = context
+        self._database = database
+        self._journal = journal
+        self._clock = clock
+        self._frequent: frozenset[int] = frozenset()
+        self._frequent_at = -FREQUENT_FRESH_S
+
+    async def search(self, permit: Permit, query: Query, *, digest: bytes) -> Page:
+        """One page.
+
+        Args: digest: what identifies the query, so that a cursor serves no other.
+        Raises: CursorError; SearchTooBroadError; ObjectDamagedError; UnavailableError: not journaled, so not answered.
+        """
+        position = self._open_cursor(query.cursor, digest)
+        count = min(query.count, PAGE_MAX)
+        async with self._database.transaction(self._context.place.role) as connection:
+            run = _Run(self, connection, permit, query)
+            await run.prepare(position)
+            if query.sort_key is not None:
+                page = await run.sorted_page(count, position)
+            else:
+                page = await run.page(count)
+            if page.next is not None:
+                page.next = self._seal_cursor(digest, int(page.next))
+            if query.total or query.count == 0:
+                page.total = await run.total()
+            if query.include is not None and page.items:
+                page.included = await run.included(page.items)
+            await self._journal.append(connection, read_entries(permit, self._clock.now_ms(), run.shown))
+        return page
+
+    async def history(
+        self,
+        permit: Permit,
+        *,
+        type_: str | None,
+        id_: str | None,
+        count: int,
+        cursor: str | None,
+        since_ms: int = 0,
+    ) -> Page:
+        """Versions, newest first; an erased compartment's versions are left out.
+
+        Raises: CursorError; UnavailableError.
+        """
+        digest = hashlib.sha256(canonical("history", type_ or "", id_ or "", since_ms)).digest()[:16]
+        position = self._open_cursor(cursor, digest)
+        count = min(count, PAGE_MAX)
+        index = self._context.index
+        async with self._database.transaction(self._context.place.role) as connection:
+            rows = await catalogue.history(
+                connection,
+                object_id=index.object_id(type_, id_) if type_ and id_ else None,
+                type_=type_code(type_) if type_ and not id_ else None,
+                limit=count + 1,
+                before=position.position if position else WHOLE.before,
+                since_ms=since_ms,
+            )
+            more, rows = len(rows) > count, rows[:count]
+            opened = await open_rows(self._context, permit, rows, reason="history")
+            pairs = [(row, stored) for row, stored in zip(rows, opened, strict=True) if stored is not None]
+            shown = [(row.compartment, _item(row, stored)) for row, stored in pairs]
+            await self._journal.append(connection, read_entries(permit, self._clock.now_ms(), shown))
+        following = self._seal_cursor(digest, rows[-1].seq) if more else None
+        return Page([stored for _, stored in pairs], next=following)
+
+    async def frequent(self, connection: Connection) -> frozenset[int]:
+        """Tokens too frequent for the token index, refreshed from PostgreSQL's statistics every minute."""
+        if monotonic() - self._frequent_at > FREQUENT_FRESH_S:
+            self._frequent = await catalogue.frequent_tokens(connection, PROBE_ROWS_MAX)
+            self._frequent_at = monotonic()
+        return self._frequent
+
+    @property
+    def context(self) -> EnvironmentContext:
+        """The environment searched."""
+        return self._context
+
+    def _meaning(self) -> bytes:
+        return canonical("cursor", self._context.place.tenant_id, self._context.place.environment_id)
+
+    def _seal_cursor(self, digest: bytes, position: int) -> str:
+        plain = msgspec.msgpack.encode(_Cursor(digest, position))
+        box = seal(plain, key=self._context.cursor_key, meaning=self._meaning(), compress=False)
+        return base64.urlsafe_b64encode(box).decode().rstrip("=")
+
+    def _open_cursor(self, cursor: str | None, digest: bytes) -> _Cursor | None:
+        if cursor is None:
+            return None
+        if len(cursor) > _CURSOR_BYTES_MAX:
+            raise CursorError()
+        try:
+            box = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            plain = open_sealed(box, key=self._context.cursor_key, meaning=self._meaning(), bytes_max=256)
+            opened = msgspec.msgpack.decode(plain, type=_Cursor)
+        except (binascii.Error, ValueError, SealBrokenError) as error:
+            raise CursorError() from error
+        if opened.query != digest:
+            raise CursorError()
+        return opened
+
+
+class _Run:
+    """One search inside its transaction. ``shown`` collects what the journal must say was disclosed."""
+
+    def __init__(self, searcher: Searcher, connection: Connection, permit: Permit, query: Query) -> None:
+        self._searcher = searcher
+        self._context = searcher.context
+        self._connection = connection
+        self._permit = permit
+        self._query = query
+        self._clauses = [self._context.index.numbers(clause) for clause in query.clauses]
+        self._types = [type_code(type_) for type_ in query.types]
+        self._window = WHOLE
+        self._walked_to: int | None = None
+        self._kept_to = 0
+        self.shown: list[tuple[bytes, Item]] = []
+
+    async def prepare(self, position: _Cursor | None) -> None:
+        """Bounds on seq, from `_lastUpdated` and from the cursor."""
+        query = self._query
+        if query.updated != (None, None):
+            self._window = await catalogue.packs_near(self._connection, *query.updated)
+        if position is not None and query.sort_key is None:
+            after, before = self._window
+            if query.ascending:
+                self._window = Window(max(after, position.position), before)
+            else:
+                self._window = Window(after, min(before, position.position))
+
+    async def page(self, count: int) -> Page:
+        """Matches in order of their last update."""
+        page = Page([])
+        if count == 0:
+            return page
+        while True:
+            rows, exhausted = await self._candidates(count + 1 - len(page.items) + OPEN_BATCH)
+            await self._take(rows, page, count)
+            if len(page.items) > count:
+                page.items.pop()
+                self.shown.pop()
+                page.next = str(self._kept_to)
+                return page
+            if exhausted:
+                return page
+            if self._walked_to is not None:
+                page.next = str(self._walked_to)
+                return page
+            self._narrow(rows[-1].seq)
+
+    async def _take(self, rows: Sequence[LocatedRow], page: Page, count: int) -> None:
+        """Open candidates until one more than the page is found; remember the last one that the page keeps."""
+        for begin in range(0, len(rows), OPEN_BATCH):
+            part = rows[begin : begin + OPEN_BATCH]
+            opened = await open_rows(self._context, self._permit, part, reason="search")
+            for row, stored in zip(part, opened, strict=True):
+                if stored is None or not self._is_match(stored):
+                    continue
+                page.items.append(stored)
+                self.shown.append((row.compartment, _item(row, stored)))
+                if len(page.items) > count:
+                    return
+                self._kept_to = row.seq
+
+    async def sorted_page(self, count: int, position: _Cursor | None) -> Page:
+        """Matches ordered by what they say; all candidates are opened, so their number is bounded."""
+        rows, exhausted = await self._candidates(SORT_ROWS_MAX + 1)
+        if len(rows) > SORT_ROWS_MAX or not exhausted:
+            raise SearchTooBroadError(limit=SORT_ROWS_MAX)
+        kept: list[tuple[LocatedRow, Stored]] = []
+        for begin in range(0, len(rows), OPEN_BATCH):
+            part = rows[begin : begin + OPEN_BATCH]
+            opened = await open_rows(self._context, self._permit, part, reason="search")
+            kept += [(row, s) for row, s in zip(part, opened, strict=True) if s is not None and self._is_match(s)]
+        sort_key = self._query.sort_key
+        assert sort_key is not None
+
+        def order(pair: tuple[LocatedRow, Stored]) -> tuple[bool, Any]:
+            value = sort_key(pair[1].body, pair[1].type)
+            return (value is None) is not self._query.ascending, value if value is not None else 0
+
+        kept.sort(key=lambda pair: pair[0].seq)
+        kept.sort(key=order, reverse=not self._query.ascending)
+        begin = position.position if position else 0
+        chosen = kept[begin : begin + count]
+        self.shown += [(row.compartment, _item(row, stored)) for row, stored in chosen]
+        page = Page([stored for _, stored in chosen])
+        if begin + count < len(kept) and count:
+            page.next = str(begin + count)
+        return page
+
+    async def total(self) -> int:
+        """How many match: exact when an exact filter must run and few are candidates, else by tokens alone."""
+        query = self._query
+        if query.patient is not None or query.ids is not None or query.updated != (None, None):
+            self._window = WHOLE
+            if query.updated != (None, None):
+                self._window = await catalogue.packs_near(self._connection, *query.updated)
+            rows, exhausted = await self._candidates(SORT_ROWS_MAX + 1)
+            if not exhausted:
+                raise SearchTooBroadError(limit=SORT_ROWS_MAX)
+            opened = await open_rows(self._context, self._permit, rows, reason="search")
+            return sum(1 for stored in opened if stored is not None and self._is_match(stored))
+        return await catalogue.count_matches(self._connection, self._types, self._clauses)
+
+    async def included(self, items: Sequence[Stored]) -> list[Stored]:
+        """What the page refers to, once each, at most ``INCLUDED_MAX``; what is not there is left out."""
+        include = self._query.include
+        assert include is not None
+        wanted: dict[bytes, None] = {}
+        present = {self._context.index.object_id(item.type, item.id) for item in items}
+        for item in items:
+            for type_, id_ in include(item.body, item.type):
+                object_id = self._context.index.object_id(type_, id_)
+                if object_id not in present:
+                    wanted[object_id] = None
+        found = await catalogue.located_current(self._connection, list(wanted)[:INCLUDED_MAX])
+        rows = [row for row in found.values() if not row.deleted]
+        opened = await open_rows(self._context, self._permit, rows, reason="include")
+        pairs = [(row, stored) for row, stored in zip(rows, opened, strict=True) if stored is not None]
+        self.shown += [(row.compartment, _item(row, stored)) for row, stored in pairs]
+        return [stored for _, stored in pairs]
+
+    async def _candidates(self, wanted: int) -> tuple[list[LocatedRow], bool]:
+        """Located candidates in order, and whether these are the last ones."""
+        query = self._query
+        self._walked_to = None
+        if query.ids is not None:
+            ids = [self._context.index.object_id(type_, id_) for type_ in query.types for id_ in query.ids]
+            found = await catalogue.located_current(self._connection, ids)
+            return self._ordered([r for r in found.values() if not r.deleted and self._in_window(r)]), True
+        frequent = await self._searcher.frequent(self._connection)
+        rare = any(len(c) == 1 and c[0] not in frequent for c in self._clauses) or any(
+            len(c) > 1 and not frequent.intersection(c) for c in self._clauses
+        )
+        if query.patient is not None and not rare:
+            subject = self._context.index.subject("patient", (query.patient,))
+            rows = await catalogue.of_patient(
+                self._connection,
+                subject,
+                self._types,
+                self._clauses,
+                limit=wanted,
+                window=self._window,
+                ascending=query.ascending,
+            )
+            return rows, len(rows) < wanted
+        if rare:
+            rows = await catalogue.probe(self._connection, self._clauses, limit=PROBE_ROWS_MAX + 1, window=self._window)
+            if len(rows) <= PROBE_ROWS_MAX:
+                return self._ordered(rows), True
+        rows, self._walked_to = await catalogue.walk(
+            self._connection,
+            self._types,
+            self._clauses,
+            limit=wanted,
+            budget=WALK_ROWS_MAX,
+            window=self._window,
+            ascending=query.ascending,
+        )
+        return rows, len(rows) < wanted and self._walked_to is None
+
+    def _ordered(self, rows: list[LocatedRow]) -> list[LocatedRow]:
+        return sorted(rows, key=lambda row: row.seq, reverse=not self._query.ascending)
+
+    def _in_window(self, row: LocatedRow) -> bool:
+        return self._window.after < row.seq < self._window.before
+
+    def _narrow(self, seq: int) -> None:
+        after, before = self._window
+        self._window = Window(seq, before) if self._query.ascending else Window(after, seq)
+
+    def _is_match(self, stored: Stored) -> bool:
+        query = self._query
+        if stored.deleted or (query.types and stored.type not in query.types):
+            return False
+        from_ms, to_ms = query.updated
+        if (from_ms is not None and stored.at_ms < from_ms) or (to_ms is not None and stored.at_ms >= to_ms):
+            return False
+        return query.matches is None or query.matches(stored.body, stored.type)
+
+
+def _item(row: LocatedRow, stored: Stored) -> Item:
+    return (stored.type, row.object_id, row.version)

@@ -1,0 +1,136 @@
+"""The catalogue's SQL for what is not a request: epochs, erasure, rebuild. Same rules as ``catalogue``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hygie.vault.catalogue import Connection
+
+if TYPE_CHECKING:
+    from hygie.vault.ledger import Survivors
+
+
+async def live_wraps(connection: Connection, epoch: int) -> list[tuple[bytes, bytes]]:
+    """(id, wrap) of every live compartment under one epoch."""
+    cursor = await connection.execute(
+        "SELECT id, wrap FROM compartment WHERE state = 0 AND epoch = %s ORDER BY id", (epoch,)
+    )
+    return await cursor.fetchall()
+
+
+async def stale_compartments(connection: Connection, epoch: int, *, limit: int) -> list[tuple[bytes, int, bytes]]:
+    """(id, epoch, wrap) of live compartments wrapped under an older epoch, held against erasure meanwhile."""
+    cursor = await connection.execute(
+        "SELECT id, epoch, wrap FROM compartment WHERE state = 0 AND epoch < %s LIMIT %s FOR UPDATE", (epoch, limit)
+    )
+    return await cursor.fetchall()
+
+
+async def rewrap_compartments(connection: Connection, ids: Sequence[bytes], epoch: int, wraps: Sequence[bytes]) -> None:
+    """Replace wraps; an erased compartment stays erased."""
+    await connection.execute(
+        "UPDATE compartment c SET wrap = w.wrap, epoch = %s FROM unnest(%s::bytea[], %s::bytea[]) AS w (id, wrap)"
+        " WHERE c.id = w.id AND c.state = 0",
+        (epoch, list(ids), list(wraps)),
+    )
+
+
+async def hold_compartments(connection: Connection) -> None:
+    """Keep writers from adding compartments until the transaction ends; readers go on."""
+    await connection.execute("LOCK TABLE compartment IN EXCLUSIVE MODE")
+
+
+async def raise_epoch_floor(connection: Connection, epoch: int) -> None:
+    """From here on, a compartment wrapped under an older epoch is refused (``insert_compartments``)."""
+    await connection.execute("UPDATE epoch_floor SET epoch = greatest(epoch, %s)", (epoch,))
+
+
+async def count_live_compartments(connection: Connection) -> int:
+    """How many compartments can be opened."""
+    row = await (await connection.execute("SELECT count(*) FROM compartment WHERE state = 0")).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def erase_compartment(connection: Connection, compartment: bytes, at_ms: int) -> int | None:
+    """Destroy a compartment's wrap: what it protects stops being readable when this commits.
+
+    Returns the epoch of the destroyed wrap, None if it was erased already.
+    """
+    cursor = await connection.execute(
+        "UPDATE compartment SET state = 1, wrap = NULL, erased_ms = %s WHERE id = %s AND state = 0 RETURNING epoch",
+        (at_ms, compartment),
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else None
+
+
+async def shared_compartments(connection: Connection, subject: bytes) -> list[bytes]:
+    """Live compartments that a patient shares with others."""
+    cursor = await connection.execute(
+        "SELECT c.id FROM compartment_member m JOIN compartment c ON c.id = m.compartment"
+        " WHERE m.subject = %s AND c.state = 0",
+        (subject,),
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def purge_erased(connection: Connection, compartment: bytes, at_ms: int, *, limit: int) -> int:
+    """Remove index rows of an erased compartment, a slice at a time. Returns how many were removed.
+
+    Only the current row of each object stays, without tokens, so that a read still answers *erased*.
+    """
+    cursor = await connection.execute(
+        "WITH slice AS (SELECT id, version, current FROM object WHERE compartment = %s AND (tokens IS NOT NULL OR NOT"
+        " current) LIMIT %s), gone AS (DELETE FROM object o USING slice s WHERE o.id = s.id AND o.version = s.version"
+        " AND NOT s.current), blank AS (UPDATE object o SET tokens = NULL FROM slice s WHERE o.id = s.id"
+        " AND o.version = s.version AND s.current) SELECT count(*) FROM slice",
+        (compartment, limit),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    if row[0] == 0:
+        await connection.execute("UPDATE compartment SET purged_ms = %s WHERE id = %s", (at_ms, compartment))
+    return int(row[0])
+
+
+async def count_objects(connection: Connection, compartment: bytes) -> int:
+    """Versions that a compartment protects."""
+    row = await (
+        await connection.execute("SELECT count(*) FROM object WHERE compartment = %s", (compartment,))
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def insert_survivors(connection: Connection, survivors: Survivors) -> None:
+    """Rows of compartments found on a site: live ones with their wrap, erased ones without."""
+    rows = [*survivors.live, *survivors.erased]
+    erased = {one.compartment for one in survivors.erased}
+    await connection.execute(
+        "INSERT INTO compartment (id, kind, subject, epoch, wrap, state, pack, erased_ms)"
+        " SELECT id, kind, subject, epoch, wrap, state, pack, CASE state WHEN 1 THEN 0 END"
+        " FROM unnest(%s::bytea[], %s::smallint[], %s::bytea[], %s::int[], %s::bytea[], %s::smallint[], %s::bigint[])"
+        " AS t (id, kind, subject, epoch, wrap, state, pack)",
+        (
+            [row.compartment for row in rows],
+            [row.kind for row in rows],
+            [row.subject for row in rows],
+            [row.epoch for row in rows],
+            [None if row.compartment in erased else row.wrap for row in rows],
+            [int(row.compartment in erased) for row in rows],
+            [survivors.packs[row.compartment] for row in rows],
+        ),
+    )
+    pairs = [(row.compartment, member) for row in rows for member in row.members]
+    if pairs:
+        await connection.execute(
+            "INSERT INTO compartment_member (compartment, subject) SELECT * FROM unnest(%s::bytea[], %s::bytea[])",
+            ([pair[0] for pair in pairs], [pair[1] for pair in pairs]),
+        )
+
+
+async def restart_pack_numbers(connection: Connection, number: int) -> None:
+    """The next pack takes a number above ``number``."""
+    await connection.execute("SELECT setval('pack_number', %s)", (number,))

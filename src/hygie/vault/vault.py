@@ -1,0 +1,175 @@
+"""The door of the vault. Every method takes a permit, and does only what the permit was given for.
+
+Plaintext enters here to be sealed and leaves here once its journal entry is durable; nothing below this room ever
+holds any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from hygie.base.actions import Action
+from hygie.base.clock import Clock
+from hygie.base.errors import HygieError, RefusedError
+from hygie.base.permit import Permit, Place
+from hygie.database.pool import Database
+from hygie.journal.writer import JournalWriter
+from hygie.keys.cache import CompartmentKeys
+from hygie.keys.kms import Kms
+from hygie.sites.placement import SiteSet
+from hygie.vault.blobs import BlobStore, StreamedObject
+from hygie.vault.context import EnvironmentContext, load_context
+from hygie.vault.entries import refusal_entry
+from hygie.vault.model import Page, Query, Stored, WriteRequest, Written
+from hygie.vault.reader import Reader
+from hygie.vault.search import Searcher
+from hygie.vault.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    """One environment, as this process serves it."""
+
+    context: EnvironmentContext
+    writer: Writer
+    reader: Reader
+    searcher: Searcher
+    blobs: BlobStore
+
+
+class Vault:
+    """One per hosting process."""
+
+    def __init__(self, *, database: Database, kms: Kms, sites: SiteSet, journal: JournalWriter, clock: Clock) -> None:
+        self._database = database
+        self._kms = kms
+        self._sites = sites
+        self._journal = journal
+        self._clock = clock
+        self._cache = CompartmentKeys(kms)
+        self._rooms: dict[bytes, asyncio.Task[_Rooms]] = {}
+
+    async def write(self, permit: Permit, request: WriteRequest) -> list[Written]:
+        """Store all of a request or none of it; durable on a quorum of sites and journaled at return.
+
+        The change that each object turns out to be (create, update, delete) must be one the permit allows.
+        Raises: see ``Writer.submit``; RefusedError.
+        """
+        rooms = await self._rooms_of(permit.place)
+        return await rooms.writer.submit(permit, request)
+
+    async def read(self, permit: Permit, type_: str, id_: str) -> Stored:
+        """The current version. Raises: see ``Reader.read``."""
+        return await (await self._admitted(permit, Action.OBJECT_READ)).reader.read(permit, type_, id_)
+
+    async def read_version(self, permit: Permit, type_: str, id_: str, version: int) -> Stored:
+        """A given version. Raises: see ``Reader.read``."""
+        return await (await self._admitted(permit, Action.OBJECT_READ)).reader.read(permit, type_, id_, version)
+
+    async def history(
+        self,
+        permit: Permit,
+        type_: str | None,
+        id_: str | None,
+        *,
+        count: int,
+        cursor: str | None = None,
+        since_ms: int = 0,
+    ) -> Page:
+        """Versions, newest first, of one object, a type, or the environment. Raises: see ``Searcher.history``."""
+        rooms = await self._admitted(permit, Action.OBJECT_HISTORY)
+        return await rooms.searcher.history(permit, type_=type_, id_=id_, count=count, cursor=cursor, since_ms=since_ms)
+
+    async def search(self, permit: Permit, query: Query) -> Page:
+        """One page of matches. Raises: see ``Searcher.search``."""
+        rooms = await self._admitted(permit, Action.OBJECT_SEARCH)
+        return await rooms.searcher.search(permit, query, digest=_digest(query))
+
+    async def write_stream(
+        self,
+        permit: Permit,
+        type_: str,
+        id_: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        header: bytes,
+        terms: Sequence[str] = (),
+        patients: tuple[str, ...] = (),
+        new: bool = False,
+        if_version: int | None = None,
+    ) -> Written:
+        """Store a content of up to ``STREAM_BYTES_MAX`` without holding it whole; ``header`` becomes the body.
+
+        Raises: ObjectTooLargeError; else as ``write``.
+        """
+        rooms = await self._rooms_of(permit.place)
+        if not (permit.allows(Action.OBJECT_CREATE) or permit.allows(Action.OBJECT_UPDATE)):
+            raise RefusedError()
+        one = await rooms.blobs.receive(
+            permit, type_, id_, chunks, header=header, terms=terms, patients=patients, new=new, if_version=if_version
+        )
+        return (await rooms.writer.submit(permit, WriteRequest([one])))[0]
+
+    async def open_stream(
+        self, permit: Permit, type_: str, id_: str, version: int | None = None
+    ) -> tuple[Stored, StreamedObject | None]:
+        """An object and, if its content is chunked, what reads it by ranges; the read is journaled before this returns.
+
+        Raises: see ``Reader.read``.
+        """
+        rooms = await self._admitted(permit, Action.OBJECT_READ)
+        stored = await rooms.reader.read(permit, type_, id_, version)
+        return stored, await rooms.blobs.open(permit, stored) if stored.blob else None
+
+    async def record_refusal(self, permit: Permit, error: HygieError) -> None:
+        """Journal that an entitled caller was refused for what it sent, before it is told so.
+
+        Raises: JournalUnavailableError: then the caller is told that instead.
+        """
+        await self._journal.append_now([refusal_entry(permit, error, permit.place, self._clock.now_ms())])
+
+    async def close(self) -> None:
+        """Let the writes under way end."""
+        for task in self._rooms.values():
+            if task.done() and task.exception() is None:
+                await task.result().writer.close()
+
+    async def _admitted(self, permit: Permit, action: Action) -> _Rooms:
+        if not permit.allows(action):
+            raise RefusedError()
+        return await self._rooms_of(permit.place)
+
+    async def _rooms_of(self, place: Place) -> _Rooms:
+        task = self._rooms.get(place.environment_id)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._rooms[place.environment_id] = asyncio.create_task(self._open_rooms(place))
+        return await asyncio.shield(task)
+
+    async def _open_rooms(self, place: Place) -> _Rooms:
+        context = await load_context(place, self._kms, self._cache, self._sites)
+        return _Rooms(
+            context,
+            Writer(context, database=self._database, journal=self._journal, clock=self._clock),
+            Reader(context, database=self._database, journal=self._journal, clock=self._clock),
+            Searcher(context, database=self._database, journal=self._journal, clock=self._clock),
+            BlobStore(context, database=self._database),
+        )
+
+
+def _digest(query: Query) -> bytes:
+    """What identifies a query, its page aside."""
+    identity = (
+        query.types,
+        [sorted(clause) for clause in query.clauses],
+        query.patient,
+        query.updated,
+        query.ids,
+        query.ascending,
+        query.label,
+    )
+    return hashlib.sha256(msgspec.msgpack.encode(identity)).digest()[:16]

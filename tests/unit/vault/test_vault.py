@@ -1,0 +1,224 @@
+"""The vault through its door: what is written is read back, once, durable, by the right place only."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from hygie.base.actions import Action
+from hygie.base.errors import HygieError, NotFoundError, RefusedError
+from hygie.vault.errors import CursorError, ObjectDeletedError, VersionConflictError
+from hygie.vault.model import Condition, NewObject, Query, WriteRequest
+
+
+def patient(id_: str, name: str, *, new: bool = False, **more: object) -> NewObject:
+    body = json.dumps({"resourceType": "Patient", "id": id_, "name": name}).encode()
+    return NewObject("Patient", id_, body, [f"Patient|name|{name}", "Patient|all"], (id_,), new=new, **more)  # type: ignore[arg-type]
+
+
+def observation(id_: str, of: str, code: str) -> NewObject:
+    body = json.dumps({"resourceType": "Observation", "id": id_, "code": code}).encode()
+    terms = [f"Observation|code|{code}", f"Observation|patient|{of}", "Observation|all"]
+    return NewObject("Observation", id_, body, terms, (of,), new=True)
+
+
+def test_what_is_written_is_read_back(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            one = patient("p1", "Zoé")
+            (written,) = await house.vault.write(house.writing(), WriteRequest([one]))
+            assert (written.version, written.created) == (1, True)
+            stored = await house.vault.read(house.permit(Action.OBJECT_READ), "Patient", "p1")
+            assert stored.body == one.body
+            assert stored.version == 1
+            assert stored.at_ms == written.at_ms
+
+    asyncio.run(main())
+
+
+def test_versions_follow_and_each_is_kept(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            for name in ("a", "b", "c"):
+                await house.vault.write(house.writing(), WriteRequest([patient("p1", name)]))
+            reading = house.permit(Action.OBJECT_READ)
+            assert b'"c"' in (await house.vault.read(reading, "Patient", "p1")).body
+            assert b'"a"' in (await house.vault.read_version(reading, "Patient", "p1", 1)).body
+            page = await house.vault.history(house.permit(Action.OBJECT_HISTORY), "Patient", "p1", count=2)
+            assert [item.version for item in page.items] == [3, 2]
+            page = await house.vault.history(
+                house.permit(Action.OBJECT_HISTORY), "Patient", "p1", count=2, cursor=page.next
+            )
+            assert [item.version for item in page.items] == [1]
+            assert page.next is None
+
+    asyncio.run(main())
+
+
+def test_two_writers_racing_on_one_version_one_wins(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            await house.vault.write(house.writing(), WriteRequest([patient("p1", "a")]))
+            results = await asyncio.gather(
+                *(
+                    house.vault.write(house.writing(), WriteRequest([patient("p1", name, if_version=1)]))
+                    for name in "bcdef"
+                ),
+                return_exceptions=True,
+            )
+            assert sum(isinstance(result, list) for result in results) == 1
+            assert sum(isinstance(result, VersionConflictError) for result in results) == 4
+
+    asyncio.run(main())
+
+
+def test_a_request_with_one_conflict_leaves_nothing(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            request = WriteRequest([patient("p1", "a"), patient("p2", "b", if_version=7)])
+            with pytest.raises(VersionConflictError):
+                await house.vault.write(house.writing(), request)
+            with pytest.raises(NotFoundError):
+                await house.vault.read(house.permit(Action.OBJECT_READ), "Patient", "p1")
+            assert not list(house.folders.rglob("*.pack"))
+
+    asyncio.run(main())
+
+
+def test_a_deleted_object_is_gone_and_comes_back_as_a_new_version(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            await house.vault.write(house.writing(), WriteRequest([patient("p1", "a")]))
+            gone = NewObject("Patient", "p1", b"", (), (), delete=True)
+            (written,) = await house.vault.write(house.writing(), WriteRequest([gone]))
+            assert written.version == 2
+            with pytest.raises(ObjectDeletedError):
+                await house.vault.read(house.permit(Action.OBJECT_READ), "Patient", "p1")
+            (again,) = await house.vault.write(house.writing(), WriteRequest([patient("p1", "b")]))
+            assert (again.version, again.created) == (3, True)
+
+    asyncio.run(main())
+
+
+def test_search_finds_by_terms_and_pages_without_holes(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            objects = [patient("p1", "a", new=True), patient("p2", "b", new=True)]
+            objects += [observation(f"o{n}", f"p{n % 2 + 1}", f"c{n % 5}") for n in range(40)]
+            await house.vault.write(house.writing(), WriteRequest(objects))
+            seeing = house.permit(Action.OBJECT_SEARCH)
+            query = Query(("Observation",), [["Observation|patient|p1"]], count=7)
+            found: list[str] = []
+            for _ in range(10):
+                page = await house.vault.search(seeing, query)
+                found += [item.id for item in page.items]
+                if page.next is None:
+                    break
+                query.cursor = page.next
+            assert sorted(found) == sorted(f"o{n}" for n in range(0, 40, 2))
+            both = Query(
+                ("Observation",),
+                [["Observation|patient|p1"], ["Observation|code|c1", "Observation|code|c2"]],
+                total=True,
+            )
+            page = await house.vault.search(seeing, both)
+            assert page.total == len(page.items) == 8
+            walked = await house.vault.search(seeing, Query(("Observation",), [["Observation|all"]], count=15))
+            assert [item.id for item in walked.items] == [f"o{n}" for n in range(39, 24, -1)]
+            everything = await house.vault.search(seeing, Query((), patient="p2", count=100))
+            assert len(everything.items) == 21
+
+    asyncio.run(main())
+
+
+def test_a_cursor_serves_only_its_own_query(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            await house.vault.write(
+                house.writing(), WriteRequest([observation(f"o{n}", "p1", "c") for n in range(5)])
+            )
+            seeing = house.permit(Action.OBJECT_SEARCH)
+            page = await house.vault.search(seeing, Query(("Observation",), [["Observation|patient|p1"]], count=2))
+            for query in (
+                Query(("Observation",), [["Observation|code|c"]], count=2, cursor=page.next),
+                Query(("Observation",), [["Observation|patient|p1"]], count=2, cursor=page.next[:-2] + "AA"),
+                Query(("Observation",), [["Observation|patient|p1"]], count=2, cursor="x" * 600),
+            ):
+                with pytest.raises(CursorError):
+                    await house.vault.search(seeing, query)
+
+    asyncio.run(main())
+
+
+def test_conditional_creates_that_race_make_one(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+
+            async def create(n: int) -> bool:
+                condition = Condition("k", "Patient", [["Patient|name|zoé"]])
+
+                def build(found):
+                    return [] if found["k"] else [patient(f"p{n}", "zoé", new=True)]
+
+                return bool(await house.vault.write(house.writing(), WriteRequest(build, [condition])))
+
+            assert sum(await asyncio.gather(*(create(n) for n in range(6)))) == 1
+
+    asyncio.run(main())
+
+
+def test_a_permit_opens_only_what_it_was_given_for(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            with pytest.raises(RefusedError):
+                await house.vault.write(house.permit(Action.OBJECT_UPDATE), WriteRequest([patient("p1", "a")]))
+            await house.vault.write(house.writing(), WriteRequest([patient("p1", "a")]))
+            with pytest.raises(RefusedError):
+                await house.vault.read(house.permit(Action.OBJECT_SEARCH), "Patient", "p1")
+            with pytest.raises(RefusedError):
+                await house.vault.search(house.permit(Action.OBJECT_READ), Query(("Patient",)))
+
+    asyncio.run(main())
+
+
+def test_a_content_is_streamed_and_read_by_ranges(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            content = bytes(range(256)) * 40_000
+
+            async def chunks():
+                for start in range(0, len(content), 100_000):
+                    yield content[start : start + 100_000]
+
+            await house.vault.write_stream(
+                house.writing(), "Binary", "b1", chunks(), header=b"{}", patients=("p1",), new=True
+            )
+            reading = house.permit(Action.OBJECT_READ)
+            _, stream = await house.vault.open_stream(reading, "Binary", "b1")
+            assert stream.size_bytes == len(content)
+            for start, stop in ((0, len(content)), (4_194_300, 4_194_310), (len(content) - 1, len(content)), (5, 6)):
+                assert b"".join([piece async for piece in stream.read(start, stop)]) == content[start:stop]
+
+    asyncio.run(main())
+
+
+def test_concurrent_reads_each_get_their_own_answer(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            await house.vault.write(
+                house.writing(), WriteRequest([patient(f"p{n}", f"n{n}", new=True) for n in range(50)])
+            )
+
+            async def read(n: int) -> str:
+                try:
+                    stored = await house.vault.read(house.permit(Action.OBJECT_READ), "Patient", f"p{n}")
+                except HygieError as error:
+                    return error.code
+                return str(json.loads(stored.body)["name"])
+
+            answers = await asyncio.gather(*(read(n) for n in range(60)))
+            assert answers == [f"n{n}" for n in range(50)] + ["HYG-300"] * 10
+
+    asyncio.run(main())
