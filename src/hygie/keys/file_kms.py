@@ -228,7 +228,7 @@ class FileKms(FileRoot):
                 root = os.urandom(KEY_BYTES)
                 body = msgspec.structs.replace(state.body, root_at_ms=self._clock.now_ms())
                 how = sealing.reseal(root, state.file.sealing, body.box_keys, state_id=state.file.state_id)
-                state.write_root(body, root=root, how=how, wipe=True)
+                state.write_root(body, root=root, how=how)
                 self._file = state.file
             elif level == "tenant":
                 tenant = state.tenant(tenant_id)

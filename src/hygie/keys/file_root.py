@@ -90,7 +90,8 @@ class FileRoot:
         sealed, box_keys, shares = _seal_root(root, how, state_id=state_id, scrypt_n=scrypt_n)
         signing = [_new_signing_key(purpose, now) for purpose in SIGNING_PURPOSES]
         body = RootBody(1, now, [], signing, box_keys)
-        file = RootFile(state_id, now, sealed, seal_value(body, key=root, meaning=root_meaning(state_id)))
+        file = RootFile(state_id, now, sealed, b"")
+        file.body = seal_value(body, key=root, meaning=root_meaning(file))
         target = StateFolder(folder)
         target.create()
         try:
@@ -182,7 +183,7 @@ class FileRoot:
             root = os.urandom(KEY_BYTES)
             sealed, box_keys, shares = _seal_root(root, how, state_id=state.file.state_id, scrypt_n=scrypt_n)
             body = msgspec.structs.replace(state.body, root_at_ms=self._clock.now_ms(), box_keys=box_keys)
-            state.write_root(body, root=root, how=sealed, wipe=True)
+            state.write_root(body, root=root, how=sealed)
             self._file = state.file
             return shares
 
@@ -210,7 +211,7 @@ class FileRoot:
             old, made = self._signing_key(purpose), _new_signing_key(purpose, now)
             retired = msgspec.structs.replace(old, private=b"", until_ms=now)
             signing = [retired if key is old else key for key in state.body.signing]
-            state.write_root(msgspec.structs.replace(state.body, signing=[*signing, made]), wipe=True)
+            state.write_root(msgspec.structs.replace(state.body, signing=[*signing, made]))
             self._signers.pop(purpose, None)
             return made.public
 

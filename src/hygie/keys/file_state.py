@@ -54,7 +54,7 @@ class OpenState:
 
     def __init__(self, folder: StateFolder, file: RootFile, root: bytes, clock: Clock) -> None:
         self.file = file
-        self.body = open_value(file.body, RootBody, key=root, meaning=root_meaning(file.state_id), part=ROOT_FILE)
+        self.body = open_value(file.body, RootBody, key=root, meaning=root_meaning(file), part=ROOT_FILE)
         self._folder = folder
         self._root = root
         self._clock = clock
@@ -66,16 +66,14 @@ class OpenState:
         """Every tenant, sorted."""
         return sorted({key.tenant_id for key in self.body.tenants})
 
-    def write_root(
-        self, body: RootBody, *, root: bytes | None = None, how: Sealing | None = None, wipe: bool = False
-    ) -> None:
+    def write_root(self, body: RootBody, *, root: bytes | None = None, how: Sealing | None = None) -> None:
         """Replace the root file: another body, and another root key and sealing when given, in one rename."""
         root = self._root if root is None else root
         body.generation = self.body.generation + 1
         body.tenants.sort(key=lambda key: (key.tenant_id, key.version))
         file = msgspec.structs.replace(self.file, sealing=self.file.sealing if how is None else how)
-        file.body = seal_value(body, key=root, meaning=root_meaning(file.state_id))
-        self._folder.write(ROOT_FILE, encode(ROOT_MAGIC, file), wipe=wipe)
+        file.body = seal_value(body, key=root, meaning=root_meaning(file))
+        self._folder.write(ROOT_FILE, encode(ROOT_MAGIC, file))
         self.file, self.body, self._root = file, body, root
 
     def tenant(self, tenant_id: bytes) -> Tenant:
@@ -112,7 +110,7 @@ class OpenState:
             self._folder.set_aside(name, f"orphan-{tenant_id.hex()}-{os.urandom(4).hex()}.kms")
         key = TenantKey(tenant_id, 1, os.urandom(KEY_BYTES), self._clock.now_ms())
         body = TenantBody([], [])
-        self._put_tenant(tenant_id, key, body, wipe=False)
+        self._put_tenant(tenant_id, key, body)
         self.write_root(msgspec.structs.replace(self.body, tenants=[*self.body.tenants, key]))
 
     def add_environment(self, tenant_id: bytes, environment_id: bytes) -> None:
@@ -139,7 +137,7 @@ class OpenState:
         if destroying:
             self._replace_tenant_key(tenant, body)
             return
-        self._put_tenant(tenant.tenant_id, self._tenant_key(tenant.tenant_id, tenant.version), body, wipe=False)
+        self._put_tenant(tenant.tenant_id, self._tenant_key(tenant.tenant_id, tenant.version), body)
         tenant.body = body
 
     def drop_old_tenant_keys(self, tenant_id: bytes) -> None:
@@ -148,20 +146,20 @@ class OpenState:
             version = self._read_file(tenant_id).key_version
             self._tenant_key(tenant_id, version)
             kept = [key for key in self.body.tenants if key.tenant_id != tenant_id or key.version == version]
-            self.write_root(msgspec.structs.replace(self.body, tenants=kept), wipe=True)
+            self.write_root(msgspec.structs.replace(self.body, tenants=kept))
 
     def _replace_tenant_key(self, tenant: Tenant, body: TenantBody) -> None:
         version = 1 + max(key.version for key in self.body.tenants if key.tenant_id == tenant.tenant_id)
         key = TenantKey(tenant.tenant_id, version, os.urandom(KEY_BYTES), self._clock.now_ms())
         self.write_root(msgspec.structs.replace(self.body, tenants=[*self.body.tenants, key]))
-        self._put_tenant(tenant.tenant_id, key, body, wipe=True)
+        self._put_tenant(tenant.tenant_id, key, body)
         tenant.version, tenant.body = version, body
         self.drop_old_tenant_keys(tenant.tenant_id)
 
-    def _put_tenant(self, tenant_id: bytes, key: TenantKey, body: TenantBody, *, wipe: bool) -> None:
+    def _put_tenant(self, tenant_id: bytes, key: TenantKey, body: TenantBody) -> None:
         meaning = tenant_meaning(self.file.state_id, tenant_id, key.version)
         file = TenantFile(tenant_id, key.version, seal_value(body, key=key.key, meaning=meaning))
-        self._folder.write(tenant_file(tenant_id), encode(TENANT_MAGIC, file), wipe=wipe)
+        self._folder.write(tenant_file(tenant_id), encode(TENANT_MAGIC, file))
 
     def _read_file(self, tenant_id: bytes) -> TenantFile:
         name = tenant_file(tenant_id)

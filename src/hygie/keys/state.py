@@ -9,6 +9,7 @@ its parent is the wrap: altered, moved or swapped files do not open.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,9 +173,10 @@ def open_value(sealed: bytes, kind: type[T], *, key: bytes, meaning: bytes, part
     return decode(b"", plain, kind, part)
 
 
-def root_meaning(state_id: bytes) -> bytes:
-    """Authenticated with the root's body."""
-    return canonical("hygie kms root body v1", state_id)
+def root_meaning(file: RootFile) -> bytes:
+    """Authenticated with the root's body: everything else of its file, so that no box of the sealing changes unseen."""
+    head = _encoder.encode([file.state_id, file.created_at_ms, file.sealing])
+    return canonical("hygie kms root body v1", file.state_id, hashlib.sha256(head).digest())
 
 
 def tenant_meaning(state_id: bytes, tenant_id: bytes, version: int) -> bytes:
@@ -253,16 +255,13 @@ class StateFolder:
         except FileNotFoundError as error:
             raise KmsStateBrokenError(part=name) from error
 
-    def write(self, name: str, data: bytes, *, wipe: bool = False) -> None:
-        """Replace one file durably.
+    def write(self, name: str, data: bytes) -> None:
+        """Replace one file durably, then overwrite the bytes of the old one, hard links included.
 
-        Args: wipe: overwrite the bytes of the old file once the new one stands (hard links included; a copy-on-write
-        file system or an SSD may keep them: that is why the old key dies too).
+        A copy-on-write file system or an SSD may keep them all the same: that is why a destroyed key's parent dies too.
         """
         path = self.folder / name
-        old = -1
-        if wipe and path.exists():
-            old = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        old = os.open(path, os.O_WRONLY | os.O_CLOEXEC) if path.exists() else -1
         try:
             write_durably(path, data)
             if old >= 0:
