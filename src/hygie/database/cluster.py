@@ -18,6 +18,8 @@ SEALER = "hygie_sealer"
 LOGIN_ROLES = (OWNER, HOSTING, SEALER)
 CONNECT_TIMEOUT_S = 10
 
+# Databases in which nothing is kept: nobody but a superuser has business there.
+_CLOSED_DATABASES = ("REVOKE ALL ON DATABASE postgres FROM PUBLIC", "REVOKE ALL ON DATABASE template1 FROM PUBLIC")
 # Ways to make objects or run code that every role has by default. Only a superuser can take them away.
 _EVERYONE_MAY_NOT = (
     "REVOKE USAGE ON LANGUAGE plpgsql, sql FROM PUBLIC",
@@ -70,6 +72,9 @@ def prepare_cluster(admin_dsn: str, *, owner_password: str, database: str = DATA
                         sql.Identifier(database), sql.Identifier(OWNER)
                     )
                 )
+            if superuser:
+                for statement in _CLOSED_DATABASES:
+                    admin.execute(statement)
         if superuser:
             _harden(make_conninfo(admin_dsn, dbname=database))
     except psycopg.OperationalError as error:

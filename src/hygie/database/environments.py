@@ -12,6 +12,7 @@ from hygie.database.errors import DatabaseUnavailableError
 from hygie.database.migrate import apply_environment, connect_owner
 
 ENVIRONMENTS = "hygie_environments"
+LOCK_WAIT = "10s"  # a destruction waits that long for the transactions under way, and blocks new ones meanwhile
 _ENVIRONMENT_ROLE = re.compile(r"hygie_env_[0-9]{1,18}")
 _SET_OPTIONS_SINCE = 160_000  # GRANT … WITH INHERIT, SET; before, the hosting role's NOINHERIT does the same
 
@@ -51,7 +52,7 @@ async def destroy_environment_schema(owner_dsn: str, role: str) -> None:
     name = sql.Identifier(role)
     try:
         async with await connect_owner(owner_dsn) as connection:
-            await connection.execute("SET lock_timeout = '10s'")
+            await connection.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(LOCK_WAIT)))
             async with connection.transaction():
                 await connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))
                 await connection.execute("DELETE FROM hygie.migration WHERE scope = %s", (role,))

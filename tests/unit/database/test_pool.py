@@ -198,7 +198,7 @@ def test_service_comes_back_soon_after_the_server_does(tmp_path: Path) -> None:
     server.start()
 
     async def main() -> None:
-        async with opened(server.dsn("hygie_hosting", "postgres"), size=2, wait_s=0.5) as pool:
+        async with opened(server.dsn("hygie_owner"), size=2, wait_s=0.5) as pool:
             async with pool.transaction():
                 pass
             pid = server.pid()
