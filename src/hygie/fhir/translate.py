@@ -1,4 +1,4 @@
-"""From the decoder's words to FHIR's: which problem, and where. Values and unknown names of any other shape stay out."""
+"""From the decoder's words to FHIR's: which problem, and where. Values stay out, and names not shaped like names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hygie.fhir.errors import FhirContentError
 
 _UNKNOWN = re.compile(r"Object contains unknown field `([A-Za-z_]{1,64})`")
 _MISSING = re.compile(r"Object missing required field `([A-Za-z_]{1,64})`")
-_OURS = re.compile(r"(required|choice)\|([A-Za-z]+(?:\[x\])?)")
+_OURS = re.compile(r"(required|choice|null)\|([A-Za-z]+(?:\[[0-9x]+\])?)")
 _PATH = re.compile(r" - at `\$?([A-Za-z0-9_.\[\]]*)`\Z")
 
 
@@ -35,18 +35,18 @@ def translate(error: msgspec.ValidationError, root: str) -> FhirContentError:
 
 
 def _problem(text: str) -> str:
-    if text.startswith("Invalid enum value"):
-        return "code"
-    if "matching regex" in text:
-        return "form"
-    if "got `null`" in text:
-        return "null"
-    if "`array` of length" in text:
-        return "empty"
-    if "of length" in text:
-        return "length"
-    if "<=" in text or ">=" in text or "out of range" in text:
-        return "range"
-    if text.startswith("Invalid decimal"):
-        return "number"
-    return "type"
+    return next((problem for words, problem in _WORDS if words.search(text)), "type")
+
+
+_WORDS = tuple(
+    (re.compile(words), problem)
+    for words, problem in (
+        (r"\AInvalid enum value", "code"),
+        (r"\AInvalid decimal", "number"),
+        (r"\AExpected `str` matching regex", "form"),
+        (r"got `null`", "null"),
+        (r"\AExpected `array` of length", "empty"),
+        (r"\AExpected `str` of length", "length"),
+        (r"[<>]= |out of range", "range"),
+    )
+)

@@ -29,7 +29,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Raw
 
-from hygie.fhir.checks import Choice, Needed, post_init
+from hygie.fhir.checks import Choice, Needed, Repeated, post_init
 from hygie.fhir.primitives import PRIMITIVES
 
 Struct = msgspec.Struct
@@ -62,6 +62,11 @@ def _resource_types() -> frozenset[str]:
     return frozenset(name for name, entry in _definitions().items() if entry["kind"] == "resource")
 
 
+def all_types() -> list[str]:
+    """The paths of every data type, resource and backbone element."""
+    return list(_definitions())
+
+
 def elements_of(path: str) -> list[Element]:
     """The elements of a type or backbone element (``Patient``, ``Patient.contact``), in definition order.
 
@@ -83,7 +88,7 @@ def struct_of(type_name: str) -> type[Struct]:
         if not hasattr(_namespace, "Extension"):
             _build_all([t for t, entry in _definitions().items() if _root_kind(t) in {"complex", "abstract"}])
         if not hasattr(_namespace, name):
-            root = type_name.split(".")[0]
+            root = type_name.partition(".")[0]
             _build_all([t for t in _definitions() if t == root or t.startswith(root + ".")])
         built: type[Struct] = getattr(_namespace, name)
         return built
@@ -125,6 +130,7 @@ def _build(path: str) -> type[Struct]:
     renames: dict[str, str] = {}
     choices: list[Choice] = []
     needed: list[Needed] = []
+    repeated: list[Repeated] = []
     for element in elements_of(path):
         members = [element.name]
         if element.name.endswith("[x]"):
@@ -147,11 +153,13 @@ def _build(path: str) -> type[Struct]:
                 sibling = attribute_of("_" + member)
                 renames[sibling] = "_" + member
                 siblings.append((sibling, "list[Element | None]" if element.max == 0 else "Element", None))
+                if element.max == 0:
+                    repeated.append(Repeated(member, attribute, sibling))
                 if element.min > 0 and not element.name.endswith("[x]"):
                     needed.append(Needed(member, attribute, sibling))
     names = [field[0] for field in fields + siblings]
     namespace: dict[str, Any] = {"__repr__": _silent_repr, "__doc__": f"FHIR R4 {path}."}
-    if check := post_init(names, choices, needed):
+    if check := post_init(names, choices, needed, repeated):
         namespace["__post_init__"] = check
     return msgspec.defstruct(
         struct_name(path),
@@ -184,17 +192,15 @@ def _annotation(element: Element, type_name: str) -> Any:
         if element.max == 0:
             return Annotated[list[item | None], Meta(min_length=1)]  # null only beside a sibling: checked afterwards
         return item
-    if type_name == "Resource":
-        item = Raw
-    else:
-        item = getattr(_namespace, struct_name(type_name), struct_name(type_name))
+    name = struct_name(type_name)
+    item = Raw if type_name == "Resource" else getattr(_namespace, name, name)
     if element.max == 0:
         return Annotated[list[item], Meta(min_length=1)]
     return item
 
 
 def _root_kind(path: str) -> str:
-    kind: str = _definitions()[path.split(".")[0]]["kind"]
+    kind: str = _definitions()[path.partition(".")[0]]["kind"]
     return kind
 
 
