@@ -137,6 +137,7 @@ def test_a_write_that_never_counted_is_not_lag_for_ever(tmp_path: Path) -> None:
         sites["lyon"].fail_reason = sites["lille"].fail_reason = "full"
         with pytest.raises(SiteQuorumError):
             await together.place("packs/e1/unacknowledged", b"1")
+        await together.drain(5)
         assert together.lag()["lyon"].objects == 1
         sites["lyon"].fail_reason = sites["lille"].fail_reason = ""
         report = await catch_up(together, expect(packs))
