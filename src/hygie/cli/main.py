@@ -19,6 +19,7 @@ import typer
 from hygie import __version__
 from hygie.base.errors import HygieError, Language
 from hygie.base.language import say, set_language
+from hygie.base.lifeline import hold_lifeline
 from hygie.cli import commands
 from hygie.cli.console import Console
 from hygie.cli.errors import SystemRefusedError
@@ -38,6 +39,7 @@ _FLAGS = ("--json",)
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code: 0, or the one of the error's family, or 2 for a usage mistake."""
+    hold_lifeline()
     arguments = hoist(list(sys.argv[1:] if argv is None else argv))
     set_language(_language_asked(arguments))
     out = Console(json_mode="--json" in arguments[: _globals_end(arguments)])
