@@ -1,0 +1,52 @@
+"""References inside a bundle, rewritten in the text: no resource is walked, none is encoded again.
+
+Only the string of a member ``reference`` and the links of a narrative are touched (http://hl7.org/fhir/R4/http.html#trules);
+an identifier whose value happens to be the same ``urn:uuid:`` stays what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+# In JSON text a quote inside a string is escaped, so this finds members and nothing else.
+_REFERENCE = re.compile(rb'("reference"\s*:\s*")([^"\\]+)(?=")')
+_NARRATIVE = re.compile(rb'((?:href|src)=\\")((?:urn:|https?:)[^"\\]+)(?=\\")')
+_CONDITIONAL = re.compile(rb'"reference":"([A-Z][A-Za-z]{1,63}\?[^"\\]+)"')
+
+
+def rewrite(text: bytes, addresses: Mapping[bytes, bytes]) -> bytes:
+    """The text of a resource with each known address replaced.
+
+    Args: addresses: what a reference says now -> what it must say; both without quote or backslash.
+    """
+    get = addresses.get
+
+    def replace(match: re.Match[bytes]) -> bytes:
+        said = match[2]
+        kept = get(said)
+        if kept is None:
+            base, mark, fragment = said.partition(b"#")
+            kept = get(base) if mark else None
+            if kept is None:
+                return match[0]
+            kept = kept + mark + fragment
+        return match[1] + kept
+
+    if b'"reference"' in text:
+        text = _REFERENCE.sub(replace, text)
+    if b'=\\"urn:' in text or b'=\\"http' in text:
+        text = _NARRATIVE.sub(replace, text)
+    return text
+
+
+def conditional_references(encoded: bytes) -> list[bytes]:
+    """The ``Type?query`` references of a canonical text, as written, each once."""
+    if b"?" not in encoded:
+        return []
+    return list(dict.fromkeys(_CONDITIONAL.findall(encoded)))
+
+
+def references_among(encoded: bytes, wanted: Mapping[bytes, object]) -> bool:
+    """Whether a canonical text refers to any of ``wanted``."""
+    return any(match[2] in wanted for match in _REFERENCE.finditer(encoded))
