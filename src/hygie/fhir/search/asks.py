@@ -174,7 +174,7 @@ def _ask_reference(parameter: Parameter, text: str, modifier: str, base_url: str
         relative = [f"{target}/{text}" for target in targets]
     else:
         raise ParameterValueError(parameter=parameter.code, reason="Type/id")
-    accepted = {text} if not relative else {one for r in relative for one in (r, f"{base_url}/{r}")}
+    accepted = {text} if not relative else {*relative, *(f"{base_url}/{one}" for one in relative if base_url)}
     probes = [unversioned(one).partition("|")[0] for one in sorted(accepted)]
     patient = relative[0][8:] if len(relative) == 1 and relative[0].startswith("Patient/") else ""
     whole = not any("|" in one or "/_history/" in one for one in accepted)

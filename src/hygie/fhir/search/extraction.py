@@ -224,7 +224,7 @@ def _end_lines(kind: str, type_: str, leaf: Leaf, v: str, owned: frozenset[str])
         owner = ["    owners.append(s)"] if leaf.slot in owned else []
         return [
             f"s = {v}.reference",
-            "if s is not None:",
+            "if s is not None and s[0] != '#':",  # a contained resource is nobody else's
             "    references.append(s)",
             *owner,
             f"    add({prefix + REFERENCE!r} + (s if '/_history/' not in s else unversioned(s)))",

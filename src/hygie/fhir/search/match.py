@@ -182,7 +182,8 @@ def number_interval(type_: str, value: Any) -> tuple[Decimal, Decimal] | None:
     if type_ == "Range":
         low = value.low.value if value.low is not None else None
         high = value.high.value if value.high is not None else None
-        return -_INFINITY if low is None else low, _INFINITY if high is None else high
+        ends = -_INFINITY if low is None else low, _INFINITY if high is None else high
+        return ends if ends[0] <= ends[1] else (ends[1], ends[0])
     number = value if isinstance(value, Decimal | int) else value.value
     return None if number is None else (Decimal(number), Decimal(number))
 

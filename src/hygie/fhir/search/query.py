@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from hygie.fhir.search.asks import Ask, ask, half_line, presence, read_date, slot_terms, split, unescape
-from hygie.fhir.search.compartment import compartment_members
+from hygie.fhir.search.compartment import compartment_members, compartment_slots
 from hygie.fhir.search.definitions import BY_COLUMN, definitions_of
 from hygie.fhir.search.errors import (
     ParameterValueError,
@@ -232,7 +232,7 @@ class _Compiler:
             return
         query.predicates.append(lambda resource: _any_of(read, tests, resource))
         query.precise = query.precise and all(one.precise for one in asks)
-        if len(asks) == 1 and asks[0].patient and parameter in compartment_members(query.type):
+        if len(asks) == 1 and asks[0].patient and compartment_slots(query.type).issuperset(parameter.slots):
             query.patient = asks[0].patient
         if len(asks) == 1 and _is_half_line(asks[0]) and not any(leaf.many for leaf in parameter.leaves):
             self._half_lines.setdefault(parameter.code, []).append(asks[0])

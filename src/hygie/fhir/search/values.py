@@ -67,11 +67,13 @@ def _offset_ms(zone: str | None) -> int:
 
 
 def period_bounds(start: str | None, end: str | None) -> Bounds:
-    """Bounds of a Period; an absent end is open. Raises: ValueError."""
-    return (
-        FIRST_MS if start is None else date_bounds(start)[0],
-        LAST_MS if end is None else date_bounds(end)[1],
-    )
+    """Bounds of a Period; an absent end is open, ends in the wrong order are read in the right one.
+
+    Raises: ValueError.
+    """
+    low = FIRST_MS if start is None else date_bounds(start)[0]
+    high = LAST_MS if end is None else date_bounds(end)[1]
+    return (low, high) if low <= high else (high, low)
 
 
 def plain_text(text: str) -> str:
