@@ -333,7 +333,7 @@ def test_the_role_ends_with_the_transaction_and_plans_do_not_cross(dsns: Dsns) -
 
 
 def test_the_known_limit_is_real(inside: psycopg.Connection) -> None:
-    """Whoever runs whole statements of their own in the hosting process may leave the role: said in the ADR, proved here.
+    """Whoever runs statements of their own in the hosting process may leave the role: said in the ADR, proved here.
 
     If this test fails the boundary became stronger: change the ADR and the threat model.
     """

