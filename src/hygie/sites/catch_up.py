@@ -14,6 +14,7 @@ from hygie.sites.copies import Expected, mend, quarantine
 from hygie.sites.placement import SiteSet
 
 PACKS_PREFIX = "packs/"
+VOID_PREFIXES = (PACKS_PREFIX, "blobs/")  # what a write that never counted may have left
 
 
 @dataclass(slots=True)
@@ -52,11 +53,11 @@ async def catch_up(
     """Bring every reachable site to what is expected under ``prefixes``; sizes are compared here, bytes by ``scrub``.
 
     Args: expected: names under ``prefixes``, read after the listings so that a write under way is not taken for
-    missing; void: packs declared void, moved to ``quarantine/`` (never deleted); copy: False only measures the lag.
-    Raises: ValueError: a void name outside ``packs/`` (a programming mistake).
+    missing; void: packs and chunks declared void, moved to ``quarantine/`` (never deleted); copy: False only measures.
+    Raises: ValueError: a void name that is neither a pack nor a chunk of a blob (a programming mistake).
     """
-    if any(not name.startswith(PACKS_PREFIX) for name in void):
-        raise ValueError("only packs can be void")
+    if not all(name.startswith(VOID_PREFIXES) for name in void):
+        raise ValueError("only packs and blobs can be void")
     started_at = time.monotonic()
     listings = await _listings(site_set, prefixes)
     report = CatchUpReport(
