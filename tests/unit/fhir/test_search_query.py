@@ -153,6 +153,8 @@ def test_precise_says_when_terms_alone_decide() -> None:
     assert not precise("value-quantity", "1")
     assert not precise("code:not", "x")
     assert not precise("encounter:missing", "true")
+    assert not compile_query("Observation", [("status", "final"), ("_id", "1")]).precise, "ids go without terms"
+    assert compile_query("Observation", [("_id", "1")]).precise
 
 
 def test_one_patient_is_named_for_the_plan() -> None:

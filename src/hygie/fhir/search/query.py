@@ -201,6 +201,8 @@ class _Compiler:
 
     def finish(self) -> None:
         """Join what had to wait for all the names: the two sides of a range of dates."""
+        if self._query.ids is not None and self._query.predicates:
+            self._query.precise = False  # objects named by id are read without looking at their terms
         for code, asks in self._half_lines.items():
             self._join_dates(self._served[code], asks)
 
