@@ -77,10 +77,12 @@ class Parameter:
 
     @property
     def code(self) -> str:
+        """Its name in a URL."""
         return self.definition.code
 
     @property
     def kind(self) -> str:
+        """token, string, reference, uri, date, number or quantity."""
         return self.definition.kind
 
     @property
