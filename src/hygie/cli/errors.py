@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hygie.base.errors import SettingsError, UnavailableError
+from hygie.base.errors import InvalidRequestError, SettingsError, UnavailableError
 
 
 class SettingsExistError(SettingsError):
@@ -27,3 +27,11 @@ class SystemRefusedError(UnavailableError):
     code = "HYG-490"
     fr = "Le système a refusé : {reason}."
     en = "The system refused: {reason}."
+
+
+class NotConfirmedError(InvalidRequestError):
+    """An irreversible command without its confirmation."""
+
+    code = "HYG-190"
+    fr = "Acte irréversible : répétez-le avec --confirm {expected}."
+    en = "Irreversible act: repeat it with --confirm {expected}."

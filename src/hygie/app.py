@@ -1,0 +1,259 @@
+"""Builds the rooms from the settings: the one file that may import them all.
+
+A ``House`` is what a process holds while it runs: where the data are, how to reach the database, the KMS, the sites.
+Each ``open_…`` gives what one kind of process needs, and closes it behind.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hygie import __version__
+from hygie.base.clock import SystemClock
+from hygie.base.errors import SettingsError
+from hygie.base.layout import DataFolder
+from hygie.base.permit import Place
+from hygie.base.settings import Settings, SiteSettings, load_settings
+from hygie.database.cluster import HOSTING, OWNER, SEALER, Dsns
+from hygie.database.embedded import EmbeddedPostgres
+from hygie.database.external import external_dsns
+from hygie.database.pool import Database
+from hygie.fhir.face import Face
+from hygie.gate.administration import Administration
+from hygie.gate.gate import Gate
+from hygie.journal.checkpoint import COSIGNATURE_V1, ED25519, VerifierKey
+from hygie.journal.reader import JournalReader
+from hygie.journal.sealer import Sealer
+from hygie.journal.witness_client import WitnessClient
+from hygie.journal.writer import JournalWriter
+from hygie.keys.cache import CompartmentKeys
+from hygie.keys.client import KmsClient
+from hygie.keys.kms import Kms
+from hygie.sites.folder import FolderSite
+from hygie.sites.placement import SiteSet
+from hygie.sites.room import initialise
+from hygie.sites.site import Site, SiteLocation
+from hygie.vault.context import EnvironmentContext, load_context
+from hygie.vault.vault import Vault
+
+MONTH_KEYS_FRESH_S = 60.0  # a destroyed month key is forgotten within a minute, as compartment keys are
+ADMINISTRATION_POOL = 2
+PLATFORM_TENANT = bytes(16)  # entries that belong to no tenant are sealed under this one's month keys
+
+
+class MonthKeyCache:
+    """Month keys of this process, asked from the KMS once a minute each."""
+
+    def __init__(self, kms: Kms) -> None:
+        self._kms = kms
+        self._kept: dict[tuple[bytes, str, str], tuple[float, bytes]] = {}
+
+    async def month_key(self, tenant_id: bytes, kind: str, month: str) -> bytes:
+        """See ``journal.protocols.MonthKeys``."""
+        wanted = (tenant_id, kind, month)
+        found = self._kept.get(wanted)
+        if found is not None and found[0] > time.monotonic():
+            return found[1]
+        key = await self._kms.month_key(*wanted)
+        self._kept[wanted] = (time.monotonic() + MONTH_KEYS_FRESH_S, key)
+        return key
+
+
+class KmsSigner:
+    """Signs checkpoints with the journal's key, which stays in the KMS."""
+
+    def __init__(self, kms: Kms, name: str, public_key: bytes) -> None:
+        self._kms = kms
+        self.name = name
+        self.public_key = public_key
+
+    async def sign(self, message: bytes) -> bytes:
+        """See ``journal.protocols.Signer``."""
+        return await self._kms.sign("journal", message)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """One installation, as one process reaches it."""
+
+    settings: Settings
+    folder: DataFolder
+    dsns: Dsns
+    kms: KmsClient
+    sites: SiteSet
+    clock: SystemClock
+    month_keys: MonthKeyCache
+
+    async def signer(self) -> KmsSigner:
+        """The journal's signer; its origin names this installation for ever."""
+        return KmsSigner(self.kms, await self.origin(), await self.kms.public_key("journal"))
+
+    async def origin(self) -> str:
+        """The journal's name: that of the key state it is signed from."""
+        return f"hygie/{(await self.kms.status()).state_id.hex()[:16]}"
+
+    async def log_key(self) -> VerifierKey:
+        """The journal's public key, as verifiers take it."""
+        signer = await self.signer()
+        return VerifierKey(signer.name, ED25519, signer.public_key)
+
+    def witness(self) -> WitnessClient | None:
+        """The witness, once its public key is known here."""
+        try:
+            key = VerifierKey.parse((self.folder.witness / "witness.pub").read_text().strip())
+        except FileNotFoundError:
+            return None
+        if key.kind != COSIGNATURE_V1:
+            raise SettingsError(setting="witness", reason="not a witness's key")
+        return WitnessClient(self.settings.witness.url or str(witness_socket(self.settings, self.folder)), key)
+
+    async def context(self, place: Place) -> EnvironmentContext:
+        """One environment's keys and tokens, for offline work."""
+        return await load_context(place, self.kms, CompartmentKeys(self.kms), self.sites)
+
+    async def sealer(self, database: Database) -> Sealer:
+        """The sealer, on a pool opened as the sealer's role."""
+        return Sealer(
+            database=database,
+            sites=self.sites,
+            signer=await self.signer(),
+            month_keys=self.month_keys,
+            clock=self.clock,
+            witness=self.witness(),
+        )
+
+    async def journal_reader(self, database: Database) -> JournalReader:
+        """The journal as published on the sites."""
+        witness = self.witness()
+        return JournalReader(
+            self.sites,
+            self.month_keys,
+            log_keys=[await self.log_key()],
+            database=database,
+            witness_key=witness.key if witness else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """What a hosting process serves with."""
+
+    house: House
+    database: Database
+    journal: JournalWriter
+    gate: Gate
+    vault: Vault
+
+    def face(self) -> Face:
+        """The FHIR face as an ASGI application."""
+        return Face(self.gate, self.vault, version=__version__)
+
+
+def embedded_postgres(settings: Settings, folder: DataFolder) -> EmbeddedPostgres | None:
+    """The embedded server of this data folder, or None when settings name another one."""
+    if settings.database.dsn is not None:
+        return None
+    programs = Path(settings.database.pg_bin_dir) if settings.database.pg_bin_dir else None
+    return EmbeddedPostgres(folder.path, folder.run, pg_bin_dir=programs)
+
+
+def dsns_of(settings: Settings, folder: DataFolder) -> Dsns:
+    """How each role reaches the database. Holds passwords."""
+    server = embedded_postgres(settings, folder)
+    if server is None:
+        assert settings.database.dsn is not None
+        return external_dsns(settings.database.dsn, folder.postgres_secrets)
+    return Dsns(owner=server.dsn(OWNER), hosting=server.dsn(HOSTING), sealer=server.dsn(SEALER))
+
+
+def kms_socket(settings: Settings, folder: DataFolder) -> Path:
+    """The KMS's unix socket."""
+    return Path(settings.kms.socket) if settings.kms.socket else folder.socket("kms.sock")
+
+
+def witness_socket(settings: Settings, folder: DataFolder) -> Path:
+    """The witness's unix socket, when it runs on this machine."""
+    return Path(settings.witness.socket) if settings.witness.socket else folder.socket("witness.sock")
+
+
+def new_site(settings: SiteSettings, folder: DataFolder) -> Site:
+    """One site of the settings."""
+    place = SiteLocation(settings.country, settings.city, settings.latitude, settings.longitude, settings.operator)
+    return FolderSite(folder.resolve(settings.path), settings.name, place)
+
+
+def initialise_sites(settings: Settings, folder: DataFolder) -> None:
+    """Mark the folders of new sites as what they are, so that an empty mount point is never taken for one."""
+    for one in settings.sites:
+        path = folder.resolve(one.path)
+        if not (path / "site.json").exists() and not any(path.iterdir()):
+            initialise(path, one.name)
+
+
+def site_set(settings: Settings, folder: DataFolder) -> SiteSet:
+    """All sites of the settings, nearest first.
+
+    Raises: SiteSettingsError: one is outside the allowed countries, or the quorum cannot be.
+    """
+    return SiteSet(
+        [new_site(one, folder) for one in settings.sites],
+        quorum=settings.quorum,
+        allowed_countries=settings.allowed_countries,
+    )
+
+
+@asynccontextmanager
+async def open_house(data: Path, settings: Settings | None = None) -> AsyncIterator[House]:
+    """Reach the parts that run: KMS, database, sites. The caller opens the pools it needs."""
+    folder = DataFolder.at(data)
+    settings = settings or load_settings(folder.path)
+    async with AsyncExitStack() as stack:
+        kms = KmsClient(kms_socket(settings, folder))
+        stack.push_async_callback(kms.close)
+        sites = site_set(settings, folder)
+        stack.push_async_callback(sites.close)
+        yield House(settings, folder, dsns_of(settings, folder), kms, sites, SystemClock(), MonthKeyCache(kms))
+
+
+@asynccontextmanager
+async def opened(dsn: str, *, size: int) -> AsyncIterator[Database]:
+    """A pool, closed behind."""
+    database = Database(dsn, size=size)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_hosting(house: House) -> AsyncIterator[Hosting]:
+    """Gate, vault and journal of one hosting process."""
+    async with opened(house.dsns.hosting, size=8) as database:
+        journal = JournalWriter(database, house.month_keys, house.clock)
+        vault = Vault(database=database, kms=house.kms, sites=house.sites, journal=journal, clock=house.clock)
+        try:
+            yield Hosting(house, database, journal, Gate(database, journal, house.clock), vault)
+        finally:
+            await vault.close()
+            await journal.close()
+
+
+@asynccontextmanager
+async def open_administration(house: House, operator: str) -> AsyncIterator[Administration]:
+    """Acts of one operator, under the database's owner role."""
+    async with opened(house.dsns.owner, size=ADMINISTRATION_POOL) as database:
+        journal = JournalWriter(database, house.month_keys, house.clock)
+        yield Administration(
+            database,
+            owner_dsn=house.dsns.owner,
+            kms=house.kms,
+            journal=journal,
+            clock=house.clock,
+            operator=operator,
+        )
+        await journal.close()

@@ -1,0 +1,68 @@
+"""``hygie habilitation``: who may do what, where, why, by whose approval, until when."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hygie.base.actions import Role
+from hygie.base.language import say
+from hygie.cli.acts import run_act, show_rows
+from hygie.cli.frame import frame_of
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    group = typer.Typer(help=say(fr="Habilitations.", en="Habilitations."), no_args_is_help=True)
+    example = say(fr="Exemple", en="Example")
+    group.command(
+        "grant",
+        help=say(
+            fr="Accorde un rôle : motif, approbateur (un autre que le bénéficiaire) et durée sont obligatoires.",
+            en="Grant a role: reason, approver (somebody else than the holder) and duration are required.",
+        ),
+        epilog=f"{example}: hygie habilitation grant marie.durand chu-x prod --role caregiver"
+        " --reason 'soins, service A' --approver paul.martin --days 180",
+    )(grant)
+    group.command(
+        "revoke",
+        help=say(fr="Retire une habilitation, aussitôt.", en="Withdraw a habilitation, at once."),
+        epilog=f"{example}: hygie habilitation revoke 3f2a…",
+    )(revoke)
+    group.command("list", help=say(fr="Liste les habilitations.", en="List habilitations."))(listing)
+    app.add_typer(group, name="habilitation")
+
+
+def grant(
+    context: typer.Context,
+    account: Annotated[str, typer.Argument(help="Account / compte.")],
+    tenant: Annotated[str, typer.Argument(help="Client.")],
+    environment: Annotated[str, typer.Argument(help="Environment / environnement.")],
+    role: Annotated[Role, typer.Option(help="Role / rôle.")],
+    reason: Annotated[str, typer.Option(help="Why / motif.")],
+    approver: Annotated[str, typer.Option(help="Who approved / approbateur.")],
+    days: Annotated[int, typer.Option(help="Days until it ends, 366 at most / jours.")] = 180,
+) -> None:
+    """Grant a habilitation."""
+    frame = frame_of(context)
+    id_ = run_act(
+        frame,
+        lambda acts: acts.grant(account, tenant, environment, role=role, reason=reason, approver=approver, days=days),
+    )
+    frame.out.line(say(fr=f"Habilitation {id_} accordée.", en=f"Habilitation {id_} granted."))
+    frame.out.result({"habilitation": id_})
+
+
+def revoke(context: typer.Context, habilitation: Annotated[str, typer.Argument(help="Id.")]) -> None:
+    """Revoke a habilitation."""
+    frame = frame_of(context)
+    run_act(frame, lambda acts: acts.revoke_habilitation(habilitation))
+    frame.out.line(say(fr="Habilitation retirée.", en="Habilitation withdrawn."))
+    frame.out.result({"habilitation": habilitation, "state": "revoked"})
+
+
+def listing(context: typer.Context) -> None:
+    """List habilitations."""
+    frame = frame_of(context)
+    show_rows(frame, run_act(frame, lambda acts: acts.listing("habilitation")))

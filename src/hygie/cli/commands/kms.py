@@ -1,0 +1,34 @@
+"""``hygie kms``: one long-running process, as a systemd unit starts it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hygie.base.language import say
+from hygie.cli.frame import frame_of
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "kms",
+        help=say(
+            fr="Lance le processus des clés, seul à détenir la clé racine.",
+            en="Run the key process, the only one that holds the root key.",
+        ),
+        epilog=say(fr="Exemple", en="Example") + ": hygie kms --data /srv/hygie",
+    )(kms)
+
+
+def kms(
+    context: typer.Context,
+    secret_fd: Annotated[int | None, typer.Option(help="Descriptor that gives the passphrase.")] = None,
+    ready_fd: Annotated[int | None, typer.Option(help="Descriptor told when ready.")] = None,
+) -> None:
+    """Serve until SIGTERM."""
+    from hygie import services
+
+    frame = frame_of(context)
+    services.kms(frame.folder.path, secret_fd=secret_fd, ready_fd=ready_fd)

@@ -1,0 +1,160 @@
+"""The long-running processes: what ``hygie serve``, ``work``, ``kms`` and ``witness`` do, each alone in its process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+
+import uvloop
+
+from hygie.app import kms_socket, open_hosting, open_house, opened, witness_socket
+from hygie.base.hardening import harden_process
+from hygie.base.layout import DataFolder
+from hygie.base.settings import Settings, load_settings
+from hygie.journal.checkpoint import VerifierKey
+from hygie.journal.witness import run_witness
+from hygie.keys.secret_source import SecretSource
+from hygie.keys.server import run_kms
+from hygie.server.certificates import CertificateFiles, own_certificate
+from hygie.server.server import HttpServer, listen
+from hygie.server.tls import LiveTls
+from hygie.upkeep import Upkeep
+
+WITNESS_NAME = "hygie/witness"
+SEALER_POOL = 3
+
+
+def begin(name: str) -> None:
+    """What every process does first: no core dump, no tracing, its log on the standard error."""
+    harden_process()
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s {name} %(name)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+
+
+def say_ready(ready_fd: int | None) -> None:
+    """Tell the supervisor that this process serves."""
+    if ready_fd is not None:
+        os.write(ready_fd, b"\n")
+        os.close(ready_fd)
+
+
+def certificate_files(settings: Settings, folder: DataFolder) -> CertificateFiles:
+    """The operator's certificate, or the one that Hygie makes for itself."""
+    if settings.host.certificate is not None and settings.host.key is not None:
+        return CertificateFiles(folder.resolve(settings.host.certificate), folder.resolve(settings.host.key))
+    return own_certificate(folder.tls, [settings.host.address])
+
+
+def serve(data: Path, *, listen_fd: int | None = None, ready_fd: int | None = None) -> None:
+    """One hosting process, until SIGTERM. Blocks."""
+    begin("serve")
+    settings = load_settings(data)
+    if listen_fd is None:
+        listener = listen(settings.host.address, settings.host.port, share=settings.host.processes > 1)
+    else:
+        listener = socket.socket(fileno=listen_fd)
+    _run(_serve(data, settings, listener, ready_fd))
+
+
+async def _serve(data: Path, settings: Settings, listener: socket.socket, ready_fd: int | None) -> None:
+    async with open_house(data, settings) as house, open_hosting(house) as hosting:
+        tls = LiveTls(certificate_files(settings, house.folder))
+        server = HttpServer(hosting.face(), tls=tls)
+        telling = asyncio.create_task(_tell_when(server.started, ready_fd))
+        await server.serve_until_signal([listener])
+        await telling
+
+
+async def _tell_when(started: asyncio.Event, ready_fd: int | None) -> None:
+    await started.wait()
+    say_ready(ready_fd)
+
+
+def work(data: Path, *, ready_fd: int | None = None) -> None:
+    """The working process: the sealer, catch-up, scrub and measurements, until SIGTERM. Blocks."""
+    begin("work")
+    _run(_work(data, ready_fd))
+
+
+async def _work(data: Path, ready_fd: int | None) -> None:
+    stop = _stop_event()
+    async with open_house(data) as house, opened(house.dsns.sealer, size=SEALER_POOL) as database:
+        sealer = await house.sealer(database)
+        await sealer.recover()
+        upkeep = Upkeep(house, sealer)
+        say_ready(ready_fd)
+        tasks = [
+            asyncio.create_task(sealer.run(stop, interval_ms=house.settings.journal.publish_interval_ms)),
+            asyncio.create_task(upkeep.run(stop)),
+        ]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        await asyncio.gather(*tasks)
+        for task in done:
+            task.result()
+
+
+def kms(data: Path, *, secret_fd: int | None, ready_fd: int | None = None) -> None:
+    """The key process. Blocks. Without a secret it waits, sealed, for shares or the passphrase."""
+    begin("kms")
+    folder = DataFolder.at(data)
+    settings = load_settings(folder.path)
+    source = SecretSource(fd=secret_fd) if secret_fd is not None else _credential(settings, folder)
+    run_kms(
+        folder.kms,
+        kms_socket(settings, folder),
+        secret=source.read(),
+        production=settings.production,
+        ready_fd=ready_fd,
+    )
+
+
+def _credential(settings: Settings, folder: DataFolder) -> SecretSource:
+    name = settings.kms.credential
+    if name is None:
+        return SecretSource()
+    if name.startswith("systemd:"):
+        return SecretSource(credential=name.removeprefix("systemd:"))
+    return SecretSource(file=folder.resolve(name))
+
+
+def witness(data: Path, *, ready_fd: int | None = None) -> None:
+    """The witness's process, over the journal key published in its folder. Blocks."""
+    begin("witness")
+    folder = DataFolder.at(data)
+    settings = load_settings(folder.path)
+    log = VerifierKey.parse((folder.witness / "log.key").read_text().strip())
+
+    async def run() -> None:
+        ready = asyncio.Event()
+        telling = asyncio.create_task(_tell_when(ready, ready_fd))
+        await run_witness(
+            folder.witness,
+            str(witness_socket(settings, folder)),
+            name=WITNESS_NAME,
+            logs=[log],
+            stop=_stop_event(),
+            ready=ready,
+        )
+        await telling
+
+    _run(run())
+
+
+def _stop_event() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _run(main: Coroutine[None, None, None]) -> None:
+    uvloop.run(main)

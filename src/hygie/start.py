@@ -1,0 +1,157 @@
+"""Start everything on one machine, in order, and keep it running: what ``hygie up`` does.
+
+PostgreSQL → migrations → KMS → journal's key → witness → work → one hosting process per core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from hygie.app import PLATFORM_TENANT, dsns_of, embedded_postgres, initialise_sites, kms_socket, open_house
+from hygie.base.files import write_durably
+from hygie.base.layout import DataFolder
+from hygie.base.settings import Settings, check_machine, load_settings, read_credential
+from hygie.database.environments import create_environment_schema
+from hygie.database.external import prepare_external
+from hygie.database.migrate import migrate
+from hygie.database.pool import Database
+from hygie.keys.client import KmsClient
+from hygie.keys.file_kms import FileKms
+from hygie.keys.sealing import Passphrase, SharePlan
+from hygie.processes import READY_FD, SECRET_FD, Service, Supervisor
+from hygie.server.server import listen
+from hygie.services import certificate_files
+
+CREDENTIAL_NAME = "kms.credential"
+CREDENTIAL_BYTES = 24
+
+Tell = Callable[[str], None]
+
+
+def draw_credential(folder: DataFolder) -> Path:
+    """A random passphrase in a private file of the data folder: an unattended start for a trial machine.
+
+    Whoever can read the folder can open the keys; ``hygie status`` says so.
+    """
+    path = folder.path / CREDENTIAL_NAME
+    if not path.exists():
+        write_durably(path, secrets.token_urlsafe(CREDENTIAL_BYTES).encode())
+    return path
+
+
+def create_keys(settings: Settings, folder: DataFolder, passphrase: str | None) -> list[str]:
+    """Make the key state if there is none. Returns the shares to hand out, once, when keys are sealed by shares.
+
+    Raises: WeakPassphraseError (production); KmsSettingsError.
+    """
+    if any(folder.kms.iterdir()):
+        return []
+    how: Passphrase | SharePlan
+    if settings.kms.sealing == "shares":
+        how = SharePlan(needed=settings.kms.threshold, made=settings.kms.shares)
+    else:
+        how = Passphrase(passphrase or "")
+    return FileKms.create(folder.kms, how, production=settings.production)
+
+
+def services(settings: Settings, folder: DataFolder, passphrase: str | None) -> list[Service]:
+    """The child processes, in starting order."""
+    data = ("--data", str(folder.path))
+    secret = passphrase.encode() if passphrase is not None else None
+    secret_arguments = ("--secret-fd", SECRET_FD) if secret is not None else ()
+    listed = [
+        Service("kms", (*data, "kms", "--ready-fd", READY_FD, *secret_arguments), secret=secret),
+        Service("witness", (*data, "witness", "--ready-fd", READY_FD)),
+        Service("work", (*data, "work", "--ready-fd", READY_FD)),
+    ]
+    for number in range(settings.host.processes):
+        listed.append(Service(f"serve-{number + 1}", (*data, "serve", "--ready-fd", READY_FD)))
+    return listed
+
+
+@asynccontextmanager
+async def running(
+    data: Path, *, passphrase: str | None = None, tell: Tell = lambda _: None
+) -> AsyncIterator[Supervisor]:
+    """Everything up, until the context ends.
+
+    Args: passphrase: typed by a person; else the credential of the settings.
+    Raises: SettingsError: refused to start; ServiceFailedError; DatabaseUnavailableError.
+    """
+    folder = DataFolder.at(data)
+    settings = load_settings(folder.path)
+    check_machine(settings, folder)
+    passphrase = passphrase if passphrase is not None else read_credential(settings, folder)
+    folder.create_run()
+    initialise_sites(settings, folder)
+    certificate_files(settings, folder)
+    _check_port(settings)
+    server = embedded_postgres(settings, folder)
+    started_here = False
+    if server is not None:
+        tell("postgres")
+        await asyncio.to_thread(server.start)
+        started_here = server.started_here
+    else:
+        assert settings.database.dsn is not None
+        await asyncio.to_thread(prepare_external, settings.database.dsn, folder.postgres_secrets)
+    try:
+        await _migrate(settings, folder)
+        create_keys(settings, folder, passphrase)
+        supervisor = Supervisor(services(settings, folder, passphrase), logs=folder.logs)
+        try:
+            await _start(supervisor, data, settings, tell)
+            yield supervisor
+        finally:
+            await supervisor.stop()
+    finally:
+        if server is not None and started_here:
+            await asyncio.to_thread(server.stop)
+
+
+async def _start(supervisor: Supervisor, data: Path, settings: Settings, tell: Tell) -> None:
+    for status in supervisor.status():
+        tell(status.name)
+        await supervisor.start_one(status.name)
+        if status.name == "kms":
+            await _after_kms(data, settings)
+
+
+async def _after_kms(data: Path, settings: Settings) -> None:
+    """What needs the keys once: the platform's own month keys, and the journal's public key for its witness."""
+    folder = DataFolder.at(data)
+    kms = KmsClient(kms_socket(settings, folder))
+    try:
+        await kms.create_tenant(PLATFORM_TENANT)
+    finally:
+        await kms.close()
+    async with open_house(data, settings) as house:
+        key = await house.log_key()
+    write_durably(folder.witness / "log.key", f"{key.encode()}\n".encode(), mode=0o644)
+
+
+async def _migrate(settings: Settings, folder: DataFolder) -> None:
+    """Bring the platform's schema, then each environment's, up to date."""
+    dsns = dsns_of(settings, folder)
+    await migrate(dsns.owner)
+    database = Database(dsns.owner, size=1)
+    await database.open()
+    try:
+        async with database.transaction() as connection:
+            cursor = await connection.execute("SELECT role FROM hygie.environment WHERE state <> 'destroyed'")
+            roles = [row[0] for row in await cursor.fetchall()]
+    finally:
+        await database.close()
+    for role in roles:
+        await create_environment_schema(dsns.owner, role)
+
+
+def _check_port(settings: Settings) -> None:
+    """Fail now, with the system's reason, rather than in a child. Raises: OSError."""
+    listener: socket.socket = listen(settings.host.address, settings.host.port, share=settings.host.processes > 1)
+    listener.close()
