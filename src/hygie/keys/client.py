@@ -26,21 +26,20 @@ class KmsClient(KmsCalls):
     def __init__(self, socket: Path, *, timeout_s: float = TIMEOUT_S) -> None:
         self._socket = socket
         self._timeout_s = timeout_s
-        self._writer: asyncio.StreamWriter | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._link: _Link | None = None
         self._opening = asyncio.Lock()
         self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
-        self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._call = 0
         self._closed = False
 
     async def ask(self, question: Question, kind: Any) -> Any:
-        """See KmsCalls.ask. Raises: KmsUnavailableError: no KMS, a broken connection, or TIMEOUT_S passed."""
+        """See KmsCalls.ask. Raises: KmsUnavailableError: no KMS, a broken connection, or no answer in time."""
         call = self._call = (self._call + 1) % _CALLS
         frame = question_frame(call, question)
         try:
             async with asyncio.timeout(self._timeout_s), self._room:
-                body = await self._carry(call, frame)
+                link = await self._connected()
+                body = await link.carry(call, frame)
         except TimeoutError as error:
             raise KmsUnavailableError(part="kms, no answer in time") from error
         except (OSError, EOFError) as error:
@@ -50,50 +49,68 @@ class KmsClient(KmsCalls):
     async def close(self) -> None:
         """Close the connection; what waits is refused."""
         self._closed = True
-        if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+        if self._link is not None:
+            await self._link.close()
 
-    async def _carry(self, call: int, frame: bytes) -> bytes:
-        writer = await self._connection()
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[call] = future
-        try:
-            writer.write(frame)
-            await writer.drain()
-            return await future
-        finally:
-            self._waiting.pop(call, None)
-
-    async def _connection(self) -> asyncio.StreamWriter:
+    async def _connected(self) -> _Link:
         async with self._opening:
             if self._closed:
                 raise KmsUnavailableError(part="kms client closed")
-            if self._writer is None:
-                reader, writer = await asyncio.open_unix_connection(str(self._socket))
-                self._writer = writer
-                self._reader = asyncio.create_task(self._read(reader, writer))
-            return self._writer
+            if self._link is None or self._link.broken:
+                self._link = _Link(*await asyncio.open_unix_connection(str(self._socket)))
+            return self._link
 
-    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Hand each answer to who waits for it, until the connection ends."""
+
+class _Link:
+    """One connection: questions out, answers handed to who waits for them."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._ended = False
+        self._task = asyncio.create_task(self._read(reader))
+
+    @property
+    def broken(self) -> bool:
+        """Nothing more can be asked here: the end was read, or a write failed."""
+        return self._ended or self._writer.is_closing()
+
+    async def carry(self, call: int, frame: bytes) -> bytes:
+        """Send one question and wait for its answer. Raises: OSError, EOFError: the connection broke."""
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[call] = future
+        try:
+            self._writer.write(frame)
+            await self._writer.drain()
+            return await future
+        finally:
+            self._waiting.pop(call, None)
+            if future.done() and not future.cancelled():
+                future.exception()  # told by drain already; looked at, so that the loop does not report it again
+
+    async def close(self) -> None:
+        """End the connection."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
             while True:
                 size = HEAD.unpack(await reader.readexactly(HEAD.size))[0]
                 if not CALL.size < size <= ANSWER_BYTES_MAX:
-                    break
+                    return
                 body = await reader.readexactly(size)
                 future = self._waiting.get(CALL.unpack_from(body)[0])
                 if future is not None and not future.done():
                     future.set_result(body[CALL.size :])
         except (OSError, EOFError):
-            pass  # the KMS went away: those who wait are told below
+            return  # the KMS went away: those who wait are told below
         finally:
-            self._writer = None
-            writer.close()
+            self._ended = True
+            self._writer.close()
             for future in self._waiting.values():
                 if not future.done():
-                    future.set_exception(KmsUnavailableError(part="kms, connection lost"))
+                    future.set_exception(ConnectionResetError())
             with contextlib.suppress(OSError):
-                await writer.wait_closed()
+                await self._writer.wait_closed()

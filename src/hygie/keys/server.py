@@ -20,7 +20,7 @@ from pathlib import Path
 from hygie.base.errors import HygieError
 from hygie.base.hardening import harden_process
 from hygie.keys.desk import Desk
-from hygie.keys.errors import KmsSettingsError, KmsUnavailableError, PeerRefusedError
+from hygie.keys.errors import KmsRequestError, KmsSettingsError, KmsUnavailableError, PeerRefusedError
 from hygie.keys.file_kms import FileKms
 from hygie.keys.messages import CALL, HEAD, QUESTION_BYTES_MAX, AnyQuestion, answer_frame, read_question
 from hygie.keys.peer import Peer, peer_of
@@ -100,8 +100,8 @@ class KmsServer:
                 writer.write(answer_frame(0, PeerRefusedError()))
                 return
             await self._serve(reader, writer, peer)
-        except (OSError, EOFError, HygieError, TimeoutError) as error:
-            log.info("connection ended: %s", type(error).__name__)
+        except (OSError, HygieError) as error:
+            log.warning("connection ended: %s", type(error).__name__)
         except asyncio.CancelledError:
             log.debug("connection ended: the service stops")
         finally:
@@ -115,17 +115,26 @@ class KmsServer:
         administers = peer.uid in self._admin_uids
         async with asyncio.TaskGroup() as group:
             while True:
-                head = await reader.read(1)
-                if not head:
+                try:
+                    body = await self._frame(reader)
+                except (OSError, EOFError, TimeoutError, KmsRequestError) as error:
+                    log.warning("connection ended: %s, pid %d uid %d", type(error).__name__, peer.pid, peer.uid)
                     return
-                async with asyncio.timeout(self._frame_timeout_s):
-                    size = HEAD.unpack(head + await reader.readexactly(HEAD.size - 1))[0]
-                    if not CALL.size < size <= QUESTION_BYTES_MAX:
-                        log.warning("frame of %d bytes refused: pid %d uid %d", size, peer.pid, peer.uid)
-                        return
-                    body = await reader.readexactly(size)
+                if not body:
+                    return
                 await room.acquire()
                 group.create_task(self._answer(body, writer, peer, administers, room))
+
+    async def _frame(self, reader: asyncio.StreamReader) -> bytes:
+        """The next question's bytes; empty: the peer closed between two. Waits for ever for its first byte only."""
+        head = await reader.read(1)
+        if not head:
+            return b""
+        async with asyncio.timeout(self._frame_timeout_s):
+            size = HEAD.unpack(head + await reader.readexactly(HEAD.size - 1))[0]
+            if not CALL.size < size <= QUESTION_BYTES_MAX:
+                raise KmsRequestError(reason=f"a frame has {CALL.size + 1} to {QUESTION_BYTES_MAX} bytes")
+            return await reader.readexactly(size)
 
     async def _answer(
         self, body: bytes, writer: asyncio.StreamWriter, peer: Peer, administers: bool, room: asyncio.Semaphore
