@@ -89,9 +89,13 @@ def _harden(admin_dsn: str) -> None:
 
 
 def set_login_passwords(owner_dsn: str, passwords: dict[str, str]) -> None:
-    """Make the login roles where absent and set their passwords (by role). Args: owner_dsn: as ``hygie_owner``."""
+    """Make the login roles where absent and set their passwords (by role).
+
+    Args: owner_dsn: as ``hygie_owner``. Raises: ServerTooOldError; DatabaseUnavailableError.
+    """
     try:
         with psycopg.connect(owner_dsn, connect_timeout=CONNECT_TIMEOUT_S) as owner:
+            check_server(owner.info.server_version)
             for role in (HOSTING, SEALER):
                 if not _exists(owner, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):
                     owner.execute(sql.SQL("CREATE ROLE {} LOGIN NOINHERIT").format(sql.Identifier(role)))
