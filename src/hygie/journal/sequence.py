@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from hygie.journal.errors import JournalTamperedError, LeafInvalidError, SealerFencedError
-from hygie.journal.leaf import read_head
+from hygie.journal.leaf import KINDS, read_head
 from hygie.journal.merkle import leaf_hash
 from hygie.journal.tiles import Edge, Tile
 
@@ -162,3 +162,33 @@ def _columns(leaf: bytes) -> tuple[str, bytes, str, int]:
 def tile_prefix(tile: Tile) -> str:
     """The folder of the partial tiles that a full tile replaces."""
     return f"{tile.whole.name}.p/"
+
+
+async def page_of_month(
+    connection: Connection, tenant_id: bytes, month: str, kinds: list[str], *, after: int
+) -> list[tuple[int, bytes]]:
+    """(index, leaf) of one tenant's month after an index, oldest first, at most READ_ROWS; no kind means all."""
+    cursor = await connection.execute(
+        "SELECT index, leaf FROM hygie.journal_entry WHERE tenant_id = %s AND month = %s"
+        " AND (%s::text[] = '{}' OR kind = ANY(%s::text[])) AND index > %s ORDER BY index LIMIT %s",
+        (tenant_id, month, kinds, kinds, after, READ_ROWS),
+        binary=True,
+    )
+    return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+
+async def first_wrong_column(connection: Connection) -> int | None:
+    """The first row whose searchable columns are not its leaf's (the leaf itself is proven by the tree).
+
+    The bytes are those of docs/formats/journal-entry.md: kind at 4, tenant at 8, instant at 24.
+    """
+    cursor = await connection.execute(
+        "SELECT min(index) FROM hygie.journal_entry WHERE kind <> 'invalid' AND ("
+        " tenant_id <> substring(leaf FROM 9 FOR 16)"
+        " OR at_ms <> ('x' || encode(substring(leaf FROM 25 FOR 8), 'hex'))::bit(64)::bigint"
+        " OR month <> to_char(to_timestamp(at_ms / 1000) AT TIME ZONE 'UTC', 'YYYY-MM')"
+        " OR kind <> (%s::text[])[get_byte(leaf, 4)])",
+        (list(KINDS),),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,186 @@
+"""Write an export: what a stranger needs to check entries alone. Source: docs/formats/journal-export.md v1."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zipfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hygie.base.files import fsync_folder
+from hygie.journal.checkpoint import VerifierKey
+from hygie.journal.entry import Entry, decode_entry
+from hygie.journal.errors import EntryNotFoundError, LeafInvalidError
+from hygie.journal.leaf import disclosure_of, open_disclosed, read_head
+from hygie.journal.published import PublishedTree
+from hygie.journal.tiles import BUNDLE, CHECKPOINT, TILE_WIDTH, Tile, encode_bundle, tile_at, tiles_of
+
+if TYPE_CHECKING:
+    from hygie.journal.reader import JournalReader
+
+FORMAT = "hygie journal export 1"
+EARLIER_MAX = 1000  # checkpoints; spread over the whole journal
+SELECTED_BYTES = 8 * 1024 * 1024  # of one file of selected entries: the reader holds one at a time
+Disclose = bool | Callable[[Entry], bool]
+
+
+class Exported(NamedTuple):
+    """What was written. start, end: indexes covered; entries: leaves in the export; disclosed: of which readable."""
+
+    path: Path
+    start: int
+    end: int
+    entries: int
+    disclosed: int
+
+
+class _Sink:
+    """A new folder or a new ZIP file (stored, not compressed: sealed bytes do not shrink)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._zip: zipfile.ZipFile | None = None
+        if path.suffix == ".zip":
+            self._zip = zipfile.ZipFile(path, "x", zipfile.ZIP_STORED)
+        else:
+            path.mkdir(mode=0o700)
+
+    def add(self, name: str, data: bytes) -> None:
+        """One file."""
+        if self._zip is not None:
+            self._zip.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+            return
+        target = self._path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+    def close(self) -> None:
+        """Finish the ZIP file."""
+        if self._zip is not None:
+            self._zip.close()
+        fsync_folder(self._path.parent)
+
+
+class ExportWriter:
+    """One export of one tree."""
+
+    def __init__(
+        self,
+        tree: PublishedTree,
+        note: bytes,
+        *,
+        log_key: VerifierKey,
+        witness_key: VerifierKey | None,
+        reader: JournalReader,
+    ) -> None:
+        self._tree = tree
+        self._note = note
+        self._log_key = log_key
+        self._witness_key = witness_key
+        self._reader = reader
+        self._disclosed: list[str] = []
+
+    async def write(
+        self,
+        path: Path,
+        start: int,
+        end: int,
+        *,
+        tenant_id: bytes | None,
+        disclose: Disclose,
+        earlier: Sequence[tuple[int, bytes]],
+    ) -> Exported:
+        """Write the export of [start, end). See ``JournalReader.export``."""
+        if not 0 <= start < end:
+            raise EntryNotFoundError(index=start)
+        sink = await asyncio.to_thread(_Sink, path)
+        try:
+            if tenant_id is None:
+                start, end = (
+                    start // TILE_WIDTH * TILE_WIDTH,
+                    min(-(-end // TILE_WIDTH) * TILE_WIDTH, self._tree.head.size),
+                )
+                count, numbers = await self._whole(sink, start, end, disclose)
+            else:
+                count, numbers = await self._selected(sink, start, end, tenant_id, disclose)
+            for tile in [*(tile_at(0, number, self._tree.head.size) for number in numbers), *self._upper(numbers)]:
+                await asyncio.to_thread(sink.add, tile.name, await self._tree.tile(tile))
+            await asyncio.to_thread(self._add_papers, sink, start, end, tenant_id is not None, earlier)
+        finally:
+            await asyncio.to_thread(sink.close)
+        return Exported(path, start, end, count, len(self._disclosed))
+
+    def _upper(self, numbers: Sequence[int]) -> list[Tile]:
+        """All tiles above level 0 (one hash for 256 entries), and the right edge."""
+        size = self._tree.head.size
+        tiles = tiles_of(size, lowest=1)
+        if size % TILE_WIDTH and size // TILE_WIDTH not in numbers:
+            tiles.append(tile_at(0, size // TILE_WIDTH, size))
+        return tiles
+
+    async def _whole(self, sink: _Sink, start: int, end: int, disclose: Disclose) -> tuple[int, list[int]]:
+        numbers = []
+        async for first, leaves in self._tree.bundles(start, end):
+            number = first // TILE_WIDTH
+            numbers.append(number)
+            tile = tile_at(BUNDLE, number, self._tree.head.size)
+            await asyncio.to_thread(sink.add, tile.name, encode_bundle(leaves))
+            if disclose is not False:
+                await self._disclose(first, leaves, disclose)
+        return end - start, numbers
+
+    async def _selected(
+        self, sink: _Sink, start: int, end: int, tenant_id: bytes, disclose: Disclose
+    ) -> tuple[int, list[int]]:
+        parts: list[bytes] = []
+        numbers: list[int] = []
+        count = size = files = 0
+        async for index, leaf in self._of_tenant(start, end, tenant_id):
+            count += 1
+            parts += (index.to_bytes(8, "big"), len(leaf).to_bytes(2, "big"), leaf)
+            size += len(leaf)
+            if not numbers or numbers[-1] != index // TILE_WIDTH:
+                numbers.append(index // TILE_WIDTH)
+            if disclose is not False:
+                await self._disclose(index, [leaf], disclose)
+            if size >= SELECTED_BYTES:
+                await asyncio.to_thread(sink.add, f"selected/{files:06d}", b"".join(parts))
+                parts, size, files = [], 0, files + 1
+        await asyncio.to_thread(sink.add, f"selected/{files:06d}", b"".join(parts))
+        return count, numbers
+
+    async def _of_tenant(self, start: int, end: int, tenant_id: bytes) -> AsyncIterator[tuple[int, bytes]]:
+        async for first, leaves in self._tree.bundles(start, end):
+            for index, leaf in enumerate(leaves, first):
+                if leaf[8:24] == tenant_id:
+                    yield index, leaf
+
+    async def _disclose(self, first: int, leaves: Sequence[bytes], disclose: Disclose) -> None:
+        for index, leaf in enumerate(leaves, first):
+            try:
+                key = await self._reader.month_key_of(read_head(leaf))
+                if key is None:
+                    continue
+                disclosure = disclosure_of(leaf, month_key=key)
+                entry = decode_entry(leaf, open_disclosed(leaf, disclosure))
+            except LeafInvalidError:
+                continue  # bytes that are no entry: the tree proves them, nobody can show more
+            if disclose is True or (callable(disclose) and disclose(entry)):
+                self._disclosed.append(json.dumps({"index": index, "key": disclosure.hex()}))
+
+    def _add_papers(
+        self, sink: _Sink, start: int, end: int, selected: bool, earlier: Sequence[tuple[int, bytes]]
+    ) -> None:
+        size = self._tree.head.size
+        about = {"format": FORMAT, "size": size, "start": start, "end": end, "selected": selected}
+        sink.add("export.json", json.dumps(about).encode() + b"\n")
+        sink.add(CHECKPOINT, self._note)
+        for kept_size, note in earlier[:: -(-len(earlier) // EARLIER_MAX) or 1]:
+            sink.add(f"checkpoints/{kept_size}", note)
+        sink.add("log.pub", f"{self._log_key.encode()}\n".encode())
+        if self._witness_key is not None:
+            sink.add("witness.pub", f"{self._witness_key.encode()}\n".encode())
+        if self._disclosed:
+            sink.add("disclosed.jsonl", "\n".join(self._disclosed).encode() + b"\n")

@@ -1,0 +1,5 @@
+"""``python -m hygie.verify``."""
+
+from hygie.verify.main import main
+
+main()

@@ -1,0 +1,57 @@
+"""Where an export is read from: a folder or a ZIP file. Names come from the format, never from the export's content."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from hygie.verify.errors import ExportInvalidError
+
+
+class Source:
+    """The files of one export."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a folder or a ZIP file.
+
+        Raises: ExportInvalidError.
+        """
+        self._folder = path
+        self._zip: zipfile.ZipFile | None = None
+        if not path.is_dir():
+            try:
+                self._zip = zipfile.ZipFile(path)
+            except (OSError, zipfile.BadZipFile) as error:
+                raise ExportInvalidError(reason="neither a folder nor a ZIP file") from error
+
+    def read(self, name: str, *, bytes_max: int) -> bytes:
+        """The bytes of one file.
+
+        Raises: ExportInvalidError: absent, or larger than the format allows.
+        """
+        data = self.read_if_there(name, bytes_max=bytes_max)
+        if data is None:
+            raise ExportInvalidError(reason=f"{name} is absent")
+        return data
+
+    def read_if_there(self, name: str, *, bytes_max: int) -> bytes | None:
+        """The same, or None when the file is absent."""
+        try:
+            path = self._folder / name
+            size = path.stat().st_size if self._zip is None else self._zip.getinfo(name).file_size
+            if size > bytes_max:
+                raise ExportInvalidError(reason=f"{name} is too large")
+            return path.read_bytes() if self._zip is None else self._zip.read(name)
+        except (KeyError, FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            raise ExportInvalidError(reason=f"{name} is damaged") from error
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of the files directly under a folder of the export (``checkpoints/``)."""
+        if self._zip is not None:
+            found = [name for name in self._zip.namelist() if name.startswith(prefix)]
+        else:
+            folder = self._folder / prefix
+            found = [prefix + path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return sorted(name for name in found if "/" not in name[len(prefix) :] and name != prefix)
