@@ -12,7 +12,7 @@ from hygie.keys.errors import KmsUnavailableError
 from hygie.keys.messages import ANSWER_BYTES_MAX, CALL, HEAD, Question, question_frame, read_answer
 
 TIMEOUT_S = 10.0  # a slow disk's fsync behind a full group takes under 1 s; scrypt in production under 2 s
-IN_FLIGHT_MAX = 200  # under the server's limit per connection
+IN_FLIGHT_MAX = 48  # under the server's limit per connection
 _CALLS = 2**32
 
 

@@ -28,7 +28,7 @@ from hygie.keys.sealing import Secret
 from hygie.keys.secret_source import SecretSource
 
 CONNECTIONS_MAX = 64  # one per hosting process and a few commands; a process has at most a few dozen
-IN_FLIGHT_MAX = 256  # questions under way per connection; beyond, its reading waits
+IN_FLIGHT_MAX = 64  # questions under way per connection (64 MiB at most); beyond, its reading waits
 FRAME_TIMEOUT_S = 10.0  # a frame that began is whole within this, or its connection ends
 SOCKET_PATH_BYTES_MAX = 100  # sun_path has 104 bytes on macOS, 108 on Linux
 SAVE_INTERVAL_S = 5.0
