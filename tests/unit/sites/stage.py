@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class StagedSite:
         self.inner = inner
         self.calls: list[str] = []
         self.fail_reason = ""
+        self.next_call_slow_s = 0.0
         self._open = threading.Event()
         self._open.set()
 
@@ -98,6 +100,8 @@ class StagedSite:
     def _enter(self, call: str) -> None:
         self.calls.append(call)
         assert self._open.wait(20), "a test forgot to release its site"
+        slow_s, self.next_call_slow_s = self.next_call_slow_s, 0.0
+        time.sleep(slow_s)
         if self.fail_reason:
             raise SiteUnavailableError(site=self.name, reason=self.fail_reason)
 

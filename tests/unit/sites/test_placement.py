@@ -269,10 +269,9 @@ def test_replaces_land_in_order_on_a_slow_site(tmp_path: Path) -> None:
     async def main() -> None:
         sites = stage(tmp_path)
         together = site_set(sites)
-        sites["lille"].hold()
+        sites["lille"].next_call_slow_s = 0.1
         for number in range(5):
             await together.replace("journal/checkpoint", f"{number}".encode())
-        sites["lille"].release()
         await together.drain(5)
         assert sites["lille"].inner.get("journal/checkpoint") == b"4"
         await together.close()

@@ -174,6 +174,26 @@ def test_void_packs_are_moved_aside_never_deleted_and_unknown_ones_only_named(tm
     asyncio.run(main())
 
 
+def test_catch_up_never_copies_a_damaged_object_of_the_right_size(tmp_path: Path) -> None:
+    async def main() -> None:
+        sites = stage(tmp_path)
+        together = site_set(sites)
+        packs = fill(sites, 2)
+        name = next(iter(packs))
+        sites["paris"].inner.replace(name, bytes(len(packs[name])))
+        sites["lyon"].inner.delete(name)
+        await catch_up(together, expect(packs))
+        assert sites["lyon"].inner.get(name) == packs[name]
+        sites["lyon"].inner.delete(name)
+        sites["lille"].inner.replace(name, bytes(len(packs[name])))
+        report = await catch_up(together, expect(packs))
+        assert report.sites["lyon"].left == [name]
+        assert [held for held, _ in sites["lyon"].inner.list("packs/")] == list(packs)[1:]
+        await together.close()
+
+    asyncio.run(main())
+
+
 def test_lost_everywhere_is_told(tmp_path: Path) -> None:
     async def main() -> None:
         sites = stage(tmp_path)
