@@ -14,20 +14,23 @@ from pathlib import Path
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
 
-# docs/architecture.md: a room imports lower floors only, never a room of its own floor.
-FLOOR = {
-    "base": 0,
-    **dict.fromkeys(("database", "journal", "keys", "sites", "server", "synthetic"), 1),
-    "vault": 2,
-    "gate": 3,
-    **dict.fromkeys(("fhir", "dicomweb", "s3", "backups", "watch", "registers"), 4),
-    "proof": 5,
-    "console": 5,
-    "app": 6,
-    "processes": 6,
-    "cli": 7,
-    "__main__": 8,
-}
+# A room imports lower floors only, never a room of its own floor. Floors 0 to 5 are those of docs/architecture.md; the
+# files of assembly above them (one file each) stand in the order in which they use one another.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("base",),
+    ("database", "journal", "keys", "sites", "server", "synthetic"),
+    ("vault",),
+    ("gate",),
+    ("fhir", "dicomweb", "s3", "backups", "watch", "registers"),
+    ("proof", "console"),
+    ("app", "processes"),
+    ("upkeep",),
+    ("services",),
+    ("start",),
+    ("cli",),
+    ("__main__",),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # The offline verifier shares only what touches no network, no database, no key store.
 VERIFY_MAY_IMPORT = {"base", "verify"} | {
     f"journal.{name}" for name in ("merkle", "tiles", "checkpoint", "entry", "leaf", "errors", "export_format")
@@ -191,7 +194,7 @@ def _does_nothing(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Pass | ast.Continue) or _is_only_dots([statement])
 
 
-_MARKS = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b|NotImplemented" + r"Error")
+_MARKS = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b|raise NotImplemented" + r"Error")
 _MACHINE = re.compile(r"/(?:wor[k]|far[m])/|\.librar[y]")
 
 

@@ -57,14 +57,17 @@ def wrong_in(classes: list[type[HygieError]]) -> list[str]:
             return [f"{name}: no code of its own"]
         if not re.fullmatch(r"HYG-[0-6]\d\d", each.code):
             return [f"{name}: {each.code} is not HYG-<family><room><number>"]
-        if each is not HygieError and not issubclass(each, FAMILY.get(each.code[4], HygieError)):
+        family = FAMILY.get(each.code[4], HygieError)
+        behaves = (each.exit_code, each.retryable) == (family.exit_code, family.retryable)
+        if each is not HygieError and not issubclass(each, family) and not behaves:
             found.append(f"{name}: {each.code} is not of the family {each.code[4]}")
         room = each.__module__.split(".")[1]
         if each.code[5] not in ROOM_DIGIT.get(room, ""):
             found.append(f"{name}: {each.code} is not of the room {room}")
         if facts_of(each.fr) != facts_of(each.en):
             found.append(f"{name}: the French and the English sentences do not give the same facts")
-        if each not in {HygieError, *FAMILY.values()} and not {"fr", "en"} <= set(vars(each)):
+        inherited = not {"fr", "en"} <= set(vars(each)) and "{reason}" not in each.en
+        if each not in {HygieError, *FAMILY.values()} and inherited:
             found.append(f"{name}: no French or no English sentence of its own")
         if any(len(line) < 5 or not line.endswith(".") for line in (each.fr, each.en)):
             found.append(f"{name}: a sentence ends with a full stop")
