@@ -42,7 +42,7 @@ def compare(raw: bytes, encoded: bytes, root: str) -> None:
 
 
 def _load(text: bytes) -> Any:
-    return json.loads(text, object_pairs_hook=_members, parse_float=_Number, parse_int=_Number)
+    return json.loads(text, object_pairs_hook=_members, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

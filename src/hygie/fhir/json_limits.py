@@ -26,8 +26,8 @@ _SHORT = {'"': b'\\"', "\\": b"\\\\", "\n": b"\\n", "\r": b"\\r", "\t": b"\\t"}
 _CANONICAL = {b"/": b"/", b'"': b'\\"', b"\\": b"\\\\", b"n": b"\\n", b"r": b"\\r", b"t": b"\\t"}
 
 # One translation and two searches find what calls for the exact comparison: digits become 0, so a long run of them is
-# one needle; ``{`` becomes E, ``}`` and ``+`` become -, so ``{}``, ``E+`` and ``E-`` are the one needle ``E-``.  What is
-# most frequent and cannot stand between them (small letters, quotes) is dropped: the searches have a third to read.
+# one needle; ``{`` becomes E, ``}`` and ``+`` become -, so ``{}``, ``E+`` and ``E-`` are the one needle ``E-``.  What
+# is most frequent and cannot stand between them (small letters, quotes) is dropped: the searches have a third to read.
 _SIGNS = bytearray(range(256))
 _SIGNS[0x30:0x3A] = b"0" * 10
 _SIGNS[ord("{")] = ord("E")
