@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -335,6 +336,7 @@ def socket_folder(data: Path, run: Path, name: str) -> Path:
     return short
 
 
+@cache
 def _wal_compression(programs: Programs, identity: str) -> str:
     """The best quick compression these programs know. Full pages of ciphertext gain little from pglz's price."""
     for name in ("lz4", "zstd"):
