@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -135,3 +136,23 @@ def test_each_setting_is_documented() -> None:
     names = names_of(Settings)
     assert "host.port" in names
     assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_each_dependency_has_its_line_of_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = [
+        *project["project"]["dependencies"],
+        *project["dependency-groups"]["dev"],
+        *project["build-system"]["requires"],
+    ]
+    names = {re.split(r"[\[<>=~! ]", line)[0] for line in asked}
+    rows = re.findall(r"^\| `([a-z0-9-]+)`", (ROOT / "docs" / "dependencies.md").read_text(), re.MULTILINE)
+    assert names | {"uv"} == set(rows)
+    assert len(rows) == len(set(rows))
+
+
+def test_the_lock_holds_a_hash_for_each_file() -> None:
+    lock = tomllib.loads((ROOT / "uv.lock").read_text())
+    files = [file for package in lock["package"] for file in [*package.get("wheels", []), package.get("sdist")] if file]
+    assert len(files) > 100
+    assert all(file["hash"].startswith("sha256:") for file in files)
