@@ -116,7 +116,8 @@ _SPACED = re.compile(rb'"([A-Za-z]+)":\[?"(?:[^"\\]|\\[^nrt])*\\[nrt]')
 @cache
 def _spaceless_members() -> frozenset[str]:
     """Names that are always a code, an address or an id in R4, choices expanded."""
-    spaceless, spaced = set(), set()
+    spaceless: set[str] = set()
+    spaced: set[str] = set()
     for path in all_types():
         for element in elements_of(path):
             for type_name in element.types:
