@@ -11,7 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hygie.base.errors import HygieError
 from hygie.base.language import current_language, say
@@ -36,16 +37,17 @@ class Console:
     def line(self, text: str = "", *, style: str = "") -> None:
         """One line for a person."""
         if not self.json_mode:
-            self._rich().print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+            self._rich().print(text, style=style or None, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """One line on the standard error, in both modes."""
-        self._rich_errors().print(f"! {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        self._rich_errors().print(f"! {text}", style="yellow", soft_wrap=True)
 
     def result(self, value: Mapping[str, Any] | Sequence[Any]) -> None:
         """The answer for a machine; a person has read it already."""
         if self.json_mode:
-            sys.stdout.write(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str) + "\n")
+            ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+            sys.stdout.write(json.dumps(value, ensure_ascii=ascii_only, sort_keys=True, default=str) + "\n")
             sys.stdout.flush()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
@@ -110,7 +112,7 @@ class Console:
             answer = {"code": error.code, "message": sentence, "retryable": error.retryable, "exit": error.exit_code}
             sys.stderr.write(json.dumps({"error": answer}, ensure_ascii=False) + "\n")
         else:
-            self._rich_errors().print(f"{error.code} {sentence}", style="red", markup=False, highlight=False)
+            self._rich_errors().print(f"{error.code} {sentence}", style="red", soft_wrap=True)
 
     def unexpected(self, place: str) -> None:
         """A mistake of ours: what to report, and nothing of the data in hand."""
@@ -125,15 +127,23 @@ class Console:
         if self._out is None:
             from rich.console import Console as RichConsole
 
-            self._out = RichConsole()
+            _tolerate(sys.stdout)
+            self._out = RichConsole(markup=False, emoji=False, highlight=False)
         return self._out
 
     def _rich_errors(self) -> RichConsole:
         if self._errors is None:
             from rich.console import Console as RichConsole
 
-            self._errors = RichConsole(stderr=True)
+            _tolerate(sys.stderr)
+            self._errors = RichConsole(stderr=True, markup=False, emoji=False, highlight=False)
         return self._errors
+
+
+def _tolerate(stream: TextIO) -> None:
+    """A terminal that cannot write an accent shows a question mark instead of ending the command."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="replace")
 
 
 @contextmanager

@@ -91,7 +91,19 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     asked = arguments[end] if end < len(arguments) else ""
     for name in [asked] if asked in present else sorted(present, key=_rank):
         importlib.import_module(f"hygie.cli.commands.{name}").register(app)
+    _complete_examples(app)
     return app
+
+
+def _complete_examples(app: typer.Typer) -> None:
+    """Every help page ends with an example: a group shows its first command's, a plain command its bare name."""
+    for group in app.registered_groups:
+        inner = group.typer_instance
+        if inner is None:
+            continue
+        for command in inner.registered_commands:
+            command.epilog = command.epilog or f"{say(fr='Exemple', en='Example')}: hygie {group.name} {command.name}"
+        inner.info.epilog = next((command.epilog for command in inner.registered_commands), None)
 
 
 def hoist(arguments: list[str]) -> list[str]:
