@@ -43,6 +43,7 @@ class VerifierKey:
 
     @property
     def key_id(self) -> bytes:
+        """The four bytes that name this key in signature lines."""
         return key_id(self.name, self.kind, self.public_key)
 
     def encode(self) -> str:

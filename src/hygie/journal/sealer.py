@@ -95,6 +95,7 @@ class Sealer:
         self._kept_ms = 0
         self._leftovers = True
         self._ready = False
+        self._fenced = False
 
     def status(self) -> SealerStatus:
         """Where the journal is."""
@@ -143,17 +144,19 @@ class Sealer:
             started_ms = self._clock.now_ms()
             wait_ms = interval_ms
             try:
-                if await self.seal_once() >= sequence.BATCH_ENTRIES_MAX:
+                if self._fenced:
+                    await self._stand_by(stop)
+                elif await self.seal_once() >= sequence.BATCH_ENTRIES_MAX:
                     wait_ms = 0
                 failures = 0
             except SealerFencedError:
-                await self._stand_by(stop)
+                self._fenced = True
             except (UnavailableError, OSError, TimeoutError) as error:
                 wait_ms = RETRY_MS[min(failures, len(RETRY_MS) - 1)]
                 failures += 1
                 _log.warning("sealing failed, trying again in %d ms: %s", wait_ms, _code(error))
-            spent_ms = self._clock.now_ms() - started_ms
-            await _pause(stop, max(wait_ms - spent_ms, 0) if not failures else wait_ms)
+            spent_ms = 0 if failures else self._clock.now_ms() - started_ms
+            await _pause(stop, max(wait_ms - spent_ms, 0))
 
     async def _stand_by(self, stop: asyncio.Event) -> None:
         """Leave the journal to the other sealer until it stops: entries wait and the head does not move."""
@@ -168,6 +171,7 @@ class Sealer:
                 row = await cursor.fetchone()
             size, waiting = row if row is not None else (seen, False)
             if waiting and size == seen:
+                self._fenced = False
                 return
             seen = size
 

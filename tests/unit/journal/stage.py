@@ -30,7 +30,7 @@ from tests.unit.sites.stage import StagedSite, site_set, stage
 LIMITS = SiteLimits(write_timeout_s=2.0, read_timeout_s=2.0, hedge_after_s=0.1, stall_after_s=0.5, cool_down_s=0.05)
 TENANT = bytes(range(16))
 OTHER_TENANT = bytes(range(16, 32))
-START_MS = 1_795_478_400_000  # 2026-11-23T23:20:00Z
+START_MS = 1_795_478_400_000  # 2026-11-24T00:00:00Z
 
 
 class TestClock:

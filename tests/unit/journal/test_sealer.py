@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from hygie.database.cluster import Dsns
 from hygie.journal import merkle
+from hygie.journal import sealer as sealer_module
 from hygie.journal.checkpoint import verify_checkpoint, verify_cosignature
 from hygie.journal.published import PublishedTree
 from tests.unit.journal.stage import World, world
@@ -130,5 +133,35 @@ def test_a_lost_site_does_not_stop_the_journal_and_two_do(database: Dsns) -> Non
             stop.set()
             await running
             await the_tree(made)
+
+    asyncio.run(main())
+
+
+def test_a_sealer_that_stands_by_takes_over_when_the_other_stops(
+    database: Dsns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealer_module, "STANDBY_MS", 50)
+
+    async def main() -> None:
+        async with world(database) as made:
+            stop, stop_other = asyncio.Event(), asyncio.Event()
+            first = asyncio.create_task(made.sealer().run(stop_other, interval_ms=20))
+            await made.append(5)
+            await asyncio.sleep(0.3)
+            standby = made.sealer()
+            await standby.recover()
+            await made.append(5)
+            await asyncio.sleep(0.3)
+            second = asyncio.create_task(standby.run(stop, interval_ms=20))
+            await asyncio.sleep(0.2)
+            stop_other.set()
+            await first
+            await made.append(5)
+            async with asyncio.timeout(10):
+                while standby.status().published_size < 15:
+                    await asyncio.sleep(0.02)
+            stop.set()
+            await second
+            assert (await the_tree(made)).head.size == 15
 
     asyncio.run(main())

@@ -73,10 +73,14 @@ def test_waiting_callers_share_one_transaction(database: Dsns) -> None:
 def test_entries_live_and_die_with_the_callers_transaction(database: Dsns) -> None:
     async def main() -> None:
         async with world(database, witness=False) as made:
-            with pytest.raises(ZeroDivisionError):
+
+            async def refused_write() -> None:
                 async with made.hosting.transaction() as connection:
                     await made.writer.append(connection, made.entries(3))
                     raise ZeroDivisionError
+
+            with pytest.raises(ZeroDivisionError):
+                await refused_write()
             assert await made.sql("SELECT count(*) FROM hygie.journal_pending") == [(0,)]
             async with made.hosting.transaction() as connection:
                 await made.writer.append(connection, made.entries(3))
