@@ -32,7 +32,7 @@ def test_the_memory_of_a_hardened_process_is_closed_to_its_own_user() -> None:
     """Checked from the kernel's side: the files of /proc become root's; and nobody can raise the limit again."""
     code = (
         "import os, resource; from hygie.base.hardening import harden_process; {drop} {call}\n"
-        "print(os.stat('/proc/self/mem').st_uid)\n"
+        "print(os.stat('/proc/self/mem').st_uid, flush=True)\n"
         "os.kill(os.getpid(), 11)"
     )
     drop = "os.setgid(65534); os.setuid(65534);" if os.geteuid() == 0 else ""
