@@ -5,7 +5,6 @@ Source: http://hl7.org/fhir/R4/http.html.  Nothing here decides a right: the gat
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,8 +35,8 @@ _KEY = "request"  # a single interaction has one condition
 
 
 def draw_id() -> str:
-    """A logical id nobody can guess: 128 random bits in 26 characters of FHIR's alphabet."""
-    return base64.b32encode(os.urandom(16))[:26].decode("ascii").lower()
+    """A logical id nobody can guess: 128 random bits, 32 hexadecimal digits (base 32 would cost ten times more)."""
+    return os.urandom(16).hex()
 
 
 def new_object(parsed: Parsed, id_: str, base: str, *, new: bool = False, if_version: int | None = None) -> NewObject:

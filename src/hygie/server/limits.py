@@ -31,7 +31,7 @@ class Limits:
     body_bytes_per_s: int = 2 * KIB
     body_grace_s: float = 15.0
     stalled_write_s: float = 30.0
-    drain_bytes: int = 8 * MIB
+    drain_bytes: int = 64 * MIB
     connections: int = 2_000
     requests: int = 256
     stop_grace_s: float = 20.0

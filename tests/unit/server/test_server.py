@@ -267,3 +267,15 @@ def test_not_http_gets_400_and_a_failing_application_says_nothing(caplog: pytest
     assert "Martin" not in caplog.text
     assert "RuntimeError" in caplog.text
     assert "GET - 500" in caplog.text
+
+
+def test_pipelined_requests_are_answered_in_order() -> None:
+    async def main() -> None:
+        async with serving() as (_, port):
+            one = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b"
+            head = b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n"
+            answer = await ask(port, b"".join((one % (3, b"abc"), head, one % (5, b"abcde"), GET)))
+            assert answer.count(b"HTTP/1.1 200") == 4
+            assert answer.index(b"\r\n\r\n3") < answer.index(b"\r\n\r\n5") < answer.rindex(b"\r\n\r\n0")
+
+    asyncio.run(main())
