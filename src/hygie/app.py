@@ -21,6 +21,7 @@ from hygie.base.settings import Settings, SiteSettings, load_settings
 from hygie.database.cluster import HOSTING, OWNER, SEALER, Dsns
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.external import external_dsns
+from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.fhir.face import Face
 from hygie.gate.administration import Administration
@@ -42,6 +43,7 @@ from hygie.vault.vault import Vault
 
 MONTH_KEYS_FRESH_S = 60.0  # a destroyed month key is forgotten within a minute, as compartment keys are
 ADMINISTRATION_POOL = 2
+HOSTING_POOL = 6  # two groups of two environments being written, and what is rare
 PLATFORM_TENANT = bytes(16)  # entries that belong to no tenant are sealed under this one's month keys
 
 
@@ -233,14 +235,17 @@ async def opened(dsn: str, *, size: int) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def open_hosting(house: House) -> AsyncIterator[Hosting]:
     """Gate, vault and journal of one hosting process."""
-    async with opened(house.dsns.hosting, size=8) as database:
+    hot = HotConnections(house.dsns.hosting)
+    async with opened(house.dsns.hosting, size=HOSTING_POOL) as database:
+        await hot.open()
         journal = JournalWriter(database, house.month_keys, house.clock)
-        vault = Vault(database=database, kms=house.kms, sites=house.sites, journal=journal, clock=house.clock)
+        vault = Vault(database=database, hot=hot, kms=house.kms, sites=house.sites, journal=journal, clock=house.clock)
         try:
-            yield Hosting(house, database, journal, Gate(database, journal, house.clock), vault)
+            yield Hosting(house, database, journal, Gate(database, hot, journal, house.clock), vault)
         finally:
             await vault.close()
             await journal.close()
+            await hot.close()
 
 
 @asynccontextmanager

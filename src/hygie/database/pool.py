@@ -23,6 +23,9 @@ STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 IDLE_TIMEOUT_MS = 60_000  # a hung process must not hold locks for ever
 PREPARE_AFTER = 2
+# The code picks its plans (design, "Search over ciphertext"): a plan that looks at the statistics of a token array each
+# time costs 10 ms of planning for 0.2 ms of work.
+PLAN_OPTIONS = "-c plan_cache_mode=force_generic_plan"
 PREPARED_MAX = 500
 _ROLE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -44,9 +47,7 @@ class Database:
         """Args: wait_s: longest wait for a free connection; idle_timeout_ms: of a transaction that does nothing."""
         options = (
             '-c search_path="$user" '  # SET ROLE moves it to the environment's schema; everything else is qualified
-            # The code picks its plans (design, "Search over ciphertext"): one that looks at the statistics of a token
-            # array each time costs 10 ms of planning for 0.2 ms of work.
-            "-c plan_cache_mode=force_generic_plan "
+            f"{PLAN_OPTIONS} "
             f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={LOCK_TIMEOUT_MS} "
             f"-c idle_in_transaction_session_timeout={idle_timeout_ms}"
         )

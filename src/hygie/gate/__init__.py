@@ -1,1 +1,1 @@
-"""Floor 3: the gate. Who, acting for which tenant and environment, with which live habilitation; the only maker of permits."""
+"""Floor 3: the gate. Who, for which tenant and environment, by which live habilitation; the only maker of permits."""

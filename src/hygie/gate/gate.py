@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Collection
+from typing import NamedTuple
 
 import psycopg
 
@@ -19,9 +20,10 @@ from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError, NotFoundError, RefusedError, UnavailableError
 from hygie.base.permit import Permit, Place
+from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate.errors import AuthenticationError, TooManyRefusalsError
-from hygie.gate.snapshot import Bearer, Snapshot, load_snapshot, read_generation
+from hygie.gate.snapshot import GENERATION, Bearer, Snapshot, load_snapshot
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
 
@@ -32,11 +34,19 @@ _MINUTE_MS = 60_000
 _NOBODY = bytes(16)
 
 
+class Whence(NamedTuple):
+    """Where a request comes from, as bounded text."""
+
+    address: str
+    device: str
+
+
 class Gate:
     """One per hosting process. There is no gate without a journal."""
 
-    def __init__(self, database: Database, journal: JournalWriter, clock: Clock) -> None:
+    def __init__(self, database: Database, hot: HotConnections, journal: JournalWriter, clock: Clock) -> None:
         self._database = database
+        self._hot = hot
         self._journal = journal
         self._clock = clock
         self._snapshot = Snapshot(generation=0)
@@ -63,15 +73,15 @@ class Gate:
         RefusedError: no live habilitation for the action; TooManyRefusalsError; UnavailableError: rights or journal
         cannot be read or written, so nobody is admitted. Every refusal is durable in the journal before it is raised.
         """
-        where = (address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX])
+        where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX])
         await self._refresh()
         bearer = self._bearer(token)
         if bearer is None:
-            await self._refuse(AuthenticationError(), action, None, None, *where)
+            await self._refuse(AuthenticationError(), action, None, where)
         assert bearer is not None
         place = self._snapshot.places.get((tenant, environment))
         if place is None or place != bearer.place:
-            await self._refuse(NotFoundError(), action, bearer, bearer.place, *where)
+            await self._refuse(NotFoundError(), action, bearer, where)
         now_ms = self._clock.now_ms()
         wanted = frozenset(also) | {action}
         for one in bearer.habilitations:
@@ -85,11 +95,11 @@ class Gate:
                     place=bearer.place,
                     habilitation=one.id,
                     purpose=purpose[:TEXT_CHARACTERS_MAX],
-                    address=where[0],
-                    device=where[1],
+                    address=where.address,
+                    device=where.device,
                     also=frozenset(also),
                 )
-        await self._refuse(RefusedError(), action, bearer, bearer.place, *where)
+        await self._refuse(RefusedError(), action, bearer, where)
         raise AssertionError("unreachable")
 
     def place_of(self, tenant: str, environment: str) -> Place | None:
@@ -116,17 +126,16 @@ class Gate:
             await asyncio.wait([before])
         self._current, self._next = self._next, None  # from here on, callers wait for the next question
         try:
-            async with self._database.transaction() as connection:
-                if await read_generation(connection) != self._snapshot.generation:
+            if (await self._hot.fetch(GENERATION))[0][0] != self._snapshot.generation:
+                async with self._database.transaction() as connection:
                     self._snapshot = await load_snapshot(connection, self._clock.now_ms())
         except psycopg.Error as error:
             raise UnavailableError(part="gate") from error
 
-    async def _refuse(
-        self, error: HygieError, action: Action, bearer: Bearer | None, place: Place | None, address: str, device: str
-    ) -> None:
+    async def _refuse(self, error: HygieError, action: Action, bearer: Bearer | None, where: Whence) -> None:
         """Journal a refusal, durably, then raise it."""
-        self._count_refusal(address)
+        self._count_refusal(where.address)
+        place = bearer.place if bearer else None
         await self._journal.append_now(
             [
                 Entry(
@@ -139,8 +148,8 @@ class Gate:
                     account=bearer.account if bearer else "",
                     professional_id=bearer.professional_id if bearer else "",
                     authentication="token" if bearer else "",
-                    address=address,
-                    device=device,
+                    address=where.address,
+                    device=where.device,
                     detail={"code": error.code},
                 )
             ]

@@ -43,6 +43,7 @@ class Snapshot:
     places: dict[tuple[str, str], Place] = field(default_factory=dict)
 
 
+GENERATION = "SELECT value FROM hygie.gate_generation"  # the number that every change of rights raises
 _PLACES = (
     "SELECT t.name, e.name, e.tenant, e.id, e.role FROM hygie.environment e JOIN hygie.tenant t ON t.id = e.tenant"
     " WHERE e.state = 'open'"
@@ -58,19 +59,14 @@ _HABILITATIONS = (
 )
 
 
-async def read_generation(connection: Connection) -> int:
-    """The number that every change of rights raises."""
-    row = await (await connection.execute("SELECT value FROM hygie.gate_generation")).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
 async def load_snapshot(connection: Connection, now_ms: int) -> Snapshot:
     """Read everything that is live.
 
     The generation is read first: a change that lands in between makes the snapshot stale, never wrongly fresh.
     """
-    generation = await read_generation(connection)
+    row = await (await connection.execute(GENERATION)).fetchone()
+    assert row is not None
+    generation = int(row[0])
     granted: dict[tuple[str, bytes], list[Habilitation]] = {}
     for account, environment, id_, role, starts_ms, ends_ms in await (
         await connection.execute(_HABILITATIONS, (now_ms,))

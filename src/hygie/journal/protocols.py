@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import psycopg
 
@@ -15,6 +15,13 @@ class Transactions(Protocol):
     """A pool: one transaction of one connection at a time, committed at exit."""
 
     def transaction(self, role: str | None = None) -> AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]: ...
+
+
+@runtime_checkable
+class Later(Protocol):
+    """A transaction that can carry a statement with its COMMIT, in one round trip."""
+
+    def later(self, sql: str, values: Sequence[Any] = ()) -> None: ...
 
 
 class MonthKeys(Protocol):

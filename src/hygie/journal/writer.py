@@ -13,7 +13,7 @@ from hygie.base.errors import HygieError
 from hygie.journal.entry import Entry, seal_entry, split_entry
 from hygie.journal.errors import JournalUnavailableError
 from hygie.journal.leaf import month_at
-from hygie.journal.protocols import Clock, MonthKeys, Transactions
+from hygie.journal.protocols import Clock, Later, MonthKeys, Transactions
 
 QUEUE_BYTES_MAX = 16 * 1024 * 1024  # about 35,000 waiting entries: beyond, the database is down or far too slow
 GROUP_BYTES_MAX = 2 * 1024 * 1024  # one COPY; keeps a group under some tens of milliseconds
@@ -25,6 +25,7 @@ INSERT_LEAVES_MAX = 32
 
 _INSERT = "INSERT INTO hygie.journal_pending (leaf) SELECT unnest(%b::bytea[])"
 _COPY = "COPY hygie.journal_pending (leaf) FROM STDIN (FORMAT BINARY)"
+_INSERT = "INSERT INTO hygie.journal_pending (leaf) SELECT unnest(%s::bytea[])"
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_TAIL = b"\xff\xff"
 _row = struct.Struct(">hi").pack
@@ -61,16 +62,19 @@ class JournalWriter:
             leaves.extend(seal_entry(part, month_key=key) for part in split_entry(entry))
         return leaves
 
-    async def append(self, connection: psycopg.AsyncConnection[Any], entries: Sequence[Entry]) -> None:
+    async def append(self, connection: psycopg.AsyncConnection[Any] | Later, entries: Sequence[Entry]) -> None:
         """Add entries to the caller's transaction: they exist if and only if it commits.
 
         Raises: EntryTooLargeError; psycopg.Error: the transaction is lost.
         """
         await self.append_leaves(connection, await self.leaves(entries))
 
-    async def append_leaves(self, connection: psycopg.AsyncConnection[Any], leaves: Sequence[bytes]) -> None:
+    async def append_leaves(self, connection: psycopg.AsyncConnection[Any] | Later, leaves: Sequence[bytes]) -> None:
         """The same for leaves sealed before the locks were taken."""
         if not leaves:
+            return
+        if isinstance(connection, Later):
+            connection.later(_INSERT, (list(leaves),))
             return
         if len(leaves) <= INSERT_LEAVES_MAX:
             await connection.execute(_INSERT, (list(leaves),))

@@ -49,12 +49,12 @@ class Compartments:
         self._kms = kms
         self._cache = cache
 
-    async def live(self, connection: catalogue.Connection, subjects: Iterable[bytes]) -> dict[bytes, CompartmentRow]:
+    async def live(self, connection: catalogue.Reading, subjects: Iterable[bytes]) -> dict[bytes, CompartmentRow]:
         """Live compartments by subject; a subject without one is absent."""
         rows = await catalogue.live_compartments(connection, subjects)
         return {row[1]: CompartmentRow(*row) for row in rows}
 
-    async def by_id(self, connection: catalogue.Connection, ids: Iterable[bytes]) -> dict[bytes, CompartmentRow]:
+    async def by_id(self, connection: catalogue.Reading, ids: Iterable[bytes]) -> dict[bytes, CompartmentRow]:
         """Live compartments by id."""
         rows = await catalogue.compartments_by_id(connection, ids)
         return {row[0]: CompartmentRow(*row) for row in rows}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError, NotFoundError, UnavailableError
 from hygie.base.permit import Permit
-from hygie.database.pool import Database
+from hygie.database.hot import HotConnections
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
 from hygie.vault import catalogue
@@ -42,7 +42,7 @@ class Reader:
     """Reads of one environment in one process."""
 
     def __init__(
-        self, context: EnvironmentContext, *, database: Database, journal: JournalWriter, clock: Clock
+        self, context: EnvironmentContext, *, database: HotConnections, journal: JournalWriter, clock: Clock
     ) -> None:
         self._context = context
         self._database = database
@@ -105,7 +105,7 @@ class Reader:
                 else:
                     waiting.answer.set_result(result)
 
-    async def _locate(self, connection: catalogue.Connection, group: Sequence[_Waiting]) -> list[LocatedRow | None]:
+    async def _locate(self, connection: catalogue.Reading, group: Sequence[_Waiting]) -> list[LocatedRow | None]:
         current = [w.object_id for w in group if w.version is None]
         versions = [(w.object_id, w.version) for w in group if w.version is not None]
         now = await catalogue.located_current(connection, current) if current else {}

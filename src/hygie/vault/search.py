@@ -23,10 +23,10 @@ from hygie.base.canonical import canonical
 from hygie.base.clock import Clock
 from hygie.base.permit import Permit
 from hygie.base.seal import SealBrokenError, open_sealed, seal
-from hygie.database.pool import Database
+from hygie.database.hot import HotConnections
 from hygie.journal.writer import JournalWriter
 from hygie.vault import catalogue
-from hygie.vault.catalogue import WHOLE, Connection, LocatedRow, Window
+from hygie.vault.catalogue import WHOLE, LocatedRow, Reading, Window
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.entries import Item, read_entries
 from hygie.vault.errors import CursorError, SearchTooBroadError
@@ -55,7 +55,7 @@ class Searcher:
     """Searches of one environment in one process."""
 
     def __init__(
-        self, context: EnvironmentContext, *, database: Database, journal: JournalWriter, clock: Clock
+        self, context: EnvironmentContext, *, database: HotConnections, journal: JournalWriter, clock: Clock
     ) -> None:
         self._context = context
         self._database = database
@@ -123,7 +123,7 @@ class Searcher:
         following = self._seal_cursor(digest, rows[-1].seq) if more else None
         return Page([stored for _, stored in pairs], next=following)
 
-    async def frequent(self, connection: Connection) -> frozenset[int]:
+    async def frequent(self, connection: Reading) -> frozenset[int]:
         """Tokens too frequent for the token index, refreshed from PostgreSQL's statistics every minute."""
         if monotonic() - self._frequent_at > FREQUENT_FRESH_S:
             self._frequent = await catalogue.frequent_tokens(connection, PROBE_ROWS_MAX)
@@ -162,7 +162,7 @@ class Searcher:
 class _Run:
     """One search inside its transaction. ``shown`` collects what the journal must say was disclosed."""
 
-    def __init__(self, searcher: Searcher, connection: Connection, permit: Permit, query: Query) -> None:
+    def __init__(self, searcher: Searcher, connection: Reading, permit: Permit, query: Query) -> None:
         self._searcher = searcher
         self._context = searcher.context
         self._connection = connection
@@ -305,9 +305,9 @@ class _Run:
             )
             return rows, len(rows) < wanted
         if rare:
-            rows = await catalogue.probe(self._connection, self._clauses, limit=PROBE_ROWS_MAX + 1, window=self._window)
+            rows = await catalogue.probe(self._connection, self._clauses, limit=PROBE_ROWS_MAX + 1)
             if len(rows) <= PROBE_ROWS_MAX:
-                return self._ordered(rows), True
+                return self._ordered([row for row in rows if self._in_window(row)]), True
         rows, self._walked_to = await catalogue.walk(
             self._connection,
             self._types,

@@ -17,6 +17,7 @@ from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError, RefusedError
 from hygie.base.permit import Permit, Place
+from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.journal.writer import JournalWriter
 from hygie.keys.cache import CompartmentKeys
@@ -45,8 +46,18 @@ class _Rooms:
 class Vault:
     """One per hosting process."""
 
-    def __init__(self, *, database: Database, kms: Kms, sites: SiteSet, journal: JournalWriter, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        hot: HotConnections,
+        kms: Kms,
+        sites: SiteSet,
+        journal: JournalWriter,
+        clock: Clock,
+    ) -> None:
         self._database = database
+        self._hot = hot
         self._kms = kms
         self._sites = sites
         self._journal = journal
@@ -155,8 +166,8 @@ class Vault:
         return _Rooms(
             context,
             Writer(context, database=self._database, journal=self._journal, clock=self._clock),
-            Reader(context, database=self._database, journal=self._journal, clock=self._clock),
-            Searcher(context, database=self._database, journal=self._journal, clock=self._clock),
+            Reader(context, database=self._hot, journal=self._journal, clock=self._clock),
+            Searcher(context, database=self._hot, journal=self._journal, clock=self._clock),
             BlobStore(context, database=self._database),
         )
 

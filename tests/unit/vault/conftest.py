@@ -15,6 +15,7 @@ from hygie.base.clock import SystemClock
 from hygie.base.permit import Permit, Place
 from hygie.database.cluster import Dsns
 from hygie.database.environments import create_environment_schema
+from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.journal.writer import JournalWriter
 from hygie.keys.file_kms import FileKms
@@ -82,13 +83,15 @@ def open_house(database: Dsns, tmp_path: Path) -> Callable[[], AbstractAsyncCont
         pool = Database(database.hosting)
         await pool.open()
         journal = JournalWriter(pool, kms, clock)
-        vault = Vault(database=pool, kms=kms, sites=sites, journal=journal, clock=clock)
+        hot = HotConnections(database.hosting)
+        vault = Vault(database=pool, hot=hot, kms=kms, sites=sites, journal=journal, clock=clock)
         try:
             yield House(database, pool, kms, sites, tmp_path / "sites", journal, clock, place, vault)
         finally:
             await vault.close()
             await journal.close()
             await sites.close()
+            await hot.close()
             await pool.close()
             await kms.close()
 

@@ -136,9 +136,7 @@ def test_search_finds_by_terms_and_pages_without_holes(open_house) -> None:
 def test_a_cursor_serves_only_its_own_query(open_house) -> None:
     async def main() -> None:
         async with open_house() as house:
-            await house.vault.write(
-                house.writing(), WriteRequest([observation(f"o{n}", "p1", "c") for n in range(5)])
-            )
+            await house.vault.write(house.writing(), WriteRequest([observation(f"o{n}", "p1", "c") for n in range(5)]))
             seeing = house.permit(Action.OBJECT_SEARCH)
             page = await house.vault.search(seeing, Query(("Observation",), [["Observation|patient|p1"]], count=2))
             for query in (

@@ -51,8 +51,7 @@ CREATE TABLE object (
     PRIMARY KEY (id, version)
 );
 CREATE INDEX object_tokens ON object USING gin (tokens) WITH (fastupdate = on);
-CREATE INDEX object_type ON object (type, seq) WHERE current AND NOT deleted;
-CREATE UNIQUE INDEX object_seq ON object (seq);
+CREATE INDEX object_type ON object (type, seq);
 CREATE INDEX object_compartment ON object (compartment, seq);
 ALTER TABLE object ALTER COLUMN tokens SET STATISTICS 1000;
 ALTER TABLE object ALTER COLUMN tokens SET STORAGE EXTERNAL;
