@@ -1,4 +1,4 @@
-"""What ``hygie work`` does beside sealing: catch sites up, scrub, measure.
+"""What ``hygie work`` does beside sealing: catch sites up, scrub, back up, measure.
 
 Every run is recorded as a measurement, which status reads with its age.
 
@@ -11,14 +11,22 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any
 
 from hygie.app import House, opened
+from hygie.backups.erasures import copy_erasures
+from hygie.backups.gather import Source
+from hygie.backups.keys import public_keys
+from hygie.backups.retention import RetentionPolicy
+from hygie.backups.run import BackupRooms, run_backup
+from hygie.backups.target import FolderTarget
 from hygie.base.errors import HygieError
 from hygie.base.permit import Place
 from hygie.database.pool import Database
 from hygie.journal.sealer import Sealer
+from hygie.journal.writer import JournalWriter
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.scrub import ScrubReport, scrub
@@ -27,6 +35,9 @@ from hygie.vault.holdings import holdings
 CATCH_UP_EVERY_S = 5.0  # a site that comes back is complete again within seconds on a small installation
 SCRUB_EVERY_S = 3_600.0
 MEASURE_EVERY_S = 5.0
+ERASURES_EVERY_S = 5.0  # between an erasure and its tombstone on the backup target
+BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it
+OPERATOR = "system:work"
 SHARE_MAX = 0.05  # of the time spent in one loop: a larger installation is compared less often, not more heavily
 
 log = logging.getLogger("hygie.upkeep")
@@ -46,6 +57,8 @@ class Upkeep:
                 _every(stop, CATCH_UP_EVERY_S, lambda: run_catch_up(self._house, records, pool)),
                 _every(stop, SCRUB_EVERY_S, lambda: run_scrub(self._house, records, pool)),
                 _every(stop, MEASURE_EVERY_S, lambda: self._measure(records)),
+                _every(stop, BACKUP_POLL_S, lambda: run_due_backup(self._house, records, pool)),
+                _every(stop, ERASURES_EVERY_S, lambda: run_copy_erasures(self._house)),
             )
 
     async def _measure(self, records: Database) -> None:
@@ -89,6 +102,54 @@ async def run_scrub(house: House, records: Database, pool: Database) -> ScrubRep
     }
     await record(records, house.clock.now_ms(), "scrub", passed=report.clean, facts=facts)
     return report
+
+
+@asynccontextmanager
+async def backup_rooms(house: House, records: Database, pool: Database, operator: str) -> AsyncIterator[BackupRooms]:
+    """What a backup works with; the target's folder is made at first use."""
+    target = new_target(house)
+    journal = JournalWriter(pool, house.month_keys, house.clock)
+    try:
+        source = Source(house.sites, house.kms, pool, records, await house.journal_reader(records))
+        yield BackupRooms(source, target, journal, house.clock, operator)
+    finally:
+        await journal.close()
+        await asyncio.to_thread(target.close)
+
+
+def new_target(house: House) -> FolderTarget:
+    """The backup target of the settings. Raises: TargetUnavailableError: its folder cannot be made, or is a site's.
+
+    Only a folder that is empty becomes a target: an unmounted volume must not be taken for one.
+    """
+    settings = house.settings.backups
+    path = house.folder.resolve(settings.path)
+    if not path.exists() or not any(path.iterdir()):
+        FolderTarget.initialise(path)
+    return FolderTarget(path, administrator=settings.operator)
+
+
+async def run_due_backup(house: House, records: Database, pool: Database) -> bool:
+    """Take a backup, and purge, if the last good one is older than the cadence. Returns whether one was taken."""
+    settings = house.settings.backups
+    async with records.transaction() as connection:
+        cursor = await connection.execute("SELECT max(at_ms) FROM hygie.measurement WHERE kind = 'backup' AND passed")
+        row = await cursor.fetchone()
+    last_ms = row[0] if row is not None else None
+    if last_ms is not None and house.clock.now_ms() - last_ms < settings.every_minutes * 60_000:
+        return False
+    async with backup_rooms(house, records, pool, OPERATOR) as rooms:
+        await run_backup(rooms, rpo_s=settings.rpo_minutes * 60, purge=RetentionPolicy())
+    return True
+
+
+async def run_copy_erasures(house: House) -> int:
+    """Bring new tombstones to the backup target, so that no restore brings back who was erased since the snapshot."""
+    target = new_target(house)
+    try:
+        return await copy_erasures(house.sites, target, await public_keys(house.kms, "erasure"))
+    finally:
+        await asyncio.to_thread(target.close)
 
 
 async def expected_objects(records: Database, pool: Database) -> AsyncIterator[Expected]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import isawaitable
@@ -24,6 +24,8 @@ from hygie.backups.snapshot import (
 )
 from hygie.backups.target import BackupTarget
 from hygie.sites.placement import SiteSet
+
+Progress = Callable[[int], None]
 
 AT_ONCE = 4  # hides the latency of fsync; at most 4 packs of 64 MiB in memory
 
@@ -55,10 +57,11 @@ async def copy_objects(
     *,
     given: Mapping[str, bytes] | None = None,
     suspect: Collection[str] = (),
+    progress: Progress | None = None,
 ) -> CopyReport:
     """Send what the target lacks, from intact copies on the sites (or from ``given``, by name), and read each back.
 
-    Args: suspect: digests that a check found damaged on the target: sent again.
+    Args: suspect: digests that a check found damaged on the target: sent again; progress: told 1 for each object sent.
     Raises: ObjectDamagedError, ObjectAbsentError, SiteUnavailableError: no intact copy to send;
     BackupDamagedError: the target does not give back what it was sent; TargetUnavailableError.
     """
@@ -75,6 +78,8 @@ async def copy_objects(
             await _copy_one(site_set, target, ref, (given or {}).get(ref.name), damaged=damaged)
             report.copied += 1
             report.copied_bytes += ref.bytes
+            if progress is not None:
+                progress(1)
             if damaged:
                 report.replaced.append(ref.name)
 
@@ -95,7 +100,21 @@ async def take_snapshot(
     *,
     given: Mapping[str, bytes] | None = None,
 ) -> tuple[SignedSnapshot, CopyReport]:
-    """Copy all that the snapshot names, then sign and put its manifest.
+    """``put_snapshot``, alone at work on the target. Raises: also TargetUnavailableError (busy)."""
+    with target.exclusive():
+        return await put_snapshot(site_set, target, snapshot, signer, given=given)
+
+
+async def put_snapshot(
+    site_set: SiteSet,
+    target: BackupTarget,
+    snapshot: Snapshot,
+    signer: Signer,
+    *,
+    given: Mapping[str, bytes] | None = None,
+    progress: Progress | None = None,
+) -> tuple[SignedSnapshot, CopyReport]:
+    """Copy all that the snapshot names, then sign and put its manifest. The caller holds ``target.exclusive``.
 
     Args: snapshot: its number and previous digest come from :func:`newest_snapshot`; given: bytes of objects that are
     not on the sites, by name (the KMS state).
@@ -104,13 +123,12 @@ async def take_snapshot(
     message = to_sign(snapshot)
     refs = lasting_refs(snapshot) + key_refs(snapshot)
     name = manifest_name(snapshot)
-    with target.exclusive():
-        report = await copy_objects(site_set, target, refs, given=given)
-        signed = signer.sign(message)
-        signature = await signed if isawaitable(signed) else signed
-        raw = attach(snapshot, signature=signature, public_key=signer.public_key)
-        await asyncio.to_thread(target.put_manifest, name, raw)
-        back = await asyncio.to_thread(target.get_manifest, name)
+    report = await copy_objects(site_set, target, refs, given=given, progress=progress)
+    signed = signer.sign(message)
+    signature = await signed if isawaitable(signed) else signed
+    raw = attach(snapshot, signature=signature, public_key=signer.public_key)
+    await asyncio.to_thread(target.put_manifest, name, raw)
+    back = await asyncio.to_thread(target.get_manifest, name)
     return verify_manifest(back, public_keys=[signer.public_key], name=name), report
 
 
@@ -119,15 +137,19 @@ async def newest_snapshot(target: BackupTarget, public_keys: Sequence[bytes]) ->
 
     Raises: SnapshotAbsentError: none yet; ManifestBrokenError: one is not intact, and nobody knows what it said.
     """
-    newest: SignedSnapshot | None = None
+    signed = (await verified_manifests(target, public_keys)).values()
+    if not signed:
+        raise SnapshotAbsentError()
+    return max(signed, key=lambda one: one.snapshot.number)
+
+
+async def verified_manifests(target: BackupTarget, public_keys: Sequence[bytes]) -> dict[str, SignedSnapshot]:
+    """Every manifest of the target by name, each verified. Raises: ManifestBrokenError; TargetUnavailableError."""
+    found: dict[str, SignedSnapshot] = {}
     for name in await asyncio.to_thread(target.manifests):
         raw = await asyncio.to_thread(target.get_manifest, name)
-        signed = verify_manifest(raw, public_keys=public_keys, name=name)
-        if newest is None or signed.snapshot.number > newest.snapshot.number:
-            newest = signed
-    if newest is None:
-        raise SnapshotAbsentError()
-    return newest
+        found[name] = verify_manifest(raw, public_keys=public_keys, name=name)
+    return found
 
 
 async def read_object(target: BackupTarget, ref: ObjectRef) -> bytes:

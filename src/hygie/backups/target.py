@@ -23,6 +23,7 @@ from hygie.sites.site import SiteLocation
 
 OBJECTS_PREFIX = "objects/"
 SNAPSHOTS_PREFIX = "snapshots/"
+ERASED_PREFIX = "erased/"
 TARGET_NAME = "backup"
 
 
@@ -81,6 +82,15 @@ class BackupTarget(Protocol):
 
     def delete_manifest(self, name: str) -> None:
         """Remove a manifest; an absent one is removed already."""
+
+    def put_erasure(self, name: str, data: bytes) -> None:
+        """Store a tombstone (``erased/<environment>/<compartment>``) durably; one that exists is never changed."""
+
+    def get_erasure(self, name: str) -> bytes:
+        """A tombstone's bytes, not verified here. Raises: BackupDamagedError: missing."""
+
+    def erasures(self) -> list[str]:
+        """Names of all tombstones."""
 
 
 class FolderTarget:
@@ -192,6 +202,26 @@ class FolderTarget:
         except HygieError as error:
             raise _translated(error, name) from error
 
+    def put_erasure(self, name: str, data: bytes) -> None:
+        """See ``BackupTarget``."""
+        try:
+            self._store.put(_erasure_name(name), data)
+        except ObjectExistsError:
+            return  # the first certificate says it all: erased
+        except HygieError as error:
+            raise _translated(error, name) from error
+
+    def get_erasure(self, name: str) -> bytes:
+        """See ``BackupTarget``."""
+        try:
+            return self._store.get(_erasure_name(name))
+        except HygieError as error:
+            raise _translated(error, name) from error
+
+    def erasures(self) -> list[str]:
+        """See ``BackupTarget``."""
+        return [name for name, _ in self._list(ERASED_PREFIX)]
+
     def close(self) -> None:
         """Give back descriptors."""
         self._store.close()
@@ -205,6 +235,11 @@ class FolderTarget:
 
 def _object_name(sha256: str) -> str:
     return f"{OBJECTS_PREFIX}{sha256[:2]}/{sha256}"
+
+
+def _erasure_name(name: str) -> str:
+    assert name.startswith(ERASED_PREFIX), name
+    return name
 
 
 def _unavailable(error: SiteUnavailableError) -> TargetUnavailableError:

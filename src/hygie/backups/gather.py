@@ -1,0 +1,175 @@
+"""What a snapshot must name, listed from the catalogues, the sites, the published journal and the KMS.
+
+Order matters: packs first (all that was acknowledged is listed), then ledgers, erasures, platform and journal, the
+key state last, so that it holds every key that the rest was sealed with.  If an epoch ended meanwhile, ledgers and key
+state are taken again: together they must open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hygie.backups.snapshot import EnvironmentPart, ObjectRef, SignedSnapshot
+from hygie.backups.target import ERASED_PREFIX
+from hygie.base.errors import NotFoundError, UnavailableError
+from hygie.base.permit import Place
+from hygie.database.pool import Database
+from hygie.journal.published import PublishedTree
+from hygie.journal.reader import JournalReader
+from hygie.journal.tiles import BUNDLE, PREFIX, TILE_WIDTH, Tile, encode_bundle, tile_at, tiles_of
+from hygie.keys.cache import CompartmentKeys
+from hygie.keys.errors import KeyDestroyedError
+from hygie.keys.kms import Kms
+from hygie.sites.placement import SiteSet
+from hygie.vault import upkeep_rows
+from hygie.vault.context import load_context
+from hygie.vault.epochs import Epochs
+from hygie.vault.holdings import holdings
+
+KMS_STATE_NAME = "kms/state"
+PLATFORM_PREFIX = "platform/"
+KEYS_ATTEMPTS = 3  # an epoch ends once a week; three in a row during one backup do not
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a backup reads from.
+
+    hosting: pool of the hosting role (catalogues); records: pool of the sealer's role (the list of environments).
+    """
+
+    sites: SiteSet
+    kms: Kms
+    hosting: Database
+    records: Database
+    reader: JournalReader
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What the snapshot will name. given: bytes that are on no site under these names, or may change there."""
+
+    environments: list[EnvironmentPart] = field(default_factory=list)
+    objects: list[ObjectRef] = field(default_factory=list)
+    kms_state: ObjectRef | None = None
+    checkpoint: str = ""
+    given: dict[str, bytes] = field(default_factory=dict)
+
+    def give(self, name: str, data: bytes) -> ObjectRef:
+        """Name bytes, and keep them for the copy."""
+        self.given[name] = data
+        return ref_of(name, data)
+
+
+def ref_of(name: str, data: bytes) -> ObjectRef:
+    """An object by its name and content."""
+    return ObjectRef(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+
+
+async def places(records: Database) -> list[Place]:
+    """Every environment that was not destroyed."""
+    async with records.transaction() as connection:
+        cursor = await connection.execute(
+            "SELECT tenant, id, role FROM hygie.environment WHERE state <> 'destroyed' ORDER BY tenant, id"
+        )
+        return [Place(*row) for row in await cursor.fetchall()]
+
+
+async def gather(source: Source, *, at_ms: int, before: SignedSnapshot | None) -> Gathered:
+    """List everything.
+
+    Args: at_ms: the snapshot's instant, which ledgers carry; before: the previous snapshot, whose full tiles are known.
+    Raises: UnavailableError: a part does not answer, or epochs go on changing; IntegrityError: the journal is damaged.
+    """
+    found = Gathered()
+    listed = await places(source.records)
+    packs = {place: await _packs(source, place) for place in listed}
+    for prefix in (ERASED_PREFIX, PLATFORM_PREFIX):
+        for name, _ in await source.sites.list(prefix):
+            try:
+                found.objects.append(found.give(name, await source.sites.read(name)))
+            except NotFoundError:
+                continue  # replaced by a newer name meanwhile
+    known = {ref.name: ref for ref in before.snapshot.objects} if before else {}
+    await _journal(source.reader, known, found)
+    await _keys(source, packs, found, at_ms)
+    found.objects.sort(key=lambda ref: ref.name)
+    found.environments.sort(key=lambda part: part.tenant_id + part.environment_id)
+    return found
+
+
+async def _packs(source: Source, place: Place) -> list[ObjectRef]:
+    refs = [
+        ObjectRef(name=name, sha256=sha256.hex(), bytes=size)
+        async for name, sha256, size in holdings(source.hosting, place)
+    ]
+    return sorted(refs, key=lambda ref: ref.name)
+
+
+async def _journal(reader: JournalReader, known: Mapping[str, ObjectRef], found: Gathered) -> None:
+    """Every tile of the highest signed tree, each checked up to its root; full tiles never change, so known ones are
+    not read again."""
+    try:
+        tree, note = await reader.tree()
+    except NotFoundError:
+        return  # nothing was ever published
+    found.checkpoint = note.decode()
+    size = tree.head.size
+    bundles = [tile_at(BUNDLE, number, size) for number in range(-(-size // TILE_WIDTH))]
+    for tile in [*tiles_of(size), *bundles]:
+        name = PREFIX + tile.name
+        full = tile.width == TILE_WIDTH
+        ref = known.get(name) if full else None
+        if ref is None:
+            data = await _tile_bytes(tree, tile)
+            ref = ref_of(name, data) if full else found.give(name, data)
+        found.objects.append(ref)
+
+
+async def _tile_bytes(tree: PublishedTree, tile: Tile) -> bytes:
+    return encode_bundle(await tree.bundle(tile.number)) if tile.level == BUNDLE else await tree.tile(tile)
+
+
+async def _keys(source: Source, packs: Mapping[Place, Sequence[ObjectRef]], found: Gathered, at_ms: int) -> None:
+    """Ledgers of all environments and the key state, taken again until no epoch changed in between."""
+    for _ in range(KEYS_ATTEMPTS):
+        found.environments = []
+        epochs: dict[Place, int] = {}
+        for place, refs in packs.items():
+            try:
+                epochs[place] = await source.kms.current_epoch(place.tenant_id, place.environment_id)
+                ledger = await _ledger(source, place, found, at_ms)
+            except KeyDestroyedError:
+                epochs.pop(place, None)
+                continue  # the environment was destroyed meanwhile: nothing of it opens any more
+            found.environments.append(
+                EnvironmentPart(
+                    tenant_id=place.tenant_id.hex(),
+                    environment_id=place.environment_id.hex(),
+                    packs=list(refs),
+                    ledger=ledger,
+                )
+            )
+        found.kms_state = found.give(KMS_STATE_NAME, await source.kms.export_state())
+        if epochs == {p: await source.kms.current_epoch(p.tenant_id, p.environment_id) for p in epochs}:
+            return
+    raise UnavailableError(part="epochs")
+
+
+async def _ledger(source: Source, place: Place, found: Gathered, at_ms: int) -> ObjectRef:
+    """A fresh ledger of one environment, on the sites and for the target.
+
+    A compartment still under an older epoch would be missing from it, and so lost in a restore: an epoch change that
+    was cut half-way is ended first.
+    """
+    context = await load_context(place, source.kms, CompartmentKeys(source.kms), source.sites)
+    epochs = Epochs(context, database=source.hosting, kms=source.kms)
+    epoch = await source.kms.current_epoch(place.tenant_id, place.environment_id)
+    async with source.hosting.transaction(place.role) as connection:
+        stale = await upkeep_rows.stale_compartments(connection, epoch, limit=1)
+    if stale:
+        await epochs.advance()
+    name = await epochs.publish_ledger(at_ms)
+    return found.give(name, await source.sites.read(name))
