@@ -67,7 +67,7 @@ class Binaries:
             raise UnsupportedMediaError()
         content_type = call.headers.get(b"content-type", b"application/octet-stream").decode("latin-1").strip()
         if len(content_type) > CONTENT_TYPE_CHARS_MAX or not _CONTENT_TYPE.fullmatch(content_type):
-            raise BodyError(reason="Content-Type")
+            raise BodyError("content-type")
         resource: dict[str, object] = {"resourceType": "Binary", "contentType": content_type}
         context = call.headers.get(b"x-security-context")
         if context is not None:

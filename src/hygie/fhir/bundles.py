@@ -76,7 +76,7 @@ class Bundles:
                 turn.end()  # its entries are small and wait for the vault each
             return await self._batch(call, view)
         await self._do.admit(call, Action.OBJECT_CREATE)
-        raise BodyError(reason="only a Bundle of type batch or transaction is processed here", expression="Bundle.type")
+        raise BodyError("bundle-type", "Bundle.type")
 
     # -- transaction ----------------------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class Bundles:
         """What answers a read of a transaction; found before anything is written: a bad one refuses the whole."""
         try:
             if entry.method not in {"GET", "HEAD"}:
-                raise BodyError(reason="request.method is not one of GET, HEAD, POST, PUT, DELETE")
+                raise BodyError("method")
             return self._route(call, entry)
         except HygieError as error:
             raise locate(error, entry.index, "request") from None
@@ -166,7 +166,7 @@ class Bundles:
                 headers[name] = value.encode()
         entry_call = call.entry(entry.method, query, headers, entry.resource_raw)
         if not path:
-            raise BodyError(reason="request.url is empty")
+            raise BodyError("url")
         return self._find(entry_call, path), entry_call
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 
-from hygie.base.errors import HygieError, InvalidRequestError, NotFoundError, UnavailableError
+from hygie.base.errors import HygieError, InvalidRequestError, Language, NotFoundError, UnavailableError
 
 FACE_ROOM = "7"  # the room digit of the face's own error codes: those that no other room has journaled
 
@@ -56,10 +56,58 @@ class UnsupportedMediaError(NotFoundError):
     en = "This content format is not read here: send application/fhir+json (UTF-8, gzip allowed)."
 
 
+# in French, then in English
+PROBLEMS: dict[str, tuple[str, str]] = {
+    "bundle-type": (
+        "seul un Bundle batch ou transaction se traite ici", "only a batch or transaction Bundle is processed here",
+    ),
+    "condition": (
+        "une condition demande un paramètre de recherche et sa valeur, autres que _id et _lastUpdated",
+        "a condition needs a search parameter with its value, other than _id and _lastUpdated",
+    ),
+    "condition-twice": ("deux entrées ont la même condition", "two entries have the same condition"),
+    "content-type": ("l'en-tête Content-Type n'est pas un type de contenu", "the Content-Type header is no media type"),
+    "etag": ("l'en-tête attend une version, W/\"3\"", "the header wants a version, W/\"3\""),
+    "form": ("le formulaire n'est pas en ASCII encodé", "the form is not percent-encoded ASCII"),
+    "full-url": ("fullUrl contient un caractère interdit", "fullUrl holds a forbidden character"),
+    "full-url-twice": ("deux entrées ont le même fullUrl", "two entries have the same fullUrl"),
+    "gzip": ("la compression gzip est abîmée", "the gzip compression is damaged"),
+    "id-address": ("Resource.id diffère de l'adresse", "Resource.id differs from the address"),
+    "id-match": ("Resource.id diffère de la ressource trouvée", "Resource.id differs from the resource found"),
+    "method": (
+        "request.method n'est ni GET, ni HEAD, ni POST, ni PUT, ni DELETE",
+        "request.method is none of GET, HEAD, POST, PUT, DELETE",
+    ),
+    "no-resource": ("l'entrée n'a pas de ressource", "the entry has no resource"),
+    "post-url": (
+        "une entrée POST ne nomme qu'un type de ressource", "a POST entry names a resource type and nothing else",
+    ),
+    "query": ("les paramètres de l'adresse sont trop nombreux ou mal encodés",
+              "the address's parameters are too many or badly encoded"),
+    "url": ("request.url n'a pas la forme Type/id", "request.url is not of the form Type/id"),
+    "url-no-id": ("request.url n'a ni id ni condition", "request.url has neither an id nor a condition"),
+    "url-type": (
+        "request.url ne commence pas par un type de ressource", "request.url does not begin with a resource type",
+    ),
+}  # fmt: skip
+
+
 class BodyError(InvalidRequestError):
-    """A body, a header or an entry of a bundle is not what the interaction needs; ``reason`` is one of ours."""
+    """A body, a header or an entry of a bundle is not what the interaction needs.
+
+    problem: a key of ``PROBLEMS``; expression: where, as FHIRPath.
+    """
 
     code = "HYG-174"
+
+    def __init__(self, problem: str, expression: str = "") -> None:
+        super().__init__(problem=problem, expression=expression)
+        self.problem = problem
+
+    def sentence(self, language: Language = "en") -> str:
+        """One sentence with the problem in words."""
+        fr, en = PROBLEMS[self.problem]
+        return self.fr.format(reason=fr) if language == "fr" else self.en.format(reason=en)
 
 
 class BodyTooLargeError(NotFoundError):

@@ -176,7 +176,7 @@ class Interactions:
         permit = await self.admit(call, Action.OBJECT_UPDATE, UPSERT)
         parsed = await self.parsed_of(call)
         if parsed.resource.id != call.id:
-            raise BodyError(reason="Resource.id differs from the address")
+            raise BodyError("id-address")
         one = new_object(parsed, call.id, call.base, if_version=expected)
         (written,) = await self.vault.write(permit, WriteRequest([one]))
         return self._stored(call, one, written)
@@ -253,7 +253,7 @@ def updated_where(parsed: Parsed, found: Sequence[str], base: str, expected: int
     own_id: str | None = parsed.resource.id
     if found:
         if own_id is not None and own_id != found[0]:
-            raise BodyError(reason="Resource.id differs from the resource that matches")
+            raise BodyError("id-match")
         return new_object(parsed, found[0], base, if_version=expected)
     if own_id is not None:
         return new_object(parsed, own_id, base, if_version=expected)

@@ -70,7 +70,7 @@ def condition(key: str, type_: str, query: str, base: str) -> Condition:
     parameters = [(name, value) for name, value in parse_parameters(query) if name not in _FORM_ONLY]
     compiled = compile_query(type_, parameters, base)
     if not compiled.clauses or compiled.ids is not None or compiled.updated != (None, None):
-        raise BodyError(reason="a condition needs a search parameter with a value, other than _id and _lastUpdated")
+        raise BodyError("condition")
     return Condition(key, type_, compiled.clauses, compiled.matches)
 
 

@@ -93,7 +93,7 @@ def parse_parameters(query: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=QUERY_PARAMETERS_MAX)
     except (ValueError, UnicodeDecodeError) as error:
-        raise BodyError(reason="query parameters") from error
+        raise BodyError("query") from error
 
 
 def make_call(scope: MutableMapping[str, Any], receive: Receive, public_url: str) -> Call:
@@ -215,7 +215,7 @@ def version_of_etag(value: bytes | None) -> int | None:
         return None
     match = _ETAG.fullmatch(value)
     if match is None:
-        raise BodyError(reason="If-Match")
+        raise BodyError("etag")
     return int(match[1])
 
 
@@ -306,14 +306,14 @@ class _Inflater:
             try:
                 out = self._stream.decompress(piece, INFLATE_STEP_BYTES)
             except zlib.error as error:
-                raise BodyError(reason="gzip") from error
+                raise BodyError("gzip") from error
             piece = self._stream.unconsumed_tail
             self._out_bytes += len(out)
             over_ratio = self._out_bytes > RATIO_FROM_BYTES and self._out_bytes > RATIO_MAX * self._in_bytes
             if self._out_bytes > self._limit_bytes or over_ratio:
                 raise BodyTooLargeError(limit_bytes=self._limit_bytes)
             if self._stream.unused_data:
-                raise BodyError(reason="gzip")
+                raise BodyError("gzip")
             made.append(out)
             if piece:
                 await asyncio.sleep(0)
@@ -321,4 +321,4 @@ class _Inflater:
 
     def end(self) -> None:
         if not self._stream.eof:
-            raise BodyError(reason="gzip")
+            raise BodyError("gzip")

@@ -44,7 +44,7 @@ class Searches:
         try:
             form = parse_parameters(raw.decode("ascii"))
         except UnicodeDecodeError as error:
-            raise BodyError(reason="form") from error
+            raise BodyError("form") from error
         return await self._search(call, call.type, in_address + form, call.type)
 
     async def compartment_search(self, call: Call) -> Answer:

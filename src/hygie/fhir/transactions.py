@@ -22,7 +22,6 @@ from hygie.fhir.interactions import deleted_where, deletion, draw_id, new_object
 from hygie.fhir.queries import condition, split_reference_query
 from hygie.fhir.references import conditional_references, references_among, rewrite
 from hygie.fhir.requests import FHIR_ID, version_of_etag
-from hygie.fhir.search.errors import safe_name
 from hygie.fhir.search.terms import REFERENCE, SEPARATOR
 from hygie.fhir.structures import parse_clean, resource_types
 from hygie.vault.errors import AmbiguousConditionError, UnresolvedConditionError
@@ -150,11 +149,11 @@ class Transaction:
             view = target.view
             if view.full_url and view.method != "DELETE":
                 if view.full_url in urls:
-                    raise locate(BodyError(reason="two entries have one fullUrl"), view.index, "fullUrl")
+                    raise locate(BodyError("full-url-twice"), view.index, "fullUrl")
                 urls.add(view.full_url)
             if target.query:
                 if (target.type, target.query) in asked:
-                    raise locate(BodyError(reason="two entries have one condition"), view.index, "request")
+                    raise locate(BodyError("condition-twice"), view.index, "request")
                 asked.add((target.type, target.query))
 
     def _address(self, target: Target) -> None:
@@ -168,7 +167,7 @@ class Transaction:
         if view.method == "DELETE" or not view.full_url:
             return
         if '"' in view.full_url or "\\" in view.full_url:
-            raise locate(BodyError(reason="fullUrl"), view.index, "fullUrl")
+            raise locate(BodyError("full-url"), view.index, "fullUrl")
         self.addresses[view.full_url.encode()] = f"{target.type}/{target.id}".encode()
 
     def _draft(self, target: Target) -> Draft:
@@ -177,10 +176,10 @@ class Transaction:
             return Draft(target)
         try:
             if not view.resource_raw:
-                raise BodyError(reason="the entry has no resource")
+                raise BodyError("no-resource")
             parsed = parse_clean(rewrite(view.resource_raw, self.addresses), expected=target.type)
             if view.method == "PUT" and not target.query and parsed.resource.id != target.id:
-                raise BodyError(reason="Resource.id differs from the address")
+                raise BodyError("id-address")
             version = _expected_version(view)
             one = new_object(parsed, target.id, self.base, new=target.drawn, if_version=version)
             draft = Draft(target, one)
@@ -281,7 +280,7 @@ class Transaction:
         assert one is not None
         id_ = there or target.id
         if id_ != target.id and not target.drawn:
-            raise BodyError(reason="Resource.id differs from the resource that matches")
+            raise BodyError("id-match")
         if draft.owned or id_ != one.id:
             parsed = parse_clean(rewrite(one.body, addresses), expected=target.type)
             return new_object(parsed, id_, self.base, new=target.drawn and there is None, if_version=one.if_version)
@@ -319,17 +318,17 @@ def target_of(view: EntryView, base: str) -> Target:
     path, _, query = url.partition("?")
     type_, mark, id_ = path.partition("/")
     if type_ not in resource_types():
-        raise BodyError(reason=f"request.url does not begin with a resource type ({safe_name(type_)})")
+        raise BodyError("url-type")
     if view.method == "POST":
         if mark or query:
-            raise BodyError(reason="a POST entry names a resource type and nothing else")
+            raise BodyError("post-url")
         return Target(view, type_, draw_id(), view.if_none_exist.lstrip("?"), drawn=True)
     if mark:
         if query or not FHIR_ID.fullmatch(id_):
-            raise BodyError(reason="request.url is not Type/id")
+            raise BodyError("url")
         return Target(view, type_, id_)
     if not query:
-        raise BodyError(reason="request.url has neither an id nor a condition")
+        raise BodyError("url-no-id")
     own_id = _own_id(view) if view.method == "PUT" else None
     return Target(view, type_, own_id or draw_id(), query, drawn=own_id is None)
 

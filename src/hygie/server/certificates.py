@@ -6,10 +6,12 @@ nothing but this server and never leaves the folder (0600).
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import fcntl
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,14 +52,23 @@ def own_certificate(folder: Path, names: Sequence[str], *, now: dt.datetime | No
     at = now or dt.datetime.now(dt.UTC)
     make_private_folder(folder)
     files = CertificateFiles(folder / "server.pem", folder / "server.key", folder / "ca.pem")
-    authority, authority_key = _authority(folder, at)
     wanted = _alternative_names(names)
-    if not _still_good(files, authority, wanted, at):
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _server_certificate(authority, authority_key, key, wanted, at)
-        write_durably(files.key, _key_pem(key))
-        write_durably(files.certificate, _pem(certificate) + _pem(authority), mode=PUBLIC_FILE)
+    with _alone(folder):
+        authority, authority_key = _authority(folder, at)
+        if not _still_good(files, authority, wanted, at):
+            key = ec.generate_private_key(ec.SECP256R1())
+            certificate = _server_certificate(authority, authority_key, key, wanted, at)
+            write_durably(files.key, _key_pem(key))
+            write_durably(files.certificate, _pem(certificate) + _pem(authority), mode=PUBLIC_FILE)
     return files
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time: several hosting processes start at once and must agree on one authority."""
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _authority(folder: Path, at: dt.datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:

@@ -97,12 +97,14 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- what asyncio calls ---------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection, after its handshake; over the cap it is told so and closed."""
         super().connection_made(transport)
         self._enter(Phase.HEADERS)  # a connection that says nothing at all is held to the same deadline
         if len(self.connections) > self.limits.connections:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
 
     def data_received(self, data: bytes) -> None:
+        """Bytes: counted while headers are read, because the parser keeps an unfinished one to itself."""
         if self._phase in (Phase.IDLE, Phase.HEADERS):
             if self._phase is Phase.IDLE:
                 self._enter(Phase.HEADERS)
@@ -110,7 +112,6 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._phase is Phase.CLOSING:
             return
         super().data_received(data)
-        # httptools keeps an unfinished header to itself: what came in is counted here instead
         if self._phase is Phase.HEADERS and self._bytes > self.limits.header_bytes:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
@@ -122,6 +123,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # -- what the parser calls ------------------------------------------------------------------------------------
 
     def on_headers_complete(self) -> None:
+        """A request line and its headers: refused here when they, the announced body or the queue are too large."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         lengths = [value for name, value in self.headers if name == b"content-length"]
         self._enter(Phase.BODY)
@@ -149,6 +151,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = True
 
     def on_body(self, body: bytes) -> None:
+        """A piece of body: bounded, and thrown away once the answer was given."""
         if self._phase is Phase.CLOSING:
             return
         self._bytes += len(body)
@@ -163,6 +166,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """The whole request has come."""
         if self._phase is Phase.CLOSING:
             return
         super().on_message_complete()
@@ -175,6 +179,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def on_response_complete(self) -> None:
+        """The whole answer was given; the body may still be on its way."""
         another_waits = bool(self.pipeline)
         super().on_response_complete()
         self._unset_keepalive_if_required()  # the sweep does it, and also after a body that outlived its answer

@@ -6,12 +6,15 @@ import asyncio
 import logging
 import ssl
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 
 from hygie.server.certificates import CertificateFiles
 from hygie.server.errors import TlsFileError
 
 WATCH_INTERVAL_S = 2.0
+RENEW_INTERVAL_S = 86_400.0
 # TLS 1.2: forward secrecy and authenticated encryption only (ANSSI, TLS guide v1.2, R8 and R9); 1.3 has no other kind.
 CIPHERS_TLS12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
@@ -26,13 +29,15 @@ class LiveTls:
     handshakes that follow use them and open connections go on.
     """
 
-    def __init__(self, files: CertificateFiles) -> None:
+    def __init__(self, files: CertificateFiles, *, renew: Callable[[], object] | None = None) -> None:
         """Load the files.
 
+        Args: renew: called once a day by ``watch`` in a thread: ``own_certificate`` again, for a certificate of ours.
         Raises: TlsFileError: missing or unreadable file, key readable by others, certificate and key that differ.
         """
         self.files = files
         self.reloads = 0
+        self._renew = renew
         self.context = _load(files)
         self._marks = _marks(files)
 
@@ -54,8 +59,12 @@ class LiveTls:
     async def watch(self) -> None:
         """Look at the files for ever, every two seconds; run it as a task."""
         refused: tuple[float, ...] | None = None
+        renew_at = monotonic() + RENEW_INTERVAL_S
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
+            if self._renew is not None and monotonic() > renew_at:
+                renew_at += RENEW_INTERVAL_S
+                await asyncio.to_thread(self._renew)
             marks = await asyncio.to_thread(_marks, self.files)
             if marks in (self._marks, refused):
                 continue

@@ -8,6 +8,8 @@ import datetime as dt
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -279,3 +281,17 @@ def test_pipelined_requests_are_answered_in_order() -> None:
             assert answer.index(b"\r\n\r\n3") < answer.index(b"\r\n\r\n5") < answer.rindex(b"\r\n\r\n0")
 
     asyncio.run(main())
+
+
+def test_processes_that_start_together_agree_on_one_authority(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from hygie.server.certificates import own_certificate; "
+        "own_certificate(Path(sys.argv[1]), [])"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)]) for _ in range(4)]
+    assert [process.wait(30) for process in running] == [0, 0, 0, 0]
+    LiveTls(CertificateFiles(tmp_path / "server.pem", tmp_path / "server.key"))
+    context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    assert len(context.get_ca_certs()) == 1
+    chain = x509.load_pem_x509_certificates((tmp_path / "server.pem").read_bytes())
+    assert chain[1] == x509.load_pem_x509_certificate((tmp_path / "ca.pem").read_bytes())
