@@ -107,6 +107,17 @@ def open_ledger(
     return Ledger(tenant, environment, epoch, number, made_at_ms, entries)
 
 
+def read_rank(data: bytes) -> tuple[int, int]:
+    """(epoch, number) that the first bytes of a ledger claim: to compare copies, not yet to trust one.
+
+    Raises: LedgerBrokenError: not a ledger's head.
+    """
+    if len(data) < _HEAD.size or data[: len(MAGIC)] != MAGIC:
+        raise LedgerBrokenError(reason="not in the format")
+    _, _, _, epoch, number, _, _ = _HEAD.unpack_from(data)
+    return epoch, number
+
+
 def _verify(sealed: bytes, signature: bytes, public_keys: Sequence[bytes]) -> None:
     message = to_sign(sealed)
     for public_key in public_keys:

@@ -13,7 +13,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 
 from hygie.base.canonical import canonical
-from hygie.base.permit import Permit
+from hygie.base.permit import Permit, Place
 from hygie.base.seal import OVERHEAD_BYTES, SealBrokenError, open_sealed, seal
 from hygie.database.pool import Database
 from hygie.vault import catalogue
@@ -60,7 +60,7 @@ class StreamedObject:
         place = self._context.place
         name = chunk_name(place.environment_id, self._blob.blob_id, number)
         length = min(CHUNK_BYTES, self._blob.size_bytes - number * CHUNK_BYTES) + OVERHEAD_BYTES
-        meaning = _meaning(self._context, self._blob, number)
+        meaning = chunk_meaning(self._context.place, self._blob, number)
         (box,) = await self._context.sites.read_many([(name, 0, length)])
         if box is not None:
             try:
@@ -170,9 +170,9 @@ class BlobStore:
         await self._context.sites.place(chunk_name(self._context.place.environment_id, blob_id, number), box)
 
 
-def _meaning(context: EnvironmentContext, blob: Blob, number: int) -> bytes:
+def chunk_meaning(place: Place, blob: Blob, number: int) -> bytes:
+    """What a chunk authenticates: moved, reordered or cut off, it does not open."""
     last = int(number == blob.chunks - 1)
-    place = context.place
     return canonical("blob", place.tenant_id, place.environment_id, blob.compartment, blob.blob_id, number, last)
 
 

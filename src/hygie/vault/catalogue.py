@@ -64,11 +64,11 @@ LOCATED = (
     " FROM object o JOIN compartment c ON c.id = o.compartment "
 )
 
-_OBJECT_COPY = (
+OBJECT_COPY = (
     "COPY object (id, version, type, compartment, seq, start, length, at_ms, current, deleted, tokens)"
     " FROM STDIN (FORMAT BINARY)"
 )
-_OBJECT_COLUMNS = ("bytea", "int4", "int4", "bytea", "int8", "int4", "int4", "int8", "bool", "bool", "token[]")
+OBJECT_COLUMNS = ("bytea", "int4", "int4", "bytea", "int8", "int4", "int4", "int8", "bool", "bool", "token[]")
 
 
 class ObjectRow(NamedTuple):
@@ -186,7 +186,7 @@ async def copy_objects(connection: Connection, number: int, rows: Sequence[Objec
     """COPY versions into the catalogue, ranked as they stand in their pack."""
     base = number << RANK_BITS
     buffer = encode_rows(
-        _OBJECT_COLUMNS,
+        OBJECT_COLUMNS,
         (
             (
                 packed.object_id,
@@ -204,7 +204,7 @@ async def copy_objects(connection: Connection, number: int, rows: Sequence[Objec
             for rank, (packed, tokens, current) in enumerate(rows)
         ),
     )
-    async with connection.cursor() as cursor, cursor.copy(_OBJECT_COPY) as stream:
+    async with connection.cursor() as cursor, cursor.copy(OBJECT_COPY) as stream:
         await stream.write(buffer)
 
 

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hygie.base.clock import Clock
 from hygie.database.pool import Database
 from hygie.keys.kms import BATCH_MAX, Kms
 from hygie.keys.ledger import PURPOSE, Ledger, attach, seal_ledger, to_sign
 from hygie.vault import catalogue, upkeep_rows
 from hygie.vault.context import EnvironmentContext
-from hygie.vault.ledger import ledger_name, remove_everywhere
+from hygie.vault.ledger import ledger_keys, ledger_name, remove_everywhere
 
 
 class Epochs:
     """Epoch changes of one environment. Run by administration, one at a time."""
 
-    def __init__(self, context: EnvironmentContext, *, database: Database, kms: Kms) -> None:
+    def __init__(self, context: EnvironmentContext, *, database: Database, kms: Kms, clock: Clock) -> None:
         self._context = context
         self._database = database
         self._kms = kms
+        self._clock = clock
 
     async def advance(self) -> int:
         """Open a new epoch and wrap every live compartment key under it. Returns how many were moved.
@@ -33,13 +35,17 @@ class Epochs:
         await self._kms.new_epoch(place.tenant_id, place.environment_id)
         return await self._rewrap_all()
 
-    async def publish_ledger(self, at_ms: int) -> str:
-        """Put the live wraps of the current epoch on the sites; returns the ledger's name."""
+    async def publish_ledger(self) -> str:
+        """Put the live wraps of the current epoch on a quorum of sites; returns the ledger's name.
+
+        Raises: SiteQuorumError.
+        """
         place = self._context.place
         epoch = await self._kms.current_epoch(place.tenant_id, place.environment_id)
         async with self._database.transaction(place.role) as connection:
             entries = await upkeep_rows.live_wraps(connection, epoch)
-        ledger = Ledger(place.tenant_id, place.environment_id, epoch, epoch, at_ms, entries)
+        now_ms = self._clock.now_ms()
+        ledger = Ledger(place.tenant_id, place.environment_id, epoch, now_ms, now_ms, entries)
         key = await self._kms.environment_key(place.tenant_id, place.environment_id, PURPOSE)
         sealed = seal_ledger(ledger, key=key)
         name = ledger_name(place.environment_id, epoch)
@@ -47,28 +53,25 @@ class Epochs:
         return name
 
     async def destroy_older(self) -> list[int]:
-        """Destroy every epoch key older than the current one, once nothing live depends on it.
+        """Destroy every epoch key older than the current one, once nothing live depends on it. Returns those destroyed.
 
-        Writers are held back while it happens: a key wrapped under an older epoch a moment ago is moved first, and one
-        that comes later is refused by the floor that this transaction raises.
+        Writers are held back while the last compartments are moved: a key wrapped under an older epoch a moment ago is
+        moved too, and one that comes later is refused by the floor that this transaction raises.  The packs of those
+        last ones carry wraps that are about to die, so the ledger is published once more before anything is destroyed.
+        Raises: SiteQuorumError, DestructionGuardError: nothing more was destroyed; run it again.
         """
         place = self._context.place
         epoch = await self._kms.current_epoch(place.tenant_id, place.environment_id)
-        status = await self._kms.status()
-        older = [
-            one.epoch
-            for environment in status.environments
-            if environment.environment_id == place.environment_id
-            for one in environment.epochs
-            if one.epoch < epoch
-        ]
+        older = sorted(one for one in (await ledger_keys(place, self._kms)).epochs if one < epoch)
         if not older:
             return []
+        await self._rewrap_all()
         async with self._database.transaction(place.role) as connection:
             await upkeep_rows.hold_compartments(connection)
             await self._move(connection, await upkeep_rows.stale_compartments(connection, epoch, limit=1 << 30))
             await upkeep_rows.raise_epoch_floor(connection, epoch)
             live = await upkeep_rows.count_live_compartments(connection)
+        await self.publish_ledger()
         for one in older:
             await self._kms.destroy_epoch(place.tenant_id, place.environment_id, one, live_compartments=live)
             await remove_everywhere(self._context.sites, ledger_name(place.environment_id, one))

@@ -1,21 +1,23 @@
 """Erase one patient's compartment on the controller's recorded instruction.
 
-Order: intent journaled and instruction recorded → wrap destroyed (no read opens from this COMMIT on) → tombstone on
-the sites (no rebuild brings it back) → keys forgotten → index purged, slice by slice → certificate.  The cost of the
-act does not depend on how much the patient has: destroy first, purge later.  The last date of the certificate comes
-with the next epoch, when every stale copy of the wrap dies.
+Order: intent journaled and instruction recorded → wrap destroyed, its entry in the same COMMIT (no read opens from here
+on, and no rebuild that reads the journal brings it back) → certificate recorded → tombstone on the sites → index
+purged, slice by slice.  The cost of the act does not depend on how much the patient has: destroy first, purge later.
+The last date of the certificate comes with the next epoch, when every stale copy of the wrap dies.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 
 import msgspec
+from psycopg import sql
 
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
-from hygie.base.errors import NotFoundError, RefusedError
+from hygie.base.errors import NotFoundError, RefusedError, UnavailableError
 from hygie.base.permit import Permit
 from hygie.database.migrate import connect_owner
 from hygie.database.pool import Database
@@ -26,11 +28,13 @@ from hygie.keys.kms import Kms
 from hygie.vault import upkeep_rows
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.entries import access_entry
-from hygie.vault.ledger import tombstone_name
+from hygie.vault.ledger import ledger_keys, tombstone_name
 
 PURGE_ROWS = 5_000  # rows of one purge transaction: tens of milliseconds, so nobody waits for it
 DAY_MS = 86_400_000
 EPOCH_MS = 7 * DAY_MS  # default life of an epoch: the longest time a stale copy of a wrap can be opened
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,11 @@ class Eraser:
     async def erase(self, permit: Permit, instruction: ErasureInstruction, target: Target) -> bytes:
         """Destroy the key. Returns the signed certificate, whose last dates are still to come.
 
-        Raises: RefusedError; NotFoundError: erased meanwhile; UnavailableError: nothing was destroyed (or, after the
-        destruction, only the tombstone is late: run again, it resumes).
+        Raises: RefusedError; NotFoundError: erased meanwhile; UnavailableError: before the destruction, nothing was
+        done; after it, ``finish`` writes what is late.
         """
         if not permit.allows(Action.PATIENT_ERASE):
             raise RefusedError()
-        began_ms = self._clock.now_ms()
         async with self._platform.transaction() as connection:
             await connection.execute(
                 "INSERT INTO hygie.erasure (id, environment, compartment, instruction, requested_ms, epoch)"
@@ -99,7 +102,7 @@ class Eraser:
                     self._place.environment_id,
                     target.compartment,
                     json.dumps(msgspec.to_builtins(instruction)),
-                    began_ms,
+                    self._clock.now_ms(),
                     target.epoch,
                 ),
             )
@@ -111,22 +114,45 @@ class Eraser:
                 raise NotFoundError()
             await self._journal.append(connection, [self._entry(permit, "done", instruction, target)])
         self._context.compartments.forget(target.compartment)
+        return await self._certify(instruction, upkeep_rows.Erased(erased_ms, last_epoch, target.objects))
+
+    async def finish(self) -> list[ErasureCertificate]:
+        """Write what an interrupted erasure left unwritten, purge what is not purged, place every tombstone again.
+
+        Returns the certificates that changed. An erasure that was recorded but not carried out stays as it is.
+        """
+        for instruction, compartment in await self._uncertified():
+            async with self._database.transaction(self._place.role) as connection:
+                erased = await upkeep_rows.erased_compartment(connection, compartment)
+            if erased is not None:
+                await self._certify(instruction, erased)
+        return [await self.purge(one) for one in await self.certificates() if one.tokens_purged_at_ms is None]
+
+    async def _certify(self, instruction: ErasureInstruction, erased: upkeep_rows.Erased) -> bytes:
         certificate = ErasureCertificate(
             erasure_id=instruction.erasure_id,
             tenant_id=self._place.tenant_id.hex(),
             environment_id=self._place.environment_id.hex(),
-            compartment_id=target.compartment.hex(),
+            compartment_id=instruction.compartment_id,
             instruction_sha256=instruction.digest().hex(),
             legal_basis=instruction.legal_basis,
-            objects=target.objects,
-            unreadable_in_service_at_ms=erased_ms,
-            last_epoch=last_epoch,
-            unreadable_in_every_copy_due_ms=erased_ms + EPOCH_MS,
+            objects=erased.objects,
+            unreadable_in_service_at_ms=erased.at_ms,
+            last_epoch=erased.epoch,
+            unreadable_in_every_copy_due_ms=erased.at_ms + EPOCH_MS,
             issued_at_ms=self._clock.now_ms(),
         )
+        return await self._issue(certificate)
+
+    async def _issue(self, certificate: ErasureCertificate) -> bytes:
+        """Sign, record, place as tombstone. Sites that cannot take it now get it from the working process."""
         data = await self._sign(certificate)
-        await self._context.sites.replace(tombstone_name(self._place.environment_id, target.compartment), data)
         await self._record(certificate, data)
+        name = tombstone_name(self._place.environment_id, bytes.fromhex(certificate.compartment_id))
+        try:
+            await self._context.sites.replace(name, data)
+        except UnavailableError as error:  # recorded and journaled: catch-up places it
+            log.warning("a tombstone waits for its sites: %s", error.code)
         return data
 
     async def purge(self, certificate: ErasureCertificate) -> ErasureCertificate:
@@ -139,44 +165,49 @@ class Eraser:
                     connection, compartment, self._clock.now_ms(), limit=PURGE_ROWS
                 )
         purged_ms = self._clock.now_ms()
-        await vacuum(self._owner_dsn, f'"{self._place.role}".object')
+        await vacuum(self._owner_dsn, self._place.role)
         certificate = msgspec.structs.replace(
             certificate,
             tokens_purged_at_ms=purged_ms,
             tokens_vacuumed_at_ms=self._clock.now_ms(),
             issued_at_ms=self._clock.now_ms(),
         )
-        await self._record(certificate, await self._sign(certificate))
+        await self._issue(certificate)
         return certificate
 
-    async def close_certificates(self, destroyed: list[int]) -> int:
-        """After epochs were destroyed: date the certificates whose every copy is now unreadable. Returns how many."""
-        if not destroyed:
-            return 0
-        closed = 0
+    async def close_certificates(self) -> list[ErasureCertificate]:
+        """Date the certificates whose every copy is now unreadable: the KMS holds no key of their last epoch or before.
+
+        Returns those that it closed.
+        """
+        epochs = (await ledger_keys(self._place, self._kms)).epochs
+        closed: list[ErasureCertificate] = []
         for certificate in await self.certificates(open_only=True):
-            if certificate.last_epoch > max(destroyed):
+            if not epochs or min(epochs) <= certificate.last_epoch:
                 continue
             now_ms = self._clock.now_ms()
-            final = msgspec.structs.replace(
-                certificate, unreadable_in_every_copy_at_ms=now_ms, issued_at_ms=self._clock.now_ms()
-            )
-            data = await self._sign(final)
-            await self._context.sites.replace(
-                tombstone_name(self._place.environment_id, bytes.fromhex(final.compartment_id)), data
-            )
-            await self._record(final, data)
-            closed += 1
+            final = msgspec.structs.replace(certificate, unreadable_in_every_copy_at_ms=now_ms, issued_at_ms=now_ms)
+            await self._issue(final)
+            closed.append(final)
         return closed
+
+    async def _uncertified(self) -> list[tuple[ErasureInstruction, bytes]]:
+        async with self._platform.transaction() as connection:
+            cursor = await connection.execute(
+                "SELECT instruction, compartment FROM hygie.erasure WHERE environment = %s AND certificate IS NULL"
+                " ORDER BY requested_ms",
+                (self._place.environment_id,),
+            )
+            rows = await cursor.fetchall()
+        return [(msgspec.convert(row[0], ErasureInstruction), row[1]) for row in rows]
 
     async def certificates(self, *, open_only: bool = False) -> list[ErasureCertificate]:
         """Certificates of this environment, oldest first; open ones still wait for their last date."""
         async with self._platform.transaction() as connection:
             cursor = await connection.execute(
                 "SELECT certificate FROM hygie.erasure WHERE environment = %s AND certificate IS NOT NULL"
-                + (" AND final_ms IS NULL" if open_only else "")
-                + " ORDER BY requested_ms",
-                (self._place.environment_id,),
+                " AND (final_ms IS NULL OR NOT %s) ORDER BY requested_ms",
+                (self._place.environment_id, open_only),
             )
             rows = await cursor.fetchall()
         return [_read(row[0]) for row in rows]
@@ -219,7 +250,10 @@ def _read(data: bytes) -> ErasureCertificate:
     return msgspec.convert(json.loads(data)["certificate"], ErasureCertificate)
 
 
-async def vacuum(owner_dsn: str, table: str) -> None:
-    """Give freed rows' pages back, so that deleted tokens are overwritten (VACUUM runs outside transactions)."""
+async def vacuum(owner_dsn: str, role: str) -> None:
+    """Give back the pages of rows that an environment no longer has, so that deleted tokens are overwritten.
+
+    Outside any transaction, as VACUUM must be. Raises: DatabaseUnavailableError.
+    """
     async with await connect_owner(owner_dsn) as connection:
-        await connection.execute(b"VACUUM " + table.encode())
+        await connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(role, "object")))

@@ -112,3 +112,25 @@ class ObjectDamagedError(IntegrityError):
     code = "HYG-551"
     fr = "Aucun site ne détient de copie lisible de cet objet : l'exploitation est prévenue."
     en = "No site holds a readable copy of this object: operations are told."
+
+
+class CatalogueNotEmptyError(InvalidRequestError):
+    """A rebuild into a catalogue that holds objects would mix two histories."""
+
+    code = "HYG-156"
+    fr = "Le catalogue de cet environnement n'est pas vide : reconstruisez avec --discard, après une sauvegarde."
+    en = "This environment's catalogue is not empty: rebuild with --discard, after a backup."
+
+
+class LedgerStaleError(IntegrityError):
+    """A site's packs name patients whose key only a newer ledger holds."""
+
+    code = "HYG-552"
+    fr = (
+        "Le site {site} n'a pas le dernier registre des clés : {count} dossiers ne s'ouvriraient plus. "
+        "Prenez un autre site, remettez ce registre, ou acceptez la perte avec --partial."
+    )
+    en = (
+        "The site {site} lacks the newest key ledger: {count} records would not open any more. "
+        "Take another site, put that ledger back, or accept the loss with --partial."
+    )

@@ -5,7 +5,7 @@ Source: docs/formats/ledger.md v1.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -122,14 +122,23 @@ class Verdicts:
             one = msgspec.structs.replace(one, epoch=self.ledger.epoch, wrap=wrap)
         return one if one.epoch in self._epochs else None
 
-    def sort(self, carried: Sequence[tuple[int, PackedCompartment]]) -> Survivors:
-        """All compartments of the standing packs, given as (pack number, compartment)."""
+    def sort(self, carried: Sequence[tuple[int, PackedCompartment]], owners: Mapping[bytes, bytes]) -> Survivors:
+        """All compartments of the standing packs.
+
+        A second live compartment of one patient (after a partial rebuild, both histories are acknowledged) becomes one
+        of several patients whose only member he is: read, searched and listed at his erasure, never written again.
+        Args: carried: (pack number, compartment); owners: which compartment each subject keeps.
+        """
         found = Survivors()
         for number, one in sorted(carried, key=lambda pair: pair[0]):
             if one.compartment in found.packs:
                 continue
             found.packs[one.compartment] = number
             alive = self.lives(one)
+            if alive is not None and owners[one.subject] != one.compartment:
+                alive = msgspec.structs.replace(
+                    alive, kind=2, subject=one.compartment, members=sorted({*one.members, one.subject})
+                )
             if alive is not None:
                 found.live.append(alive)
             elif one.compartment in self._erased:

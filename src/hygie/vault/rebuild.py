@@ -2,209 +2,213 @@
 
 Three passes: the tables of all packs (who is where, which packs are void), the compartments, then every object that
 opens is indexed again by its own blind tokens.  Packs named by the published journal win; of two others that claim
-one version the higher number wins, and the loser is void whole.  What the site lacks is named, never guessed.
+one version, or one live compartment of a patient, the higher number wins, and the loser is void whole.  What the site
+lacks is named, never guessed.
+
+Memory: about 100 bytes a version while it runs, whatever the size of the resources.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from hygie.base.errors import HygieError, IntegrityError
-from hygie.base.seal import SealBrokenError, open_sealed
+from psycopg import sql
+
+from hygie.base.clock import Clock
+from hygie.database.migrate import connect_owner
 from hygie.database.pool import Database
 from hygie.keys.kms import BATCH_MAX
-from hygie.sites.errors import ObjectAbsentError
 from hygie.sites.site import Site
 from hygie.vault import catalogue, upkeep_rows
-from hygie.vault.blobs import chunk_name
-from hygie.vault.catalogue import ObjectRow
 from hygie.vault.compartments import CompartmentRow
 from hygie.vault.context import EnvironmentContext
-from hygie.vault.errors import PackFormatError
-from hygie.vault.ledger import LedgerKeys, Survivors, read_survivors
-from hygie.vault.pack import FOOTER, PackTable, pack_name, read_front, read_table
-from hygie.vault.payload import PAYLOAD_BYTES_MAX, decode_payload, object_meaning, split_tokens
+from hygie.vault.erase import vacuum
+from hygie.vault.errors import CatalogueNotEmptyError, LedgerStaleError
+from hygie.vault.ledger import LedgerKeys, Survivors, Verdicts
+from hygie.vault.pack import PackedCompartment, pack_name
+from hygie.vault.rebuild_packs import Batch, Claims, PackFinder, PackReader, Standing
 
 NUMBER_MARGIN = 1_000  # packs that other sites may hold above what this one shows
+BATCH_OBJECTS = 4_000  # versions of one transaction: the next batch opens while this one is copied
+BATCH_BYTES = 32 * 1024 * 1024
+NAMED_MAX = 10_000  # names kept in a report: more are only counted
 UNWRAP_REASON = "rebuild"
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
 class RebuildReport:
-    """What was rebuilt from one site, and what that site lacks."""
+    """What was rebuilt from one site, and what that site lacks.
+
+    packs, objects: put in the catalogue; live, erased: compartments; lost: compartments whose wrap is under a destroyed
+    key; void: numbers of packs that never counted; damaged: names of which some bytes are wrong; missing: names that
+    should be here and are not; unreadable: versions kept in the catalogue though their copy here does not open;
+    unattached: versions left out because no pack of this site carries their compartment, or it is lost.
+    """
 
     site: str
     packs: int = 0
     objects: int = 0
-    compartments: int = 0
+    live: int = 0
     erased: int = 0
+    lost: int = 0
     void: list[int] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    unreadable: int = 0
+    unattached: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Nothing that the published journal or the packs name is wanting."""
+        return not (self.damaged or self.missing or self.lost or self.unreadable or self.unattached)
 
 
 class Rebuilder:
-    """Fills an empty catalogue. The environment's schema exists; nothing serves it meanwhile."""
+    """Fills an empty catalogue. The environment's schema exists; nothing serves it meanwhile.
+
+    Args: database: opened as the hosting role; owner_dsn: the owner, who alone may restart numbers; permit_id: named
+    by the unwrap record and by the journal's entries of the rebuild.
+    """
 
     def __init__(
         self,
         context: EnvironmentContext,
         *,
         database: Database,
+        owner_dsn: str,
         site: Site,
-        ledger_keys: LedgerKeys,
+        keys: LedgerKeys,
         permit_id: bytes,
+        clock: Clock,
     ) -> None:
         self._context = context
         self._place = context.place
         self._database = database
+        self._owner_dsn = owner_dsn
         self._site = site
-        self._ledger_keys = ledger_keys
+        self._ledger_keys = keys
         self._permit_id = permit_id
-        self._seen: set[tuple[bytes, int]] = set()
-        self._newest: dict[bytes, int] = {}
-        self._keys: dict[bytes, bytes] = {}
+        self._clock = clock
 
-    async def run(self, *, published: Mapping[int, str], progress: Progress | None = None) -> RebuildReport:
+    async def run(
+        self,
+        *,
+        published: Mapping[int, str],
+        erased: Collection[bytes] = (),
+        partial: bool = False,
+        found: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
+    ) -> RebuildReport:
         """Rebuild everything this site allows.
 
-        Args: published: pack number -> SHA-256 (hex) as the published journal names them.
-        Raises: SiteUnavailableError; KmsUnavailableError; DatabaseUnavailableError.
+        Args: published: pack number -> SHA-256 (hex) as the published journal names them; erased: compartments that the
+        journal says were erased; partial: go on when the site lacks the ledger of patients that its packs name; found:
+        told how many packs there are; progress: told how many were done.
+        Raises: CatalogueNotEmptyError; LedgerStaleError: nothing was written; SiteUnavailableError;
+        KmsUnavailableError; DatabaseUnavailableError.
         """
-        report = RebuildReport(self._site.name)
-        numbers = await asyncio.to_thread(self._numbers)
-        report.missing = [
-            pack_name(self._place.environment_id, number) for number in sorted(set(published) - set(numbers))
-        ]
-        tables = await self._tables(numbers, published, report)
-        survivors = await asyncio.to_thread(
-            read_survivors, self._site, self._context, list(tables.values()), self._ledger_keys
-        )
-        await self._compartments(survivors, report)
-        for done, number in enumerate(sorted(tables)):
-            await self._pack(tables[number], report, published.get(number))
-            if progress is not None:
-                progress(done + 1, len(tables))
         async with self._database.transaction(self._place.role) as connection:
-            highest = max([*numbers, *published, 0])
-            await upkeep_rows.restart_pack_numbers(connection, highest + NUMBER_MARGIN)
+            if await upkeep_rows.count_versions(connection):
+                raise CatalogueNotEmptyError()
+        report = RebuildReport(self._site.name)
+        finder = PackFinder(self._site, self._context, published)
+        sizes = await asyncio.to_thread(finder.sizes)
+        report.missing = [pack_name(self._place.environment_id, n) for n in sorted(set(published) - set(sizes))]
+        verdicts = await asyncio.to_thread(Verdicts, self._site, self._place, self._ledger_keys, erased=erased)
+        if found is not None:
+            found(len(sizes))
+        claims = await asyncio.to_thread(finder.decide, sizes, verdicts)
+        report.void, report.damaged = claims.void, [pack_name(self._place.environment_id, n) for n in claims.damaged]
+        survivors = verdicts.sort(claims.carried, claims.owners)
+        report.live, report.erased, report.lost = len(survivors.live), len(survivors.erased), len(survivors.lost)
+        if survivors.lost and not partial and self._lost_counts(survivors, published):
+            raise LedgerStaleError(site=self._site.name, count=len(survivors.lost))
+        keys = await self._compartments(survivors)
+        reader = PackReader(
+            self._site, self._context, claims=claims, keys=keys, survivors=survivors, published=published
+        )
+        await self._fill(claims, reader, report, progress)
+        await self._restart_numbers(max([*sizes, *published, 0]) + NUMBER_MARGIN)
+        await vacuum(self._owner_dsn, self._place.role)
         return report
 
-    def _numbers(self) -> list[int]:
-        prefix = f"packs/{self._place.environment_id.hex()}/"
-        return sorted(
-            int(name.removeprefix(prefix).removesuffix(".pack"))
-            for name, _ in self._site.list(prefix)
-            if name.endswith(".pack")
-        )
+    def _lost_counts(self, survivors: Survivors, published: Mapping[int, str]) -> bool:
+        """Whether a lost compartment is carried by a pack that the journal acknowledges."""
+        return any(survivors.packs[one.compartment] in published for one in survivors.lost)
 
-    async def _tables(
-        self, numbers: list[int], published: Mapping[int, str], report: RebuildReport
-    ) -> dict[int, PackTable]:
-        """Tables of the packs that stand, decided from the strongest claim to the weakest."""
-        tables: dict[int, PackTable] = {}
-        for number in sorted(numbers, key=lambda number: (number in published, number), reverse=True):
-            try:
-                table = await asyncio.to_thread(self._table, number)
-            except HygieError:
-                report.damaged.append(pack_name(self._place.environment_id, number))
-                continue
-            claims = {(one.object_id, one.version) for one in table.objects}
-            if claims & self._seen:
-                report.void.append(number)
-                continue
-            self._seen |= claims
-            tables[number] = table
-            for object_id, version in claims:
-                if version > self._newest.get(object_id, 0):
-                    self._newest[object_id] = version
-        return tables
-
-    def _table(self, number: int) -> PackTable:
-        """One pack's table by two range reads; its bytes are checked whole when its objects are read."""
-        name = pack_name(self._place.environment_id, number)
-        sizes = dict(self._site.list(name))
-        size = sizes.get(name, 0)
-        if size < FOOTER.size:
-            raise PackFormatError(part="truncated")
-        footer = self._site.get(name, size - FOOTER.size, FOOTER.size)
-        start, length = read_front(footer, size)
-        return read_table(
-            self._site.get(name, start, length), self._place, number=number, pack_key=self._context.pack_key
-        )
-
-    async def _compartments(self, survivors: Survivors, report: RebuildReport) -> None:
+    async def _compartments(self, survivors: Survivors) -> dict[bytes, bytes]:
         """Rows of all compartments, erased ones without wrap; keys of the live ones."""
-        async with self._database.transaction(self._place.role) as connection:
-            await upkeep_rows.insert_survivors(connection, survivors)
-        report.compartments, report.erased = len(survivors.live), len(survivors.erased)
-        live = [CompartmentRow(one.compartment, one.subject, one.epoch, one.wrap) for one in survivors.live]
-        for begin in range(0, len(live), BATCH_MAX):
-            self._keys.update(
-                await self._context.compartments.keys(
-                    live[begin : begin + BATCH_MAX], permit_id=self._permit_id, reason=UNWRAP_REASON
-                )
+        keys: dict[bytes, bytes] = {}
+        rows = [_row(one) for one in survivors.live]
+        for begin in range(0, len(rows), BATCH_MAX):
+            keys |= await self._context.compartments.keys(
+                rows[begin : begin + BATCH_MAX], permit_id=self._permit_id, reason=UNWRAP_REASON
             )
-
-    async def _pack(self, table: PackTable, report: RebuildReport, published_sha256: str | None) -> None:
-        name = pack_name(self._place.environment_id, table.number)
-        data = await asyncio.to_thread(self._site.get, name)
-        digest = hashlib.sha256(data).digest()
-        if published_sha256 is not None and digest.hex() != published_sha256:
-            report.damaged.append(name)
-            return
-        rows: list[ObjectRow] = []
-        for rank, packed in enumerate(table.objects):
-            tokens, blob = self._open(table, rank, data, name, report)
-            current = self._newest[packed.object_id] == packed.version
-            rows.append(ObjectRow(packed, tokens if current else (), current))
-            if blob is not None:
-                await self._chunks(blob, report)
-            if rank % 64 == 63:
-                await asyncio.sleep(0)
         async with self._database.transaction(self._place.role) as connection:
-            await catalogue.insert_pack(
-                connection, table.number, digest, len(data), objects=len(rows), at_ms=table.created_at_ms
-            )
-            await catalogue.copy_objects(connection, table.number, rows)
-        report.packs += 1
-        report.objects += len(rows)
+            await upkeep_rows.insert_survivors(connection, survivors, self._clock.now_ms())
+        return keys
 
-    def _open(
-        self, table: PackTable, rank: int, data: bytes, name: str, report: RebuildReport
-    ) -> tuple[list[bytes], tuple[bytes, int] | None]:
-        """Tokens of one object and its chunked content, if it opens; an erased one has none."""
-        packed = table.objects[rank]
-        key = self._keys.get(packed.compartment)
-        if key is None:
-            return [], None
-        meaning = object_meaning(
-            self._place.tenant_id, self._place.environment_id, packed.compartment, packed.object_id, packed.version
-        )
-        box = data[packed.start : packed.start + packed.length]
+    async def _fill(self, claims: Claims, reader: PackReader, report: RebuildReport, progress: Progress | None) -> None:
+        """Open packs in one thread while PostgreSQL copies the batch before."""
+        copying: asyncio.Task[None] | None = None
         try:
-            head, _ = decode_payload(open_sealed(box, key=key, meaning=meaning, bytes_max=PAYLOAD_BYTES_MAX))
-        except SealBrokenError:
-            if name not in report.damaged:
-                report.damaged.append(name)
-            return [], None
-        return split_tokens(head.terms), (head.blob[0], head.blob[3]) if head.blob else None
+            for standing in _batches(claims.standing):
+                batch = await asyncio.to_thread(reader.read, standing)
+                if copying is not None:
+                    await copying
+                copying = asyncio.create_task(self._copy(batch))
+                _account(report, batch)
+                if progress is not None:
+                    progress(len(standing))
+            if copying is not None:
+                await copying
+        except BaseException:
+            if copying is not None:
+                copying.cancel()
+            raise
 
-    async def _chunks(self, blob: tuple[bytes, int], report: RebuildReport) -> None:
-        blob_id, count = blob
-        rows: list[tuple[int, bytes, int]] = []
-        for number in range(count):
-            name = chunk_name(self._place.environment_id, blob_id, number)
-            try:
-                box = await asyncio.to_thread(self._site.get, name)
-            except (ObjectAbsentError, IntegrityError):
-                report.missing.append(name)
-                continue
-            rows.append((number, hashlib.sha256(box).digest(), len(box)))
+    async def _copy(self, batch: Batch) -> None:
         async with self._database.transaction(self._place.role) as connection:
-            await catalogue.insert_chunks(connection, blob_id, rows)
+            if batch.packs:
+                await upkeep_rows.insert_packs(connection, batch.packs)
+            if batch.objects:
+                await upkeep_rows.copy_encoded(connection, batch.buffer)
+            for blob_id, rows in batch.chunks.items():
+                await catalogue.insert_chunks(connection, blob_id, rows)
+
+    async def _restart_numbers(self, number: int) -> None:
+        """The next pack takes a number above ``number``; only the owner of the sequence may say so."""
+        async with await connect_owner(self._owner_dsn) as connection:
+            name = sql.Identifier(self._place.role, "pack_number").as_string(connection)
+            await connection.execute("SELECT setval(%s::regclass, %s)", (name, number))
+
+
+def _account(report: RebuildReport, batch: Batch) -> None:
+    report.packs += len(batch.packs)
+    report.objects += batch.objects
+    report.unreadable += batch.unreadable
+    report.unattached += batch.unattached
+    report.damaged += [name for name in batch.damaged if name not in report.damaged][:NAMED_MAX]
+    report.missing += batch.missing[:NAMED_MAX]
+
+
+def _row(one: PackedCompartment) -> CompartmentRow:
+    return CompartmentRow(one.compartment, one.subject, one.epoch, one.wrap)
+
+
+def _batches(standing: list[Standing]) -> list[list[Standing]]:
+    """Packs in order of their numbers, grouped for one transaction each."""
+    groups: list[list[Standing]] = []
+    objects = size = 0
+    for one in sorted(standing, key=lambda one: one.number):
+        if not groups or objects + one.objects > BATCH_OBJECTS or size + one.size_bytes > BATCH_BYTES:
+            groups.append([])
+            objects = size = 0
+        groups[-1].append(one)
+        objects += one.objects
+        size += one.size_bytes
+    return groups

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from hygie.vault.catalogue import Connection
+from hygie.database.copy_format import encode_rows
+from hygie.vault.catalogue import OBJECT_COLUMNS, OBJECT_COPY, RANK_BITS, Connection
+from hygie.vault.pack import PackedObject
 
 if TYPE_CHECKING:
     from hygie.vault.ledger import Survivors
+
+
+SLICE_ROWS = 5_000  # rows of one statement: its arrays stay under a few MB
 
 
 async def live_wraps(connection: Connection, epoch: int) -> list[tuple[bytes, bytes]]:
@@ -66,6 +71,23 @@ async def erase_compartment(connection: Connection, compartment: bytes, at_ms: i
     return int(row[0]) if row else None
 
 
+class Erased(NamedTuple):
+    """An erased compartment: when, the epoch of its last wrap, how many versions it protected."""
+
+    at_ms: int
+    epoch: int
+    objects: int
+
+
+async def erased_compartment(connection: Connection, compartment: bytes) -> Erased | None:
+    """What is known of an erased compartment; None while it lives, or if there is none."""
+    cursor = await connection.execute(
+        "SELECT erased_ms, epoch FROM compartment WHERE id = %s AND state = 1", (compartment,)
+    )
+    row = await cursor.fetchone()
+    return Erased(int(row[0]), int(row[1]), await count_objects(connection, compartment)) if row else None
+
+
 async def shared_compartments(connection: Connection, subject: bytes) -> list[bytes]:
     """Live compartments that a patient shares with others."""
     cursor = await connection.execute(
@@ -104,33 +126,99 @@ async def count_objects(connection: Connection, compartment: bytes) -> int:
     return int(row[0])
 
 
-async def insert_survivors(connection: Connection, survivors: Survivors) -> None:
-    """Rows of compartments found on a site: live ones with their wrap, erased ones without."""
+async def count_versions(connection: Connection) -> int:
+    """How many versions the catalogue holds."""
+    row = await (await connection.execute("SELECT count(*) FROM object")).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def insert_survivors(connection: Connection, survivors: Survivors, erased_at_ms: int) -> None:
+    """Rows of compartments found on a site: live ones with their wrap, erased ones without.
+
+    Args: erased_at_ms: instant written for erased ones, whose true one is in their certificate.
+    """
     rows = [*survivors.live, *survivors.erased]
     erased = {one.compartment for one in survivors.erased}
+    for begin in range(0, len(rows), SLICE_ROWS):
+        part = rows[begin : begin + SLICE_ROWS]
+        await connection.execute(
+            "INSERT INTO compartment (id, kind, subject, epoch, wrap, state, pack, erased_ms)"
+            " SELECT id, kind, subject, epoch, wrap, state, pack, CASE state WHEN 1 THEN %s::bigint END FROM unnest("
+            "%s::bytea[], %s::smallint[], %s::bytea[], %s::int[], %s::bytea[], %s::smallint[], %s::bigint[])"
+            " AS t (id, kind, subject, epoch, wrap, state, pack)",
+            (
+                erased_at_ms,
+                [row.compartment for row in part],
+                [row.kind for row in part],
+                [row.subject for row in part],
+                [row.epoch for row in part],
+                [None if row.compartment in erased else row.wrap for row in part],
+                [int(row.compartment in erased) for row in part],
+                [survivors.packs[row.compartment] for row in part],
+            ),
+        )
+        pairs = [(row.compartment, member) for row in part for member in row.members]
+        if pairs:
+            await connection.execute(
+                "INSERT INTO compartment_member (compartment, subject) SELECT * FROM unnest(%s::bytea[], %s::bytea[])",
+                ([pair[0] for pair in pairs], [pair[1] for pair in pairs]),
+            )
+
+
+class PackRow(NamedTuple):
+    """One row of ``pack``."""
+
+    number: int
+    sha256: bytes
+    size_bytes: int
+    objects: int
+    at_ms: int
+
+
+class RebuiltRow(NamedTuple):
+    """One version as a rebuild found it: in which pack, at which rank of its table."""
+
+    number: int
+    rank: int
+    packed: PackedObject
+    tokens: Sequence[bytes]
+    current: bool
+
+
+async def insert_packs(connection: Connection, packs: Sequence[PackRow]) -> None:
+    """The rows that make packs exist."""
     await connection.execute(
-        "INSERT INTO compartment (id, kind, subject, epoch, wrap, state, pack, erased_ms)"
-        " SELECT id, kind, subject, epoch, wrap, state, pack, CASE state WHEN 1 THEN 0 END"
-        " FROM unnest(%s::bytea[], %s::smallint[], %s::bytea[], %s::int[], %s::bytea[], %s::smallint[], %s::bigint[])"
-        " AS t (id, kind, subject, epoch, wrap, state, pack)",
+        "INSERT INTO pack (number, sha256, bytes, objects, at_ms)"
+        " SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::bigint[], %s::int[], %s::bigint[])",
+        tuple(list(column) for column in zip(*packs, strict=True)),
+    )
+
+
+def encode_objects(rows: Sequence[RebuiltRow]) -> bytes:
+    """Rows of many packs in one COPY buffer. Pure: for a thread."""
+    return encode_rows(
+        OBJECT_COLUMNS,
         (
-            [row.compartment for row in rows],
-            [row.kind for row in rows],
-            [row.subject for row in rows],
-            [row.epoch for row in rows],
-            [None if row.compartment in erased else row.wrap for row in rows],
-            [int(row.compartment in erased) for row in rows],
-            [survivors.packs[row.compartment] for row in rows],
+            (
+                row.packed.object_id,
+                row.packed.version,
+                row.packed.type_code,
+                row.packed.compartment,
+                (row.number << RANK_BITS) + row.rank,
+                row.packed.start,
+                row.packed.length,
+                row.packed.at_ms,
+                row.current,
+                row.packed.deleted,
+                row.tokens or None,
+            )
+            for row in rows
         ),
     )
-    pairs = [(row.compartment, member) for row in rows for member in row.members]
-    if pairs:
-        await connection.execute(
-            "INSERT INTO compartment_member (compartment, subject) SELECT * FROM unnest(%s::bytea[], %s::bytea[])",
-            ([pair[0] for pair in pairs], [pair[1] for pair in pairs]),
-        )
 
 
-async def restart_pack_numbers(connection: Connection, number: int) -> None:
-    """The next pack takes a number above ``number``."""
-    await connection.execute("SELECT setval('pack_number', %s)", (number,))
+async def copy_encoded(connection: Connection, buffer: bytes) -> None:
+    """COPY what ``encode_objects`` made."""
+    async with connection.cursor() as cursor, cursor.copy(OBJECT_COPY) as stream:
+        await stream.write(buffer)
