@@ -19,7 +19,7 @@ _TYPE = ("create", "search-type", "history-type")
 _EVERYTHING = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def capability_statement(base: str, version: str) -> bytes:
     """The statement for one environment's address.
 
