@@ -110,7 +110,7 @@ async def backup_rooms(house: House, records: Database, pool: Database, operator
     target = new_target(house)
     journal = JournalWriter(pool, house.month_keys, house.clock)
     try:
-        source = Source(house.sites, house.kms, pool, records, await house.journal_reader(records))
+        source = Source(house.clock, house.sites, house.kms, pool, records, await house.journal_reader(records))
         yield BackupRooms(source, target, journal, house.clock, operator)
     finally:
         await journal.close()

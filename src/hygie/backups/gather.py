@@ -1,8 +1,8 @@
 """What a snapshot must name, listed from the catalogues, the sites, the published journal and the KMS.
 
-Order matters: packs first (all that was acknowledged is listed), then ledgers, erasures, platform and journal, the
-key state last, so that it holds every key that the rest was sealed with.  If an epoch ended meanwhile, ledgers and key
-state are taken again: together they must open.
+Order matters: journal first, then packs (so that every pack that the journal names is listed), erasures, platform,
+ledgers, and the key state last, so that it holds every key that the rest was sealed with.  If an epoch ended meanwhile,
+ledgers and key state are taken again: together they must open.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from hygie.backups.snapshot import EnvironmentPart, ObjectRef, SignedSnapshot
 from hygie.backups.target import ERASED_PREFIX
+from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError, UnavailableError
 from hygie.base.permit import Place
 from hygie.database.pool import Database
@@ -39,6 +40,8 @@ class Source:
 
     hosting: pool of the hosting role (catalogues); records: pool of the sealer's role (the list of environments).
     """
+
+    clock: Clock
 
     sites: SiteSet
     kms: Kms
@@ -77,13 +80,15 @@ async def places(records: Database) -> list[Place]:
         return [Place(*row) for row in await cursor.fetchall()]
 
 
-async def gather(source: Source, *, at_ms: int, before: SignedSnapshot | None) -> Gathered:
+async def gather(source: Source, *, before: SignedSnapshot | None) -> Gathered:
     """List everything.
 
-    Args: at_ms: the snapshot's instant, which ledgers carry; before: the previous snapshot, whose full tiles are known.
+    Args: before: the previous snapshot, whose full tiles are known.
     Raises: UnavailableError: a part does not answer, or epochs go on changing; IntegrityError: the journal is damaged.
     """
     found = Gathered()
+    known = {ref.name: ref for ref in before.snapshot.objects} if before else {}
+    await _journal(source.reader, known, found)
     listed = await places(source.records)
     packs = {place: await _packs(source, place) for place in listed}
     for prefix in (ERASED_PREFIX, PLATFORM_PREFIX):
@@ -92,9 +97,7 @@ async def gather(source: Source, *, at_ms: int, before: SignedSnapshot | None) -
                 found.objects.append(found.give(name, await source.sites.read(name)))
             except NotFoundError:
                 continue  # replaced by a newer name meanwhile
-    known = {ref.name: ref for ref in before.snapshot.objects} if before else {}
-    await _journal(source.reader, known, found)
-    await _keys(source, packs, found, at_ms)
+    await _keys(source, packs, found)
     found.objects.sort(key=lambda ref: ref.name)
     found.environments.sort(key=lambda part: part.tenant_id + part.environment_id)
     return found
@@ -132,7 +135,7 @@ async def _tile_bytes(tree: PublishedTree, tile: Tile) -> bytes:
     return encode_bundle(await tree.bundle(tile.number)) if tile.level == BUNDLE else await tree.tile(tile)
 
 
-async def _keys(source: Source, packs: Mapping[Place, Sequence[ObjectRef]], found: Gathered, at_ms: int) -> None:
+async def _keys(source: Source, packs: Mapping[Place, Sequence[ObjectRef]], found: Gathered) -> None:
     """Ledgers of all environments and the key state, taken again until no epoch changed in between."""
     for _ in range(KEYS_ATTEMPTS):
         found.environments = []
@@ -140,7 +143,7 @@ async def _keys(source: Source, packs: Mapping[Place, Sequence[ObjectRef]], foun
         for place, refs in packs.items():
             try:
                 epochs[place] = await source.kms.current_epoch(place.tenant_id, place.environment_id)
-                ledger = await _ledger(source, place, found, at_ms)
+                ledger = await _ledger(source, place, found)
             except KeyDestroyedError:
                 epochs.pop(place, None)
                 continue  # the environment was destroyed meanwhile: nothing of it opens any more
@@ -158,18 +161,18 @@ async def _keys(source: Source, packs: Mapping[Place, Sequence[ObjectRef]], foun
     raise UnavailableError(part="epochs")
 
 
-async def _ledger(source: Source, place: Place, found: Gathered, at_ms: int) -> ObjectRef:
+async def _ledger(source: Source, place: Place, found: Gathered) -> ObjectRef:
     """A fresh ledger of one environment, on the sites and for the target.
 
     A compartment still under an older epoch would be missing from it, and so lost in a restore: an epoch change that
     was cut half-way is ended first.
     """
     context = await load_context(place, source.kms, CompartmentKeys(source.kms), source.sites)
-    epochs = Epochs(context, database=source.hosting, kms=source.kms)
+    epochs = Epochs(context, database=source.hosting, kms=source.kms, clock=source.clock)
     epoch = await source.kms.current_epoch(place.tenant_id, place.environment_id)
     async with source.hosting.transaction(place.role) as connection:
         stale = await upkeep_rows.stale_compartments(connection, epoch, limit=1)
     if stale:
         await epochs.advance()
-    name = await epochs.publish_ledger(at_ms)
+    name = await epochs.publish_ledger()
     return found.give(name, await source.sites.read(name))

@@ -162,7 +162,7 @@ async def _take(rooms: BackupRooms, rpo_s: int, progress: Progress | None) -> Ba
     keys = await public_keys(rooms.source.kms, "backup")
     before, replayed = await _before(rooms, keys)
     at_ms = rooms.clock.now_ms()
-    found = await gather(rooms.source, at_ms=at_ms, before=before[0])
+    found = await gather(rooms.source, before=before[0])
     snapshot = Snapshot(
         snapshot_id=secrets.token_hex(16),
         number=before[1] + 1,
