@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 from psycopg import pq
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from hygie.database.errors import CommitUnknownError, DatabaseUnavailableError
@@ -33,17 +33,19 @@ _ARRAY = struct.Struct(">iiIii")
 _INT8 = struct.Struct(">q")
 _BYTEA, _INT8_OID, _TEXT, _BOOL = 17, 20, 25, 16
 _BYTEA_ARRAY, _INT8_ARRAY = 1001, 1016
+_UNSAID = 0  # the statement says the type; such a value travels as text
 
 
 class _Command:
     """One statement of a pipeline. prepared: kept by the connection under its text."""
 
-    __slots__ = ("parameters", "prepared", "sql", "types")
+    __slots__ = ("formats", "parameters", "prepared", "sql", "types")
 
     def __init__(self, sql: bytes, values: Sequence[Any] = (), *, prepared: bool = False) -> None:
         self.sql = sql
         self.prepared = prepared
         self.types, self.parameters = _encode(values)
+        self.formats = [pq.Format.BINARY if oid else pq.Format.TEXT for oid in self.types]
 
 
 _SQL: dict[str, bytes] = {}
@@ -95,7 +97,7 @@ class HotConnections:
         try:
             while self._idle:
                 connection = self._idle.pop()
-                if connection.usable:
+                if connection.idle:
                     return connection
                 connection.close()
             return await self._connect()
@@ -106,7 +108,7 @@ class HotConnections:
     def give(self, connection: _Hot) -> None:
         """Give a connection back; one that failed, or is inside a transaction, is closed."""
         self._room.release()
-        if connection.usable and not self._closed:
+        if connection.idle and not self._closed:
             self._idle.append(connection)
         else:
             connection.close()
@@ -160,25 +162,22 @@ class HotTransaction:
             if error is None and (self._sent or len(self._pending) > 1):
                 await self._commit(connection)
             elif self._sent and connection.usable:
-                connection.in_transaction = True
                 await connection.run([_ROLLBACK])
-                connection.in_transaction = False
         finally:
             self._pool.give(connection)
 
     async def _commit(self, connection: _Hot) -> None:
-        connection.in_transaction = True
+        """Send what waits and COMMIT, or know that it is not known."""
         try:
             await connection.run([*self._pending, _COMMIT])
-        except DatabaseUnavailableError as error:
-            if not connection.usable:
-                raise CommitUnknownError(part="commit") from error
-            raise
-        except psycopg.Error:
-            await connection.run([_ROLLBACK])
-            connection.in_transaction = False
-            raise
-        connection.in_transaction = False
+        except (DatabaseUnavailableError, psycopg.Error) as error:
+            if connection.usable:  # the server answered: nothing was kept, and the transaction is still open
+                await connection.run([_ROLLBACK])
+                raise
+            raise CommitUnknownError(part="commit") from error
+        if connection.said != b"COMMIT":
+            # The caller swallowed a database error: the server answers COMMIT by a silent ROLLBACK.
+            raise psycopg.errors.InFailedSqlTransaction("a statement failed and its error was not raised")
 
 
 class HotCursor:
@@ -210,16 +209,26 @@ class _Hot:
         self._socket = self._link.socket
         self._loop.add_reader(self._socket, self._readable)
         self._names: dict[bytes, bytes] = {}
-        self._expected: list[bool] = []
+        self._named = 0
+        self._expected: list[bytes | None] = []  # of each result: what it prepares, None if its rows are wanted
         self._results: list[PGresult] = []
         self._answer: asyncio.Future[None] | None = None
-        self.in_transaction = False
         self._broken = False
 
     @property
     def usable(self) -> bool:
-        """Whether it may carry another transaction."""
-        return not self._broken and not (self.in_transaction and self._answer is not None)
+        """Whether it can be spoken to."""
+        return not self._broken and self._answer is None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it may carry another transaction: none is open or failed on it."""
+        return self.usable and self._link.transaction_status == TransactionStatus.IDLE
+
+    @property
+    def said(self) -> bytes:
+        """How the server named what it did last: ``COMMIT``, or ``ROLLBACK`` where it was asked to commit a failure."""
+        return self._results[-1].command_status or b""
 
     async def run(self, commands: Sequence[_Command]) -> list[list[Row]]:
         """Send commands, wait for all their answers: rows of each.
@@ -244,12 +253,14 @@ class _Hot:
         finally:
             timer.cancel()
             self._answer = None
-        for result, counts in zip(self._results, self._expected, strict=True):
-            if _failed(result):
-                if not counts:
-                    self._break()  # a statement that could not be prepared: its name means nothing here
-                raise _error_of(result)
-        return [_rows(result) for result, counts in zip(self._results, self._expected, strict=True) if counts]
+        answered = list(zip(self._results, self._expected, strict=True))
+        failed = [result for result, _ in answered if _failed(result)]
+        if failed:
+            for result, prepared in answered:
+                if prepared is not None and _failed(result):
+                    del self._names[prepared]  # refused, or skipped after a refusal: its name means nothing there
+            raise _error_of(failed[0])
+        return [_rows(result) for result, prepared in answered if prepared is None]
 
     def close(self) -> None:
         """Give the connection back to the system."""
@@ -259,18 +270,18 @@ class _Hot:
     def _send(self, commands: Sequence[_Command]) -> None:
         link = self._link
         for command in commands:
-            formats = [pq.Format.BINARY] * len(command.parameters)
             if not command.prepared:
                 link.send_query_params(command.sql, None)
-                self._expected.append(True)
+                self._expected.append(None)
                 continue
             name = self._names.get(command.sql)
             if name is None:
-                name = self._names[command.sql] = b"h%d" % len(self._names)
+                name = self._names[command.sql] = b"h%d" % self._named
+                self._named += 1
                 link.send_prepare(name, command.sql, command.types)
-                self._expected.append(False)
-            link.send_query_prepared(name, command.parameters, formats, pq.Format.BINARY)
-            self._expected.append(True)
+                self._expected.append(command.sql)
+            link.send_query_prepared(name, command.parameters, command.formats, pq.Format.BINARY)
+            self._expected.append(None)
         link.pipeline_sync()
         if link.flush():
             self._loop.add_writer(self._socket, self._writable)
@@ -344,7 +355,9 @@ def _encode_one(value: Any) -> tuple[int, bytes | None]:
     encoder = _ENCODERS.get(type(value))
     if encoder is not None:
         return encoder(value)
-    if value and isinstance(value[0], bytes):
+    if not value:
+        return _UNSAID, b"{}"  # of what, only the statement knows
+    if isinstance(value[0], bytes):
         return _BYTEA_ARRAY, _array(_BYTEA, value)
     return _INT8_ARRAY, _array(_INT8_OID, [_INT8.pack(item) for item in value])
 
@@ -354,13 +367,11 @@ _ENCODERS: dict[type, Callable[[Any], tuple[int, bytes | None]]] = {
     bool: lambda value: (_BOOL, bytes((value,))),
     int: lambda value: (_INT8_OID, _INT8.pack(value)),
     str: lambda value: (_TEXT, value.encode()),
-    type(None): lambda value: (0, value),
+    type(None): lambda value: (_UNSAID, value),
 }
 
 
 def _array(oid: int, items: Sequence[bytes]) -> bytes:
-    if not items:
-        return _ARRAY.pack(0, 0, oid, 0, 0)[:12]
     parts = [_ARRAY.pack(1, 0, oid, len(items), 1)]
     for item in items:
         parts.append(len(item).to_bytes(4, "big"))
