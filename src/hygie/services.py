@@ -17,6 +17,7 @@ from hygie.app import kms_socket, open_hosting, open_house, opened, witness_sock
 from hygie.base.hardening import harden_process
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, load_settings
+from hygie.fhir.answers import server_refusal
 from hygie.journal.checkpoint import VerifierKey
 from hygie.journal.witness import run_witness
 from hygie.keys.secret_source import SecretSource
@@ -65,8 +66,10 @@ def serve(data: Path, *, listen_fd: int | None = None, ready_fd: int | None = No
 
 async def _serve(data: Path, settings: Settings, listener: socket.socket, ready_fd: int | None) -> None:
     async with open_house(data, settings) as house, open_hosting(house) as hosting:
-        tls = LiveTls(certificate_files(settings, house.folder))
-        server = HttpServer(hosting.face(), tls=tls)
+        tls = LiveTls(
+            certificate_files(settings, house.folder), renew=lambda: certificate_files(settings, house.folder)
+        )
+        server = HttpServer(hosting.face(), tls=tls, refusal=server_refusal)
         telling = asyncio.create_task(_tell_when(server.started, ready_fd))
         await server.serve_until_signal([listener])
         await telling

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hygie.sites.descriptors import DESCRIPTORS_MAX
 from hygie.sites.errors import ObjectAbsentError, SiteUnavailableError
 from hygie.sites.folder import FolderSite
 from hygie.sites.room import initialise
@@ -23,6 +24,7 @@ PARIS = SiteLocation("FR", "Paris", 48.86, 2.35, "Hygie")
 WRITER = """
 import sys
 from pathlib import Path
+from hygie.sites.descriptors import DESCRIPTORS_MAX
 from hygie.sites.folder import FolderSite
 from hygie.sites.site import SiteLocation
 site = FolderSite(Path(sys.argv[1]), "paris", SiteLocation("FR", "Paris", 48.86, 2.35, "Hygie"))
@@ -159,12 +161,12 @@ def test_many_files_do_not_use_up_descriptors(tmp_path: Path) -> None:
     path = tmp_path / "paris"
     initialise(path, "paris")
     site = FolderSite(path, "paris", PARIS)
-    for number in range(150):
+    for number in range(DESCRIPTORS_MAX + 60):
         site.put(f"packs/e/{number:03d}", b"x")
     before = _descriptors_open()
-    for number in range(150):
+    for number in range(DESCRIPTORS_MAX + 60):
         assert site.get(f"packs/e/{number:03d}") == b"x"
-    assert _descriptors_open() - before <= 64
+    assert _descriptors_open() - before <= DESCRIPTORS_MAX
     site.close()
     assert _descriptors_open() < before
 

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-DESCRIPTORS_MAX = 64  # per site and process: three sites stay far below the usual limit of 1024
+DESCRIPTORS_MAX = 192  # per site and process: three sites stay below the usual limit of 1024
 
 
 @dataclass(frozen=True, slots=True)

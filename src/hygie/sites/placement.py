@@ -139,7 +139,8 @@ class SiteSet:
             raise silent
 
     async def read_many(self, items: Sequence[Range]) -> list[bytes | None]:
-        """Several ranges in one thread hop to the nearest healthy site; only what it lacks is asked of the others.
+        """Several ranges from the nearest healthy site, in one thread hop for those that it cannot give at once; only what
+        it lacks is asked of the others.
 
         Args: items: (name, offset, length or None for the rest of the object).
         Returns: bytes in the order asked; None where every site answered and none gives the range.
@@ -147,9 +148,12 @@ class SiteSet:
         """
         for name, _, _ in items:
             check_name(name)
-        answers: list[bytes | None] = [None] * len(items)
-        wanted = list(range(len(items)))
         remaining = self._reading_order()
+        nearest = remaining[0].site
+        answers = [
+            nearest.peek(name, offset, length) if length is not None else None for name, offset, length in items
+        ]
+        wanted = [index for index, answer in enumerate(answers) if answer is None]
         while wanted and remaining:
             batch = [items[index] for index in wanted]
             results, link = await first_answer(remaining, partial(_get_many, batch), "", self.limits)

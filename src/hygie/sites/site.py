@@ -83,6 +83,9 @@ class Site(Protocol):
         Raises: ObjectAbsentError, ObjectTruncatedError (shorter than the range), ForeignEntryError.
         """
 
+    def peek(self, name: str, offset: int, length: int) -> bytes | None:
+        """A range that can be given at once, from memory; None when it would take a wait. Called on the event loop."""
+
     def get_many(self, ranges: Sequence[Range]) -> list[bytes | HygieError]:
         """Several ranges in one call; each fails alone. Raises SiteUnavailableError when none can be served."""
 

@@ -6,12 +6,11 @@ COMMIT fails and nothing is answered.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hygie.base.clock import Clock
-from hygie.base.errors import HygieError, NotFoundError, UnavailableError
+from hygie.base.errors import HygieError, NotFoundError
 from hygie.base.permit import Permit
 from hygie.database.hot import HotConnections
 from hygie.journal.entry import Entry
@@ -21,21 +20,19 @@ from hygie.vault.catalogue import LocatedRow
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.entries import access_entry
 from hygie.vault.errors import CompartmentErasedError, ObjectDeletedError
+from hygie.vault.grouping import Grouping
 from hygie.vault.model import Stored
 from hygie.vault.reading import open_rows
 
 GROUP_MAX = 64  # reads in one transaction
-GROUPS_IN_FLIGHT = 2  # while one commits, the next is looked up
-QUEUE_MAX = 2_000
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Waiting:
     permit: Permit
     type: str
     object_id: bytes
     version: int | None
-    answer: asyncio.Future[Stored]
 
 
 class Reader:
@@ -48,9 +45,7 @@ class Reader:
         self._database = database
         self._journal = journal
         self._clock = clock
-        self._queue: list[_Waiting] = []
-        self._running = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._group: Grouping[_Waiting, Stored] = Grouping(self._serve, size=GROUP_MAX)
 
     async def read(self, permit: Permit, type_: str, id_: str, version: int | None = None) -> Stored:
         """The current version, or a given one.
@@ -58,52 +53,18 @@ class Reader:
         Raises: NotFoundError; ObjectDeletedError; CompartmentErasedError; UnavailableError: not journaled, so not
         answered.
         """
-        if len(self._queue) >= QUEUE_MAX:
-            raise UnavailableError(part="vault")
-        answer: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(permit, type_, self._context.index.object_id(type_, id_), version, answer))
-        self._start()
-        return await answer
+        return await self._group.submit(_Waiting(permit, type_, self._context.index.object_id(type_, id_), version))
 
-    def _start(self) -> None:
-        if self._running < GROUPS_IN_FLIGHT and self._queue:
-            self._running += 1
-            task = asyncio.create_task(self._drain())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _drain(self) -> None:
-        try:
-            while self._queue:
-                group, self._queue = self._queue[:GROUP_MAX], self._queue[GROUP_MAX:]
-                await self._serve(group)
-        finally:
-            self._running -= 1
-
-    async def _serve(self, group: list[_Waiting]) -> None:
-        results: list[Stored | HygieError] = []
-        try:
-            async with self._database.transaction(self._context.place.role) as connection:
-                rows = await self._locate(connection, group)
-                results = await self._open(group, rows)
-                at_ms = self._clock.now_ms()
-                await self._journal.append(
-                    connection,
-                    [_entry(w, row, result, at_ms) for w, row, result in zip(group, rows, results, strict=True)],
-                )
-        except HygieError as error:
-            results = [error] * len(group)
-        except Exception:
-            results = [UnavailableError(part="vault")] * len(group)
-            raise
-        finally:
-            for waiting, result in zip(group, results, strict=True):
-                if waiting.answer.done():
-                    continue
-                if isinstance(result, HygieError):
-                    waiting.answer.set_exception(result)
-                else:
-                    waiting.answer.set_result(result)
+    async def _serve(self, group: list[_Waiting]) -> list[Stored | HygieError]:
+        async with self._database.transaction(self._context.place.role) as connection:
+            rows = await self._locate(connection, group)
+            results = await self._open(group, rows)
+            at_ms = self._clock.now_ms()
+            await self._journal.append(
+                connection,
+                [_entry(w, row, result, at_ms) for w, row, result in zip(group, rows, results, strict=True)],
+            )
+        return results
 
     async def _locate(self, connection: catalogue.Reading, group: Sequence[_Waiting]) -> list[LocatedRow | None]:
         current = [w.object_id for w in group if w.version is None]

@@ -14,6 +14,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -21,15 +22,18 @@ import msgspec
 
 from hygie.base.canonical import canonical
 from hygie.base.clock import Clock
+from hygie.base.errors import HygieError, UnavailableError
 from hygie.base.permit import Permit
 from hygie.base.seal import SealBrokenError, open_sealed, seal
 from hygie.database.hot import HotConnections
+from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
 from hygie.vault import catalogue
 from hygie.vault.catalogue import WHOLE, LocatedRow, Reading, Window
 from hygie.vault.context import EnvironmentContext
-from hygie.vault.entries import Item, read_entries
+from hygie.vault.entries import Item, read_entries, refusal_entry
 from hygie.vault.errors import CursorError, SearchTooBroadError
+from hygie.vault.grouping import Grouping
 from hygie.vault.model import Page, Query, Stored
 from hygie.vault.reading import open_rows
 from hygie.vault.tokens import type_code
@@ -41,6 +45,7 @@ PAGE_MAX = 1_000
 INCLUDED_MAX = 1_000
 FREQUENT_FRESH_S = 60.0
 OPEN_BATCH = 64
+GROUP_MAX = 8  # searches in one transaction: a broad one delays at most seven others
 _CURSOR_BYTES_MAX = 512
 
 
@@ -49,6 +54,14 @@ class _Cursor(msgspec.Struct, array_like=True, frozen=True):
 
     query: bytes
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    permit: Permit
+    query: Query
+    digest: bytes
+    position: _Cursor | None
 
 
 class Searcher:
@@ -63,6 +76,7 @@ class Searcher:
         self._clock = clock
         self._frequent: frozenset[int] = frozenset()
         self._frequent_at = -FREQUENT_FRESH_S
+        self._group: Grouping[_Waiting, Page] = Grouping(self._serve, size=GROUP_MAX)
 
     async def search(self, permit: Permit, query: Query, *, digest: bytes) -> Page:
         """One page.
@@ -71,21 +85,38 @@ class Searcher:
         Raises: CursorError; SearchTooBroadError; ObjectDamagedError; UnavailableError: not journaled, so not answered.
         """
         position = self._open_cursor(query.cursor, digest)
-        count = min(query.count, PAGE_MAX)
+        return await self._group.submit(_Waiting(permit, query, digest, position))
+
+    async def _serve(self, group: list[_Waiting]) -> list[Page | HygieError]:
+        """Several searches in one transaction; each fails alone as long as the database answers."""
+        pages: list[Page | HygieError] = []
+        entries: list[Entry] = []
         async with self._database.transaction(self._context.place.role) as connection:
-            run = _Run(self, connection, permit, query)
-            await run.prepare(position)
-            if query.sort_key is not None:
-                page = await run.sorted_page(count, position)
-            else:
-                page = await run.page(count)
-            if page.next is not None:
-                page.next = self._seal_cursor(digest, int(page.next))
-            if query.total or query.count == 0:
-                page.total = await run.total()
-            if query.include is not None and page.items:
-                page.included = await run.included(page.items)
-            await self._journal.append(connection, read_entries(permit, self._clock.now_ms(), run.shown))
+            for waiting in group:
+                run = _Run(self, connection, waiting.permit, waiting.query)
+                try:
+                    pages.append(await self._page(run, waiting))
+                except UnavailableError:
+                    raise
+                except HygieError as error:
+                    pages.append(error)
+                    entries.append(refusal_entry(waiting.permit, error, self._context.place, self._clock.now_ms()))
+                else:
+                    entries += read_entries(waiting.permit, self._clock.now_ms(), run.shown)
+            await self._journal.append(connection, entries)
+        return pages
+
+    async def _page(self, run: _Run, waiting: _Waiting) -> Page:
+        query, position = waiting.query, waiting.position
+        count = min(query.count, PAGE_MAX)
+        await run.prepare(position)
+        page = await (run.page(count) if query.sort_key is None else run.sorted_page(count, position))
+        if page.next is not None:
+            page.next = self._seal_cursor(waiting.digest, int(page.next))
+        if query.total or query.count == 0:
+            page.total = await run.total()
+        if query.include is not None and page.items:
+            page.included = await run.included(page.items)
         return page
 
     async def history(
@@ -251,7 +282,7 @@ class _Run:
     async def total(self) -> int:
         """How many match: exact when an exact filter must run and few are candidates, else by tokens alone."""
         query = self._query
-        if query.patient is not None or query.ids is not None or query.updated != (None, None):
+        if query.matches is not None or query.patient or query.ids is not None or query.updated != (None, None):
             self._window = WHOLE
             if query.updated != (None, None):
                 self._window = await catalogue.packs_near(self._connection, *query.updated)

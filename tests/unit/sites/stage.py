@@ -74,6 +74,9 @@ class StagedSite:
         self._enter("get")
         return self.inner.get(name, offset, length)
 
+    def peek(self, name: str, offset: int, length: int) -> bytes | None:
+        return None
+
     def get_many(self, ranges: Sequence[Range]) -> list[bytes | HygieError]:
         self._enter("get_many")
         return self.inner.get_many(ranges)

@@ -50,7 +50,7 @@ CREATE TABLE object (
     tokens      bigint[],
     PRIMARY KEY (id, version)
 );
-CREATE INDEX object_tokens ON object USING gin (tokens) WITH (fastupdate = on);
+CREATE INDEX object_tokens ON object USING gin (tokens) WITH (fastupdate = on, gin_pending_list_limit = 512);
 CREATE INDEX object_type ON object (type, seq);
 CREATE INDEX object_compartment ON object (compartment, seq);
 ALTER TABLE object ALTER COLUMN tokens SET STATISTICS 1000;
