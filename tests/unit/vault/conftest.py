@@ -42,7 +42,14 @@ class House:
     journal: JournalWriter
     clock: SystemClock
     place: Place
+    hot: HotConnections
     vault: Vault
+
+    def new_vault(self) -> Vault:
+        """Another process's vault: nothing cached."""
+        return Vault(
+            database=self.database, hot=self.hot, kms=self.kms, sites=self.sites, journal=self.journal, clock=self.clock
+        )
 
     def permit(self, action: Action, *also: Action, place: Place | None = None) -> Permit:
         return Permit(
@@ -86,7 +93,7 @@ def open_house(database: Dsns, tmp_path: Path) -> Callable[[], AbstractAsyncCont
         hot = HotConnections(database.hosting)
         vault = Vault(database=pool, hot=hot, kms=kms, sites=sites, journal=journal, clock=clock)
         try:
-            yield House(database, pool, kms, sites, tmp_path / "sites", journal, clock, place, vault)
+            yield House(database, pool, kms, sites, tmp_path / "sites", journal, clock, place, hot, vault)
         finally:
             await vault.close()
             await journal.close()
