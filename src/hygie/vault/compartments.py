@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from hygie.base.errors import UnavailableError
 from hygie.base.permit import Place
 from hygie.keys.cache import CompartmentKeys
+from hygie.keys.errors import KeyDestroyedError
 from hygie.keys.kms import Kms
 from hygie.vault import catalogue
 
@@ -62,17 +64,23 @@ class Compartments:
     async def keys(self, rows: Sequence[CompartmentRow], *, permit_id: bytes, reason: str) -> dict[bytes, bytes]:
         """Keys by compartment id; those not kept in memory are unwrapped in one call.
 
-        Raises: KmsUnavailableError; KeyDestroyedError: an epoch is gone.
+        Raises: KmsUnavailableError; UnavailableError: an epoch ended since the rows were read, which say now another
+        wrap: the same request succeeds; KeyDestroyedError: erased meanwhile.
         """
         if not rows:
             return {}
-        keys = await self._cache.open(
-            self._place.tenant_id,
-            self._place.environment_id,
-            [(row.compartment, row.epoch, row.wrap) for row in rows],
-            permit_id=permit_id,
-            reason=reason,
-        )
+        try:
+            keys = await self._cache.open(
+                self._place.tenant_id,
+                self._place.environment_id,
+                [(row.compartment, row.epoch, row.wrap) for row in rows],
+                permit_id=permit_id,
+                reason=reason,
+            )
+        except KeyDestroyedError as error:
+            if error.facts.get("part") != "epoch":
+                raise
+            raise UnavailableError(part="epoch") from error
         return {row.compartment: key for row, key in zip(rows, keys, strict=True)}
 
     async def wrap(self, keys: Sequence[tuple[bytes, bytes]]) -> tuple[int, Sequence[bytes]]:

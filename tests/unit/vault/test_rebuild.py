@@ -153,7 +153,10 @@ def test_a_pack_whose_commit_was_never_acknowledged_is_either_and_whole(open_hou
                     await write(house, patient("p2", "b"), observation("o1", ["p2"], "c1"))
             again, report = await rebuild(house, "paris")
             assert report.void == []
-            assert [await read(again, "Patient", "p2") != "HYG-300", await read(again, "Observation", "o1") != "HYG-300"] in (
+            assert [
+                await read(again, "Patient", "p2") != "HYG-300",
+                await read(again, "Observation", "o1") != "HYG-300",
+            ] in (
                 [True, True],
                 [False, False],
             )
