@@ -6,16 +6,21 @@ PostgreSQL → migrations → KMS → journal's key → witness → work → one
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
+
 from hygie.app import PLATFORM_TENANT, dsns_of, embedded_postgres, initialise_sites, kms_socket, open_house
+from hygie.base.errors import HygieError
 from hygie.base.files import write_durably
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, check_machine, load_settings, read_credential
+from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.environments import create_environment_schema
 from hygie.database.external import prepare_external
 from hygie.database.migrate import migrate
@@ -29,6 +34,10 @@ from hygie.services import certificate_files
 
 CREDENTIAL_NAME = "kms.credential"
 CREDENTIAL_BYTES = 24
+SERVER_LOOK_S = 0.25
+SERVER_RETRY_S_MAX = 30.0
+
+_log = logging.getLogger("hygie.start")
 
 Tell = Callable[[str], None]
 
@@ -92,11 +101,11 @@ async def running(
     certificate_files(settings, folder)
     _check_port(settings)
     server = embedded_postgres(settings, folder)
-    started_here = False
+    keeping: asyncio.Task[None] | None = None
     if server is not None:
         tell("postgres")
         await asyncio.to_thread(server.start)
-        started_here = server.started_here
+        keeping = asyncio.create_task(_keep_server(server), name="keep postgres")
     else:
         assert settings.database.dsn is not None
         await asyncio.to_thread(prepare_external, settings.database.dsn, folder.postgres_secrets)
@@ -110,8 +119,27 @@ async def running(
         finally:
             await supervisor.stop()
     finally:
-        if server is not None and started_here:
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        if server is not None and server.started_here:
             await asyncio.to_thread(server.stop)
+
+
+async def _keep_server(server: EmbeddedPostgres) -> None:
+    """Start the database again when it is gone (killed, out of memory): nobody else watches over it."""
+    pause_s = SERVER_LOOK_S
+    while True:
+        await asyncio.sleep(pause_s)
+        if await asyncio.to_thread(server.pid) is not None:
+            pause_s = SERVER_LOOK_S
+            continue
+        _log.warning("postgres is gone: starting it again")
+        try:
+            await asyncio.to_thread(server.start)
+        except (HygieError, OSError, psycopg.Error) as error:  # tried again, later and later
+            _log.error("postgres: %s", error if isinstance(error, HygieError) else type(error).__name__)
+            pause_s = min(pause_s * 2, SERVER_RETRY_S_MAX)
 
 
 async def _start(supervisor: Supervisor, data: Path, settings: Settings, tell: Tell) -> None:
