@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -29,6 +30,7 @@ from hygie.upkeep import Upkeep
 
 WITNESS_NAME = "hygie/witness"
 SEALER_POOL = 3
+COLLECT_AFTER = (20_000, 20, 50)  # objects; Python's 700 would look through a large bundle again and again
 
 
 def begin(name: str) -> None:
@@ -71,8 +73,16 @@ async def _serve(data: Path, settings: Settings, listener: socket.socket, ready_
         )
         server = HttpServer(hosting.face(), tls=tls, refusal=server_refusal)
         telling = asyncio.create_task(_tell_when(server.started, ready_fd))
+        _calm_collector()
         await server.serve_until_signal([listener])
         await telling
+
+
+def _calm_collector() -> None:
+    """What start-up made lives as long as the process, and requests make few cycles: look for them less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def _tell_when(started: asyncio.Event, ready_fd: int | None) -> None:
