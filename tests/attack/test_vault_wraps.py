@@ -159,12 +159,8 @@ def test_the_key_process_refuses_what_the_catalogue_remembers(open_house) -> Non
             assert len(await house.kms.unwrap(*ids, item, permit_id=bytes(16), reason="test")) == 1
             await turn(house)
             for tried in (epoch, epoch + 1):
-                try:
+                with pytest.raises(HygieError, match="HYG-[35]"):
                     await house.kms.unwrap(*ids, [(compartment, tried, wrap)], permit_id=bytes(16), reason="test")
-                except HygieError as error:
-                    assert error.code.startswith(("HYG-3", "HYG-5")), error.code
-                else:
-                    raise AssertionError(f"epoch {tried} opened an erased wrap")
 
     run(main)
 
@@ -200,8 +196,7 @@ def test_writers_that_create_patients_while_epochs_end_lose_nothing(open_house) 
                     id_ = f"{name}-{number}"
                     try:
                         await write(house, patient(id_, id_), observation(f"o-{id_}", [id_], "c1", new=True))
-                    except HygieError as error:
-                        assert error.retryable, error.code
+                    except UnavailableError as error:
                         refused.append(error.code)  # told to come back: allowed, as long as it is rare
                         continue
                     kept.append(id_)
@@ -213,9 +208,8 @@ def test_writers_that_create_patients_while_epochs_end_lose_nothing(open_house) 
                     for id_ in kept[-5:]:
                         try:
                             await vault.read(house.permit(Action.OBJECT_READ), "Patient", id_)
-                        except HygieError as error:
+                        except UnavailableError as error:
                             refused.append(error.code)
-                            assert error.retryable, error.code
                     await asyncio.sleep(0)
 
             async def turner() -> None:
