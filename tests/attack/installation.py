@@ -1,0 +1,189 @@
+"""A real installation to attack: its processes by name, its journal read back, clients that keep count."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from hygie.app import House, open_administration, open_house, opened
+from hygie.base.actions import Role
+from hygie.base.permit import Place
+from hygie.journal.entry import Entry
+from tests.acceptance.conftest import Answer, Installation, new_installation
+
+PROC = Path("/proc")
+SERVICES = ("postgres", "kms", "witness", "work", "serve")
+
+__all__ = ["Answer", "Installation"]
+
+
+@contextmanager
+def attacked(*, processes: int = 1, settings: dict[str, str] | None = None) -> Iterator[Installation]:
+    """A running installation with its tenant ``chu``, environment ``prod`` and account ``app``; removed at the end.
+
+    Args: settings: lines of ``hygie.toml`` to change: name -> value as TOML.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="hygie-x-"))
+    made = new_installation(folder)
+    changes = {"processes": str(processes), **(settings or {})}
+    path = made.data / "hygie.toml"
+    for name, value in changes.items():
+        path.write_text(re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", path.read_text()))
+    try:
+        made.up()
+        populate(made)
+        yield made
+    finally:
+        with suppress(OSError):
+            made.down()
+        _end_postgres(made)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def populate(made: Installation) -> None:
+    """The tenant, the environment, the account, its habilitation and its token: what five commands do, at once."""
+
+    async def main() -> str:
+        async with open_house(made.data) as house, open_administration(house, "local:test") as acts:
+            await acts.create_tenant("chu", "")
+            await acts.create_environment("chu", "prod", "production")
+            await acts.create_account("app", kind="application", label="", professional_id="", days=30)
+            how = {"reason": "attack", "approver": "chief"}
+            await acts.grant("app", "chu", "prod", role=Role.APPLICATION, days=30, **how)
+            return (await acts.create_token("app", "chu", "prod", days=1))[1]
+
+    made.token = asyncio.run(main())
+
+
+def client(made: Installation) -> Installation:
+    """The same installation through a connection of its own, for another thread."""
+    return replace(made, process=None, _connection=None)
+
+
+def pids(made: Installation) -> dict[str, list[int]]:
+    """The live processes of an installation, by name."""
+    found: dict[str, list[int]] = {name: [] for name in SERVICES}
+    wanted = str(made.data)
+    for folder in PROC.iterdir():
+        if not folder.name.isdigit():
+            continue
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if "--data" in words and words[words.index("--data") + 1] == wanted:
+                name = words[words.index("--data") + 2]
+                if name in found:
+                    found[name].append(int(folder.name))
+    with suppress(OSError, ValueError):
+        pid = int((made.data / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0])
+        if (PROC / str(pid) / "comm").read_text().strip() == "postgres":
+            found["postgres"].append(pid)
+    return found
+
+
+def kill(made: Installation, name: str, how: int = signal.SIGKILL) -> int:
+    """Send a signal (kill -9) to every process of that name. Returns: how many there were."""
+    targets = pids(made)[name]
+    for pid in targets:
+        with suppress(ProcessLookupError):
+            os.kill(pid, how)
+    return len(targets)
+
+
+def place(made: Installation, tenant: str = "chu", environment: str = "prod") -> Place:
+    """The ids behind two names."""
+
+    async def main() -> Place:
+        async with open_house(made.data) as house, open_administration(house, "local:test") as acts:
+            return (await acts.environment(tenant, environment)).place
+
+    return asyncio.run(main())
+
+
+def opaque_ids(made: Installation, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+    """The names under which catalogue and journal know objects of (type, id)."""
+    where = place(made)
+
+    async def main() -> dict[tuple[str, str], bytes]:
+        async with open_house(made.data) as house:
+            index = (await house.context(where)).index
+            return {pair: index.object_id(*pair) for pair in pairs}
+
+    return asyncio.run(main())
+
+
+async def _published(house: House, seconds: float) -> None:
+    """Wait until every committed entry has its index."""
+    end = time.monotonic() + seconds
+    async with opened(house.dsns.sealer, size=1) as database:
+        while True:
+            async with database.transaction() as connection:
+                cursor = await connection.execute("SELECT count(*) FROM hygie.journal_pending")
+                row = await cursor.fetchone()
+            if row is not None and row[0] == 0:
+                break
+            assert time.monotonic() < end, "the sealer does not seal"
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(0.7)  # sealed, then published at the next interval
+
+
+def whole_journal(made: Installation, *, seconds: float = 30.0) -> list[Entry]:
+    """Every entry of the published journal, opened with the installation's own keys, oldest first."""
+
+    async def main() -> list[Entry]:
+        async with open_house(made.data) as house:
+            await _published(house, seconds)
+            async with opened(house.dsns.sealer, size=1) as database:
+                reader = await house.journal_reader(database)
+                found = [await reader.open(index, leaf) async for index, leaf in reader.entries()]
+                return [item.entry for item in found if item.entry is not None]
+
+    return asyncio.run(main())
+
+
+def entries(made: Installation, **fields: object) -> list[Entry]:
+    """The entries of the journal whose fields have these values."""
+    return [
+        entry for entry in whole_journal(made) if all(getattr(entry, name) == value for name, value in fields.items())
+    ]
+
+
+def verify(made: Installation, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Export the whole journal to a new ``folder`` and check it with ``hygie-verify``, as a stranger would."""
+
+    async def main() -> None:
+        async with open_house(made.data) as house:
+            await _published(house, 30.0)
+            async with opened(house.dsns.sealer, size=1) as database:
+                await (await house.journal_reader(database)).export(folder)
+
+    asyncio.run(main())
+    key = made.data / "witness" / "log.key"
+    return subprocess.run(
+        [sys.executable, "-m", "hygie.verify", str(folder), "--key", str(key), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _end_postgres(made: Installation) -> None:
+    """Whatever a test left behind ends with it."""
+    for pid in pids(made)["postgres"]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGQUIT)
+        for _ in range(100):
+            if not (PROC / str(pid)).exists():
+                break
+            time.sleep(0.05)
