@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from hygie.base.errors import HygieError
+from hygie.base.errors import HygieError, IntegrityError
 from hygie.base.permit import Place
+from hygie.keys.erasure import verify_certificate
 from hygie.keys.kms import Kms
 from hygie.keys.ledger import PURPOSE, Ledger, open_ledger, read_rank
 from hygie.sites.copies import on_upkeep
@@ -39,14 +40,15 @@ def tombstone_name(environment_id: bytes, compartment: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LedgerKeys:
-    """What opens and checks an environment's ledgers.
+    """What opens and checks an environment's ledgers and tombstones.
 
-    key: the environment's "ledger" key; public_keys: the "backup" keys, retired included; epochs: those that the KMS
-    still holds.
+    key: the environment's "ledger" key; public_keys: the "backup" keys, retired included; erasure_keys: those that sign
+    certificates of erasure; epochs: those that the KMS still holds.
     """
 
     key: bytes
     public_keys: Sequence[bytes]
+    erasure_keys: Sequence[bytes]
     epochs: frozenset[int]
 
 
@@ -62,6 +64,7 @@ async def ledger_keys(place: Place, kms: Kms) -> LedgerKeys:
     return LedgerKeys(
         await kms.environment_key(place.tenant_id, place.environment_id, PURPOSE),
         [key.public_key for key in status.signing_keys if key.purpose == "backup"],
+        [key.public_key for key in status.signing_keys if key.purpose == "erasure"],
         frozenset(epochs),
     )
 
@@ -102,13 +105,20 @@ class Survivors:
 class Verdicts:
     """Decides of each compartment whether it lives, from what one site holds and what the journal says.
 
-    A tombstone, or a journaled erasure, means erased.  The ledger's wrap wins over the pack's.  A wrap under an epoch
-    that the KMS no longer holds, without a newer one, is lost: its pack never counted, or the site lacks the ledger.
+    A signed tombstone, or a journaled erasure, means erased.  The ledger's wrap wins over the pack's.  A wrap under an
+    epoch that the KMS no longer holds, without a newer one, is lost: its pack never counted, or the site lacks the
+    ledger.  forged: names of tombstones that no key of ours signed; whoever holds a site could plant one.
     """
 
     def __init__(self, site: Site, place: Place, keys: LedgerKeys, *, erased: Collection[bytes]) -> None:
-        prefix = f"erased/{place.environment_id.hex()}/"
-        self._erased = {bytes.fromhex(name.removeprefix(prefix)) for name, _ in site.list(prefix)} | set(erased)
+        self.forged: list[str] = []
+        self._erased = set(erased)
+        for name, _ in site.list(f"erased/{place.environment_id.hex()}/"):
+            compartment = _signed_tombstone(site, name, place, keys)
+            if compartment is None:
+                self.forged.append(name)
+            else:
+                self._erased.add(compartment)
         self.ledger = newest_ledger(site, place, keys)
         self._listed = dict(self.ledger.entries) if self.ledger else {}
         self._epochs = keys.epochs
@@ -146,6 +156,16 @@ class Verdicts:
             else:
                 found.lost.append(one)
         return found
+
+
+def _signed_tombstone(site: Site, name: str, place: Place, keys: LedgerKeys) -> bytes | None:
+    """The compartment that a tombstone says is erased, when it is signed and under its own name."""
+    try:
+        certificate = verify_certificate(site.get(name), public_keys=list(keys.erasure_keys))
+    except IntegrityError:
+        return None
+    compartment = bytes.fromhex(certificate.compartment_id)
+    return compartment if name == tombstone_name(place.environment_id, compartment) else None
 
 
 @dataclass(slots=True)

@@ -122,7 +122,8 @@ class Rebuilder:
         if found is not None:
             found(len(sizes))
         claims = await asyncio.to_thread(finder.decide, sizes, verdicts)
-        report.void, report.damaged = claims.void, [pack_name(self._place.environment_id, n) for n in claims.damaged]
+        report.void = claims.void
+        report.damaged = [pack_name(self._place.environment_id, n) for n in claims.damaged] + verdicts.forged
         survivors = verdicts.sort(claims.carried, claims.owners)
         report.live, report.erased, report.lost = len(survivors.live), len(survivors.erased), len(survivors.lost)
         if survivors.lost and not partial and self._lost_counts(survivors, published):

@@ -374,3 +374,25 @@ def test_a_false_ledger_is_neither_believed_nor_spread(open_house) -> None:
             assert report.whole
 
     run(main)
+
+
+def test_a_planted_tombstone_erases_nobody(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            await write(house, patient("p1", "a"), patient("p2", "b"))
+            certificate = await erase(house, "p2")
+            await house.sites.drain(10)
+            ((victim,),) = rows(house, "SELECT id FROM compartment WHERE state = 0")
+            true = next((house.folders / "paris").rglob(f"erased/*/{certificate.compartment_id}"))
+            for planted, data in (
+                (true.with_name(victim.hex()), true.read_bytes()),
+                (true.with_name("00" * 16), true.read_bytes().replace(certificate.compartment_id.encode(), b"00" * 16)),
+            ):
+                planted.write_bytes(data)
+            again, report = await rebuild(house, "paris")
+            assert len(report.damaged) == 2
+            assert (report.live, report.erased) == (1, 1)
+            assert '"a"' in await read(again, "Patient", "p1")
+            assert await read(again, "Patient", "p2") == "HYG-351"
+
+    run(main)
