@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from hygie.base.errors import IntegrityError, NotFoundError, UnavailableError
+from hygie.base.errors import IntegrityError, InvalidRequestError, NotFoundError, UnavailableError
+
+
+class RestoreRefusedError(InvalidRequestError):
+    """A restore that was not begun: it goes into a fresh place only."""
+
+    code = "HYG-180"
+    fr = "Restauration refusée : {reason}."
+    en = "Restore refused: {reason}."
 
 
 class SnapshotAbsentError(NotFoundError):
@@ -54,3 +62,27 @@ class BackupRefusedError(IntegrityError):
     code = "HYG-583"
     fr = "Purge refusée : la cible de sauvegarde n'est pas entièrement vérifiée ({reason})."
     en = "Purge refused: the backup target is not wholly verified ({reason})."
+
+
+class RestoreIncompleteError(IntegrityError):
+    """A restore that ended, but lacks something that the snapshot or the journal names."""
+
+    code = "HYG-584"
+    fr = "Restauration incomplète : {missing} objet(s) manquant(s), {damaged} endommagé(s), le premier : {name}."
+    en = "Restore incomplete: {missing} object(s) missing, {damaged} damaged, the first one: {name}."
+
+
+class DrillFailedError(IntegrityError):
+    """A drill that showed that a promise is not kept."""
+
+    code = "HYG-585"
+    fr = "Exercice {drill} en échec : {check}. Le rapport signé est {report}."
+    en = "Drill {drill} failed: {check}. The signed report is {report}."
+
+
+class DrillReportForgedError(IntegrityError):
+    """A drill report that is not what was signed."""
+
+    code = "HYG-586"
+    fr = "Rapport d'exercice non authentique : {reason}."
+    en = "Drill report not authentic: {reason}."

@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hygie.backups import platform
+from hygie.backups.platform import collect_platform
 from hygie.backups.snapshot import EnvironmentPart, ObjectRef, SignedSnapshot
 from hygie.backups.target import ERASED_PREFIX
 from hygie.base.clock import Clock
@@ -30,7 +32,6 @@ from hygie.vault.epochs import Epochs
 from hygie.vault.holdings import holdings
 
 KMS_STATE_NAME = "kms/state"
-PLATFORM_PREFIX = "platform/"
 KEYS_ATTEMPTS = 3  # an epoch ends once a week; three in a row during one backup do not
 
 
@@ -91,12 +92,10 @@ async def gather(source: Source, *, before: SignedSnapshot | None) -> Gathered:
     await _journal(source.reader, known, found)
     listed = await places(source.records)
     packs = {place: await _packs(source, place) for place in listed}
-    for prefix in (ERASED_PREFIX, PLATFORM_PREFIX):
-        for name, _ in await source.sites.list(prefix):
-            try:
-                found.objects.append(found.give(name, await source.sites.read(name)))
-            except NotFoundError:
-                continue  # replaced by a newer name meanwhile
+    for name, _ in await source.sites.list(ERASED_PREFIX):
+        found.objects.append(found.give(name, await source.sites.read(name)))
+    tables = await collect_platform(source.hosting, source.records, source.kms)
+    found.objects.append(found.give(platform.NAME, tables))
     await _keys(source, packs, found)
     found.objects.sort(key=lambda ref: ref.name)
     found.environments.sort(key=lambda part: part.tenant_id + part.environment_id)

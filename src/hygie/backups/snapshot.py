@@ -152,6 +152,17 @@ def verify_manifest(raw: bytes, *, public_keys: Collection[bytes], name: str | N
     return SignedSnapshot(snapshot, hashlib.sha256(raw).hexdigest(), public_key)
 
 
+def read_unverified(raw: bytes, name: str) -> Snapshot:
+    """What a manifest claims, before any key is known: only good for finding the key state that will verify it.
+
+    Raises: ManifestBrokenError: not a manifest.
+    """
+    try:
+        return msgspec.json.decode(raw.split(b"\n", 1)[0], type=Snapshot)
+    except msgspec.DecodeError as error:
+        raise ManifestBrokenError(snapshot=name, reason="format") from error
+
+
 def _signature_line(line: bytes, known_as: str) -> tuple[bytes, bytes]:
     try:
         public_key, signature = (base64.b64decode(word, validate=True) for word in line.split(b" "))

@@ -1,0 +1,60 @@
+"""What the published journal names: packs that a rebuild must find again, erasures that it must not undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hygie.base.actions import Action
+from hygie.base.errors import NotFoundError
+from hygie.journal.entry import Entry
+from hygie.journal.reader import JournalReader
+
+WRITES = frozenset({Action.OBJECT_CREATE, Action.OBJECT_UPDATE, Action.OBJECT_DELETE})
+
+
+@dataclass(slots=True)
+class Published:
+    """entries: of the signed tree, each checked; packs: environment id -> pack number -> SHA-256 (hex); first: index of
+    the first entry that names a pack; erased: environment id -> compartments."""
+
+    entries: int = 0
+    packs: dict[bytes, dict[int, str]] = field(default_factory=dict)
+    first: dict[tuple[bytes, int], int] = field(default_factory=dict)
+    erased: dict[bytes, set[bytes]] = field(default_factory=dict)
+
+    def take(self, index: int, entry: Entry) -> None:
+        """What one entry says."""
+        if entry.outcome != "done":
+            return
+        if entry.action in WRITES and "pack" in entry.detail:
+            number = int(entry.detail["pack"])
+            self.packs.setdefault(entry.environment_id, {})[number] = entry.detail["sha256"]
+            self.first.setdefault((entry.environment_id, number), index)
+        elif entry.action is Action.PATIENT_ERASE and entry.subject:
+            self.erased.setdefault(entry.environment_id, set()).add(entry.subject)
+
+    def later(self, environment_id: bytes, size: int) -> set[int]:
+        """Packs that were written after the journal had ``size`` entries."""
+        return {n for (environment, n), index in self.first.items() if environment == environment_id and index >= size}
+
+
+async def read_published(reader: JournalReader, progress: Callable[[int], None] | None = None) -> Published:
+    """Read the whole journal, checked up to its signed root, and what its writes name.
+
+    Raises: IntegrityError: an entry, a tile or the checkpoint is not what was signed.
+    """
+    found = Published()
+    try:
+        tree, _ = await reader.tree()
+    except NotFoundError:
+        return found  # nothing was ever published
+    async for first, leaves in tree.bundles(0, tree.head.size):
+        for index, leaf in enumerate(leaves, first):
+            entry = (await reader.open(index, leaf)).entry
+            if entry is not None:
+                found.take(index, entry)
+        found.entries = first + len(leaves)
+        if progress is not None:
+            progress(len(leaves))
+    return found

@@ -1,0 +1,264 @@
+"""``hygie drill``: do the thing for real in a sandbox, measure it against the promise, sign the report."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hygie.base.language import current_language, say
+from hygie.cli.acts import operator_name
+from hygie.cli.commands.restore import target_path
+from hygie.cli.frame import Frame, frame_of
+from hygie.cli.secret import read_secret, send_secret
+
+if TYPE_CHECKING:
+    from hygie.app import House
+    from hygie.backups.drill import DrillReport, Kind
+    from hygie.backups.run import BackupRooms
+    from hygie.keys.sealing import Secret
+
+PLACE = "place"  # the sandbox's data folder; removed at the end
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "drill",
+        help=say(
+            fr="Exercice réel en bac à sable : restore, site-loss, key-loss ou journal-tamper. Mesure RTO et RPO, les"
+            " compare à la promesse, signe un rapport. Les trois premiers partent de la cible et de la phrase de passe"
+            " seules, dans un processus à part.",
+            en="A real drill in a sandbox: restore, site-loss, key-loss or journal-tamper. Measures RTO and RPO,"
+            " compares them with the promise, signs a report. The first three start from the target and the passphrase"
+            " alone, in a process apart.",
+        ),
+        epilog=say(fr="Exemple", en="Example") + ": hygie drill restore --data /srv/hygie",
+    )(drill)
+
+
+def drill(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(help="restore | site-loss | key-loss | journal-tamper")],
+    credential: Annotated[Path | None, typer.Option(help="Private file of the passphrase / fichier privé.")] = None,
+    share_file: Annotated[list[Path] | None, typer.Option(help="Private file of one share (repeat) / part.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the sandbox / garder le bac à sable.")] = False,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="No installation at hand: needs --from and --sandbox / sans installation.")
+    ] = False,
+    source: Annotated[Path | None, typer.Option("--from", help="Backup target / cible.")] = None,
+    sandbox: Annotated[Path | None, typer.Option(help="Folder of the drill / dossier de l'exercice.")] = None,
+    rto_s: Annotated[int | None, typer.Option(help="Promised recovery time, seconds / DMIA promise.")] = None,
+    rpo_s: Annotated[int | None, typer.Option(help="Promised recovery point, seconds / PDMA promise.")] = None,
+    secret_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Run one drill; leaves with 50 when it failed."""
+    from hygie.backups.drill import KINDS
+    from hygie.base.hardening import harden_process
+
+    harden_process()
+    frame = frame_of(context)
+    if kind not in KINDS or (alone and (source is None or sandbox is None or kind == "journal-tamper")):
+        raise typer.BadParameter(" | ".join(KINDS) + " (--alone: --from, --sandbox)")
+    chosen: Kind = kind
+    if alone:
+        assert source is not None
+        assert sandbox is not None
+        secret = read_secret(credential, share_file or [], fd=secret_fd)
+        data = asyncio.run(_sandbox_drill(frame, chosen, secret, source.absolute(), sandbox.absolute(), rto_s, rpo_s))
+        _finish(frame, data, sandbox.absolute(), keep=keep)
+        return
+    asyncio.run(_on_record(frame, chosen, credential, share_file or [], keep=keep))
+
+
+async def _sandbox_drill(
+    frame: Frame, kind: Kind, secret: Secret, source: Path, sandbox: Path, rto_s: int | None, rpo_s: int | None
+) -> bytes:
+    """The drill itself, from the target and the secret alone."""
+    from hygie.backups.drills import Promise, run_sandbox_drill
+    from hygie.backups.restore import RestoreRequest
+    from hygie.backups.target import FolderTarget
+    from hygie.base.clock import SystemClock
+    from hygie.base.settings import default_settings
+
+    target = FolderTarget(source, administrator="")
+    try:
+        request = RestoreRequest(
+            target=target,
+            secret=secret,
+            into=sandbox / PLACE,
+            settings=default_settings(),
+            clock=SystemClock(),
+            operator=operator_name(),
+        )
+        with frame.out.progress(kind) as advance:
+            return await run_sandbox_drill(
+                kind,
+                request,
+                Promise(rto_s, rpo_s),
+                drill_id=sandbox.name[:64],
+                progress=lambda _step, count, _total: advance(count),
+            )
+    finally:
+        target.close()
+
+
+async def _on_record(frame: Frame, kind: Kind, credential: Path | None, share_files: list[Path], *, keep: bool) -> None:
+    """Run a drill of a living installation: intent and outcome in its journal, the result among its measurements."""
+    from hygie.app import open_house, opened
+    from hygie.backups.run import measure, record_act
+    from hygie.base.actions import Action
+    from hygie.base.errors import HygieError
+    from hygie.upkeep import backup_rooms
+
+    drill_id = f"{kind}-{secrets.token_hex(4)}"
+    folder = frame.folder.path / "drills" / drill_id
+    async with (
+        open_house(frame.folder.path) as house,
+        opened(house.dsns.sealer, size=1) as records,
+        opened(house.dsns.hosting, size=1) as pool,
+        backup_rooms(house, records, pool, operator_name()) as rooms,
+    ):
+        await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
+        await record_act(rooms, Action.DRILL_RUN, "intent", {"drill": drill_id, "kind": kind})
+        try:
+            if kind == "journal-tamper":
+                data = await _tamper(house, rooms, folder, drill_id)
+            else:
+                data = await _in_a_process_apart(frame, kind, _secret_of(house, credential, share_files), folder)
+            report = await _verified(house, data)
+        except HygieError as error:
+            facts: dict[str, Any] = {"drill": drill_id, "code": error.code}
+            await record_act(rooms, Action.DRILL_RUN, "unknown", {**facts, "kind": kind})
+            await measure(records, house.clock.now_ms(), f"drill-{kind}", passed=False, facts=facts)
+            await asyncio.to_thread(shutil.rmtree, folder / PLACE, ignore_errors=True)
+            raise
+        detail = {
+            "drill": drill_id,
+            "kind": kind,
+            "passed": str(report.passed).lower(),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }
+        await record_act(rooms, Action.DRILL_RUN, "done", detail)
+        facts = {
+            "drill": drill_id,
+            "rto_s": report.rto_s,
+            "rpo_s": report.rpo_s,
+            "figures": report.figures,
+            "failed": report.first_failure,
+        }
+        await measure(records, house.clock.now_ms(), f"drill-{kind}", passed=report.passed, facts=facts)
+    _finish(frame, data, folder, keep=keep)
+
+
+def _secret_of(house: House, credential: Path | None, share_files: list[Path]) -> Secret:
+    """What opens the backed-up keys: as given, or the credential of the settings, or typed."""
+    from hygie.base.settings import read_credential
+    from hygie.keys.sealing import Passphrase
+
+    if credential is None and not share_files:
+        known = read_credential(house.settings, house.folder)
+        if known is not None:
+            return Passphrase(known)
+    return read_secret(credential, share_files)
+
+
+async def _tamper(house: House, rooms: BackupRooms, folder: Path, drill_id: str) -> bytes:
+    from hygie.backups.tamper import TamperRequest, run_tamper_drill
+
+    return await run_tamper_drill(
+        TamperRequest(
+            reader=rooms.source.reader,
+            key=await house.log_key(),
+            kms=house.kms,
+            folder=folder,
+            clock=house.clock,
+            operator=rooms.operator,
+            drill_id=drill_id,
+        )
+    )
+
+
+async def _in_a_process_apart(frame: Frame, kind: Kind, secret: Secret, folder: Path) -> bytes:
+    """Run the drill in a child that gets the target's path, the sandbox and the secret: nothing else of production.
+
+    Raises: DrillFailedError: it could not even sign a report.
+    """
+    from hygie.backups.errors import DrillFailedError
+
+    settings = frame.settings().backups
+    secret_fd = send_secret(secret)
+    words = [
+        *("--data", str(folder / "none"), "--json", "--lang", current_language(), "drill", kind, "--alone", "--keep"),
+        *("--from", str(target_path(frame, None)), "--sandbox", str(folder), "--secret-fd", str(secret_fd)),
+        *("--rto-s", str(settings.rto_minutes * 60), "--rpo-s", str(settings.rpo_minutes * 60)),
+    ]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "hygie", *words),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=(secret_fd,),
+            cwd=folder,
+            env={name: os.environ[name] for name in ("PATH", "LC_ALL", "LANG", "TMPDIR") if name in os.environ},
+        )
+    finally:
+        os.close(secret_fd)
+    try:
+        _, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+    path = folder / "report.json"
+    if not path.exists():
+        raise DrillFailedError(drill=kind, check=_code_in(errors), report="-")
+    return await asyncio.to_thread(path.read_bytes)
+
+
+def _code_in(errors: bytes) -> str:
+    """The code of the error that ended the child."""
+    try:
+        return str(json.loads(errors.decode().strip().rsplit("\n", 1)[-1])["error"]["code"])
+    except (ValueError, KeyError, TypeError):
+        return "HYG-000"
+
+
+async def _verified(house: House, data: bytes) -> DrillReport:
+    """The report, signed by a key that production knows as its own."""
+    from hygie.backups.drill import verify_report
+    from hygie.backups.keys import public_keys
+
+    return verify_report(data, public_keys=await public_keys(house.kms, "drill"))
+
+
+def _finish(frame: Frame, data: bytes, folder: Path, *, keep: bool) -> None:
+    """Write the report beside the sandbox, show it, clean up. Raises: DrillFailedError."""
+    import msgspec
+
+    from hygie.backups.drill import DrillReport, text_of
+    from hygie.backups.errors import DrillFailedError
+    from hygie.base.files import write_durably
+
+    report = msgspec.convert(json.loads(data)["report"], DrillReport)
+    write_durably(folder / "report.json", data)
+    text = text_of(report, current_language())
+    write_durably(folder / "report.txt", text.encode())
+    if not keep:
+        for name in (PLACE, "export"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    frame.out.line(text)
+    frame.out.result(
+        {"passed": report.passed, "file": str(folder / "report.json"), "report": msgspec.to_builtins(report)}
+    )
+    if not report.passed:
+        raise DrillFailedError(drill=report.kind, check=report.first_failure, report=str(folder / "report.json"))
