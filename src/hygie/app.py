@@ -7,12 +7,13 @@ Each ``open_…`` gives what one kind of process needs, and closes it behind.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hygie import __version__
+from hygie.backups.keys import log_keys_of
 from hygie.base.clock import SystemClock
 from hygie.base.errors import SettingsError
 from hygie.base.layout import DataFolder
@@ -26,7 +27,8 @@ from hygie.database.pool import Database
 from hygie.fhir.face import Face
 from hygie.gate.administration import Administration
 from hygie.gate.gate import Gate
-from hygie.journal.checkpoint import COSIGNATURE_V1, ED25519, VerifierKey
+from hygie.gate.platform_ledger import PlatformLedger
+from hygie.journal.checkpoint import COSIGNATURE_V1, VerifierKey
 from hygie.journal.reader import JournalReader
 from hygie.journal.sealer import Sealer
 from hygie.journal.witness_client import WitnessClient
@@ -100,8 +102,12 @@ class House:
 
     async def log_key(self) -> VerifierKey:
         """The journal's public key, as verifiers take it."""
-        signer = await self.signer()
-        return VerifierKey(signer.name, ED25519, signer.public_key)
+        return (await self.log_keys())[0]
+
+    async def log_keys(self) -> Sequence[VerifierKey]:
+        """The journal's public keys: the one that signs now, then retired ones, which verify what they signed (a
+        restored place has a successor key)."""
+        return log_keys_of(await self.kms.status())
 
     def witness(self) -> WitnessClient | None:
         """The witness, once its public key is known here."""
@@ -126,6 +132,7 @@ class House:
             month_keys=self.month_keys,
             clock=self.clock,
             witness=self.witness(),
+            former_keys=(await self.log_keys())[1:],
         )
 
     async def journal_reader(self, database: Database) -> JournalReader:
@@ -134,7 +141,7 @@ class House:
         return JournalReader(
             self.sites,
             self.month_keys,
-            log_keys=[await self.log_key()],
+            log_keys=await self.log_keys(),
             database=database,
             witness_key=witness.key if witness else None,
         )
@@ -192,7 +199,7 @@ def initialise_sites(settings: Settings, folder: DataFolder) -> None:
     """Mark the folders of new sites as what they are, so that an empty mount point is never taken for one."""
     for one in settings.sites:
         path = folder.resolve(one.path)
-        if not (path / "site.json").exists() and not any(path.iterdir()):
+        if path.is_dir() and not (path / "site.json").exists() and not any(path.iterdir()):  # absent: a site away
             initialise(path, one.name)
 
 
@@ -260,5 +267,6 @@ async def open_administration(house: House, operator: str) -> AsyncIterator[Admi
             journal=journal,
             clock=house.clock,
             operator=operator,
+            ledger=PlatformLedger(database, kms=house.kms, sites=house.sites, clock=house.clock),
         )
         await journal.close()
