@@ -54,8 +54,9 @@ class Service:
     """One child process.
 
     arguments: after ``python -m hygie``; ``{ready_fd}`` and ``{secret_fd}`` are replaced by descriptor numbers.
-    secret: bytes put in the pipe of ``{secret_fd}``, at most 4,096. probe: a unix socket or an address that answers
-    once ready, when there is no ``{ready_fd}``. program: instead of ``python -m hygie``. once: do not start it again.
+    secret: bytes put in the pipe of ``{secret_fd}``, at most 4,096. probe: a unix socket or address that answers once
+    ready, when there is no ``{ready_fd}``. program: instead of ``python -m hygie``. once: do not start it again.
+    pass_fds: descriptors it inherits under the same numbers.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Service:
     stop_timeout_s: float = 15.0
     program: tuple[str, ...] = (sys.executable, "-m", "hygie")
     once: bool = False
+    pass_fds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,7 @@ class Supervisor:
         try:
             numbers = {READY_FD: str(ready_fd), SECRET_FD: str(secret_fd)}
             arguments = [_filled(argument, numbers) for argument in service.arguments]
-            passed = [fd for fd in (ready_fd, secret_fd, self._lifeline[0]) if fd is not None]
+            passed = [fd for fd in (ready_fd, secret_fd, self._lifeline[0], *service.pass_fds) if fd is not None]
             child.process = await asyncio.create_subprocess_exec(
                 *service.program,
                 *arguments,

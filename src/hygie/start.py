@@ -9,13 +9,13 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
 
-from hygie.app import PLATFORM_TENANT, dsns_of, embedded_postgres, initialise_sites, kms_socket, open_house
+from hygie.app import dsns_of, embedded_postgres, initialise_sites, kms_socket, open_house
 from hygie.base.errors import HygieError
 from hygie.base.files import write_durably
 from hygie.base.layout import DataFolder
@@ -25,6 +25,7 @@ from hygie.database.environments import create_environment_schema
 from hygie.database.external import prepare_external
 from hygie.database.migrate import migrate
 from hygie.database.pool import Database
+from hygie.gate.platform_ledger import platform_keys
 from hygie.keys.client import KmsClient
 from hygie.keys.file_kms import FileKms
 from hygie.keys.sealing import Passphrase, SharePlan
@@ -34,6 +35,8 @@ from hygie.services import certificate_files
 
 CREDENTIAL_NAME = "kms.credential"
 CREDENTIAL_BYTES = 24
+OFFLINE = ("kms", "witness")
+SERVE = "serve-"
 SERVER_LOOK_S = 0.25
 SERVER_RETRY_S_MAX = 30.0
 
@@ -68,8 +71,8 @@ def create_keys(settings: Settings, folder: DataFolder, passphrase: str | None) 
     return FileKms.create(folder.kms, how, production=settings.production)
 
 
-def services(settings: Settings, folder: DataFolder, passphrase: str | None) -> list[Service]:
-    """The child processes, in starting order."""
+def services(settings: Settings, folder: DataFolder, passphrase: str | None, listener: socket.socket) -> list[Service]:
+    """The child processes, in starting order; hosting processes share the listener."""
     data = ("--data", str(folder.path))
     secret = passphrase.encode() if passphrase is not None else None
     secret_arguments = ("--secret-fd", SECRET_FD) if secret is not None else ()
@@ -78,18 +81,21 @@ def services(settings: Settings, folder: DataFolder, passphrase: str | None) -> 
         Service("witness", (*data, "witness", "--ready-fd", READY_FD)),
         Service("work", (*data, "work", "--ready-fd", READY_FD)),
     ]
+    accept = ("--listen-fd", str(listener.fileno()))
     for number in range(settings.host.processes):
-        listed.append(Service(f"serve-{number + 1}", (*data, "serve", "--ready-fd", READY_FD)))
+        serve = (*data, "serve", "--ready-fd", READY_FD, *accept)
+        listed.append(Service(f"{SERVE}{number + 1}", serve, pass_fds=(listener.fileno(),)))
     return listed
 
 
 @asynccontextmanager
 async def running(
-    data: Path, *, passphrase: str | None = None, tell: Tell = lambda _: None
+    data: Path, *, passphrase: str | None = None, tell: Tell = lambda _: None, only: Collection[str] = ()
 ) -> AsyncIterator[Supervisor]:
     """Everything up, until the context ends.
 
-    Args: passphrase: typed by a person; else the credential of the settings.
+    Args: passphrase: typed by a person; else the credential of the settings; only: the processes wanted beside the
+    database (``OFFLINE`` for repairs: nobody is served), all of them if none is named.
     Raises: SettingsError: refused to start; ServiceFailedError; DatabaseUnavailableError.
     """
     folder = DataFolder.at(data)
@@ -99,7 +105,7 @@ async def running(
     folder.create_run()
     initialise_sites(settings, folder)
     certificate_files(settings, folder)
-    _check_port(settings)
+    listener = listen(settings.host.address, settings.host.port)  # taken now: a port in use is said at once
     server = embedded_postgres(settings, folder)
     keeping: asyncio.Task[None] | None = None
     if server is not None:
@@ -112,13 +118,16 @@ async def running(
     try:
         await _migrate(settings, folder)
         create_keys(settings, folder, passphrase)
-        supervisor = Supervisor(services(settings, folder, passphrase), logs=folder.logs)
+        listed = services(settings, folder, passphrase, listener)
+        wanted = [service for service in listed if not only or service.name in only]
+        supervisor = Supervisor(wanted, logs=folder.logs)
         try:
             await _start(supervisor, data, settings, tell)
             yield supervisor
         finally:
             await supervisor.stop()
     finally:
+        listener.close()
         if keeping is not None:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
@@ -143,11 +152,19 @@ async def _keep_server(server: EmbeddedPostgres) -> None:
 
 
 async def _start(supervisor: Supervisor, data: Path, settings: Settings, tell: Tell) -> None:
-    for status in supervisor.status():
-        tell(status.name)
-        await supervisor.start_one(status.name)
-        if status.name == "kms":
+    names = [status.name for status in supervisor.status()]
+    for name in names:
+        if name.startswith(SERVE):
+            continue
+        tell(name)
+        await supervisor.start_one(name)
+        if name == "kms":
             await _after_kms(data, settings)
+    hosting = [name for name in names if name.startswith(SERVE)]
+    if hosting:
+        if hosting:
+        tell(f"{len(hosting)} × serve")
+    await asyncio.gather(*(supervisor.start_one(name) for name in hosting))
 
 
 async def _after_kms(data: Path, settings: Settings) -> None:
@@ -155,7 +172,7 @@ async def _after_kms(data: Path, settings: Settings) -> None:
     folder = DataFolder.at(data)
     kms = KmsClient(kms_socket(settings, folder))
     try:
-        await kms.create_tenant(PLATFORM_TENANT)
+        await platform_keys(kms)
     finally:
         await kms.close()
     async with open_house(data, settings) as house:
@@ -177,9 +194,3 @@ async def _migrate(settings: Settings, folder: DataFolder) -> None:
         await database.close()
     for role in roles:
         await create_environment_schema(dsns.owner, role)
-
-
-def _check_port(settings: Settings) -> None:
-    """Fail now, with the system's reason, rather than in a child. Raises: OSError."""
-    listener: socket.socket = listen(settings.host.address, settings.host.port, share=settings.host.processes > 1)
-    listener.close()

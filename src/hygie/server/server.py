@@ -15,6 +15,7 @@ from typing import Any
 from uvicorn import Config
 from uvicorn import Server as UvicornServer
 
+from hygie.server.accept import Acceptor
 from hygie.server.errors import TlsFileError
 from hygie.server.limits import Limits, Refusal, plain_refusal
 from hygie.server.protocol import BoundedProtocol, bounded
@@ -155,7 +156,6 @@ class _Server(UvicornServer):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
-        loop = asyncio.get_running_loop()
         tls: dict[str, Any] = {}
         if self._tls is not None:
             tls = {
@@ -164,7 +164,12 @@ class _Server(UvicornServer):
                 "ssl_shutdown_timeout": 2.0,
             }
         self.servers = [
-            await loop.create_server(self._connection, sock=listener, backlog=BACKLOG, **tls)
+            Acceptor(  # type: ignore[misc]
+                listener,
+                self._connection,
+                open_connections=lambda: len(self.server_state.connections),
+                options=tls,
+            )
             for listener in sockets or ()
         ]
         self.started = True
