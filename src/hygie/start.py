@@ -162,7 +162,6 @@ async def _start(supervisor: Supervisor, data: Path, settings: Settings, tell: T
             await _after_kms(data, settings)
     hosting = [name for name in names if name.startswith(SERVE)]
     if hosting:
-        if hosting:
         tell(f"{len(hosting)} × serve")
     await asyncio.gather(*(supervisor.start_one(name) for name in hosting))
 
