@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("upkeep",),
     ("services",),
     ("start",),
+    ("demo",),
     ("cli",),
     ("__main__",),
 )

@@ -44,6 +44,7 @@ ROOM_DIGIT = {
     "fhir": "7",
     "backups": "8",
     "cli": "9",
+    "demo": "9",
     "app": "9",
     "processes": "9",
 }

@@ -79,6 +79,19 @@ class Console:
             raise
         self.line(f"✓ {text} ({time.monotonic() - started:.1f} s)", style="green")
 
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 80 when there is none."""
+        return self._rich().width
+
+    def spinner(self, text: str) -> Callable[[], None]:
+        """Show that something is under way; gives the function that ends it. Nothing outside a terminal."""
+        if self.json_mode or not text or not self._rich().is_terminal:
+            return lambda: None
+        status = self._rich().status(text)
+        status.start()
+        return status.stop
+
     @contextmanager
     def progress(self, text: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """A bar on the standard error for what lasts more than a second; gives the function that moves it by n."""

@@ -1,0 +1,67 @@
+"""How a long story with steps is shown: a spinner while a step runs, then what it proved, to the terminal's width."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hygie.cli.console import Console
+
+if TYPE_CHECKING:
+    from hygie.demo.story import Advance, Proved
+
+MARGIN = "     "
+WIDTH_MAX = 120  # longer lines are hard to read
+
+
+class StoryTeller:
+    """See ``demo.story.Teller``."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._width = min(out.width, WIDTH_MAX)
+        self._head = ""
+        self._stop = out.spinner("")
+
+    def begin(self, number: int, total: int, title: str) -> None:
+        """Show the step that runs."""
+        self._head = f"{number:>2}  {title}"
+        self._stop = self._out.spinner(f"{number}/{total}  {title}")
+
+    def note(self, text: str) -> None:
+        """Show what the step does."""
+        self._stop()
+        self._stop = self._out.spinner(f"{self._head} · {text}")
+
+    @contextmanager
+    def progress(self, text: str, total: int) -> Iterator[Advance]:
+        """A bar in the place of the spinner."""
+        self._stop()
+        with self._out.progress(f"{self._head} · {text}", total) as advance:
+            yield advance
+        self._stop = self._out.spinner(self._head)
+
+    def end(self, seconds: float, proved: Proved) -> None:
+        """What the step proved."""
+        self._stop()
+        self._line("✓", self._head, f"{seconds:.1f} s", "bold green")
+        for line in proved.lines:
+            for part in textwrap.wrap(line, self._width - len(MARGIN), subsequent_indent="  ") or [""]:
+                self._out.line(f"{MARGIN}{part}")
+        if proved.table is not None:
+            self._out.line()
+            self._out.table(proved.table.columns, proved.table.rows)
+            self._out.line()
+        for command in proved.commands:
+            self._out.line(f"{MARGIN}$ {command}", style="cyan")
+
+    def fail(self) -> None:
+        """The step that did not hold."""
+        self._stop()
+        self._line("✗", self._head, "", "bold red")
+
+    def _line(self, mark: str, text: str, right: str, style: str) -> None:
+        gap = max(1, self._width - len(mark) - len(text) - len(right) - 1)
+        self._out.line(f"{mark} {text}{' ' * gap}{right}", style=style)

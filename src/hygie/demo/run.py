@@ -1,0 +1,28 @@
+"""The whole story, in order."""
+
+from __future__ import annotations
+
+from hygie.base.language import say
+from hygie.demo import step_serve
+from hygie.demo.stage import Stage
+from hygie.demo.story import Facts, Step, Teller, tell
+
+
+def steps() -> list[Step[Stage]]:
+    """Titles in the person's language."""
+    one = step_serve
+    return [
+        Step("start", say(fr="Tout démarre", en="Everything starts"), one.start),
+        Step("people", say(fr="Un client et ses habilitations", en="A client and its habilitations"), one.people),
+        Step("load", say(fr="Des dossiers entrent par FHIR", en="Records come in through FHIR"), one.load),
+        Step("doors", say(fr="Qui peut lire, qui est refusé", en="Who may read, who is refused"), one.doors),
+        Step("plaintext", say(fr="Rien n'est en clair sur disque", en="Nothing is in clear on disk"), one.plaintext),
+    ]
+
+
+async def run(stage: Stage, teller: Teller) -> list[Facts]:
+    """Tell the story from its beginning; what was started keeps running at the end.
+
+    Raises: DemoStepError, PlaintextFoundError, DemoLateError: Hygie did not do what it promises; HygieError.
+    """
+    return await tell(steps(), stage, teller)
