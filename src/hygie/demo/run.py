@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hygie.base.language import say
-from hygie.demo import step_serve
+from hygie.demo import step_backup, step_journal, step_serve, step_sites
 from hygie.demo.stage import Stage
 from hygie.demo.story import Facts, Step, Teller, tell
 
@@ -17,6 +17,14 @@ def steps() -> list[Step[Stage]]:
         Step("load", say(fr="Des dossiers entrent par FHIR", en="Records come in through FHIR"), one.load),
         Step("doors", say(fr="Qui peut lire, qui est refusé", en="Who may read, who is refused"), one.doors),
         Step("plaintext", say(fr="Rien n'est en clair sur disque", en="Nothing is in clear on disk"), one.plaintext),
+        Step(
+            "absence", say(fr="Un site disparaît et revient", en="A site vanishes and comes back"), step_sites.absence
+        ),
+        Step("scrub", say(fr="Un octet change", en="One byte changes"), step_sites.flipped_byte),
+        Step(
+            "backup", say(fr="Sauvegarde, restauration ailleurs", en="Backup, restored elsewhere"), step_backup.backup
+        ),
+        Step("journal", say(fr="Le journal ne se retouche pas", en="Nobody edits the journal"), step_journal.journal),
     ]
 
 
