@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hygie.base.language import say
-from hygie.demo import step_backup, step_journal, step_serve, step_sites
+from hygie.demo import step_backup, step_erase, step_journal, step_serve, step_sites
 from hygie.demo.stage import Stage
 from hygie.demo.story import Facts, Step, Teller, tell
 
@@ -24,6 +24,7 @@ def steps() -> list[Step[Stage]]:
         Step(
             "backup", say(fr="Sauvegarde, restauration ailleurs", en="Backup, restored elsewhere"), step_backup.backup
         ),
+        Step("erase", say(fr="Un patient est effacé partout", en="A patient is erased everywhere"), step_erase.erase),
         Step("journal", say(fr="Le journal ne se retouche pas", en="Nobody edits the journal"), step_journal.journal),
     ]
 
