@@ -50,10 +50,13 @@ class Console:
             sys.stdout.write(json.dumps(value, ensure_ascii=ascii_only, sort_keys=True, default=str) + "\n")
             sys.stdout.flush()
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", indent: int = 0
+    ) -> None:
         """A table for a person; cells are plain text."""
         if self.json_mode:
             return
+        from rich.padding import Padding
         from rich.table import Table
         from rich.text import Text
 
@@ -62,7 +65,7 @@ class Console:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(Text(str(cell)) for cell in row))
-        self._rich().print(table)
+        self._rich().print(Padding(table, (0, 0, 0, indent), expand=False) if indent else table)
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:

@@ -51,9 +51,7 @@ class StoryTeller:
             for part in textwrap.wrap(line, self._width - len(MARGIN), subsequent_indent="  ") or [""]:
                 self._out.line(f"{MARGIN}{part}")
         if proved.table is not None:
-            self._out.line()
-            self._out.table(proved.table.columns, proved.table.rows)
-            self._out.line()
+            self._out.table(proved.table.columns, proved.table.rows, indent=len(MARGIN) + 2)
         for command in proved.commands:
             self._out.line(f"{MARGIN}$ {command}", style="cyan")
 

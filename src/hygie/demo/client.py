@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from hygie.base.errors import UnavailableError
+from hygie.base.errors import Language, UnavailableError
 
 ANSWER_S_MAX = 60.0  # a large bundle on a busy laptop
 REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
@@ -51,15 +51,17 @@ def outcome(body: bytes | dict[str, Any]) -> tuple[str, str]:
 class FhirClient:
     """One kept connection, one request at a time.
 
-    Args: base_url: ``https://HOST:PORT/tenant/environment/fhir``; ca_file: the certificate to trust; token: bearer.
+    Args: base_url: ``https://HOST:PORT/tenant/environment/fhir``; ca_file: the certificate to trust; token: bearer;
+    language: of the sentences that refuse.
     """
 
-    def __init__(self, base_url: str, ca_file: Path, token: str) -> None:
+    def __init__(self, base_url: str, ca_file: Path, token: str, *, language: Language = "en") -> None:
         parts = urlsplit(base_url)
         assert parts.hostname is not None
         self._host, self._port, self._path = parts.hostname, parts.port or 443, parts.path.rstrip("/")
         self._trusted = ssl.create_default_context(cafile=str(ca_file))
         self._token = token
+        self._language = language
         self._connection: http.client.HTTPSConnection | None = None
 
     def __enter__(self) -> FhirClient:
@@ -77,7 +79,7 @@ class FhirClient:
 
         Raises: UnavailableError: no answer; a write may then have been done or not.
         """
-        headers = {"Accept": "application/fhir+json", "User-Agent": "hygie-demo"}
+        headers = {"Accept": "application/fhir+json", "Accept-Language": self._language, "User-Agent": "hygie-demo"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if body is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ from hygie.synthetic.patients import bundle_bytes, identity
 
 CLIENTS = 2  # enough to keep two cores busy with the server and the database
 BUSY_TRIES = 3
+REASON_CHARACTERS_MAX = 160
 Advance = Callable[[int], None]
 NewClient = Callable[[], FhirClient]
 
@@ -162,7 +164,9 @@ def _account(loaded: Loaded, answer: Answer, parcel: Parcel) -> None:
 
 
 def _short(words: str) -> str:
-    return words if len(words) <= 100 else f"{words[:99]}…"
+    """A reason without what makes each occurrence of it different."""
+    words = re.sub(r"\[\d+\]", "[…]", words)
+    return words if len(words) <= REASON_CHARACTERS_MAX else f"{words[: REASON_CHARACTERS_MAX - 1]}…"
 
 
 def _new_patient(answer: dict[str, Any]) -> str:

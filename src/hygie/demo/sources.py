@@ -24,7 +24,7 @@ GROUP_BYTES = 1024 * 1024
 class _Head(msgspec.Struct):
     resourceType: str = ""  # noqa: N815 (FHIR's own name)
     id: str = ""
-    type: str | msgspec.Raw = ""
+    type: msgspec.Raw = msgspec.Raw()  # a code in a Bundle, anything elsewhere
 
 
 class _Part(msgspec.Struct):
@@ -72,7 +72,7 @@ def parcels(path: Path, name: str) -> Iterator[Parcel]:
 def _document(raw: bytes, name: str) -> Iterator[Parcel]:
     try:
         head = msgspec.json.decode(raw, type=_Head)
-        if head.resourceType == "Bundle" and head.type in ("transaction", "batch"):
+        if head.resourceType == "Bundle" and bytes(head.type) in (b'"transaction"', b'"batch"'):
             yield Parcel(name, raw, raw.count(b'"request"'))
         elif head.resourceType == "Bundle":
             parts = msgspec.json.decode(raw, type=_Collection).entry

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hygie.base.errors import Language
+from hygie.base.language import current_language, say
 from hygie.demo.client import FhirClient
 from hygie.demo.errors import DemoLateError, DemoStepError
 from hygie.demo.people import APPLICATION, DEMONSTRATION, TENANT, People
@@ -39,6 +41,7 @@ class Stage:
     platform: Platform
     asked: Asked
     teller: Teller
+    language: Language = field(default_factory=current_language)
     people: People | None = None
     patients: dict[int, str] = field(default_factory=dict)
     remembered: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +61,7 @@ class Stage:
 
     def client(self, account: str = APPLICATION) -> FhirClient:
         """A client with an account's token; the caller closes it."""
-        return FhirClient(self.base_url, self.platform.ca_file, self.here.tokens[account])
+        return FhirClient(self.base_url, self.platform.ca_file, self.here.tokens[account], language=self.language)
 
     async def ask(self, act: Callable[[FhirClient], T], account: str = APPLICATION) -> T:
         """Run blocking requests in a thread, with a client of their own."""
@@ -96,8 +99,6 @@ def _body(client: FhirClient, path: str) -> Any:
 
 def check(holds: object, *, fr: str, en: str) -> None:
     """What a step claims. Raises: DemoStepError: it is not so. fr, en: what was seen instead, no full stop."""
-    from hygie.base.language import say
-
     if not holds:
         raise DemoStepError(reason=say(fr=fr, en=en))
 
