@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from hygie.demo.story import Advance, Proved
 
 MARGIN = "     "
+_KEPT = re.compile(r" (?=(?:s|ms|MB|Mo|kB)\b|[:;!?»])|(?<=«) ")  # no line ends before a unit or such a mark
+_HELD = "\0"
 WIDTH_MAX = 120  # longer lines are hard to read
 
 
@@ -48,7 +51,7 @@ class StoryTeller:
         self._stop()
         self._line("✓", self._head, f"{seconds:.1f} s", "bold green")
         for line in proved.lines:
-            for part in textwrap.wrap(line, self._width - len(MARGIN), subsequent_indent="  ") or [""]:
+            for part in wrapped(line, self._width - len(MARGIN)):
                 self._out.line(f"{MARGIN}{part}")
         if proved.table is not None:
             self._out.table(proved.table.columns, proved.table.rows, indent=len(MARGIN) + 2)
@@ -63,3 +66,12 @@ class StoryTeller:
     def _line(self, mark: str, text: str, right: str, style: str) -> None:
         gap = max(1, self._width - len(mark) - len(text) - len(right) - 1)
         self._out.line(f"{mark} {text}{' ' * gap}{right}", style=style)
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """A sentence on lines of at most ``width`` columns, the following ones indented; long paths are not cut."""
+    held = _KEPT.sub(_HELD, line)
+    parts = textwrap.wrap(
+        held, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
+    return [part.replace(_HELD, " ") for part in parts] or [""]

@@ -200,10 +200,14 @@ def _proved(stage: Stage, certificate: ErasureCertificate, objects: int, seconds
             f" unreadable in {seconds * 1000:.0f} ms; reads 410, searches empty, the other records unharmed.",
         ),
         say(
-            fr="Nouvelle époque de clés : une copie de la clé du patient, gardée d'avant, n'ouvre plus rien. La"
-            " sauvegarde d'avant l'effacement, restaurée : le patient n'y est plus, tous les autres y sont.",
-            en="A new epoch of keys: a copy of the patient's key, kept from before, opens nothing any more. The backup"
-            " taken before the erasure, restored: the patient is not in it, everybody else is.",
+            fr="Nouvelle époque de clés (ici aussitôt ; sinon tous les 7 jours) : une copie de la clé du patient,"
+            " gardée d'avant, n'ouvre plus rien.",
+            en="A new epoch of keys (at once here, every 7 days otherwise): a copy of the patient's key, kept from"
+            " before, opens nothing any more.",
+        ),
+        say(
+            fr="La sauvegarde d'avant l'effacement, restaurée : le patient n'y est plus, tous les autres y sont.",
+            en="The backup taken before the erasure, restored: the patient is not in it, everybody else is.",
         ),
         say(fr=f"Certificat signé {certificate.erasure_id} :", en=f"Signed certificate {certificate.erasure_id}:"),
     ]

@@ -15,7 +15,7 @@ from hygie.demo.people import APPLICATION, DEMONSTRATION, NURSE, STRANGER, TENAN
 from hygie.demo.scan import files_below, scan_folder
 from hygie.demo.sources import files_to_load
 from hygie.demo.stage import Stage, check
-from hygie.demo.story import Proved, Table
+from hygie.demo.story import Proved
 from hygie.synthetic.patients import identity, needles, planted_words
 
 REASONS_SHOWN = 12
@@ -89,9 +89,9 @@ async def load(stage: Stage) -> Proved:
     if found.bundles:
         proved.lines.append(
             say(
-                fr=f"{found.bundles} dossiers inventés, {found.resources} ressources FHIR, {found.resources_per_s}/s :"
+                fr=f"{found.bundles} dossier(s) inventé(s), {found.resources} ressources FHIR, {found.resources_per_s}/s :"
                 " vérifiées, chiffrées par patient, durables sur 2 sites sur 3, journalisées.",
-                en=f"{found.bundles} invented records, {found.resources} FHIR resources, {found.resources_per_s}/s:"
+                en=f"{found.bundles} invented record(s), {found.resources} FHIR resources, {found.resources_per_s}/s:"
                 " checked, encrypted per patient, durable on 2 sites of 3, journaled.",
             )
         )
@@ -117,10 +117,9 @@ async def _load_folder(stage: Stage, folder: Path, proved: Proved) -> None:
             f" {total} refusals.",
         )
     )
-    if total:
-        shown = loaded.refusals.most_common(REASONS_SHOWN)
-        columns = say(fr="refus", en="refused"), say(fr="motif", en="reason"), say(fr="le premier", en="the first")
-        proved.table = Table(columns, tuple((n, reason, loaded.first[reason]) for reason, n in shown))
+    for reason, count in loaded.refusals.most_common(REASONS_SHOWN):
+        where = say(fr=f"le premier : {loaded.first[reason]}", en=f"the first: {loaded.first[reason]}")
+        proved.lines.append(f"{count} × {reason} [{where}]")
     proved.facts["folder"] = {"files": len(files), **_facts(loaded)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,8 +50,10 @@ def demo(
 
     default = PATIENTS_DEFAULT if load is None else PATIENTS_BESIDE_LOAD
     asked = Asked(patients or default, load.absolute() if load is not None else None, port)
-    with suppress(asyncio.CancelledError):
+    try:
         asyncio.run(_demo(frame_of(context), asked, stay=stay))
+    except asyncio.CancelledError as error:
+        raise KeyboardInterrupt from error
 
 
 async def _demo(frame: Frame, asked: Asked, *, stay: bool) -> None:
