@@ -136,6 +136,7 @@ def free_port(first: int = 8443) -> int:
     """The first port from ``first`` on which nobody listens, or one that the system chooses."""
     for port in [*range(first, first + PORTS_TRIED), 0]:
         with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: one closed lately is free
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
