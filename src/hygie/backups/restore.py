@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -147,8 +148,10 @@ async def restored(request: RestoreRequest, progress: Progress = lambda *_: None
     catalogues lack is in the report (:func:`require_complete`).
     """
     began_s = monotonic()
+    folder = await asyncio.to_thread(prepare_folder, request.into, request.settings)
+    standing = False  # what a restore that failed has copied is removed, so that it can be begun again
     async with AsyncExitStack() as stack:
-        folder = await asyncio.to_thread(prepare_folder, request.into, request.settings)
+        stack.callback(lambda: None if standing else shutil.rmtree(folder.path, ignore_errors=True))
         backup = await open_backup(
             request.target,
             secret=request.secret,
@@ -169,6 +172,7 @@ async def restored(request: RestoreRequest, progress: Progress = lambda *_: None
         await _fill(place, request, progress)
         report.duration_s = round(monotonic() - began_s, 3)
         await _record(place, request)
+        standing = True
         yield place
 
 
