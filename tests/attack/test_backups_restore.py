@@ -91,7 +91,7 @@ def test_what_is_damaged_on_the_target_is_named_and_nothing_stays(open_house, tm
             for ref, reason in ((part.packs[0], "altered"), (tile, "altered"), (part.ledger, "missing")):
                 path = tmp_path / "target" / "objects" / ref.sha256[:2] / ref.sha256
                 kept = path.read_bytes()
-                remove(ref.sha256, tmp_path) if reason == "missing" else alter(target, ref.sha256, tmp_path)
+                remove(ref.sha256, tmp_path) if reason == "missing" else alter(ref.sha256, tmp_path)
                 with pytest.raises(BackupDamagedError) as caught:
                     await _restore(house, target, tmp_path)
                 assert caught.value.facts == {"name": ref.name, "reason": reason}

@@ -104,7 +104,7 @@ async def read_there(house: Any, place: RestoredPlace, type_: str, id_: str) -> 
         return str(body.get("name") or body.get("code"))
 
 
-def alter(target: FolderTarget, sha256: str, folder: Path) -> None:
+def alter(sha256: str, folder: Path) -> None:
     """Flip one bit of an object of the target, behind its back."""
     path = folder / "target" / "objects" / sha256[:2] / sha256
     data = bytearray(path.read_bytes())

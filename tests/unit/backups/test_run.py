@@ -1,0 +1,85 @@
+"""Backups as they are run: numbered, on record, incremental; a target that went back is seen."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from hygie.backups.check import Head
+from hygie.backups.errors import ManifestReplayedError, TargetUnavailableError
+from hygie.backups.retention import RetentionPolicy
+from hygie.backups.run import check_backups, recorded_head, run_backup
+from tests.unit.backups.restore_stage import back_up, new_target, rooms_of, seal_journal
+from tests.unit.vault.conftest import open_house  # noqa: F401 (a fixture)
+from tests.unit.vault.lifecycle_stage import patient, write
+
+
+def test_a_second_backup_copies_what_is_new_only(open_house, tmp_path) -> None:  # noqa: F811
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            await write(house, *(patient(f"p{n}", "a") for n in range(5)))
+            first = await back_up(house, target)
+            await write(house, patient("p9", "b"))
+            second = await back_up(house, target)
+            assert (first.number, second.number) == (1, 2)
+            assert (first.packs, second.packs) == (1, 2)
+            assert second.copy.already >= 1
+            async with rooms_of(house, target) as rooms:
+                report = await check_backups(rooms, RetentionPolicy())
+                assert report.faults == []
+                assert set(report.snapshots) == {first.snapshot, second.snapshot}
+
+    asyncio.run(main())
+
+
+def test_the_journal_knows_the_newest_snapshot(open_house, tmp_path) -> None:  # noqa: F811
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            async with rooms_of(house, target) as rooms:
+                await seal_journal(rooms)
+                assert await recorded_head(rooms.source.reader, house.clock.now_ms()) is None
+            report = await back_up(house, target)
+            async with rooms_of(house, target) as rooms:
+                head = await recorded_head(rooms.source.reader, house.clock.now_ms())
+                assert head == Head(report.number, report.sha256)
+
+    asyncio.run(main())
+
+
+def test_a_target_that_went_back_is_seen_and_backups_go_on(open_house, tmp_path) -> None:  # noqa: F811
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            await back_up(house, target)
+            gone = await back_up(house, target)
+            target.delete_manifest(gone.snapshot)
+            async with rooms_of(house, target) as rooms:
+                with pytest.raises(ManifestReplayedError):
+                    await check_backups(rooms, RetentionPolicy())
+            after = await back_up(house, target)
+            assert after.replayed
+            assert after.number == gone.number + 1
+            assert not (await back_up(house, target)).replayed
+
+    asyncio.run(main())
+
+
+def test_one_backup_at_a_time(open_house, tmp_path) -> None:  # noqa: F811
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            async with rooms_of(house, target) as rooms:
+                with target.exclusive(), pytest.raises(TargetUnavailableError) as caught:
+                    await run_backup(rooms, rpo_s=60)
+                assert caught.value.facts["reason"] == "busy"
+                await seal_journal(rooms)
+                async with rooms.source.records.transaction() as connection:
+                    rows = await (
+                        await connection.execute("SELECT passed, facts->>'code' FROM hygie.measurement")
+                    ).fetchall()
+                assert rows == [(False, "HYG-480")]
+
+    asyncio.run(main())
