@@ -22,6 +22,7 @@ from hygie.base.permit import Place
 from hygie.database.environments import create_environment_schema, destroy_environment_schema
 from hygie.database.pool import Database
 from hygie.gate.errors import AdministrationError
+from hygie.gate.platform_ledger import PlatformLedger
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -34,6 +35,8 @@ ACCOUNT_DAYS_MAX = 1_100
 NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 ACCOUNT = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 KINDS = ("production", "pre-production", "test", "demonstration")
+
+EVERYWHERE = Place(PLATFORM, PLATFORM, "")  # what belongs to no environment
 
 Connection = psycopg.AsyncConnection[Any]
 Row = dict[str, Any]
@@ -53,7 +56,8 @@ class Environment:
 class Administration:
     """Acts of one operator.
 
-    Args: database: opened with the owner's DSN; operator: who acts, as the journal names him.
+    Args: database: opened with the owner's DSN; operator: who acts, as the journal names him; ledger: takes every
+    change to the sites as soon as it is committed.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Administration:
         journal: JournalWriter,
         clock: Clock,
         operator: str,
+        ledger: PlatformLedger | None = None,
     ) -> None:
         self._database = database
         self._owner_dsn = owner_dsn
@@ -72,9 +77,13 @@ class Administration:
         self._journal = journal
         self._clock = clock
         self._operator = operator
+        self._ledger = ledger
 
     async def create_tenant(self, name: str, label: str) -> bytes:
-        """A client, that is a controller of data. Returns its id. Raises: AdministrationError: name taken or not a name."""
+        """A client, that is a controller of data. Returns its id.
+
+        Raises: AdministrationError: name taken, or not a name.
+        """
         _check(NAME.match(name), "name")
         tenant_id = secrets.token_bytes(16)
         await self._kms.create_tenant(tenant_id)
@@ -246,7 +255,7 @@ class Administration:
         action: Action,
         *,
         outcome: str = "done",
-        place: Place = Place(PLATFORM, PLATFORM, ""),
+        place: Place = EVERYWHERE,
         detail: dict[str, str] | None = None,
     ) -> AsyncIterator[Connection]:
         """One administrative change and its entry, in one transaction.
@@ -274,6 +283,8 @@ class Administration:
             raise AdministrationError(reason="no such account") from error
         except psycopg.errors.CheckViolation as error:
             raise AdministrationError(reason="rule of the table") from error
+        if self._ledger is not None:
+            await self._ledger.publish_if_possible()
 
 
 _LISTINGS = {

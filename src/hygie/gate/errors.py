@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hygie.base.errors import HygieError, InvalidRequestError, UnavailableError
+from hygie.base.errors import HygieError, IntegrityError, InvalidRequestError, NotFoundError, UnavailableError
 
 
 class AuthenticationError(HygieError):
@@ -30,3 +30,27 @@ class AdministrationError(InvalidRequestError):
     code = "HYG-160"
     fr = "Demande d'administration refusée : {reason}."
     en = "Administrative request refused: {reason}."
+
+
+class PlatformKnownError(InvalidRequestError):
+    """The platform's tables are imported into an empty database only."""
+
+    code = "HYG-161"
+    fr = "La base connaît déjà des clients : le registre de la plateforme ne s'importe que dans une base vide."
+    en = "The database already knows clients: the platform's ledger is imported into an empty database only."
+
+
+class PlatformLedgerAbsentError(NotFoundError):
+    """A site holds no intact copy of the platform's tables."""
+
+    code = "HYG-360"
+    fr = "Le site {site} n'a pas de registre de la plateforme intact : prenez-en un autre."
+    en = "The site {site} holds no intact ledger of the platform: take another one."
+
+
+class PlatformLedgerBrokenError(IntegrityError):
+    """What should be the platform's tables is not what was published."""
+
+    code = "HYG-560"
+    fr = "Le registre de la plateforme n'est pas intègre ({reason})."
+    en = "The platform's ledger is not intact ({reason})."
