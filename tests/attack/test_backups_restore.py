@@ -11,12 +11,14 @@ from hygie.backups.copy import newest_snapshot
 from hygie.backups.erasures import copy_erasures
 from hygie.backups.errors import BackupDamagedError, ManifestBrokenError, RestoreRefusedError
 from hygie.backups.keys import public_keys
+from hygie.backups.place import opened
 from hygie.backups.restore import require_complete, restored
 from hygie.backups.snapshot import manifest_name
 from hygie.base.errors import NotFoundError
+from hygie.gate.administration import Administration
 from hygie.keys.errors import WrongPassphraseError
 from hygie.keys.sealing import Passphrase
-from tests.unit.backups.restore_stage import alter, back_up, new_target, read_there, remove, request_of
+from tests.unit.backups.restore_stage import alter, back_up, new_target, read_there, remove, request_of, rooms_of
 from tests.unit.vault.lifecycle_stage import erase, observation, patient, turn, write
 
 ERASED = "HYG-351"
@@ -173,6 +175,34 @@ def test_a_restored_place_signs_with_a_successor_key_and_keeps_the_past(open_hou
             assert after[0] != before
             assert after[1:] == [before]
             assert await house.kms.public_key("journal") == before
+
+    asyncio.run(main())
+
+
+def test_a_token_revoked_since_does_not_come_back(open_house, tmp_path) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            await write(house, patient("p1", "a"))
+            async with rooms_of(house, target), opened(house.dsns.owner, size=1) as owner:
+                acts = Administration(
+                    owner,
+                    owner_dsn=house.dsns.owner,
+                    kms=house.kms,
+                    journal=house.journal,
+                    clock=house.clock,
+                    operator="local:test",
+                )
+                await acts.create_account("app", kind="application", label="", professional_id="", days=1)
+                tokens = [await acts.create_token("app", "t", "e", days=1) for _ in range(2)]
+                old = await back_up(house, target)
+                await acts.revoke_token(tokens[0][0])
+            await back_up(house, target)
+            async with restored(request_of(house, target, tmp_path / "new", which=old.snapshot)) as place:
+                async with opened(place.dsns.owner, size=1) as owner, owner.transaction() as connection:
+                    cursor = await connection.execute("SELECT id, revoked_ms IS NULL FROM hygie.token")
+                    live = dict(await cursor.fetchall())
+                assert live == {tokens[0][0]: False, tokens[1][0]: True}
 
     asyncio.run(main())
 

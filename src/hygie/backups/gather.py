@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hygie.backups import platform
 from hygie.backups.platform import collect_platform
 from hygie.backups.snapshot import EnvironmentPart, ObjectRef, SignedSnapshot
 from hygie.backups.target import ERASED_PREFIX
@@ -94,8 +93,8 @@ async def gather(source: Source, *, before: SignedSnapshot | None) -> Gathered:
     packs = {place: await _packs(source, place) for place in listed}
     for name, _ in await source.sites.list(ERASED_PREFIX):
         found.objects.append(found.give(name, await source.sites.read(name)))
-    tables = await collect_platform(source.hosting, source.records, source.kms)
-    found.objects.append(found.give(platform.NAME, tables))
+    name, tables = await collect_platform(source.records, kms=source.kms, sites=source.sites, clock=source.clock)
+    found.objects.append(found.give(name, tables))
     await _keys(source, packs, found)
     found.objects.sort(key=lambda ref: ref.name)
     found.environments.sort(key=lambda part: part.tenant_id + part.environment_id)

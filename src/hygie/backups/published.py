@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hygie.base.actions import Action
 from hygie.base.errors import NotFoundError
+from hygie.gate.platform_ledger import REVOKING
 from hygie.journal.entry import Entry
 from hygie.journal.reader import JournalReader
 
@@ -16,15 +17,19 @@ WRITES = frozenset({Action.OBJECT_CREATE, Action.OBJECT_UPDATE, Action.OBJECT_DE
 @dataclass(slots=True)
 class Published:
     """entries: of the signed tree, each checked; packs: environment id -> pack number -> SHA-256 (hex); first: index of
-    the first entry that names a pack; erased: environment id -> compartments."""
+    the first entry that names a pack; erased: environment id -> compartments; revocations: entries that withdrew a
+    right or an environment, in their order."""
 
     entries: int = 0
     packs: dict[bytes, dict[int, str]] = field(default_factory=dict)
     first: dict[tuple[bytes, int], int] = field(default_factory=dict)
     erased: dict[bytes, set[bytes]] = field(default_factory=dict)
+    revocations: list[Entry] = field(default_factory=list)
 
     def take(self, index: int, entry: Entry) -> None:
         """What one entry says."""
+        if entry.action in REVOKING:
+            self.revocations.append(entry)
         if entry.outcome != "done":
             return
         if entry.action in WRITES and "pack" in entry.detail:

@@ -190,7 +190,9 @@ async def _fill(place: RestoredPlace, request: RestoreRequest, progress: Progres
     began_s = monotonic()
     rebuilding = Rebuilding(backup, place.sites, place.dsns, place.hosting, published, request.clock)
     total = sum(ref.name.startswith("packs/") for part in backup.wanted.snapshot.environments for ref in part.packs)
-    for one in await apply_platform(place.sites, backup.kms, place.dsns.owner):
+    async with opened(place.dsns.owner, size=1) as owner:
+        places = await apply_platform(place.sites, backup.kms, owner, published.revocations)
+    for one in places:
         report.environments.append(await rebuilding.run(one, lambda count: progress("rebuild", count, total)))
     report.rebuild_s = round(monotonic() - began_s, 3)
 
