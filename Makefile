@@ -19,4 +19,4 @@ lint: install ## style and types
 	.venv/bin/mypy
 
 bench: install ## the figures of docs/performance.md
-	@set -e; for each in benchmarks/bench_*.py; do echo "== $$each"; .venv/bin/python "$$each"; done
+	@set -e; for each in benchmarks/bench_*.py; do echo "== $$each"; .venv/bin/python -m "benchmarks.$$(basename "$$each" .py)"; done

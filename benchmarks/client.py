@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,35 +29,39 @@ class Connection:
 
     def __init__(self, target: Target) -> None:
         url = urlsplit(target.base_url)
-        context = ssl.create_default_context(cafile=target.ca_file)
         raw = socket.create_connection((url.hostname, url.port))
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = context.wrap_socket(raw, server_hostname=url.hostname)
+        self.socket = _context(target.ca_file).wrap_socket(raw, server_hostname=url.hostname)
         self._path = url.path
-        self._head = (
-            f"Host: {url.netloc}\r\nAuthorization: Bearer {target.token}\r\nAccept: application/fhir+json\r\n"
-        )
+        self._head = f"Host: {url.netloc}\r\nAuthorization: Bearer {target.token}\r\nAccept: application/fhir+json\r\n"
         self._buffer = b""
 
+    def request(self, path: str) -> bytes:
+        """The bytes of a GET below the base."""
+        return f"GET {self._path}{path} HTTP/1.1\r\n{self._head}\r\n".encode()
+
     def get(self, path: str) -> tuple[int, bytes]:
-        self._socket.sendall(f"GET {self._path}{path} HTTP/1.1\r\n{self._head}\r\n".encode())
+        """Status and body of a GET."""
+        self.socket.sendall(self.request(path))
         return self._answer()
 
     def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body of a POST."""
         head = (
             f"POST {self._path}{path} HTTP/1.1\r\n{self._head}Content-Type: application/fhir+json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
-        self._socket.sendall(head.encode() + body)
+        self.socket.sendall(head.encode() + body)
         return self._answer()
 
     def close(self) -> None:
-        self._socket.close()
+        """Give the connection back."""
+        self.socket.close()
 
     def _answer(self) -> tuple[int, bytes]:
         data = self._buffer
         while b"\r\n\r\n" not in data:
-            more = self._socket.recv(65536)
+            more = self.socket.recv(65536)
             if not more:
                 raise ConnectionError("closed")
             data += more
@@ -71,7 +74,7 @@ class Connection:
         parts = [body]
         have = len(body)
         while have < length:
-            more = self._socket.recv(min(262_144, length - have))
+            more = self.socket.recv(min(262_144, length - have))
             if not more:
                 raise ConnectionError("closed")
             parts.append(more)
@@ -81,13 +84,14 @@ class Connection:
         return status, whole[:length]
 
 
-def timed(call, until: float) -> list[float]:  # type: ignore[no-untyped-def]
-    """Latencies, in seconds, of a call repeated until an instant of ``time.perf_counter``."""
-    spent: list[float] = []
-    while (began := time.perf_counter()) < until:
-        call()
-        spent.append(time.perf_counter() - began)
-    return spent
+_contexts: dict[str, ssl.SSLContext] = {}
+
+
+def _context(ca_file: str) -> ssl.SSLContext:
+    """One for each authority: reading it takes longer than a handshake."""
+    if ca_file not in _contexts:
+        _contexts[ca_file] = ssl.create_default_context(cafile=ca_file)
+    return _contexts[ca_file]
 
 
 def percentile(values: Sequence[float], share: float) -> float:

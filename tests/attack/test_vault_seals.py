@@ -126,7 +126,8 @@ def test_an_object_of_another_environment_does_not_open(open_house) -> None:
             await house.kms.create_environment(neighbour.tenant_id, neighbour.environment_id)
             ((compartment, epoch, wrap),) = rows(
                 house,
-                "SELECT c.id, epoch, wrap FROM compartment c JOIN object o ON o.compartment = c.id ORDER BY seq LIMIT 1",
+                "SELECT c.id, epoch, wrap FROM compartment c JOIN object o ON o.compartment = c.id"
+                " ORDER BY o.seq LIMIT 1",
             )
             ((object_id,),) = rows(house, "SELECT id FROM object ORDER BY seq LIMIT 1")
             (key,) = await house.kms.unwrap(

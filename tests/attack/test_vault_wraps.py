@@ -159,7 +159,7 @@ def test_the_key_process_refuses_what_the_catalogue_remembers(open_house) -> Non
             assert len(await house.kms.unwrap(*ids, item, permit_id=bytes(16), reason="test")) == 1
             await turn(house)
             for tried in (epoch, epoch + 1):
-                with pytest.raises(HygieError, match="HYG-[35]"):
+                with pytest.raises(HygieError, match=r"HYG-[35]"):
                     await house.kms.unwrap(*ids, [(compartment, tried, wrap)], permit_id=bytes(16), reason="test")
 
     run(main)

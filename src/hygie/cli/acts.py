@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -50,7 +50,7 @@ def instant(at_ms: object) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def show_rows(frame: Frame, rows: list[dict[str, object]]) -> None:
+def show_rows(frame: Frame, rows: Sequence[Mapping[str, object]]) -> None:
     """A listing: a table for people, rows for machines."""
     if rows:
         columns = list(rows[0])

@@ -133,8 +133,12 @@ class Gate:
             raise UnavailableError(part="gate") from error
 
     async def _refuse(self, error: HygieError, action: Action, bearer: Bearer | None, where: Whence) -> None:
-        """Journal a refusal, durably, then raise it."""
-        self._count_refusal(where.address)
+        """Journal a refusal, durably, then raise it. Over the bound, one entry a minute says that there were more."""
+        count = self._count_refusal(where.address)
+        if count > REFUSALS_PER_MINUTE_MAX:
+            error = TooManyRefusalsError(part="gate")
+        if count > REFUSALS_PER_MINUTE_MAX + 1:
+            raise error
         place = bearer.place if bearer else None
         await self._journal.append_now(
             [
@@ -156,11 +160,11 @@ class Gate:
         )
         raise error
 
-    def _count_refusal(self, address: str) -> None:
+    def _count_refusal(self, address: str) -> int:
+        """How many refusals this address got in this minute."""
         now_ms = self._clock.now_ms()
         if now_ms - self._refusals_from_ms > _MINUTE_MS:
             self._refusals.clear()
             self._refusals_from_ms = now_ms
         count = self._refusals[address] = self._refusals.get(address, 0) + 1
-        if count > REFUSALS_PER_MINUTE_MAX:
-            raise TooManyRefusalsError(part="gate")
+        return count

@@ -20,10 +20,10 @@ from hygie.database.pool import Database
 from hygie.journal.writer import JournalWriter
 from hygie.keys.file_kms import FileKms
 from hygie.keys.in_process import InProcessKms
-from hygie.sites.folder import FolderSite
 from hygie.keys.sealing import Passphrase
-from hygie.sites.room import initialise
+from hygie.sites.folder import FolderSite
 from hygie.sites.placement import SiteSet
+from hygie.sites.room import initialise
 from hygie.sites.site import SiteLocation
 from hygie.vault.vault import Vault
 

@@ -1,0 +1,310 @@
+"""The facts that checks judge: what each probe brings back. Names, sizes, codes and instants; no health data, no key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hygie.base.hardening import Proof, Swap
+from hygie.proof.model import Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """One place of the disk. error: why it could not be read, or nothing."""
+
+    name: str
+    files: int = 0
+    bytes_read: int = 0
+    bytes_total: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Plaintext seen in a file. mark: the name of what was recognised, never the text itself."""
+
+    area: str
+    file: str
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskScan:
+    """What a reader of the raw files sees. control: the scanner recognised its own planted sample."""
+
+    areas: tuple[Area, ...]
+    found: tuple[Hit, ...]
+    control: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    """Handshakes tried on the served port.
+
+    offers: name of a weak offer → ``refused``, ``accepted`` or ``unclear``; trusted: the chain and the name hold for a
+    client (``own``: made by Hygie, checked against its own authority).
+    """
+
+    address: str
+    version: str
+    cipher: str
+    forward_secret: bool
+    trusted: bool
+    own: bool
+    ends_ms: int
+    offers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """One process of this installation, as the system shows it.
+
+    core_limit: bytes, -1 for no limit, None when not shown; traceable: by another process of its account; root: uid 0.
+    """
+
+    name: str
+    pid: int
+    uid: int
+    core_limit: int | None
+    traceable: Proof
+    capabilities: int
+    no_new_privileges: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessesFacts:
+    """Every process found, the names that were expected, and whether core files go to a program's pipe."""
+
+    processes: tuple[ProcessFacts, ...]
+    expected: tuple[str, ...]
+    cores_piped: bool
+
+    @property
+    def absent(self) -> list[str]:
+        """Expected processes that do not run."""
+        names = {one.name for one in self.processes}
+        return [name for name in self.expected if name not in names]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFacts:
+    """TCP ports that processes of this installation listen on: (process, address, port)."""
+
+    listening: tuple[tuple[str, str, int], ...]
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A file or folder that must be private. kind: ``key`` or ``place``; exposed: others may open it."""
+
+    path: str
+    kind: Literal["key", "place"]
+    mode: int
+    exposed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What the KMS says of itself. credential: where the passphrase of an unattended start lies.
+
+    beside: ``inside`` the data folder, on the ``same-device``, ``elsewhere``, ``systemd`` or ``typed`` (no file).
+    """
+
+    driver: str
+    exportable: bool
+    sealing: str
+    unwraps_recorded: bool
+    sealed: bool
+    root_at_ms: int
+    environments: int
+    oldest_key_at_ms: int
+    oldest_epoch_at_ms: int
+    beside: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One thing an environment's role tried. outcome: ``refused``, ``allowed``, or an SQLSTATE."""
+
+    role: str
+    target: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationFacts:
+    """Attempts across environments and towards administration, the control on one's own, and the roles' rights."""
+
+    environments: int
+    controls: tuple[Attempt, ...]
+    across: tuple[Attempt, ...]
+    administration: tuple[Attempt, ...]
+    powers: tuple[str, ...]
+    shared: tuple[str, ...]
+    login_roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DoorFacts:
+    """Requests of a probe account without any habilitation, over HTTPS. Statuses; None: could not be tried.
+
+    same_answer: what exists elsewhere and what exists nowhere are answered alike, byte for byte.
+    """
+
+    agent: str
+    asked: int
+    sent_at_ms: int
+    nobody: int
+    own: int | None
+    other: int | None
+    absent: int | None
+    same_answer: bool
+    revoked: int | None
+    latencies_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FreshFacts:
+    """What became of the probe's refusals in the published journal. lacking: fields that an entry leaves empty."""
+
+    asked: int
+    found: int
+    delay_ms: int
+    lacking: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFacts:
+    """The journal's head, what waits, and each site's copy of the checkpoint.
+
+    sites: name → size, -1 for a false or forked checkpoint, None for no answer.
+    """
+
+    pending: int
+    oldest_pending_ms: int | None
+    indexed: int
+    published: int
+    sites: dict[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessFacts:
+    """The witness: where it runs, as whom, and how far it has cosigned. where: socket, loopback, remote, none."""
+
+    where: str
+    same_account: bool | None
+    published: int
+    cosigned: int | None
+    agrees: bool
+    clock_skew_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFacts:
+    """The published tree re-read. rows: database rows compared (None: too many for this look); broken: what is wrong."""
+
+    size: int
+    checkpoints: int
+    bundles: int
+    rows: int | None
+    broken: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockFacts:
+    """The kernel's word on its clock, and the largest error it admits."""
+
+    disciplined: Proof
+    max_error_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """The backup target. deletion: what a deletion with production's rights obtained, ``done`` or ``refused``.
+
+    newest_number, newest_at_ms: of the newest snapshot whose signature holds, 0 for none; recorded: the highest number
+    measured; broken: the code of what is not intact.
+    """
+
+    snapshots: int
+    newest_number: int
+    newest_at_ms: int
+    recorded: int
+    deletion: str
+    locked: bool
+    note_fr: str
+    note_en: str
+    administrator: str
+    operators: tuple[str, ...]
+    shares_domain_with: tuple[str, ...]
+    broken: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """One site, where it is declared to be, what it would fall with, and whether it took a durable write now."""
+
+    name: str
+    country: str
+    city: str
+    domain: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessFacts:
+    """Rows of accounts, tokens and habilitations, as administration lists them."""
+
+    accounts: tuple[dict[str, Any], ...]
+    tokens: tuple[dict[str, Any], ...]
+    habilitations: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The newest run of one kind that a loop or a drill recorded."""
+
+    at_ms: int
+    passed: bool
+    facts: dict[str, Any]
+
+
+Measurements = dict[str, Measurement]
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityFacts:
+    """Minutes of the last thirty days with a measure of the door, and of them those it answered."""
+
+    minutes: int
+    passed: int
+    first_at_ms: int
+    last_at_ms: int
+
+
+@dataclass(slots=True)
+class Facts:
+    """Everything one look brought back."""
+
+    disk: Observed[DiskScan] = field(default_factory=Observed)
+    tls: Observed[TlsFacts] = field(default_factory=Observed)
+    swap: Observed[Swap] = field(default_factory=Observed)
+    processes: Observed[ProcessesFacts] = field(default_factory=Observed)
+    flows: Observed[FlowFacts] = field(default_factory=Observed)
+    files: Observed[tuple[FileFacts, ...]] = field(default_factory=Observed)
+    keys: Observed[KeyFacts] = field(default_factory=Observed)
+    segmentation: Observed[SegmentationFacts] = field(default_factory=Observed)
+    door: Observed[DoorFacts] = field(default_factory=Observed)
+    fresh: Observed[FreshFacts] = field(default_factory=Observed)
+    journal: Observed[JournalFacts] = field(default_factory=Observed)
+    witness: Observed[WitnessFacts] = field(default_factory=Observed)
+    history: Observed[HistoryFacts] = field(default_factory=Observed)
+    clock: Observed[ClockFacts] = field(default_factory=Observed)
+    target: Observed[TargetFacts] = field(default_factory=Observed)
+    sites: Observed[tuple[SiteFacts, ...]] = field(default_factory=Observed)
+    access: Observed[AccessFacts] = field(default_factory=Observed)
+    measurements: Observed[Measurements] = field(default_factory=Observed)
+    availability: Observed[AvailabilityFacts] = field(default_factory=Observed)
+    built: Observed[frozenset[str]] = field(default_factory=Observed)

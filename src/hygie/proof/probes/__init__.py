@@ -1,0 +1,1 @@
+"""Probes: each brings back one fact of ``hygie.proof.facts``, by looking or by really trying. They judge nothing."""

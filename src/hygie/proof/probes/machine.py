@@ -1,0 +1,215 @@
+"""What the system shows of this installation's processes, of its private files and of its clock. Linux's /proc."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from hygie.base.hardening import Proof
+from hygie.base.layout import DataFolder
+from hygie.base.settings import SYSTEMD_PREFIX, Settings
+from hygie.proof.facts import ClockFacts, FileFacts, FlowFacts, ProcessesFacts, ProcessFacts
+
+SERVICES = ("kms", "witness", "work", "serve")
+_LISTEN = "0A"
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_UNSYNCHRONISED = 0x40  # STA_UNSYNC, adjtimex(2)
+
+
+def probe_processes(settings: Settings, folder: DataFolder, *, proc: Path = Path("/proc")) -> ProcessesFacts:
+    """Every process of the installation in this data folder. Raises: OSError: the system shows none (not Linux)."""
+    found = [_process(proc, pid, name) for pid, name in sorted(hygie_processes(folder, proc=proc).items())]
+    expected = [name for name in SERVICES if name != "witness" or settings.witness.url is None]
+    pattern = (proc / "sys/kernel/core_pattern").read_text()
+    return ProcessesFacts(tuple(one for one in found if one), tuple(expected), cores_piped=pattern.startswith("|"))
+
+
+def probe_flows(folder: DataFolder, *, proc: Path = Path("/proc")) -> FlowFacts:
+    """The TCP ports that these processes, and the embedded database, listen on."""
+    processes = hygie_processes(folder, proc=proc)
+    postmaster = _first_line(folder.postgres / "postmaster.pid")
+    if postmaster.isdigit() and (proc / postmaster).is_dir():
+        processes[int(postmaster)] = "postgres"
+    listening = dict(_listening(proc))
+    found: set[tuple[str, str, int]] = set()
+    unreadable: list[str] = []
+    for pid, name in processes.items():
+        try:
+            for inode in _socket_inodes(proc / str(pid) / "fd"):
+                if inode in listening:
+                    found.add((name, *listening[inode]))
+        except PermissionError:
+            unreadable.append(name)
+        except FileNotFoundError:
+            continue  # it has just ended
+    return FlowFacts(tuple(sorted(found)), tuple(sorted(set(unreadable))))
+
+
+def hygie_processes(folder: DataFolder, *, proc: Path = Path("/proc")) -> dict[int, str]:
+    """pid → name of the services that run on this data folder, and of the ``hygie up`` that started them."""
+    found: dict[int, str] = {}
+    for entry in proc.iterdir():
+        if not entry.name.isdigit():
+            continue
+        words = _words(entry)
+        if "hygie" in words and "--data" in words[:-1] and words[words.index("--data") + 1] == str(folder.path):
+            name = next((word for word in words if word in SERVICES), None)
+            if name is not None:
+                found[int(entry.name)] = name
+    parents = {_parent(proc / str(pid)) for pid in found}
+    for pid in parents - {0, 1, None}:
+        if pid is not None and "up" in _words(proc / str(pid)):
+            found[pid] = "up"
+    return found
+
+
+def probe_files(settings: Settings, folder: DataFolder) -> tuple[FileFacts, ...]:
+    """Every file and folder that only its owner may open."""
+    keys: list[Path] = [folder.postgres_secrets, folder.witness / "witness.key"]
+    keys += [path for path in _below(folder.kms) if path.is_file()]
+    keys += [path for path in _below(folder.tls) if path.suffix == ".key"]
+    for named in (settings.host.key, settings.kms.credential):
+        if named is not None and not named.startswith(SYSTEMD_PREFIX):
+            keys.append(folder.resolve(named))
+    places = [folder.path, folder.kms, folder.witness, folder.tls, folder.logs, folder.run, folder.settings_file]
+    places += [folder.postgres, folder.connection_file, folder.resolve(settings.backups.path)]
+    places += [folder.resolve(site.path) for site in settings.sites]
+    return tuple(_files(folder, keys, "key")) + tuple(_files(folder, places, "place"))
+
+
+def probe_clock() -> ClockFacts:
+    """The kernel's own word, by adjtimex(2) in reading. Raises: OSError: the system has no such word."""
+    if not sys.platform.startswith("linux"):
+        raise OSError("adjtimex")
+    timex = _Timex()
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.adjtimex(ctypes.byref(timex)) < 0:
+        raise OSError(ctypes.get_errno(), "adjtimex")
+    disciplined: Proof = "unknown" if timex.status & _UNSYNCHRONISED else "yes"
+    return ClockFacts(disciplined, timex.maxerror / 1000)
+
+
+class _Timex(ctypes.Structure):
+    """``struct timex``: up to the fields that are read, then room for the rest."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_long * 48),
+    )
+
+
+def _process(proc: Path, pid: int, name: str) -> ProcessFacts | None:
+    """None when it has ended meanwhile."""
+    folder = proc / str(pid)
+    try:
+        status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
+        uid = int(status["Uid"].split()[1])
+        return ProcessFacts(
+            name=name,
+            pid=pid,
+            uid=uid,
+            core_limit=_core_limit(folder / "limits"),
+            traceable=_traceable(folder, uid),
+            capabilities=int(status["CapEff"], 16),
+            no_new_privileges=status["NoNewPrivs"].strip() == "1",
+        )
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _traceable(folder: Path, uid: int) -> Proof:
+    """Whether another process of its account may read its memory: the kernel gives the entries of one that may not be
+    dumped to root. Of a process of root nothing can be told: root's entries are root's."""
+    if uid == 0:
+        return "unknown"
+    return "yes" if (folder / "environ").stat().st_uid == uid else "no"
+
+
+def _core_limit(path: Path) -> int | None:
+    try:
+        for line in path.read_text().splitlines():
+            if line.startswith("Max core file size"):
+                soft = line[len("Max core file size") :].split()[0]
+                return -1 if soft == "unlimited" else int(soft)
+    except PermissionError:
+        return None
+    return None
+
+
+def _words(folder: Path) -> list[str]:
+    try:
+        return [word.rsplit("/", 1)[-1] if i < 2 else word for i, word in enumerate(_cmdline(folder))]
+    except OSError:
+        return []
+
+
+def _cmdline(folder: Path) -> list[str]:
+    return (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+
+
+def _parent(folder: Path) -> int | None:
+    try:
+        return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _listening(proc: Path) -> Iterator[tuple[str, tuple[str, int]]]:
+    """(inode, (address in hexadecimal or readable, port)) of every listening TCP socket."""
+    for name in ("tcp", "tcp6"):
+        try:
+            lines = (proc / "net" / name).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == _LISTEN:
+                address, port = fields[1].split(":")
+                yield fields[9], (_readable(address), int(port, 16))
+
+
+def _readable(address: str) -> str:
+    if len(address) == 8:
+        return ".".join(str(byte) for byte in reversed(bytes.fromhex(address)))
+    return f"[{address.lower()}]"
+
+
+def _socket_inodes(folder: Path) -> Iterator[str]:
+    for entry in list(folder.iterdir()):
+        try:
+            link = str(entry.readlink())
+        except FileNotFoundError:
+            continue
+        if link.startswith("socket:["):
+            yield link[8:-1]
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _files(folder: DataFolder, paths: Iterable[Path], kind: str) -> Iterator[FileFacts]:
+    for path in paths:
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue
+        shown = str(path.relative_to(folder.path)) if path.is_relative_to(folder.path) else str(path)
+        exposed = bool(status.st_mode & _OTHERS) or status.st_uid not in {os.geteuid(), 0}
+        yield FileFacts(shown, "key" if kind == "key" else "place", stat.S_IMODE(status.st_mode), exposed)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text().split("\n", 1)[0].strip()
+    except OSError:
+        return ""

@@ -1,0 +1,329 @@
+"""The gate through its doors, with two serving processes: who is let in, until when, and what is written of refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import secrets
+import ssl
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from hygie.app import open_administration, open_house
+from hygie.base.actions import Role
+from hygie.gate.administration import Administration
+from hygie.gate.gate import REFUSALS_PER_MINUTE_MAX
+from tests.attack.installation import Answer, Installation, attacked, place, whole_journal
+
+MINUTE_DAYS = 1 / 1440
+DOORS = 16  # new connections: that all meet one of two processes has a chance of 1 in 32,768
+PATIENT = {"resourceType": "Patient", "name": [{"family": "Secretdejeanne"}]}
+
+
+@dataclass
+class Town:
+    """An installation with two tenants; ``chu/prod`` and ``clinic/prod`` hold one patient each."""
+
+    made: Installation
+    mine: str
+    theirs: str
+    their_token: str
+
+
+def act(made: Installation, *calls: tuple[str, tuple[object, ...], dict[str, object]]) -> list[object]:
+    """Acts of administration, at once: (method, positional, named)."""
+
+    async def main() -> list[object]:
+        async with open_house(made.data) as house, open_administration(house, "local:test") as acts:
+            return [await getattr(acts, name)(*words, **named) for name, words, named in calls]
+
+    return asyncio.run(main())
+
+
+def new_token(made: Installation, environment: str = "prod", *, tenant: str = "chu", account: str = "app") -> str:
+    """A token of an account. Returns: the token."""
+    made_one = act(made, ("create_token", (account, tenant, environment), {"days": 1}))[0]
+    assert isinstance(made_one, tuple)
+    return str(made_one[1])
+
+
+def token_and_id(made: Installation, *, account: str = "app", days: float = 1) -> tuple[str, str]:
+    """(id, token)."""
+    found = act(made, ("create_token", (account, "chu", "prod"), {"days": days}))[0]
+    assert isinstance(found, tuple)
+    return found
+
+
+def ask(
+    made: Installation, path: str, token: str | None, *, method: str = "GET", body: object = None, source: str = ""
+) -> Answer:
+    """One request on a connection of its own, so to whichever process takes it."""
+    trusted = ssl.create_default_context(cafile=str(next(made.ca_files())))
+    where = (source, 0) if source else None
+    connection = http.client.HTTPSConnection("127.0.0.1", made.port, timeout=30, context=trusted, source_address=where)
+    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    data = None
+    if body is not None:
+        data, headers["Content-Type"] = json.dumps(body).encode(), "application/fhir+json"
+    try:
+        connection.request(method, path, data, headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+def statuses(made: Installation, path: str, token: str) -> set[tuple[int, str]]:
+    """What every door answers: (status, code)."""
+    answers = [ask(made, path, token) for _ in range(DOORS)]
+    return {(a.status, a.code if a.status >= 400 else "") for a in answers}
+
+
+def refusals(made: Installation, code: str, **fields: object) -> int:
+    """How many refusals with this code the journal holds."""
+    return sum(
+        entry.outcome == "refused"
+        and entry.detail.get("code") == code
+        and all(getattr(entry, name) == value for name, value in fields.items())
+        for entry in whole_journal(made)
+    )
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    with attacked(processes=2) as made:
+        grant = {"role": Role.APPLICATION, "reason": "attack", "approver": "chief", "days": 30}
+        words = {"kind": "application", "label": "", "professional_id": "", "days": 30}
+        act(
+            made,
+            ("create_tenant", ("clinic", ""), {}),
+            ("create_environment", ("clinic", "prod", "production"), {}),
+            ("create_environment", ("chu", "test", "test"), {}),
+            ("create_account", ("their",), words),
+            ("grant", ("their", "clinic", "prod"), grant),
+            ("grant", ("app", "chu", "test"), grant),
+        )
+        their_token = new_token(made, tenant="clinic", account="their")
+        mine = made.fhir("POST", "Patient", PATIENT)
+        theirs = made.fhir("POST", "Patient", PATIENT, token=their_token, place="clinic/prod")
+        assert (mine.status, theirs.status) == (201, 201)
+        yield Town(made, mine.json["id"], theirs.json["id"], their_token)
+
+
+def test_a_token_stolen_is_worth_nothing_once_the_command_that_revokes_it_returned(town: Town) -> None:
+    made, path = town.made, f"/chu/prod/fhir/Patient/{town.mine}"
+    id_, stolen = token_and_id(made)
+    kept = [threading.Event() for _ in range(2)]
+    late: list[tuple[float, int]] = []
+
+    def thief(go_on: threading.Event) -> None:
+        """Reads all the time on a kept connection. Notes when each read began, and how it ended."""
+        trusted = ssl.create_default_context(cafile=str(next(made.ca_files())))
+        connection = http.client.HTTPSConnection("127.0.0.1", made.port, timeout=30, context=trusted)
+        while not go_on.is_set():
+            began = time.monotonic()
+            connection.request("GET", path, headers={"Authorization": f"Bearer {stolen}"})
+            answer = connection.getresponse()
+            answer.read()
+            late.append((began, answer.status))
+        connection.close()
+
+    assert statuses(made, path, stolen) == {(200, "")}
+    threads = [threading.Thread(target=thief, args=(event,)) for event in kept]
+    for thread in threads:
+        thread.start()
+    try:
+        made.hygie("token", "revoke", id_)
+        revoked = time.monotonic()
+        assert statuses(made, path, stolen) == {(401, "HYG-260")}
+    finally:
+        for event in kept:
+            event.set()
+        for thread in threads:
+            thread.join()
+    assert {status for began, status in late if began > revoked} == {401}
+    assert 200 in {status for _, status in late}, "the thief read until then"
+
+
+def test_a_disabled_account_and_an_ended_habilitation_stop_at_once(town: Town) -> None:
+    made, path = town.made, f"/chu/prod/fhir/Patient/{town.mine}"
+    words = {"kind": "person", "label": "", "professional_id": "", "days": 30}
+    grant = {"role": Role.CAREGIVER, "reason": "attack", "approver": "chief", "days": 30}
+    _, habilitation = act(made, ("create_account", ("leaver",), words), ("grant", ("leaver", "chu", "prod"), grant))
+    token = new_token(made, account="leaver")
+    assert statuses(made, path, token) == {(200, "")}
+    act(made, ("revoke_habilitation", (habilitation,), {}))
+    assert statuses(made, path, token) == {(403, "HYG-200")}
+    act(made, ("grant", ("leaver", "chu", "prod"), grant))
+    assert statuses(made, path, token) == {(200, "")}
+    act(made, ("disable_account", ("leaver",), {}))
+    assert statuses(made, path, token) == {(401, "HYG-260")}
+    assert refusals(made, "HYG-200", account="leaver") >= DOORS
+
+
+def test_what_expires_stops_by_the_clock_without_anybody_acting(town: Town) -> None:
+    made, path = town.made, f"/chu/prod/fhir/Patient/{town.mine}"
+    words = {"kind": "person", "label": "", "professional_id": "", "days": 30}
+    grant = {"role": Role.READER, "reason": "attack", "approver": "chief", "days": 30}
+    act(made, ("create_account", ("short",), words), ("grant", ("short", "chu", "prod"), grant))
+    steady = new_token(made, account="short")
+    soon_ms = int(time.time() * 1000) + 2500
+    shift_habilitation(made, "short", soon_ms)
+    _, brief = token_and_id(made, days=2.5 / 86_400)
+    assert statuses(made, path, steady) == {(200, "")}
+    assert statuses(made, path, brief) == {(200, "")}
+    time.sleep(2.6)
+    assert statuses(made, path, brief) == {(401, "HYG-260")}
+    assert statuses(made, path, steady) == {(403, "HYG-200")}
+
+
+def shift_habilitation(made: Installation, account: str, ends_ms: int) -> None:
+    """Make a habilitation end at an instant (days are the least that a command takes)."""
+
+    async def main() -> None:
+        async with open_house(made.data) as house, open_administration(house, "local:test") as acts:
+            await _execute(acts, "UPDATE hygie.habilitation SET ends_ms = %s WHERE account = %s", ends_ms, account)
+
+    asyncio.run(main())
+
+
+async def _execute(acts: Administration, sql: str, *values: object) -> None:
+    async with acts._database.transaction() as connection:
+        await connection.execute(sql.encode(), values)
+
+
+def test_a_reader_reads_and_does_nothing_else(town: Town) -> None:
+    made = town.made
+    words = {"kind": "person", "label": "", "professional_id": "", "days": 30}
+    grant = {"role": Role.READER, "reason": "attack", "approver": "chief", "days": 30}
+    act(made, ("create_account", ("reader",), words), ("grant", ("reader", "chu", "prod"), grant))
+    token = new_token(made, account="reader")
+    base = "/chu/prod/fhir"
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "batch",
+        "entry": [{"request": {"method": "DELETE", "url": f"Patient/{town.mine}"}}],
+    }
+    attempts = [
+        ("POST", f"{base}/Patient", PATIENT),
+        ("PUT", f"{base}/Patient/{town.mine}", {**PATIENT, "id": town.mine}),
+        ("DELETE", f"{base}/Patient/{town.mine}", None),
+        ("DELETE", f"{base}/Patient?name=Secretdejeanne", None),
+        ("POST", base, {**bundle, "type": "transaction"}),
+    ]
+    for method, path, body in attempts:
+        answer = ask(made, path, token, method=method, body=body)
+        assert (answer.status, answer.code) == (403, "HYG-200"), (method, path)
+    batch = ask(made, base, token, method="POST", body=bundle)
+    assert batch.status == 403 or batch.json["entry"][0]["response"]["status"].startswith("403")
+    assert ask(made, f"{base}/Patient/{town.mine}", token).json["name"] == PATIENT["name"]
+    assert refusals(made, "HYG-200", account="reader") == len(attempts) + 1
+
+
+def test_a_token_opens_one_environment_and_no_other(town: Town) -> None:
+    """Another environment of its own client where it even holds a habilitation, another client, nobody: one answer."""
+    made = town.made
+    answers = [
+        ask(made, f"/{where}/fhir/Patient/{town.theirs}", made.token)
+        for where in (
+            "chu/test",
+            "clinic/prod",
+            "clinic/absent",
+            "nobody/prod",
+            "%00/prod",
+            "chu/prod%2f..%2f..%2fclinic/prod",
+        )
+    ]
+    shown = {
+        (a.status, a.body, tuple(sorted((k, v) for k, v in a.headers.items() if k != "date"))) for a in answers[:5]
+    }
+    assert len(shown) == 1, "one answer, byte for byte"
+    assert {a.status for a in answers} == {404}
+    for method, body in (("POST", PATIENT), ("PUT", {**PATIENT, "id": town.theirs}), ("DELETE", None)):
+        path = f"Patient/{town.theirs}" if method != "POST" else "Patient"
+        one, other = (
+            ask(made, f"/{p}/fhir/{path}", made.token, method=method, body=body) for p in ("clinic/prod", "no/no")
+        )
+        assert (one.status, one.body) == (other.status, other.body)
+        assert one.status == 404
+    test = place(made, "chu", "test")
+    assert not [
+        e
+        for e in whole_journal(made)
+        if e.environment_id == test.environment_id and e.outcome == "done" and e.kind == "access"
+    ]
+
+
+def test_an_id_of_another_client_is_absent_to_the_byte_and_to_the_clock(town: Town) -> None:
+    made = town.made
+    absent = secrets.token_hex(16)
+    took: dict[str, list[float]] = {town.theirs: [], absent: []}
+    bodies: set[bytes] = set()
+    for _ in range(150):
+        for id_, times in took.items():
+            began = time.perf_counter()
+            answer = made.fhir("GET", f"Patient/{id_}")
+            times.append(time.perf_counter() - began)
+            bodies.add(answer.body)
+            assert answer.status == 404
+    assert len(bodies) == 1
+    theirs, nobodys = (statistics.median(times) for times in took.values())
+    assert abs(theirs - nobodys) < 0.25 * max(theirs, nobodys), (theirs, nobodys)
+    assert ask(made, f"/clinic/prod/fhir/Patient/{town.theirs}", town.their_token).status == 200
+
+
+def test_words_that_are_no_token_are_refused_alike(town: Town) -> None:
+    made, path = town.made, f"/chu/prod/fhir/Patient/{town.mine}"
+    words = [
+        "",
+        " ",
+        "x",
+        made.token[:-1],
+        made.token + "x",
+        made.token.upper(),
+        "hyg_" + "a" * 43,
+        "a" * 8000,
+        "\xff\xfe",
+    ]
+    answers = [ask(made, path, word) for word in words] + [ask(made, path, None)]
+    assert {(a.status, a.body) for a in answers} == {(401, answers[0].body)}
+    assert all("bearer" in a.headers.get("www-authenticate", "").lower() for a in answers)
+
+
+def test_brute_force_is_slowed_down_and_written_and_does_not_lock_others_out(town: Town) -> None:
+    made, path = town.made, f"/chu/prod/fhir/Patient/{town.mine}"
+    seen: list[tuple[int, str]] = []
+
+    def guess() -> None:
+        trusted = ssl.create_default_context(cafile=str(next(made.ca_files())))
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", made.port, timeout=30, context=trusted, source_address=("127.0.0.9", 0)
+        )
+        for _ in range(2 * REFUSALS_PER_MINUTE_MAX // 8 + 25):
+            connection.request("GET", path, headers={"Authorization": f"Bearer hyg_{secrets.token_urlsafe(32)}"})
+            answer = connection.getresponse()
+            answer.read()
+            seen.append((answer.status, answer.getheader("retry-after") or ""))
+        connection.close()
+
+    threads = [threading.Thread(target=guess) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told = [status for status, _ in seen]
+    assert set(told) == {401, 429}
+    assert told.count(401) <= 2 * REFUSALS_PER_MINUTE_MAX, "each of two processes has its own count"
+    assert all(retry for status, retry in seen if status == 429)
+    assert ask(made, path, made.token).status == 200, "another address goes on"
+    written = [e for e in whole_journal(made) if e.address == "127.0.0.9" and e.outcome == "refused"]
+    assert sum(e.detail["code"] == "HYG-260" for e in written) == told.count(401)
+    assert 1 <= sum(e.detail["code"] == "HYG-460" for e in written) <= 2, (
+        "that more was refused is written once a minute"
+    )
