@@ -8,6 +8,7 @@ Cadences are short because one run is cheap: catch-up compares listings, scrub r
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,18 +25,23 @@ from hygie.backups.run import BackupRooms, run_backup
 from hygie.backups.target import FolderTarget
 from hygie.base.errors import HygieError
 from hygie.base.permit import Place
+from hygie.custody import Turn, keep_ledgers
 from hygie.database.pool import Database
+from hygie.gate.platform_ledger import PlatformLedger
 from hygie.journal.sealer import Sealer
 from hygie.journal.writer import JournalWriter
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.scrub import ScrubReport, scrub
 from hygie.vault.holdings import holdings
+from hygie.vault.ledger import tombstone_name
 
 CATCH_UP_EVERY_S = 5.0  # a site that comes back is complete again within seconds on a small installation
 SCRUB_EVERY_S = 3_600.0
 MEASURE_EVERY_S = 5.0
 ERASURES_EVERY_S = 5.0  # between an erasure and its tombstone on the backup target
+PLATFORM_EVERY_S = 5.0  # between a change of rights and its copy on a site that was away
+LEDGERS_EVERY_S = 60.0  # a site that missed the end of an epoch has the ledger again within it
 BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it
 OPERATOR = "system:work"
 SHARE_MAX = 0.05  # of the time spent in one loop: a larger installation is compared less often, not more heavily
@@ -52,13 +58,17 @@ class Upkeep:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set."""
-        async with opened(self._house.dsns.sealer, size=2) as records, opened(self._house.dsns.hosting, size=2) as pool:
+        house = self._house
+        async with opened(house.dsns.sealer, size=2) as records, opened(house.dsns.hosting, size=2) as pool:
+            platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
             await asyncio.gather(
                 _every(stop, CATCH_UP_EVERY_S, lambda: run_catch_up(self._house, records, pool)),
                 _every(stop, SCRUB_EVERY_S, lambda: run_scrub(self._house, records, pool)),
                 _every(stop, MEASURE_EVERY_S, lambda: self._measure(records)),
                 _every(stop, BACKUP_POLL_S, lambda: run_due_backup(self._house, records, pool)),
                 _every(stop, ERASURES_EVERY_S, lambda: run_copy_erasures(self._house)),
+                _every(stop, PLATFORM_EVERY_S, platform.publish),
+                _every(stop, LEDGERS_EVERY_S, lambda: run_keep_ledgers(self._house, records)),
             )
 
     async def _measure(self, records: Database) -> None:
@@ -79,7 +89,7 @@ class Upkeep:
 
 async def run_catch_up(house: House, records: Database, pool: Database) -> CatchUpReport:
     """Bring every reachable site to what the catalogues expect, and record how far each was."""
-    report = await catch_up(house.sites, expected_objects(records, pool), prefixes=("packs/", "blobs/"))
+    report = await catch_up(house.sites, expected_objects(records, pool), prefixes=("packs/", "blobs/", "erased/"))
     facts = {
         name: {"reachable": one.reachable, "lacking": one.lacking, "bytes": one.lacking_bytes, "copied": one.copied}
         for name, one in report.sites.items()
@@ -157,6 +167,19 @@ async def expected_objects(records: Database, pool: Database) -> AsyncIterator[E
     for place in await places(records):
         async for one in holdings(pool, place):
             yield one
+    async with records.transaction() as connection:
+        cursor = await connection.execute(
+            "SELECT environment, compartment, certificate FROM hygie.erasure WHERE certificate IS NOT NULL"
+        )
+        tombstones = await cursor.fetchall()
+    for environment_id, compartment, certificate in tombstones:
+        name = tombstone_name(environment_id, compartment)
+        yield name, hashlib.sha256(certificate).digest(), len(certificate)
+
+
+async def run_keep_ledgers(house: House, records: Database) -> list[Turn]:
+    """Bring the newest ledgers to every site, and end the epochs that are due."""
+    return await keep_ledgers(house, await places(records), OPERATOR)
 
 
 async def places(records: Database) -> list[Place]:

@@ -1,0 +1,217 @@
+"""Rebuild an installation's database from one site and the keys, with nobody served meanwhile.
+
+Order: the journal's head follows what is published; the platform's tables are taken back if there are none; then each
+environment's catalogue.  Packs that the journal names win, erasures and revocations that it names are applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hygie.app import House, open_house, opened
+from hygie.backups.published import Published, read_published
+from hygie.base.actions import Action
+from hygie.base.errors import HygieError, InvalidRequestError, NotFoundError
+from hygie.base.permit import Place
+from hygie.custody import Custody, open_custody
+from hygie.database.environments import create_environment_schema, destroy_environment_schema
+from hygie.database.pool import Database
+from hygie.gate.platform_ledger import (
+    PlatformLedger,
+    apply_revocations,
+    import_platform,
+    newest_platform,
+    platform_keys,
+)
+from hygie.sites.copies import quarantine
+from hygie.sites.site import Site
+from hygie.start import OFFLINE, running
+from hygie.vault.errors import CatalogueNotEmptyError
+from hygie.vault.ledger import ledger_keys
+from hygie.vault.pack import pack_name
+from hygie.vault.rebuild import Rebuilder, RebuildReport
+from hygie.vault.upkeep_rows import count_versions
+
+log = logging.getLogger("hygie.recover")
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to rebuild. site: the one to read; tenant, environment: only these, by name; discard: throw away catalogues
+    that hold objects; partial: go on although the site lacks a ledger."""
+
+    site: str
+    tenant: str | None = None
+    environment: str | None = None
+    discard: bool = False
+    partial: bool = False
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Who is told how far it is. step: a name; total, progress: packs of the environment under way."""
+
+    step: Tell = lambda _: None
+    total: Callable[[int], None] = lambda _: None
+    progress: Callable[[int], None] = lambda _: None
+
+
+@dataclass(slots=True)
+class Recovered:
+    """imported: clients and environments came from the site; entries: of the journal that were read; revoked: rights
+    that the journal withdrew after the ledger; environments: (tenant, name) -> report."""
+
+    site: str
+    imported: bool = False
+    entries: int = 0
+    revoked: int = 0
+    environments: dict[tuple[str, str], RebuildReport] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Nothing was found wanting."""
+        return all(report.whole for report in self.environments.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    tenant: str
+    name: str
+    place: Place
+
+
+async def rebuild_installation(
+    data: Path, wanted: Wanted, *, operator: str, passphrase: str | None = None, watcher: Watcher | None = None
+) -> Recovered:
+    """Start database, keys and witness, rebuild, stop them. Refused while the installation serves (its port is taken).
+
+    Raises: NotFoundError: no such site, tenant or environment; CatalogueNotEmptyError: without ``discard``;
+    PlatformLedgerAbsentError; LedgerStaleError; IntegrityError: the journal is damaged; OSError: it serves.
+    """
+    watcher = watcher or Watcher()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running(data, passphrase=passphrase, tell=watcher.step, only=OFFLINE))
+        house = await stack.enter_async_context(open_house(data))
+        return await recover(house, wanted, operator=operator, watcher=watcher)
+
+
+async def recover(house: House, wanted: Wanted, *, operator: str, watcher: Watcher) -> Recovered:
+    """The same over parts that run already, nobody being served."""
+    if wanted.site not in house.sites.names:
+        raise NotFoundError()
+    site = house.sites.link(wanted.site).site
+    async with opened(house.dsns.sealer, size=2) as records, open_custody(house, operator) as custody:
+        sealer = await house.sealer(records)
+        await sealer.recover()
+        watcher.step("journal")
+        published = await read_published(await house.journal_reader(records))
+        found = Recovered(wanted.site, entries=published.entries)
+        async with custody.operator.act(Action.VAULT_REBUILD, detail={"site": wanted.site}) as act:
+            await _platform(custody, site, published, found)
+            chosen = await _chosen(custody.owner, wanted)
+            await _check_empty(custody, chosen, discard=wanted.discard)
+            for one in chosen:
+                watcher.step(f"{one.tenant}/{one.name}")
+                rebuilding = _Rebuilding(custody, site, published, wanted, act.permit.permit_id, watcher)
+                found.environments[one.tenant, one.name] = await rebuilding.run(one.place)
+            act.count = sum(report.objects for report in found.environments.values())
+            act.detail["whole"] = str(found.whole).lower()
+        await PlatformLedger(custody.owner, kms=house.kms, sites=house.sites, clock=house.clock).publish_if_possible()
+        try:
+            await sealer.seal_once()
+        except HygieError as error:  # too few sites left to publish: ``hygie work`` will
+            log.warning("the journal waits for its sites: %s", error.code)
+    return found
+
+
+async def _platform(custody: Custody, site: Site, published: Published, found: Recovered) -> None:
+    """Take clients, environments and rights back if the database knows none."""
+    async with custody.owner.transaction() as connection:
+        row = await (await connection.execute("SELECT EXISTS (SELECT FROM hygie.tenant)")).fetchone()
+    if row is not None and row[0]:
+        return
+    platform = await asyncio.to_thread(newest_platform, site, await platform_keys(custody.house.kms))
+    async with custody.owner.transaction() as connection:
+        await import_platform(connection, platform)
+        found.revoked = await apply_revocations(connection, published.revocations)
+    found.imported = True
+
+
+async def _chosen(owner: Database, wanted: Wanted) -> list[_Named]:
+    async with owner.transaction() as connection:
+        cursor = await connection.execute(
+            "SELECT t.name, e.name, e.tenant, e.id, e.role FROM hygie.environment e JOIN hygie.tenant t"
+            " ON t.id = e.tenant WHERE e.state <> 'destroyed' ORDER BY t.name, e.name"
+        )
+        listed = [_Named(row[0], row[1], Place(*row[2:])) for row in await cursor.fetchall()]
+    if wanted.environment is not None and wanted.tenant is None:
+        raise InvalidRequestError(reason="an environment is named with its tenant")
+    chosen = [
+        one
+        for one in listed
+        if wanted.tenant in (None, one.tenant) and (wanted.environment is None or wanted.environment == one.name)
+    ]
+    if not chosen and wanted.tenant is not None:
+        raise NotFoundError()
+    return chosen
+
+
+async def _check_empty(custody: Custody, chosen: list[_Named], *, discard: bool) -> None:
+    """Give each environment an empty schema; nothing is dropped before all have been looked at.
+
+    Raises: CatalogueNotEmptyError: one holds objects, and ``discard`` was not said.
+    """
+    owner_dsn = custody.house.dsns.owner
+    full = []
+    for one in chosen:
+        await create_environment_schema(owner_dsn, one.place.role)
+        async with custody.hosting.transaction(one.place.role) as connection:
+            if await count_versions(connection):
+                full.append(one)
+    if full and not discard:
+        raise CatalogueNotEmptyError()
+    for one in chosen if discard else []:
+        await destroy_environment_schema(owner_dsn, one.place.role)
+        await create_environment_schema(owner_dsn, one.place.role)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rebuilding:
+    """What every environment is rebuilt with."""
+
+    custody: Custody
+    site: Site
+    published: Published
+    wanted: Wanted
+    permit_id: bytes
+    watcher: Watcher
+
+    async def run(self, place: Place) -> RebuildReport:
+        """One environment; its void packs are set aside on every site that answers."""
+        house = self.custody.house
+        rebuilder = Rebuilder(
+            await house.context(place),
+            database=self.custody.hosting,
+            owner_dsn=house.dsns.owner,
+            site=self.site,
+            keys=await ledger_keys(place, house.kms),
+            permit_id=self.permit_id,
+            clock=house.clock,
+        )
+        report = await rebuilder.run(
+            published=self.published.packs.get(place.environment_id, {}),
+            erased=self.published.erased.get(place.environment_id, ()),
+            partial=self.wanted.partial,
+            found=self.watcher.total,
+            progress=self.watcher.progress,
+        )
+        for number in report.void:
+            await quarantine(house.sites, pack_name(place.environment_id, number))
+        return report
