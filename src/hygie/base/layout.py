@@ -11,6 +11,8 @@
     DATA/backup/           backup target of the default settings
     DATA/tls/              the server's certificate and key
     DATA/logs/             one log per process, rotated
+    DATA/erasures/         certificates of erasure, as they were last signed
+    DATA/upgrades/         copies of the database taken before each upgrade
     DATA/connection.json   what a FHIR client needs: base_url, ca_file, token
 """
 
@@ -85,6 +87,16 @@ class DataFolder:
     def logs(self) -> Path:
         """One log per process."""
         return self.path / "logs"
+
+    @property
+    def erasures(self) -> Path:
+        """Certificates of erasure, one file each."""
+        return self.path / "erasures"
+
+    @property
+    def upgrades(self) -> Path:
+        """Copies of the database taken before upgrades."""
+        return self.path / "upgrades"
 
     @property
     def connection_file(self) -> Path:

@@ -14,7 +14,10 @@ from hygie.cli.frame import Frame
 
 if TYPE_CHECKING:
     from hygie.app import House
+    from hygie.custody import Custody
+    from hygie.database.pool import Database
     from hygie.gate.administration import Administration
+    from hygie.gate.local import LocalOperator
 
 T = TypeVar("T")
 
@@ -39,6 +42,40 @@ def run_act(frame: Frame, act: Callable[[Administration], Awaitable[T]]) -> T:
     async def main() -> T:
         async with administering(frame) as (_, acts):
             return await act(acts)
+
+    return asyncio.run(main())
+
+
+def run_custody(frame: Frame, act: Callable[[Custody, Administration], Awaitable[T]]) -> T:
+    """Run one act on keys of the running installation and return its result."""
+
+    async def main() -> T:
+        from hygie.custody import open_custody
+
+        async with administering(frame) as (house, acts), open_custody(house, operator_name()) as custody:
+            return await act(custody, acts)
+
+    return asyncio.run(main())
+
+
+def run_work(frame: Frame, act: Callable[[House, Database, Database, LocalOperator], Awaitable[T]]) -> T:
+    """Run one act of upkeep: (house, pool of the sealer's role, of the hosting role, who acts)."""
+
+    async def main() -> T:
+        from hygie.app import open_house, opened
+        from hygie.gate.local import LocalOperator
+        from hygie.journal.writer import JournalWriter
+
+        async with (
+            open_house(frame.folder.path) as house,
+            opened(house.dsns.sealer, size=2) as records,
+            opened(house.dsns.hosting, size=2) as pool,
+        ):
+            journal = JournalWriter(pool, house.month_keys, house.clock)
+            try:
+                return await act(house, records, pool, LocalOperator(journal, house.clock, operator_name()))
+            finally:
+                await journal.close()
 
     return asyncio.run(main())
 

@@ -226,6 +226,12 @@ class Administration:
                 id_,
             )
 
+    async def tenant_id(self, name: str) -> bytes:
+        """A client by name. Raises: NotFoundError."""
+        async with self._database.transaction() as connection:
+            found = await _one(connection, "SELECT id FROM hygie.tenant WHERE name = %s", name)
+        return bytes(found["id"])
+
     async def environment(self, tenant: str, name: str) -> Environment:
         """An environment by names. Raises: NotFoundError."""
         for one in await self.environments():
@@ -283,6 +289,10 @@ class Administration:
             raise AdministrationError(reason="no such account") from error
         except psycopg.errors.CheckViolation as error:
             raise AdministrationError(reason="rule of the table") from error
+        await self.publish()
+
+    async def publish(self) -> None:
+        """Take the platform's tables to the sites; what cannot be now is left to the working process."""
         if self._ledger is not None:
             await self._ledger.publish_if_possible()
 

@@ -3,13 +3,15 @@
 Order: intent journaled and instruction recorded → wrap destroyed, its entry in the same COMMIT (no read opens from here
 on, and no rebuild that reads the journal brings it back) → certificate recorded → tombstone on the sites → index
 purged, slice by slice.  The cost of the act does not depend on how much the patient has: destroy first, purge later.
-The last date of the certificate comes with the next epoch, when every stale copy of the wrap dies.
+The last dates of the certificate come with the end of the epoch, when every stale copy of the wrap dies, and with the
+end of the copies of that epoch's key that a backup target keeps for its short retention.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -18,7 +20,7 @@ from psycopg import sql
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError, RefusedError, UnavailableError
-from hygie.base.permit import Permit
+from hygie.base.permit import Permit, Place
 from hygie.database.migrate import connect_owner
 from hygie.database.pool import Database
 from hygie.journal.entry import Entry
@@ -28,11 +30,10 @@ from hygie.keys.kms import Kms
 from hygie.vault import upkeep_rows
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.entries import access_entry
+from hygie.vault.epochs import EPOCH_MS, EPOCH_RETENTION_MS
 from hygie.vault.ledger import ledger_keys, tombstone_name
 
 PURGE_ROWS = 5_000  # rows of one purge transaction: tens of milliseconds, so nobody waits for it
-DAY_MS = 86_400_000
-EPOCH_MS = 7 * DAY_MS  # default life of an epoch: the longest time a stale copy of a wrap can be opened
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ class Target:
 class Eraser:
     """Erasures of one environment.
 
-    Args: database: the pool of the hosting role; platform: a pool of the owner role, which keeps the record.
+    Args: database: the pool of the hosting role; platform: a pool of the owner role, which keeps the record;
+    copies_ms: how long a backup target keeps copies of the key state.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class Eraser:
         kms: Kms,
         journal: JournalWriter,
         clock: Clock,
+        copies_ms: int = 0,
     ) -> None:
+        self._copies_ms = copies_ms
         self._context = context
         self._place = context.place
         self._database = database
@@ -72,6 +76,11 @@ class Eraser:
         self._kms = kms
         self._journal = journal
         self._clock = clock
+
+    @property
+    def place(self) -> Place:
+        """The environment."""
+        return self._place
 
     async def find(self, patient_id: str) -> Target:
         """The compartment of a patient. Raises: NotFoundError: no live one."""
@@ -139,7 +148,7 @@ class Eraser:
             objects=erased.objects,
             unreadable_in_service_at_ms=erased.at_ms,
             last_epoch=erased.epoch,
-            unreadable_in_every_copy_due_ms=erased.at_ms + EPOCH_MS,
+            unreadable_in_every_copy_due_ms=erased.at_ms + EPOCH_MS + EPOCH_RETENTION_MS + self._copies_ms,
             issued_at_ms=self._clock.now_ms(),
         )
         return await self._issue(certificate)
@@ -155,8 +164,13 @@ class Eraser:
             log.warning("a tombstone waits for its sites: %s", error.code)
         return data
 
-    async def purge(self, certificate: ErasureCertificate) -> ErasureCertificate:
-        """Remove the index rows of an erased compartment, then vacuum their pages; dates go into the certificate."""
+    async def purge(
+        self, certificate: ErasureCertificate, *, progress: Callable[[int], None] | None = None
+    ) -> ErasureCertificate:
+        """Remove the index rows of an erased compartment, then vacuum their pages; dates go into the certificate.
+
+        Args: progress: told how many rows each slice removed.
+        """
         compartment = bytes.fromhex(certificate.compartment_id)
         removed = 1
         while removed:
@@ -164,6 +178,8 @@ class Eraser:
                 removed = await upkeep_rows.purge_erased(
                     connection, compartment, self._clock.now_ms(), limit=PURGE_ROWS
                 )
+            if progress is not None:
+                progress(removed)
         purged_ms = self._clock.now_ms()
         await vacuum(self._owner_dsn, self._place.role)
         certificate = msgspec.structs.replace(
@@ -175,21 +191,41 @@ class Eraser:
         await self._issue(certificate)
         return certificate
 
-    async def close_certificates(self) -> list[ErasureCertificate]:
-        """Date the certificates whose every copy is now unreadable: the KMS holds no key of their last epoch or before.
+    async def close_certificates(self, *, oldest_copy_ms: int | None) -> list[ErasureCertificate]:
+        """Date the certificates whose last epoch key is gone from the KMS, and close those of which no copy is left.
 
-        Returns those that it closed.
+        Args: oldest_copy_ms: when the oldest copy of keys that is still on the backup target was taken; None: there is
+        none. Returns those that changed; a closed one is ``final``.
         """
         epochs = (await ledger_keys(self._place, self._kms)).epochs
-        closed: list[ErasureCertificate] = []
+        changed: list[ErasureCertificate] = []
         for certificate in await self.certificates(open_only=True):
             if not epochs or min(epochs) <= certificate.last_epoch:
                 continue
-            now_ms = self._clock.now_ms()
-            final = msgspec.structs.replace(certificate, unreadable_in_every_copy_at_ms=now_ms, issued_at_ms=now_ms)
-            await self._issue(final)
-            closed.append(final)
-        return closed
+            dated = self._dated(certificate, oldest_copy_ms)
+            if dated is not None:
+                await self._issue(dated)
+                changed.append(dated)
+        return changed
+
+    def _dated(self, certificate: ErasureCertificate, oldest_copy_ms: int | None) -> ErasureCertificate | None:
+        """A certificate with what is known once its epoch keys are destroyed; None: nothing new is.
+
+        The destruction counts from when it is first seen here, which is never before it was: a copy of the key state
+        that was taken between the two is waited for all the same.
+        """
+        now_ms = self._clock.now_ms()
+        dated = certificate
+        if dated.last_epoch_destroyed_at_ms is None:
+            dated = msgspec.structs.replace(
+                dated,
+                last_epoch_destroyed_at_ms=now_ms,
+                unreadable_in_every_copy_due_ms=now_ms + (0 if oldest_copy_ms is None else self._copies_ms),
+            )
+        destroyed_ms = dated.last_epoch_destroyed_at_ms
+        if oldest_copy_ms is None or (destroyed_ms is not None and oldest_copy_ms > destroyed_ms):
+            dated = msgspec.structs.replace(dated, unreadable_in_every_copy_at_ms=now_ms)
+        return None if dated is certificate else msgspec.structs.replace(dated, issued_at_ms=now_ms)
 
     async def _uncertified(self) -> list[tuple[ErasureInstruction, bytes]]:
         async with self._platform.transaction() as connection:
@@ -200,6 +236,15 @@ class Eraser:
             )
             rows = await cursor.fetchall()
         return [(msgspec.convert(row[0], ErasureInstruction), row[1]) for row in rows]
+
+    async def papers(self) -> dict[str, bytes]:
+        """The signed certificates of this environment, by erasure id, as they were last issued."""
+        async with self._platform.transaction() as connection:
+            cursor = await connection.execute(
+                "SELECT id, certificate FROM hygie.erasure WHERE environment = %s AND certificate IS NOT NULL",
+                (self._place.environment_id,),
+            )
+            return dict(await cursor.fetchall())
 
     async def certificates(self, *, open_only: bool = False) -> list[ErasureCertificate]:
         """Certificates of this environment, oldest first; open ones still wait for their last date."""
@@ -243,6 +288,29 @@ class Eraser:
             count=target.objects,
             detail=detail,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An erasure on record. certificate: None while it was not carried out, or its certificate waits to be written."""
+
+    tenant: str
+    environment: str
+    erasure_id: str
+    requested_ms: int
+    certificate: ErasureCertificate | None
+
+
+async def recorded_erasures(platform: Database) -> list[Recorded]:
+    """Every instruction of every environment, newest first. Args: platform: a pool of the owner role."""
+    async with platform.transaction() as connection:
+        cursor = await connection.execute(
+            "SELECT t.name, e.name, x.id, x.requested_ms, x.certificate FROM hygie.erasure x"
+            " JOIN hygie.environment e ON e.id = x.environment JOIN hygie.tenant t ON t.id = e.tenant"
+            " ORDER BY x.requested_ms DESC, x.id"
+        )
+        rows = await cursor.fetchall()
+    return [Recorded(*row[:4], _read(row[4]) if row[4] is not None else None) for row in rows]
 
 
 def _read(data: bytes) -> ErasureCertificate:
