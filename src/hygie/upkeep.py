@@ -99,9 +99,22 @@ async def run_catch_up(house: House, records: Database, pool: Database) -> Catch
     return report
 
 
-async def run_scrub(house: House, records: Database, pool: Database) -> ScrubReport:
+async def run_scrub(
+    house: House,
+    records: Database,
+    pool: Database,
+    *,
+    repair: bool = True,
+    progress: Callable[[int], None] = lambda _: None,
+) -> ScrubReport:
     """Re-read and re-hash every copy, mend from a good one, and record what was found."""
-    report = await scrub(house.sites, expected_objects(records, pool))
+
+    async def counted() -> AsyncIterator[Expected]:
+        async for one in expected_objects(records, pool):
+            yield one
+            progress(1)
+
+    report = await scrub(house.sites, counted(), repair=repair)
     facts = {
         "checked": report.checked,
         "damaged": [[one.site, one.name, one.reason] for one in report.damaged],

@@ -1,0 +1,126 @@
+"""``hygie rebuild``: the database again, from one site and the keys."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hygie.base.language import say
+from hygie.cli.acts import operator_name
+from hygie.cli.errors import NotConfirmedError
+from hygie.cli.frame import Frame, frame_of
+
+if TYPE_CHECKING:
+    from hygie.recover import Recovered, Watcher
+
+NAMED_MAX = 20  # names shown to a person; a machine gets them all
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "rebuild",
+        help=say(
+            fr="Reconstruit la base depuis un seul site et les clés, hygie up étant arrêté, et nomme ce qui manque.",
+            en="Rebuild the database from one site and the keys, hygie up being stopped, and name what is wanting.",
+        ),
+        epilog=say(fr="Exemple", en="Example") + ": hygie rebuild --data /srv/hygie --from paris",
+    )(rebuild)
+
+
+def rebuild(
+    context: typer.Context,
+    site: Annotated[str, typer.Option("--from", help="Site to read / site à lire.")],
+    tenant: Annotated[str | None, typer.Option(help="Only this client / ce client seulement.")] = None,
+    environment: Annotated[str | None, typer.Option(help="Only this environment / cet environnement.")] = None,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Throw catalogues away first / jeter les catalogues.")
+    ] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Go on without a key ledger / continuer sans registre.")
+    ] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Type the passphrase / taper la phrase de passe.")] = False,
+    confirm: Annotated[str, typer.Option(help="The site once more, with --discard or --partial / à répéter.")] = "",
+) -> None:
+    """Rebuild from one site."""
+    from hygie.recover import Wanted, rebuild_installation
+
+    frame = frame_of(context)
+    if (discard or partial) and confirm != site:
+        raise NotConfirmedError(expected=site)
+    passphrase = typer.prompt(say(fr="Phrase de passe", en="Passphrase"), hide_input=True) if ask else None
+    wanted = Wanted(site, tenant, environment, discard=discard, partial=partial)
+    began = time.monotonic()
+    with ExitStack() as bars:
+        found = asyncio.run(
+            rebuild_installation(
+                frame.folder.path,
+                wanted,
+                operator=operator_name(),
+                passphrase=passphrase,
+                watcher=_watcher(frame, bars),
+            )
+        )
+    _say(frame, found, time.monotonic() - began)
+
+
+def _watcher(frame: Frame, bars: ExitStack) -> Watcher:
+    """Names on lines; a bar for the packs of the environment under way."""
+    from hygie.recover import Watcher
+
+    watcher = Watcher(step=lambda name: frame.out.line(f"  {name}"))
+
+    def total(packs: int) -> None:
+        bars.close()
+        watcher.progress = bars.enter_context(frame.out.progress(say(fr="Paquets", en="Packs"), packs))
+
+    watcher.total = total
+    return watcher
+
+
+def _say(frame: Frame, found: Recovered, seconds: float) -> None:
+    if found.imported:
+        frame.out.line(say(fr="Clients, environnements et droits repris du site.", en="Clients and rights taken back."))
+    for (tenant, name), report in found.environments.items():
+        frame.out.line(
+            say(
+                fr=f"{tenant}/{name} : {report.objects} versions, {report.packs} paquets, {report.live} dossiers"
+                f" vivants, {report.erased} effacés.",
+                en=f"{tenant}/{name}: {report.objects} versions, {report.packs} packs, {report.live} live records,"
+                f" {report.erased} erased.",
+            )
+        )
+        lacks = [*(f"- {one}" for one in report.missing), *(f"≠ {one}" for one in report.damaged)]
+        for one in lacks[:NAMED_MAX]:
+            frame.out.warn(one)
+        if len(lacks) > NAMED_MAX:
+            frame.out.warn(f"… {len(lacks)}")
+        if report.lost or report.unattached or report.unreadable:
+            frame.out.warn(
+                say(
+                    fr=f"{report.lost} dossiers sans clé, {report.unattached} versions sans dossier,"
+                    f" {report.unreadable} illisibles ici.",
+                    en=f"{report.lost} records without key, {report.unattached} versions without record,"
+                    f" {report.unreadable} not readable here.",
+                )
+            )
+    frame.out.line(say(fr=f"Fait en {seconds:.1f} s.", en=f"Done in {seconds:.1f} s."))
+    frame.out.result(
+        {
+            "site": found.site,
+            "imported": found.imported,
+            "entries": found.entries,
+            "revoked": found.revoked,
+            "whole": found.whole,
+            "seconds": round(seconds, 3),
+            "environments": [
+                {"tenant": tenant, "environment": name, "whole": report.whole, **asdict(report)}
+                for (tenant, name), report in found.environments.items()
+            ],
+        }
+    )
