@@ -1,4 +1,4 @@
-"""The facts that checks judge: what each probe brings back. Names, sizes, codes and instants; no health data, no key."""
+"""The facts that checks judge: what each probe brings back. Names, sizes, codes, instants; no health data, no key."""
 
 from __future__ import annotations
 
@@ -135,55 +135,46 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class SegmentationFacts:
-    """Attempts across environments and towards administration, the control on one's own, and the roles' rights."""
+    """Attempts of each environment's role: on itself (the control), on the others, on administration."""
 
     environments: int
     controls: tuple[Attempt, ...]
     across: tuple[Attempt, ...]
     administration: tuple[Attempt, ...]
-    powers: tuple[str, ...]
-    shared: tuple[str, ...]
-    login_roles: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DoorFacts:
-    """Requests of a probe account without any habilitation, over HTTPS. Statuses; None: could not be tried.
+    """Requests without any right, over HTTPS. agent: the mark they carried; statuses as answered.
 
-    same_answer: what exists elsewhere and what exists nowhere are answered alike, byte for byte.
+    same_answer: what exists and what exists nowhere are answered alike, byte for byte; metadata_ms: time of one public
+    answer.
     """
 
     agent: str
     asked: int
     sent_at_ms: int
-    nobody: int
-    own: int | None
-    other: int | None
-    absent: int | None
+    without_token: int
+    unknown_token: int
     same_answer: bool
-    revoked: int | None
-    latencies_ms: tuple[float, ...]
+    metadata_status: int
+    metadata_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class FreshFacts:
-    """What became of the probe's refusals in the published journal. lacking: fields that an entry leaves empty."""
+    """What became of the probe's refusals in the published journal, and how long it took."""
 
     asked: int
     found: int
     delay_ms: int
-    lacking: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class JournalFacts:
-    """The journal's head, what waits, and each site's copy of the checkpoint.
-
-    sites: name → size, -1 for a false or forked checkpoint, None for no answer.
-    """
+    """What waits, is indexed, is published; sites: size of the checkpoint that each one shows, None for none."""
 
     pending: int
-    oldest_pending_ms: int | None
     indexed: int
     published: int
     sites: dict[str, int | None]
@@ -191,24 +182,19 @@ class JournalFacts:
 
 @dataclass(frozen=True, slots=True)
 class WitnessFacts:
-    """The witness: where it runs, as whom, and how far it has cosigned. where: socket, loopback, remote, none."""
+    """The witness: where it runs (``here``, ``elsewhere``, ``none``) and how far it has cosigned."""
 
     where: str
-    same_account: bool | None
     published: int
     cosigned: int | None
-    agrees: bool
-    clock_skew_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryFacts:
-    """The published tree re-read. rows: database rows compared (None: too many for this look); broken: what is wrong."""
+    """The end of the published tree, re-read and re-hashed. broken: the code of what is wrong, or nothing."""
 
     size: int
-    checkpoints: int
-    bundles: int
-    rows: int | None
+    entries: int
     broken: str
 
 
@@ -222,24 +208,12 @@ class ClockFacts:
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """The backup target. deletion: what a deletion with production's rights obtained, ``done`` or ``refused``.
-
-    newest_number, newest_at_ms: of the newest snapshot whose signature holds, 0 for none; recorded: the highest number
-    measured; broken: the code of what is not intact.
-    """
+    """The backup target. locked: nobody can delete, its administrator included; same_disk: as the data folder."""
 
     snapshots: int
-    newest_number: int
-    newest_at_ms: int
-    recorded: int
-    deletion: str
     locked: bool
-    note_fr: str
-    note_en: str
     administrator: str
-    operators: tuple[str, ...]
-    shares_domain_with: tuple[str, ...]
-    broken: str
+    same_disk: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,4 +281,3 @@ class Facts:
     access: Observed[AccessFacts] = field(default_factory=Observed)
     measurements: Observed[Measurements] = field(default_factory=Observed)
     availability: Observed[AvailabilityFacts] = field(default_factory=Observed)
-    built: Observed[frozenset[str]] = field(default_factory=Observed)

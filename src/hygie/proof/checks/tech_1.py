@@ -1,0 +1,150 @@
+"""tech-1, systematic encryption: raw bytes, flows, memory, keys."""
+
+from __future__ import annotations
+
+from hygie.base.hardening import Swap
+from hygie.proof.facts import DiskScan, KeyFacts, TlsFacts
+from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
+
+MINUTES_S = 600.0
+DAY_MS = 86_400_000
+ROTATION_DAYS_MAX = 366  # a key is renewed at least once a year
+EPOCH_DAYS_MAX = 14  # twice the life of an epoch: one change may be late, not two
+
+
+def plaintext(fact: DiskScan, _: Context) -> Outcome:
+    """No file that holds health data shows any."""
+    observed = Text(
+        f"{sum(a.files for a in fact.areas)} fichiers, {len(fact.found)} texte(s) clair(s)",
+        f"{sum(a.files for a in fact.areas)} files, {len(fact.found)} plaintext(s)",
+    )
+    declared = Text("aucun texte clair", "no plaintext")
+    if fact.found:
+        hit = fact.found[0]
+        return unsatisfied(
+            Text(f"Texte clair dans {hit.area} ({hit.file}).", f"Plaintext in {hit.area} ({hit.file})."),
+            observed,
+            declared,
+            Text("Isolez ce fichier, traitez l'incident.", "Set this file apart, handle the incident."),
+        )
+    away = [area.name for area in fact.areas if area.error]
+    if away or not fact.control:
+        return unknown(
+            Text(f"Lieux non relus : {', '.join(away) or 'contrôle'}.", f"Not read: {', '.join(away) or 'control'}."),
+            observed,
+            declared,
+        )
+    return satisfied(Text("Les octets bruts sont chiffrés.", "Raw bytes are ciphertext."), observed, declared)
+
+
+def flows(fact: TlsFacts, _: Context) -> Outcome:
+    """The served port negotiates TLS 1.2 or 1.3 with forward secrecy, and refuses what is weaker."""
+    accepted = [name for name, answer in fact.offers.items() if answer == "accepted"]
+    observed = same(f"{fact.version} {fact.cipher}; {', '.join(f'{n}: {a}' for n, a in fact.offers.items())}")
+    declared = same("TLS 1.2+ ECDHE AEAD")
+    remedy = Text("Vérifiez le certificat et ce qui termine TLS.", "Check the certificate and what ends TLS.")
+    if accepted or not fact.forward_secret or not fact.trusted:
+        why = Text("Une offre faible ou un certificat non reconnu.", "A weak offer, or a certificate not trusted.")
+        return unsatisfied(why, observed, declared, remedy)
+    if any(answer != "refused" for answer in fact.offers.values()):
+        return unknown(
+            Text("Une offre faible sans refus net.", "A weak offer not clearly refused."), observed, declared
+        )
+    return satisfied(
+        Text("TLS moderne, offres faibles refusées.", "Modern TLS, weak offers refused."), observed, declared
+    )
+
+
+def swap(fact: Swap, _: Context) -> Outcome:
+    """Memory never reaches a disk in clear."""
+    observed = same(", ".join(fact.exposed) or fact.safe)
+    declared = Text("absent ou chiffré", "none or encrypted")
+    if fact.safe == "yes":
+        return satisfied(Text("Pas de swap en clair.", "No swap in clear."), observed, declared)
+    if fact.safe == "no":
+        remedy = Text("Coupez ou chiffrez le swap.", "Turn swap off, or encrypt it.")
+        return unsatisfied(Text("Du swap en clair.", "Swap in clear."), observed, declared, remedy)
+    return unknown(Text("L'état du swap n'est pas montré.", "The state of swap is not shown."), observed, declared)
+
+
+def key_custody(fact: KeyFacts, _: Context) -> Outcome:
+    """Keys are out of reach of whoever holds the data."""
+    observed = same(f"{fact.driver}, {fact.sealing}, {fact.beside}")
+    declared = Text("clés hors d'atteinte de qui tient les données", "keys out of reach of whoever holds the data")
+    remedy = Text(
+        "Parts k sur n ou phrase tapée ; plus tard un HSM.", "k of n shares or a typed passphrase; later an HSM."
+    )
+    if fact.beside in {"inside", "same-device"}:
+        why = Text("La phrase de passe est à côté des données.", "The passphrase lies beside the data.")
+        return unsatisfied(why, observed, declared, remedy)
+    if fact.exportable:
+        why = Text("Clés en fichier, exportables : pas de HSM.", "Keys in files, exportable: no HSM.")
+        return unsatisfied(why, observed, declared, remedy)
+    return satisfied(Text("Clés tenues à part.", "Keys are held apart."), observed, declared)
+
+
+def key_age(fact: KeyFacts, context: Context) -> Outcome:
+    """Keys and epochs are renewed in time."""
+    root_days = (context.now_ms - fact.root_at_ms) / DAY_MS
+    epoch_days = (context.now_ms - fact.oldest_epoch_at_ms) / DAY_MS if fact.oldest_epoch_at_ms else 0.0
+    observed = Text(
+        f"racine {root_days:.0f} j, époque {epoch_days:.0f} j", f"root {root_days:.0f} d, epoch {epoch_days:.0f} d"
+    )
+    declared = Text(
+        f"racine < {ROTATION_DAYS_MAX} j, époque < {EPOCH_DAYS_MAX} j",
+        f"root < {ROTATION_DAYS_MAX} d, epoch < {EPOCH_DAYS_MAX} d",
+    )
+    if root_days > ROTATION_DAYS_MAX or epoch_days > EPOCH_DAYS_MAX:
+        remedy = same("hygie rotate root / hygie rotate epoch --destroy-older")
+        return unsatisfied(Text("Une clé a trop duré.", "A key has lasted too long."), observed, declared, remedy)
+    return satisfied(Text("Clés renouvelées à temps.", "Keys are renewed in time."), observed, declared)
+
+
+_T = "tests/sabotage/test_tech_1.py::"
+CHECKS = (
+    Check(
+        "tech-1.plaintext",
+        Text("Octets bruts", "Raw bytes"),
+        Text("Aucun texte clair au repos", "No plaintext at rest"),
+        "disk",
+        MINUTES_S,
+        _T + "test_plaintext_in_a_log_is_red",
+        plaintext,
+    ),
+    Check(
+        "tech-1.flows",
+        Text("Flux TLS", "TLS flows"),
+        Text("Chiffrement en transit", "Encryption in transit"),
+        "tls",
+        MINUTES_S,
+        _T + "test_weak_tls_is_red",
+        flows,
+    ),
+    Check(
+        "tech-1.swap",
+        Text("Mémoire sur disque", "Memory on disk"),
+        Text("Rien ne fuit par le swap", "Nothing leaks by swap"),
+        "swap",
+        MINUTES_S,
+        _T + "test_swap_in_clear_is_red",
+        swap,
+    ),
+    Check(
+        "tech-1.custody",
+        Text("Garde des clés", "Custody of keys"),
+        Text("Les clés sont à part", "Keys are apart"),
+        "keys",
+        MINUTES_S,
+        _T + "test_a_passphrase_beside_the_data_is_red",
+        key_custody,
+    ),
+    Check(
+        "tech-1.rotation",
+        Text("Âge des clés", "Age of keys"),
+        Text("Les clés tournent", "Keys rotate"),
+        "keys",
+        MINUTES_S,
+        _T + "test_an_old_key_is_red",
+        key_age,
+    ),
+)

@@ -1,0 +1,93 @@
+"""tech-2, segmentation: what one environment obtains from another, and from administration."""
+
+from __future__ import annotations
+
+from hygie.proof.facts import DoorFacts, FlowFacts, SegmentationFacts
+from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
+
+MINUTES_S = 600.0
+
+
+def database(fact: SegmentationFacts, _: Context) -> Outcome:
+    """An environment's role reads itself, and nothing else."""
+    leaks = [one for one in (*fact.across, *fact.administration) if one.outcome == "allowed"]
+    odd = [one for one in (*fact.across, *fact.administration) if one.outcome not in {"allowed", "refused"}]
+    blind = [one for one in fact.controls if one.outcome != "allowed"]
+    tried = len(fact.across) + len(fact.administration)
+    observed = Text(f"{tried} tentatives, {len(leaks)} acceptée(s)", f"{tried} attempts, {len(leaks)} allowed")
+    declared = Text("toutes refusées", "all refused")
+    if leaks:
+        one = leaks[0]
+        remedy = Text(
+            f"Retirez ce droit : REVOKE ALL ON {one.target} FROM {one.role}.",
+            f"Withdraw this right: REVOKE ALL ON {one.target} FROM {one.role}.",
+        )
+        return unsatisfied(
+            Text(f"{one.role} lit {one.target}.", f"{one.role} reads {one.target}."), observed, declared, remedy
+        )
+    if blind or odd or fact.environments < 2:
+        why = Text("Moins de deux environnements à opposer.", "Fewer than two environments to oppose.")
+        if blind or odd:
+            why = Text("Une sonde n'a pas pu s'exercer.", "A probe could not be tried.")
+        return unknown(why, observed, declared)
+    return satisfied(
+        Text("Chaque environnement ne voit que lui.", "Each environment sees itself only."), observed, declared
+    )
+
+
+def door(fact: DoorFacts, _: Context) -> Outcome:
+    """Without a right, what exists and what does not are answered alike."""
+    observed = same(f"{fact.without_token}, {fact.unknown_token}")
+    declared = Text("même refus", "same refusal")
+    if fact.without_token != 401 or fact.unknown_token != 401 or not fact.same_answer:
+        why = Text("La porte répond différemment à un inconnu.", "The door answers a stranger differently.")
+        return unsatisfied(why, observed, declared, Text("Prévenez la sécurité.", "Tell security."))
+    return satisfied(
+        Text("La porte ne dit rien à un inconnu.", "The door tells a stranger nothing."), observed, declared
+    )
+
+
+def network(fact: FlowFacts, context: Context) -> Outcome:
+    """Only the declared port is listened on."""
+    declared_port = context.settings.host.port
+    extra = [one for one in fact.listening if one[2] != declared_port]
+    observed = same(", ".join(f"{name} {address}:{port}" for name, address, port in fact.listening) or "-")
+    declared = same(f"{context.settings.host.address}:{declared_port}")
+    if extra:
+        why = Text("Un port ouvert n'est pas déclaré.", "An open port is not declared.")
+        return unsatisfied(why, observed, declared, Text("Fermez ce port.", "Close this port."))
+    if fact.unreadable or not fact.listening:
+        return unknown(Text("Ports non lisibles.", "Ports could not be read."), observed, declared)
+    return satisfied(Text("Seul le port déclaré est ouvert.", "Only the declared port is open."), observed, declared)
+
+
+_T = "tests/sabotage/test_tech_2.py::"
+CHECKS = (
+    Check(
+        "tech-2.database",
+        Text("Base", "Database"),
+        Text("Un rôle par environnement", "One role per environment"),
+        "segmentation",
+        MINUTES_S,
+        _T + "test_a_role_that_reads_another_environment_is_red",
+        database,
+    ),
+    Check(
+        "tech-2.door",
+        Text("Porte FHIR", "FHIR door"),
+        Text("Refus indiscernables", "Refusals alike"),
+        "door",
+        MINUTES_S,
+        _T + "test_a_door_that_tells_is_red",
+        door,
+    ),
+    Check(
+        "tech-2.network",
+        Text("Ports ouverts", "Open ports"),
+        Text("Flux déclarés = flux ouverts", "Declared flows = open flows"),
+        "flows",
+        MINUTES_S,
+        _T + "test_an_undeclared_port_is_red",
+        network,
+    ),
+)

@@ -1,0 +1,57 @@
+"""tech-6, continuous monitoring: what this version does not do is said, and is not green."""
+
+from __future__ import annotations
+
+from hygie.proof.facts import Measurements
+from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unsatisfied
+
+MINUTES_S = 600.0
+SILENT_MS_MAX = 120_000
+SOURCES = ("journal", "catch-up")
+
+
+def sources(fact: Measurements, context: Context) -> Outcome:
+    """The measuring loops speak: a silent one is itself a finding."""
+    silent = [kind for kind in SOURCES if kind not in fact or context.now_ms - fact[kind].at_ms > SILENT_MS_MAX]
+    observed = same(", ".join(sorted(fact)) or "-")
+    declared = Text("chaque boucle parle en 2 min", "each loop speaks within 2 min")
+    if silent:
+        why = Text(f"Source muette : {', '.join(silent)}.", f"Silent source: {', '.join(silent)}.")
+        return unsatisfied(why, observed, declared, Text("Vérifiez hygie work.", "Check hygie work."))
+    return satisfied(Text("Les mesures arrivent.", "Measures arrive."), observed, declared)
+
+
+def detection(_: Measurements, __: Context) -> Outcome:
+    """Attacks raise alerts."""
+    return unsatisfied(
+        Text("Détection et alertes pas encore construites.", "Detection and alerts are not built yet."),
+        Text("aucune règle", "no rule"),
+        Text("règles, alertes, relève par un SOC", "rules, alerts, a SOC that takes them"),
+        Text(
+            "Exportez le journal vers votre SIEM (hygie journal export).",
+            "Export the journal to your SIEM (hygie journal export).",
+        ),
+    )
+
+
+_T = "tests/sabotage/test_tech_6.py::"
+CHECKS = (
+    Check(
+        "tech-6.sources",
+        Text("Sources", "Sources"),
+        Text("Une source muette se voit", "A silent source is seen"),
+        "measurements",
+        MINUTES_S,
+        _T + "test_a_silent_source_is_red",
+        sources,
+    ),
+    Check(
+        "tech-6.detection",
+        Text("Détection", "Detection"),
+        Text("Une attaque lève une alerte", "An attack raises an alert"),
+        "measurements",
+        MINUTES_S,
+        _T + "test_no_detection_is_red",
+        detection,
+    ),
+)

@@ -1,0 +1,96 @@
+"""tech-8, availability fit for hospitals: answers now, the month's rate, the promise of recovery."""
+
+from __future__ import annotations
+
+from hygie.proof.facts import AvailabilityFacts, DoorFacts, Measurements
+from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
+
+MINUTES_S = 600.0
+ANSWER_MS_MAX = 2_000.0
+RATE_MIN = 0.999
+DAYS_MIN = 28  # a monthly rate needs a month
+DAY_MS = 86_400_000
+_DAY_S = 86_400.0
+DRILL_DAYS_MAX = 90
+
+
+def answers(fact: DoorFacts, _: Context) -> Outcome:
+    """The door answers now, in time."""
+    observed = same(f"{fact.metadata_status}, {fact.metadata_ms:.0f} ms")
+    declared = same(f"200, < {ANSWER_MS_MAX:.0f} ms")
+    if fact.metadata_status != 200 or fact.metadata_ms > ANSWER_MS_MAX:
+        why = Text("La porte FHIR ne répond pas bien.", "The FHIR door does not answer well.")
+        return unsatisfied(why, observed, declared, same("hygie up"))
+    return satisfied(Text("La porte FHIR répond.", "The FHIR door answers."), observed, declared)
+
+
+def month(fact: AvailabilityFacts, context: Context) -> Outcome:
+    """The rate of the last thirty days, measured from inside: an outside probe is still needed."""
+    observed = Text(f"{fact.passed}/{fact.minutes} minutes", f"{fact.passed}/{fact.minutes} minutes")
+    declared = Text(f"≥ {RATE_MIN:.1%} sur 30 j, sonde externe", f"≥ {RATE_MIN:.1%} over 30 d, outside probe")
+    if fact.minutes and fact.passed / fact.minutes < RATE_MIN:
+        why = Text("Le taux du mois est sous la promesse.", "The month's rate is below the promise.")
+        return unsatisfied(why, observed, declared, Text("Analysez les minutes perdues.", "Study the minutes lost."))
+    days = (context.now_ms - fact.first_at_ms) / DAY_MS if fact.minutes else 0.0
+    why = Text("Pas encore un mois de mesures.", "Not a month of measures yet.")
+    if days >= DAYS_MIN:
+        why = Text("Mesuré d'ici seulement : pas de sonde externe.", "Measured from here only: no outside probe.")
+    return unknown(why, observed, declared)
+
+
+def recovery(fact: Measurements, context: Context) -> Outcome:
+    """The last loss of a site was survived within the promise (DMIA)."""
+    newest = fact.get("drill-site-loss")
+    declared = Text(
+        f"reprise < {context.settings.backups.rto_minutes} min",
+        f"recovery < {context.settings.backups.rto_minutes} min",
+    )
+    remedy = same("hygie drill site-loss")
+    if newest is None:
+        return unknown(
+            Text("Aucun exercice de perte de site.", "No drill of a site's loss yet."), same("-"), declared, remedy
+        )
+    observed = Text("réussi" if newest.passed else "échoué", "passed" if newest.passed else "failed")
+    if not newest.passed:
+        return unsatisfied(
+            Text("Le dernier exercice a échoué.", "The last drill failed."),
+            observed,
+            declared,
+            remedy,
+            at_ms=newest.at_ms,
+        )
+    return satisfied(
+        Text("Perte d'un site surmontée.", "The loss of a site was survived."), observed, declared, at_ms=newest.at_ms
+    )
+
+
+_T = "tests/sabotage/test_tech_8.py::"
+CHECKS = (
+    Check(
+        "tech-8.door",
+        Text("Réponse", "Answer"),
+        Text("La porte répond maintenant", "The door answers now"),
+        "door",
+        MINUTES_S,
+        _T + "test_a_slow_or_broken_door_is_red",
+        answers,
+    ),
+    Check(
+        "tech-8.month",
+        Text("Taux du mois", "Month's rate"),
+        Text("La promesse est tenue", "The promise is kept"),
+        "availability",
+        _DAY_S,
+        _T + "test_lost_minutes_are_red",
+        month,
+    ),
+    Check(
+        "tech-8.recovery",
+        Text("Perte d'un site", "Loss of a site"),
+        Text("La reprise est prouvée", "Recovery is proved"),
+        "measurements",
+        DRILL_DAYS_MAX * _DAY_S,
+        _T + "test_a_failed_site_loss_drill_is_red",
+        recovery,
+    ),
+)

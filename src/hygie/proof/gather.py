@@ -1,0 +1,146 @@
+"""Look at the running platform: every fact by its own probe, so that one that fails leaves the others.
+
+Probes read, with two exceptions that leave traces on purpose: requests without any right at the FHIR door (their
+refusals must appear in the journal), and attempts of one environment's role on another (the database must refuse them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hygie.app import House
+from hygie.backups.target import FolderTarget
+from hygie.base.errors import HygieError
+from hygie.base.hardening import swap_state
+from hygie.base.settings import SYSTEMD_PREFIX
+from hygie.proof.facts import Facts, KeyFacts, SiteFacts, TargetFacts
+from hygie.proof.judge import code_of
+from hygie.proof.model import Observed
+from hygie.proof.probes import journal as journal_probes
+from hygie.proof.probes import rows
+from hygie.proof.probes.disk import scan
+from hygie.proof.probes.door import probe_door
+from hygie.proof.probes.machine import probe_clock, probe_files, probe_flows, probe_processes
+from hygie.proof.probes.tls import probe_tls
+from hygie.sites.copies import on_upkeep
+
+PROBE_S_MAX = 20.0  # the disk scan bounds itself below this; anything slower is unknown
+
+
+async def gather(house: House) -> Facts:
+    """Every fact; what could not be seen says why, by a code."""
+    facts = Facts()
+    settings, folder = house.settings, house.folder
+    probes: dict[str, Callable[[], Awaitable[Any]]] = {
+        "disk": partial(asyncio.to_thread, scan, _areas(house)),
+        "tls": partial(asyncio.to_thread, probe_tls, settings.host.address, settings.host.port, _authority(house)),
+        "swap": partial(asyncio.to_thread, swap_state),
+        "processes": partial(asyncio.to_thread, probe_processes, settings, folder),
+        "flows": partial(asyncio.to_thread, probe_flows, folder),
+        "files": partial(asyncio.to_thread, probe_files, settings, folder),
+        "keys": partial(_keys, house),
+        "segmentation": partial(rows.probe_segmentation, house),
+        "journal": partial(journal_probes.probe_journal, house),
+        "witness": partial(journal_probes.probe_witness, house),
+        "history": partial(journal_probes.probe_history, house),
+        "clock": partial(asyncio.to_thread, probe_clock),
+        "target": partial(asyncio.to_thread, _target, house),
+        "sites": partial(_sites, house),
+        "access": partial(rows.probe_access, house),
+        "measurements": partial(rows.probe_measurements, house),
+        "availability": partial(rows.probe_availability, house),
+    }
+    await asyncio.gather(*(_observe(house, facts, name, probe) for name, probe in probes.items()))
+    await _observe(house, facts, "door", partial(asyncio.to_thread, probe_door, settings, _authority(house)))
+    door = facts.door.value
+    if door is not None:
+        await _observe(house, facts, "fresh", partial(journal_probes.probe_fresh, house, door))
+    return facts
+
+
+async def _observe(house: House, facts: Facts, name: str, probe: Callable[[], Awaitable[Any]]) -> None:
+    try:
+        async with asyncio.timeout(PROBE_S_MAX):
+            value = await probe()
+    except Exception as error:  # whatever stopped a probe, its fact is unknown and says by which code
+        setattr(facts, name, Observed(failure=code_of(error)))
+        return
+    setattr(facts, name, Observed(value, at_ms=house.clock.now_ms()))
+
+
+def _areas(house: House) -> dict[str, Path | None]:
+    """Where health data rest on this machine."""
+    folder = house.folder
+    places = {f"site {site.name}": folder.resolve(site.path) for site in house.settings.sites}
+    own: dict[str, Path | None] = {"logs": folder.logs, "backup": folder.resolve(house.settings.backups.path)}
+    own["database"] = folder.postgres if house.settings.database.dsn is None else None
+    return {**places, **own}
+
+
+def _authority(house: House) -> Path | None:
+    return None if house.settings.host.certificate is not None else house.folder.tls / "ca.pem"
+
+
+async def _keys(house: House) -> KeyFacts:
+    status = await house.kms.status()
+    keys = [one.key_at_ms for one in status.environments if not one.destroyed]
+    epochs = [epoch.created_at_ms for one in status.environments if not one.destroyed for epoch in one.epochs]
+    return KeyFacts(
+        driver=status.properties.driver,
+        exportable=status.properties.key_exportable,
+        sealing=status.properties.sealing,
+        unwraps_recorded=status.properties.unwraps_recorded,
+        sealed=status.sealed,
+        root_at_ms=status.root_at_ms,
+        environments=len(keys),
+        oldest_key_at_ms=min(keys, default=0),
+        oldest_epoch_at_ms=min(epochs, default=0),
+        beside=await asyncio.to_thread(_beside, house),
+    )
+
+
+def _beside(house: House) -> str:
+    """Where the passphrase of an unattended start lies, seen from the data folder."""
+    name = house.settings.kms.credential
+    if name is None:
+        return "typed"
+    if name.startswith(SYSTEMD_PREFIX):
+        return "systemd"
+    path = house.folder.resolve(name)
+    if path.is_relative_to(house.folder.path):
+        return "inside"
+    return "same-device" if path.stat().st_dev == house.folder.path.stat().st_dev else "elsewhere"
+
+
+def _target(house: House) -> TargetFacts:
+    backups = house.settings.backups
+    target = FolderTarget(house.folder.resolve(backups.path), administrator=backups.operator)
+    properties = target.properties
+    return TargetFacts(
+        snapshots=len(target.manifests()),
+        locked=properties.locked,
+        administrator=properties.administrator,
+        same_disk=house.folder.resolve(backups.path).stat().st_dev == house.folder.path.stat().st_dev,
+    )
+
+
+async def _sites(house: House) -> tuple[SiteFacts, ...]:
+    """Every site asked now for a durable write."""
+
+    async def look(name: str) -> str:
+        try:
+            await on_upkeep(house.sites.link(name), lambda site: site.check())
+        except HygieError as error:
+            return error.code
+        return ""
+
+    sites = house.sites.sites
+    errors = await asyncio.gather(*(look(site.name) for site in sites))
+    return tuple(
+        SiteFacts(site.name, site.place.country, site.place.city, site.properties.failure_domain, error)
+        for site, error in zip(sites, errors, strict=True)
+    )

@@ -1,0 +1,81 @@
+"""What the database says: segmentation tried for real, rows of administration, measurements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from hygie.app import House, opened
+from hygie.database.pool import Database
+from hygie.proof.facts import AccessFacts, Attempt, AvailabilityFacts, Measurement, Measurements, SegmentationFacts
+
+AVAILABILITY_DAYS = 30
+DAY_MS = 86_400_000
+ENVIRONMENTS_MAX = 8  # attempted pairs grow as the square; a sample of eight shows the rule
+ADMINISTRATION = ("hygie.token", "hygie.habilitation", "hygie.account", "hygie.journal_entry")
+_ROLES = "SELECT role FROM hygie.environment WHERE state = 'open' ORDER BY role LIMIT %s"
+_NEWEST = "SELECT DISTINCT ON (kind) kind, at_ms, passed, facts FROM hygie.measurement ORDER BY kind, at_ms DESC"
+
+
+async def probe_segmentation(house: House) -> SegmentationFacts:
+    """Each environment's role reads its own catalogue, then tries the others' and administration's tables."""
+    async with opened(house.dsns.sealer, size=1) as records, records.transaction() as connection:
+        roles = [row[0] for row in await (await connection.execute(_ROLES, (ENVIRONMENTS_MAX,))).fetchall()]
+    controls: list[Attempt] = []
+    across: list[Attempt] = []
+    administration: list[Attempt] = []
+    async with opened(house.dsns.hosting, size=1) as pool:
+        for role in roles:
+            controls.append(await _attempt(pool, role, f'"{role}".object'))
+            across += [await _attempt(pool, role, f'"{other}".object') for other in roles if other != role]
+            administration += [await _attempt(pool, role, table) for table in ADMINISTRATION]
+    return SegmentationFacts(len(roles), tuple(controls), tuple(across), tuple(administration))
+
+
+async def _attempt(pool: Database, role: str, table: str) -> Attempt:
+    try:
+        async with pool.transaction(role) as connection:
+            await connection.execute(b"SELECT 1 FROM " + table.encode() + b" LIMIT 1")
+    except psycopg.errors.InsufficientPrivilege:
+        return Attempt(role, table, "refused")
+    except psycopg.Error as error:
+        return Attempt(role, table, error.sqlstate or "error")
+    return Attempt(role, table, "allowed")
+
+
+async def probe_access(house: House) -> AccessFacts:
+    """Accounts, tokens and habilitations, without any secret."""
+    async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
+
+        async def listed(columns: str, table: str) -> tuple[dict[str, Any], ...]:
+            names = columns.split(", ")
+            found = await connection.execute(f"SELECT {columns} FROM hygie.{table}".encode())  # noqa: S608 (constants)
+            return tuple(dict(zip(names, row, strict=True)) for row in await found.fetchall())
+
+        return AccessFacts(
+            accounts=await listed("id, kind, state, ends_ms", "account"),
+            tokens=await listed("id, account, created_ms, expires_ms, revoked_ms", "token"),
+            habilitations=await listed("id, account, role, ends_ms, revoked_ms", "habilitation"),
+        )
+
+
+async def probe_measurements(house: House) -> Measurements:
+    """The newest run of each kind."""
+    async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
+        found = await (await connection.execute(_NEWEST)).fetchall()
+    return {row[0]: Measurement(row[1], row[2], row[3]) for row in found}
+
+
+async def probe_availability(house: House) -> AvailabilityFacts:
+    """Minutes of the last thirty days in which the door was tried, and in which it answered."""
+    since_ms = house.clock.now_ms() - AVAILABILITY_DAYS * DAY_MS
+    async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
+        found = await connection.execute(
+            "SELECT count(*), count(*) FILTER (WHERE passed), coalesce(min(at_ms), 0), coalesce(max(at_ms), 0)"
+            " FROM hygie.measurement WHERE kind = 'door' AND at_ms >= %s",
+            (since_ms,),
+        )
+        row = await found.fetchone()
+    assert row is not None
+    return AvailabilityFacts(*row)
