@@ -42,7 +42,7 @@ def status(
 
 async def _judge(frame: Frame) -> list[ObligationResult]:
     from hygie.app import open_house
-    from hygie.proof.status import judge_platform
+    from hygie.probes.status import judge_platform
 
     async with open_house(frame.folder.path) as house:
         return await judge_platform(house)

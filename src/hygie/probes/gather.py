@@ -17,15 +17,15 @@ from hygie.backups.target import FolderTarget
 from hygie.base.errors import HygieError
 from hygie.base.hardening import swap_state
 from hygie.base.settings import SYSTEMD_PREFIX
+from hygie.probes import journal as journal_probes
+from hygie.probes import rows
+from hygie.probes.disk import scan
+from hygie.probes.door import probe_door
+from hygie.probes.machine import probe_clock, probe_files, probe_flows, probe_processes
+from hygie.probes.tls import probe_tls
 from hygie.proof.facts import Facts, KeyFacts, SiteFacts, TargetFacts
 from hygie.proof.judge import code_of
 from hygie.proof.model import Observed
-from hygie.proof.probes import journal as journal_probes
-from hygie.proof.probes import rows
-from hygie.proof.probes.disk import scan
-from hygie.proof.probes.door import probe_door
-from hygie.proof.probes.machine import probe_clock, probe_files, probe_flows, probe_processes
-from hygie.proof.probes.tls import probe_tls
 from hygie.sites.copies import on_upkeep
 
 PROBE_S_MAX = 20.0  # the disk scan bounds itself below this; anything slower is unknown

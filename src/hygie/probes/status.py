@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hygie.app import House
+from hygie.probes.gather import gather
 from hygie.proof.checks import CHECKS
-from hygie.proof.gather import gather
 from hygie.proof.judge import judge_all
 from hygie.proof.model import Context, ObligationResult
 from hygie.proof.obligations import technical_obligations
