@@ -54,3 +54,17 @@ class PlatformLedgerBrokenError(IntegrityError):
     code = "HYG-560"
     fr = "Le registre de la plateforme n'est pas intègre ({reason})."
     en = "The platform's ledger is not intact ({reason})."
+
+
+class UnjournaledUnwrapError(IntegrityError):
+    """The KMS gave keys under a permit that no entry of the journal names."""
+
+    code = "HYG-561"
+    fr = (
+        "{count} clés données sans trace au journal, la première à la ligne {line} du registre des clés sous le permis "
+        "{permit} : prévenez la sécurité."
+    )
+    en = (
+        "{count} keys given without a trace in the journal, the first on line {line} of the key record under permit "
+        "{permit}: tell security at once."
+    )

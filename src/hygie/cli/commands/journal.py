@@ -1,0 +1,381 @@
+"""``hygie journal``: read, export and check the journal of the running installation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hygie.base.language import say
+from hygie.cli.acts import run_work
+from hygie.cli.frame import frame_of
+
+if TYPE_CHECKING:
+    from hygie.app import House
+    from hygie.base.permit import Place
+    from hygie.database.pool import Database
+    from hygie.gate.local import LocalOperator
+    from hygie.gate.reconcile import Reconciliation
+    from hygie.journal.entry import Entry
+    from hygie.journal.reader import Found
+
+SHOWN = 50
+UNWRAP_LINES = 1_000  # asked of the KMS at once: its limit
+SINCE_UNITS = {"m": "minutes", "h": "hours", "d": "days", "j": "days"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(
+        help=say(
+            fr="Journal : le lire, l'exporter, le rapprocher du registre des clés.",
+            en="Journal: read it, export it, reconcile it with the record of keys.",
+        ),
+        no_args_is_help=True,
+    )
+    example = say(fr="Exemple", en="Example")
+    group.command(
+        "show",
+        help=say(
+            fr="Montre les dernières entrées publiées, vérifiées jusqu'à la racine ; la lecture est journalisée.",
+            en="Show the last published entries, checked up to the signed root; the reading is journaled.",
+        ),
+        epilog=f"{example}: hygie journal show --tenant chu-x --outcome refused --since 24h",
+    )(show)
+    group.command(
+        "status",
+        help=say(
+            fr="Où en est le journal : indexé, publié, cosigné, en attente.",
+            en="How far the journal is: indexed, published, cosigned, waiting.",
+        ),
+        epilog=f"{example}: hygie journal status --json",
+    )(status)
+    group.command(
+        "export",
+        help=say(
+            fr="Écrit un export que hygie-verify contrôle seul, hors ligne : dossier neuf, ou fichier .zip.",
+            en="Write an export that hygie-verify checks alone, offline: a new folder, or a .zip file.",
+        ),
+        epilog=f"{example}: hygie journal export ./journal.zip --tenant chu-x --disclose",
+    )(export)
+    group.command(
+        "key",
+        help=say(
+            fr="Clés publiques du journal et de son témoin, à publier et à donner à qui vérifie.",
+            en="Public keys of the journal and of its witness, to publish and to give to whoever verifies.",
+        ),
+        epilog=f"{example}: hygie journal key",
+    )(key)
+    group.command(
+        "reconcile",
+        help=say(
+            fr="Rapproche le registre des clés données par le KMS et le journal : une clé sans trace est nommée.",
+            en="Compare the KMS's record of the keys it gave with the journal: a key without a trace is named.",
+        ),
+        epilog=f"{example}: hygie journal reconcile",
+    )(reconcile)
+    app.add_typer(group, name="journal")
+
+
+def show(
+    context: typer.Context,
+    tenant: Annotated[str, typer.Option(help="Only this client / ce client seulement.")] = "",
+    action: Annotated[list[str] | None, typer.Option(help="Only these, e.g. object:read / ces actions.")] = None,
+    outcome: Annotated[list[str] | None, typer.Option(help="done refused absent intent unknown.")] = None,
+    since: Annotated[str, typer.Option(help="30m 24h 7d, or 2026-11-24T08:00 (UTC).")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most / au plus.")] = SHOWN,
+) -> None:
+    """Show entries."""
+    from hygie.base.actions import Action
+    from hygie.journal.newest import Asked, newest
+
+    frame = frame_of(context)
+    actions, outcomes = _known(action or [], outcome or [])
+
+    async def act(house: House, records: Database, _: Database, operator: LocalOperator) -> None:
+        place = await _tenant(records, tenant)
+        asked = Asked(place.tenant_id if tenant else None, actions, outcomes, _instant(since, house.clock.now_ms()))
+        found = await newest(await house.journal_reader(records), asked, limit)
+        await operator.record(Action.JOURNAL_READ, place, count=len(found))
+        frame.out.table(
+            [
+                say(fr="rang", en="index"),
+                say(fr="instant (UTC)", en="instant (UTC)"),
+                say(fr="compte", en="account"),
+                "action",
+                say(fr="issue", en="outcome"),
+                say(fr="nombre", en="count"),
+                say(fr="détail", en="detail"),
+            ],
+            [_row(one) for one in found],
+        )
+        frame.out.result([_facts(one) for one in found])
+
+    run_work(frame, act)
+
+
+def status(context: typer.Context) -> None:
+    """How far it is."""
+    frame = frame_of(context)
+
+    async def act(house: House, records: Database, _: Database, operator: LocalOperator) -> None:
+        del operator
+        facts = await _status(house, records)
+        frame.out.table(["", ""], [[name, "—" if value is None else value] for name, value in facts.items()])
+        frame.out.result(facts)
+
+    run_work(frame, act)
+
+
+def export(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="New folder, or new .zip / dossier neuf, ou .zip.")],
+    tenant: Annotated[str, typer.Option(help="Only this client / ce client seulement.")] = "",
+    start: Annotated[int, typer.Option("--from", min=0, help="First index / premier rang.")] = 0,
+    end: Annotated[
+        int | None, typer.Option("--to", min=1, help="Index after the last / rang après le dernier.")
+    ] = None,
+    disclose: Annotated[bool, typer.Option(help="With what opens each entry / avec de quoi ouvrir.")] = False,
+) -> None:
+    """Export."""
+    from hygie.base.actions import Action
+
+    frame = frame_of(context)
+
+    async def act(house: House, records: Database, _: Database, operator: LocalOperator) -> None:
+        place = await _tenant(records, tenant)
+        reader = await house.journal_reader(records)
+        detail = {"disclosed": "yes" if disclose else "no"}
+        async with operator.act(Action.JOURNAL_EXPORT, place, detail=detail) as acting:
+            done = await reader.export(
+                path.absolute(), start, end, tenant_id=place.tenant_id if tenant else None, disclose=disclose
+            )
+            acting.count = done.entries
+        frame.out.line(
+            say(
+                fr=f"{done.entries} entrées (rangs {done.start} à {done.end - 1}), dont {done.disclosed} lisibles :"
+                f" {done.path}. Contrôle : hygie-verify {done.path}",
+                en=f"{done.entries} entries (indexes {done.start} to {done.end - 1}), {done.disclosed} readable:"
+                f" {done.path}. To check it: hygie-verify {done.path}",
+            )
+        )
+        frame.out.result(
+            {
+                "path": str(done.path),
+                "start": done.start,
+                "end": done.end,
+                "entries": done.entries,
+                "disclosed": done.disclosed,
+            }
+        )
+
+    run_work(frame, act)
+
+
+def key(context: typer.Context) -> None:
+    """Public keys."""
+    frame = frame_of(context)
+
+    async def act(house: House, *_: object) -> None:
+        log, *former = [one.encode() for one in await house.log_keys()]
+        witness = house.witness()
+        facts = {"log": log, "former": former, "witness": witness.key.encode() if witness else None}
+        frame.out.line(log)
+        for one in former:
+            frame.out.line(f"{one}  ({say(fr='ancienne', en='former')})")
+        if witness is not None:
+            frame.out.line(witness.key.encode())
+        frame.out.result(facts)
+
+    run_work(frame, act)
+
+
+def reconcile(context: typer.Context) -> None:
+    """Keys given out against entries."""
+    from hygie.gate.reconcile import require_journaled
+
+    frame = frame_of(context)
+
+    async def act(house: House, records: Database, _: Database, operator: LocalOperator) -> None:
+        del operator
+        with frame.out.step(say(fr="Rapprochement des clés et du journal", en="Keys against the journal")):
+            found = await _reconciled(house, records)
+        for line in found.orphans:
+            frame.out.warn(
+                say(
+                    fr=f"ligne {line.line}, permis {line.permit}, motif {line.reason} : aucune entrée",
+                    en=f"line {line.line}, permit {line.permit}, reason {line.reason}: no entry",
+                )
+            )
+        frame.out.line(
+            say(
+                fr=f"{found.lines} lignes, {found.keys} clés données ; {found.matched} lignes journalisées,"
+                f" {found.refused} refus, {found.waiting} trop récentes, {len(found.orphans)} sans trace.",
+                en=f"{found.lines} lines, {found.keys} keys given; {found.matched} lines journaled,"
+                f" {found.refused} refused, {found.waiting} too recent, {len(found.orphans)} without a trace.",
+            )
+        )
+        frame.out.result(_reconciled_facts(found))
+        require_journaled(found)
+
+    run_work(frame, act)
+
+
+async def _reconciled(house: House, records: Database) -> Reconciliation:
+    from hygie.gate.reconcile import reconcile as compare
+    from hygie.keys.kms import UnwrapLine
+
+    now_ms = house.clock.now_ms()
+    lines: list[UnwrapLine] = []
+    while some := await house.kms.unwrap_record(lines[-1].line if lines else -1, UNWRAP_LINES):
+        lines += some
+    await _published(house, records)
+    reader = await house.journal_reader(records)
+    entries: list[Entry] = []
+    async for index, leaf in reader.entries():
+        entry = (await reader.open(index, leaf)).entry
+        if entry is not None and entry.permit_id:
+            entries.append(entry)
+    return compare(lines, entries, now_ms=now_ms)
+
+
+async def _published(house: House, records: Database) -> None:
+    """Wait until what the journal holds now is on the sites, some seconds at most: later lines are too recent."""
+    import asyncio
+
+    from hygie.gate.reconcile import RECENT_MS
+
+    reader = await house.journal_reader(records)
+    wanted: int | None = None
+    for _ in range(RECENT_MS // 500):
+        size, pending = await _head(records)
+        wanted = size + pending if wanted is None else wanted
+        if (await reader.checkpoint())[0].size >= wanted:
+            return
+        await asyncio.sleep(0.5)
+
+
+def _reconciled_facts(found: Reconciliation) -> dict[str, Any]:
+    import msgspec
+
+    return {
+        "lines": found.lines,
+        "keys": found.keys,
+        "refused": found.refused,
+        "matched": found.matched,
+        "waiting": found.waiting,
+        "orphans": [msgspec.to_builtins(line) for line in found.orphans],
+    }
+
+
+async def _head(records: Database) -> tuple[int, int]:
+    """Entries indexed, entries waiting for their index."""
+    async with records.transaction() as connection:
+        cursor = await connection.execute(
+            "SELECT (SELECT size FROM hygie.journal_head), (SELECT count(*) FROM hygie.journal_pending)"
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+async def _status(house: House, records: Database) -> dict[str, Any]:
+    from hygie.journal.checkpoint import verify_cosignature
+    from hygie.journal.errors import CheckpointInvalidError, EntryNotFoundError
+
+    size, pending = await _head(records)
+    now_ms = house.clock.now_ms()
+    facts: dict[str, Any] = {"origin": await house.origin(), "size": size, "pending": pending, "published": 0}
+    facts |= {"root": None, "cosigned_ms": None, "age_ms": None, "last_entry_ms": None}
+    reader = await house.journal_reader(records)
+    try:
+        checkpoint, note = await reader.checkpoint()
+    except EntryNotFoundError:
+        return facts
+    facts |= {"published": checkpoint.size, "root": checkpoint.root.hex()}
+    async for index, leaf in reader.entries(checkpoint.size - 1):
+        facts["last_entry_ms"] = (await reader.open(index, leaf)).head.at_ms
+        facts["age_ms"] = max(now_ms - facts["last_entry_ms"], 0)
+    witness = house.witness()
+    if witness is not None:
+        try:
+            facts["cosigned_ms"] = verify_cosignature(note, witness_key=witness.key) * 1000
+        except CheckpointInvalidError as error:
+            facts["cosigned_refused"] = error.code
+    return facts
+
+
+async def _tenant(records: Database, name: str) -> Place:
+    """Where the entries of a client are journaled; everywhere when none is named. Raises: NotFoundError."""
+    from hygie.base.errors import NotFoundError
+    from hygie.base.permit import Place
+    from hygie.gate.administration import EVERYWHERE
+
+    if not name:
+        return EVERYWHERE
+    async with records.transaction() as connection:
+        row = await (await connection.execute("SELECT id FROM hygie.tenant WHERE name = %s", (name,))).fetchone()
+    if row is None:
+        raise NotFoundError()
+    return Place(bytes(row[0]), bytes(16), "")
+
+
+def _known(actions: list[str], outcomes: list[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Filters that mean something. Raises: InvalidRequestError: a mistyped one would find nothing and prove nothing."""
+    from hygie.base.actions import Action
+    from hygie.base.errors import InvalidRequestError
+    from hygie.journal.entry import OUTCOMES
+
+    if not set(actions) <= {one.value for one in Action}:
+        raise InvalidRequestError(reason="--action")
+    if not set(outcomes) <= OUTCOMES:
+        raise InvalidRequestError(reason="--outcome")
+    return frozenset(actions), frozenset(outcomes)
+
+
+def _instant(since: str, now_ms: int) -> int:
+    """``30m``, ``24h``, ``7d`` ago, or an ISO 8601 instant (UTC unless it says otherwise), in ms; 0: the beginning."""
+    from hygie.base.errors import InvalidRequestError
+
+    if not since:
+        return 0
+    if since[:-1].isdecimal() and since[-1] in SINCE_UNITS and len(since) < 8:
+        ago = timedelta(**{SINCE_UNITS[since[-1]]: int(since[:-1])})
+        return max(now_ms - int(ago.total_seconds() * 1000), 0)
+    try:
+        at = datetime.fromisoformat(since)
+    except ValueError as error:
+        raise InvalidRequestError(reason="--since") from error
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _row(found: Found) -> list[object]:
+    from hygie.base.clock import iso_ms
+
+    entry = found.entry
+    if entry is None:
+        return [found.index, iso_ms(found.head.at_ms), "", say(fr="(clé détruite)", en="(key destroyed)"), "", "", ""]
+    detail = " ".join(f"{name}={value[:16]}" for name, value in entry.detail.items())
+    account = entry.account or entry.address
+    return [found.index, iso_ms(entry.at_ms), account, entry.action.value, entry.outcome, entry.count or "", detail]
+
+
+def _facts(found: Found) -> dict[str, Any]:
+    """One entry as a machine reads it; ids in hexadecimal."""
+    from hygie.base.clock import iso_ms
+
+    facts: dict[str, Any] = {"index": found.index, "at": iso_ms(found.head.at_ms), "kind": found.head.kind}
+    facts |= {"at_ms": found.head.at_ms, "tenant_id": found.head.tenant_id.hex(), "readable": found.entry is not None}
+    if found.entry is None:
+        return facts
+    entry = found.entry
+    for name in ("action", "outcome", "account", "professional_id", "authentication", "on_behalf_of", "count"):
+        facts[name] = getattr(entry, name)
+    for name in ("address", "device", "site", "purpose", "habilitation", "detail"):
+        facts[name] = getattr(entry, name)
+    for name in ("environment_id", "subject", "permit_id"):
+        facts[name] = getattr(entry, name).hex()
+    facts["items"] = [[type_, id_.hex(), version] for type_, id_, version in entry.items]
+    return facts
