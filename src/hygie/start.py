@@ -16,14 +16,14 @@ from pathlib import Path
 import psycopg
 
 from hygie.app import dsns_of, embedded_postgres, initialise_sites, kms_socket, open_house
-from hygie.base.errors import HygieError
+from hygie.base.errors import HygieError, SettingsError
 from hygie.base.files import write_durably
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, check_machine, load_settings, read_credential
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.environments import create_environment_schema
 from hygie.database.external import prepare_external
-from hygie.database.migrate import migrate
+from hygie.database.migrate import migrate, pending_migrations
 from hygie.database.pool import Database
 from hygie.gate.platform_ledger import platform_keys
 from hygie.keys.client import KmsClient
@@ -43,6 +43,14 @@ SERVER_RETRY_S_MAX = 30.0
 _log = logging.getLogger("hygie.start")
 
 Tell = Callable[[str], None]
+
+
+class UpgradeNeededError(SettingsError):
+    """The database of a production installation is of an earlier version."""
+
+    code = "HYG-693"
+    fr = "La base est d'une version antérieure : lancez hygie upgrade, qui la copie d'abord."
+    en = "The database is of an earlier version: run hygie upgrade, which copies it first."
 
 
 def draw_credential(folder: DataFolder) -> Path:
@@ -90,12 +98,18 @@ def services(settings: Settings, folder: DataFolder, passphrase: str | None, lis
 
 @asynccontextmanager
 async def running(
-    data: Path, *, passphrase: str | None = None, tell: Tell = lambda _: None, only: Collection[str] = ()
+    data: Path,
+    *,
+    passphrase: str | None = None,
+    tell: Tell = lambda _: None,
+    only: Collection[str] = (),
+    upgrade: bool = False,
 ) -> AsyncIterator[Supervisor]:
     """Everything up, until the context ends.
 
     Args: passphrase: typed by a person; else the credential of the settings; only: the processes wanted beside the
-    database (``OFFLINE`` for repairs: nobody is served), all of them if none is named.
+    database (``OFFLINE`` for repairs: nobody is served), all of them if none is named; upgrade: migrate a production
+    database, of which a copy was taken.
     Raises: SettingsError: refused to start; ServiceFailedError; DatabaseUnavailableError.
     """
     folder = DataFolder.at(data)
@@ -116,7 +130,7 @@ async def running(
         assert settings.database.dsn is not None
         await asyncio.to_thread(prepare_external, settings.database.dsn, folder.postgres_secrets)
     try:
-        await _migrate(settings, folder)
+        await _migrate(settings, folder, upgrade=upgrade)
         create_keys(settings, folder, passphrase)
         listed = services(settings, folder, passphrase, listener)
         wanted = [service for service in listed if not only or service.name in only]
@@ -179,9 +193,14 @@ async def _after_kms(data: Path, settings: Settings) -> None:
     write_durably(folder.witness / "log.key", f"{key.encode()}\n".encode(), mode=0o644)
 
 
-async def _migrate(settings: Settings, folder: DataFolder) -> None:
-    """Bring the platform's schema, then each environment's, up to date."""
+async def _migrate(settings: Settings, folder: DataFolder, *, upgrade: bool) -> None:
+    """Bring the platform's schema, then each environment's, up to date.
+
+    Raises: UpgradeNeededError: a production database is of an earlier version, and nobody asked to migrate it.
+    """
     dsns = dsns_of(settings, folder)
+    if settings.production and not upgrade and await pending_migrations(dsns.owner):
+        raise UpgradeNeededError()
     await migrate(dsns.owner)
     database = Database(dsns.owner, size=1)
     await database.open()

@@ -53,6 +53,23 @@ async def migrate(owner_dsn: str) -> list[str]:
         return done
 
 
+async def pending_migrations(owner_dsn: str) -> list[str]:
+    """What :func:`migrate` would apply to a database that has a history; nothing for a new one. Same errors."""
+    async with await connect_owner(owner_dsn) as connection:
+        recorded = await _recorded(connection, PLATFORM_SCOPE)
+        if not recorded:
+            return []
+        scopes = [(PLATFORM_SCOPE, MIGRATIONS)]
+        cursor = await connection.execute("SELECT DISTINCT scope FROM hygie.migration WHERE scope <> '' ORDER BY scope")
+        scopes += [(role, ENVIRONMENT_MIGRATIONS) for (role,) in await cursor.fetchall()]
+        wanting: list[str] = []
+        for scope, files in scopes:
+            recorded, wanted = await _recorded(connection, scope), load_migrations(files)
+            _check_history(recorded, wanted)
+            wanting += [f"{scope}/{one.name}" if scope else one.name for one in wanted[len(recorded) :]]
+        return wanting
+
+
 async def apply_environment(connection: psycopg.AsyncConnection, role: str) -> list[str]:
     """Apply what an environment's schema lacks, then grant its role what the files made. Same errors as ``migrate``."""
     async with connection.transaction():

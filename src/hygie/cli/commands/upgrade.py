@@ -1,0 +1,87 @@
+"""``hygie upgrade``: bring the database to this version, with a copy taken first and a way back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from hygie.base.language import say
+from hygie.cli.acts import operator_name, show_rows
+from hygie.cli.errors import NotConfirmedError
+from hygie.cli.frame import Frame, frame_of
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "upgrade",
+        help=say(
+            fr="Met la base à cette version, hygie up étant arrêté : en prend d'abord une copie, et sait y revenir.",
+            en="Bring the database to this version, hygie up being stopped: copies it first, and can go back.",
+        ),
+        epilog=say(fr="Exemple", en="Example") + ": hygie upgrade --data /srv/hygie",
+    )(upgrade)
+
+
+def upgrade(
+    context: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="Only say what would change / dire seulement.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="Put the newest copy back / remettre la copie.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="Show the copies / montrer les copies.")] = False,
+    copy: Annotated[str | None, typer.Option(help="With --back: another copy / une autre copie.")] = None,
+    no_copy: Annotated[bool, typer.Option("--no-copy", help="A copy was taken elsewhere / copie faite.")] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Type the passphrase / taper la phrase de passe.")] = False,
+    confirm: Annotated[str, typer.Option(help="With --back: back.")] = "",
+) -> None:
+    """Upgrade, or go back."""
+    from hygie import upgrade as acts
+
+    frame = frame_of(context)
+    data = frame.folder.path
+    if listing:
+        rows = [{"copy": name, "version": f.version, "taken_ms": f.at_ms} for name, f in acts.copies_of(data)]
+        show_rows(frame, rows)
+    elif check:
+        _say_pending(frame, asyncio.run(acts.pending(data)))
+    elif back:
+        if confirm != "back":
+            raise NotConfirmedError(expected="back")
+        with frame.out.step(say(fr="Copie remise en place", en="Copy put back")):
+            facts = asyncio.run(acts.go_back(data, name=copy))
+        frame.out.line(
+            say(
+                fr=f"Installez Hygie {facts.version}, puis lancez hygie up.",
+                en=f"Install Hygie {facts.version}, then run hygie up.",
+            )
+        )
+        frame.out.result({"version": facts.version, "taken_ms": facts.at_ms})
+    else:
+        _upgrade(frame, copy=not no_copy, ask=ask)
+
+
+def _upgrade(frame: Frame, *, copy: bool, ask: bool) -> None:
+    from hygie import upgrade as acts
+
+    passphrase = typer.prompt(say(fr="Phrase de passe", en="Passphrase"), hide_input=True) if ask else None
+    done = asyncio.run(
+        acts.upgrade(
+            frame.folder.path,
+            operator=operator_name(),
+            passphrase=passphrase,
+            copy=copy,
+            tell=lambda name: frame.out.line(f"  {name}"),
+        )
+    )
+    _say_pending(frame, done.pending, copy=done.copy, version=done.version)
+
+
+def _say_pending(frame: Frame, pending: list[str], *, copy: str = "", version: str = "") -> None:
+    if not pending:
+        frame.out.line(say(fr="La base est à jour.", en="The database is up to date."))
+    for name in pending:
+        frame.out.line(f"  {name}")
+    if copy:
+        frame.out.line(say(fr=f"Copie d'avant : {copy}", en=f"Copy taken before: {copy}"))
+    frame.out.result({"migrations": pending, "copy": copy, "version": version})

@@ -1,0 +1,257 @@
+"""Bring an installation to this version, after a copy of its database; or go back to such a copy.
+
+The copy is the embedded database's own folder, taken while the server is stopped: nothing is simpler to put back.  Keys
+are not copied (a copy would outlive erasures); sites and journal are not touched: going back is refused when anything
+was written since, because the database would forget what was acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from hygie import __version__
+from hygie.app import dsns_of, embedded_postgres, open_house
+from hygie.base.actions import Action
+from hygie.base.errors import InvalidRequestError, NotFoundError, SettingsError
+from hygie.base.files import fsync_folder, make_private_folder, write_durably
+from hygie.base.layout import DataFolder
+from hygie.base.settings import Settings, load_settings
+from hygie.custody import open_custody
+from hygie.database.embedded import EmbeddedPostgres
+from hygie.database.migrate import pending_migrations
+from hygie.server.server import listen
+from hygie.start import OFFLINE, Tell, running
+
+FACTS_FILE = "facts.json"
+COPIES_KEPT = 2
+UNFINISHED = ".unfinished"
+
+
+class ManagedDatabaseError(SettingsError):
+    """The database is another server's: its own administrators copy it."""
+
+    code = "HYG-692"
+    fr = "La base n'est pas celle de Hygie ({setting}) : sauvegardez-la avec ses outils, puis lancez --no-copy."
+    en = "The database is not Hygie's own ({setting}): back it up with its own tools, then run with --no-copy."
+
+
+class WrittenSinceError(InvalidRequestError):
+    """Going back would forget what was acknowledged since the copy."""
+
+    code = "HYG-191"
+    fr = (
+        "Des données ont été écrites depuis cette copie ({what}) : installez l'ancienne version, puis reconstruisez "
+        "avec hygie rebuild --discard."
+    )
+    en = (
+        "Data were written since that copy ({what}): install the former version, then rebuild with "
+        "hygie rebuild --discard."
+    )
+
+
+class CopyAbsentError(NotFoundError):
+    """No copy of the database to go back to."""
+
+    code = "HYG-390"
+    fr = "Aucune copie de la base dans {folder}."
+    en = "No copy of the database in {folder}."
+
+
+class CopyFacts(msgspec.Struct, frozen=True):
+    """What the database held when it was copied. packs: by environment's role, the highest number committed;
+    erased: compartments without key, all environments; generation: changes of rights."""
+
+    version: str
+    at_ms: int
+    packs: dict[str, int]
+    erased: int
+    generation: int
+
+
+@dataclass(slots=True)
+class Upgraded:
+    """pending: migrations that were not applied yet; copy: the copy taken before."""
+
+    version: str
+    pending: list[str] = field(default_factory=list)
+    copy: str = ""
+    seconds: float = 0.0
+
+
+async def pending(data: Path) -> list[str]:
+    """What an upgrade would apply. The installation is stopped.
+
+    Raises: OSError: it serves; DatabaseUnavailableError; MigrationUnknownError: its database is of a later version.
+    """
+    folder, settings = _stopped(data)
+    server = embedded_postgres(settings, folder)
+    if server is None:
+        return await pending_migrations(dsns_of(settings, folder).owner)
+    await asyncio.to_thread(server.start)
+    try:
+        return await pending_migrations(dsns_of(settings, folder).owner)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def upgrade(
+    data: Path, *, operator: str, passphrase: str | None = None, copy: bool = True, tell: Tell = lambda _: None
+) -> Upgraded:
+    """Copy the database, migrate it, journal the act; everything is left stopped.
+
+    Args: copy: False when another server's administrators took one.
+    Raises: OSError: it serves, or the disk is full (nothing was migrated); ManagedDatabaseError; and the errors of
+    ``migrate``, after which the copy can be put back.
+    """
+    began = time.monotonic()
+    folder, settings = _stopped(data)
+    done = Upgraded(__version__, await pending(data))
+    if not done.pending:
+        return done
+    if copy:
+        server = embedded_postgres(settings, folder)
+        if server is None:
+            raise ManagedDatabaseError(setting="database.dsn")
+        tell("copy")
+        done.copy = (await _copy(folder, settings, server)).name
+    async with (
+        running(data, passphrase=passphrase, tell=tell, only=OFFLINE, upgrade=True),
+        open_house(data) as house,
+        open_custody(house, operator) as custody,
+    ):
+        detail = {"version": __version__, "migrations": str(len(done.pending)), "copy": done.copy}
+        await custody.operator.record(Action.PLATFORM_UPGRADE, detail=detail)
+    done.seconds = round(time.monotonic() - began, 3)
+    return done
+
+
+async def go_back(data: Path, *, name: str | None = None) -> CopyFacts:
+    """Put a copy of the database back in the place of the present one, which is set aside beside it.
+
+    Args: name: of the copy, the newest by default.
+    Raises: CopyAbsentError; WrittenSinceError: something was written since; OSError: it serves.
+    """
+    folder, settings = _stopped(data)
+    server = embedded_postgres(settings, folder)
+    if server is None:
+        raise ManagedDatabaseError(setting="database.dsn")
+    copies = sorted(path for path in folder.upgrades.glob("*") if (path / FACTS_FILE).exists())
+    chosen = [path for path in copies if name in (None, path.name)]
+    if not chosen:
+        raise CopyAbsentError(folder=str(folder.upgrades))
+    facts = msgspec.json.decode((chosen[-1] / FACTS_FILE).read_bytes(), type=CopyFacts)
+    now = await _facts(folder, settings, server)
+    for what in ("packs", "erased"):
+        if getattr(now, what) != getattr(facts, what):
+            raise WrittenSinceError(what=what)
+    await asyncio.to_thread(_swap, folder, chosen[-1] / "postgres")
+    return facts
+
+
+def copies_of(data: Path) -> list[tuple[str, CopyFacts]]:
+    """The copies that can be put back, oldest first."""
+    folder = DataFolder.at(data)
+    return [
+        (path.parent.name, msgspec.json.decode(path.read_bytes(), type=CopyFacts))
+        for path in sorted(folder.upgrades.glob(f"*/{FACTS_FILE}"))
+    ]
+
+
+def _stopped(data: Path) -> tuple[DataFolder, Settings]:
+    """The installation, which must not serve. Raises: OSError: its port is taken."""
+    folder = DataFolder.at(data)
+    settings = load_settings(folder.path)
+    listen(settings.host.address, settings.host.port).close()
+    return folder, settings
+
+
+async def _copy(folder: DataFolder, settings: Settings, server: EmbeddedPostgres) -> Path:
+    """A durable copy of the stopped server's folder; older copies than ``COPIES_KEPT`` go."""
+    facts = await _facts(folder, settings, server)
+    make_private_folder(folder.upgrades)
+    moment = datetime.fromtimestamp(facts.at_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    target = folder.upgrades / f"{moment}-{facts.version}"
+    await asyncio.to_thread(_copy_folder, folder.postgres, target)
+    write_durably(target / FACTS_FILE, msgspec.json.encode(facts))
+    for old in sorted(path for path in folder.upgrades.iterdir() if path.is_dir())[:-COPIES_KEPT]:
+        await asyncio.to_thread(shutil.rmtree, old)
+    return target
+
+
+async def _facts(folder: DataFolder, settings: Settings, server: EmbeddedPostgres) -> CopyFacts:
+    """Read the database once; the server is stopped again when this returns."""
+    await asyncio.to_thread(server.start)
+    try:
+        async with await psycopg.AsyncConnection.connect(dsns_of(settings, folder).owner) as connection:
+            roles = await (
+                await connection.execute("SELECT role FROM hygie.environment WHERE state <> 'destroyed' ORDER BY role")
+            ).fetchall()
+            generation = await (await connection.execute("SELECT value FROM hygie.gate_generation")).fetchone()
+            packs: dict[str, int] = {}
+            erased = 0
+            for (role,) in roles:
+                statement = sql.SQL(
+                    "SELECT (SELECT coalesce(max(number), 0) FROM {}), (SELECT count(*) FROM {} WHERE state <> 0)"
+                ).format(sql.Identifier(role, "pack"), sql.Identifier(role, "compartment"))
+                row = await (await connection.execute(statement)).fetchone()
+                assert row is not None
+                packs[role] = int(row[0])
+                erased += int(row[1])
+            assert generation is not None
+            return CopyFacts(__version__, time.time_ns() // 1_000_000, packs, erased, int(generation[0]))
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    """Copy with owners and modes, then make every file durable; an interrupted copy has another name."""
+    unfinished = target.with_name(target.name + UNFINISHED)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    make_private_folder(unfinished)
+    shutil.copytree(source, unfinished / "postgres", symlinks=True)
+    for root, _, files in os.walk(unfinished):
+        for name in files:
+            path = Path(root) / name
+            if path.is_symlink():
+                continue
+            _like(source / path.relative_to(unfinished / "postgres"), path)
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        here = Path(root)
+        if here != unfinished:
+            _like(source / here.relative_to(unfinished / "postgres"), here)
+        fsync_folder(here)
+    unfinished.rename(target)
+    fsync_folder(target.parent)
+
+
+def _like(source: Path, copied: Path) -> None:
+    """The server may run under an account of its own: keep its files its own."""
+    status = source.stat()
+    if (status.st_uid, status.st_gid) != (copied.stat().st_uid, copied.stat().st_gid):
+        os.chown(copied, status.st_uid, status.st_gid)
+
+
+def _swap(folder: DataFolder, copy: Path) -> None:
+    """Set the present database aside, and put a copy of the copy in its place (it can be used again)."""
+    aside = folder.path / f"postgres.before-back-{int(time.time())}"
+    fresh = folder.upgrades / f"back{UNFINISHED}"
+    shutil.rmtree(fresh, ignore_errors=True)
+    _copy_folder(copy, fresh)
+    folder.postgres.rename(aside)
+    (fresh / "postgres").rename(folder.postgres)
+    fsync_folder(folder.path)
+    shutil.rmtree(fresh, ignore_errors=True)
