@@ -6,6 +6,7 @@ Global options (``--data``, ``--json``, ``--lang``) are accepted before or after
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import pkgutil
 import sys
@@ -42,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     hold_lifeline()
     arguments = hoist(list(sys.argv[1:] if argv is None else argv))
     set_language(_language_asked(arguments))
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its news of a lost server are our errors' to tell
     out = Console(json_mode="--json" in arguments[: _globals_end(arguments)])
     try:
         build(arguments)(args=arguments, prog_name="hygie")

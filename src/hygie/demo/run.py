@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hygie.base.language import say
-from hygie.demo import step_backup, step_erase, step_journal, step_serve, step_sites
+from hygie.demo import step_backup, step_erase, step_journal, step_rebuild, step_serve, step_sites, step_status
 from hygie.demo.stage import Stage
 from hygie.demo.story import Facts, Step, Teller, tell
 
@@ -24,8 +24,14 @@ def steps() -> list[Step[Stage]]:
         Step(
             "backup", say(fr="Sauvegarde, restauration ailleurs", en="Backup, restored elsewhere"), step_backup.backup
         ),
+        Step(
+            "rebuild",
+            say(fr="La base jetée, refaite d'un site", en="Database lost, rebuilt from one site"),
+            step_rebuild.rebuild,
+        ),
         Step("erase", say(fr="Un patient est effacé partout", en="A patient is erased everywhere"), step_erase.erase),
         Step("journal", say(fr="Le journal ne se retouche pas", en="Nobody edits the journal"), step_journal.journal),
+        Step("status", say(fr="Où en est cette installation", en="Where this installation stands"), step_status.status),
     ]
 
 

@@ -1,0 +1,55 @@
+"""The database is thrown away, whole; one site and the keys bring everything back."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from time import monotonic
+
+from hygie.base.language import say
+from hygie.demo.platform import OPERATOR
+from hygie.demo.stage import Stage, check, differences
+from hygie.demo.story import Proved
+from hygie.recover import Wanted, rebuild_installation
+
+SITE = "lille"  # the last of the default settings: neither the nearest, nor the one that went away
+
+
+async def rebuild(stage: Stage) -> Proved:
+    """Stop, delete PostgreSQL's folder, rebuild from one site, serve again: the same records."""
+    platform = stage.platform
+    before = await stage.read_all()
+    stage.teller.note(say(fr="tout s'arrête, la base est supprimée", en="all stops, the database is deleted"))
+    await platform.stop()
+    await asyncio.to_thread(shutil.rmtree, platform.folder.postgres)
+    began_s = monotonic()
+    found = await rebuild_installation(platform.folder.path, Wanted(SITE), operator=OPERATOR)
+    spent_s = monotonic() - began_s
+    check(
+        found.whole,
+        fr=f"le site {SITE} n'a pas tout rendu",
+        en=f"the site {SITE} did not give everything back",
+    )
+    stage.teller.note(say(fr="tout redémarre", en="everything starts again"))
+    await platform.start()
+    wrong = differences(before, await stage.read_all())
+    check(not wrong, fr=f"{len(wrong)} dossiers diffèrent", en=f"{len(wrong)} records differ")
+    objects = sum(report.objects for report in found.environments.values())
+    packs = sum(report.packs for report in found.environments.values())
+    proved = Proved(
+        facts={"site": SITE, "objects": objects, "packs": packs, "rebuild_s": spent_s, "compared": len(before)}
+    )
+    proved.lines = [
+        say(
+            fr=f"Base de données supprimée ; {objects} versions de {packs} lots reprises du seul site {SITE} et des"
+            f" clés, en {spent_s:.1f} s, démarrage compris.",
+            en=f"Database deleted; {objects} versions of {packs} packs taken back from the site {SITE} and the keys"
+            f" alone, in {spent_s:.1f} s, start included.",
+        ),
+        say(
+            fr=f"Clients, habilitations et jetons aussi : {len(before)} lectures comparées, toutes égales.",
+            en=f"Clients, habilitations and tokens too: {len(before)} reads compared, all equal.",
+        ),
+    ]
+    proved.commands = [f"hygie rebuild --from {SITE} --data {platform.folder.path}"]
+    return proved
