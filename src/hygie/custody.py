@@ -5,32 +5,44 @@ Every act is journaled under one operator, before it begins and after it ended.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from hygie.app import House, opened
+from hygie.backups.key_copies import oldest_key_copy
+from hygie.backups.keys import public_keys
+from hygie.backups.retention import DAY_MS, RetentionPolicy
+from hygie.backups.target import FolderTarget
 from hygie.base.actions import Action
+from hygie.base.errors import HygieError
 from hygie.base.permit import Place
 from hygie.database.pool import Database
 from hygie.gate.local import LocalOperator
 from hygie.journal.writer import JournalWriter
-from hygie.vault.epochs import Epochs
-from hygie.vault.erase import EPOCH_MS, Eraser
+from hygie.keys.erasure import ErasureCertificate
+from hygie.vault.epochs import Epochs, due_step
+from hygie.vault.erase import Eraser
 from hygie.vault.ledger import ledger_keys, spread_ledgers
 
 POOL = 2
+COPIES_MS = RetentionPolicy().keys_days * DAY_MS  # how long the backup target keeps copies of keys
+
+log = logging.getLogger("hygie.custody")
 
 
 @dataclass(slots=True)
 class Turn:
     """One epoch change. moved: compartments wrapped anew; destroyed: epochs whose key is gone; closed: erasures whose
-    certificate got its last date."""
+    certificate got its last date; waiting: those that wait for the backup target's older copies of keys to go."""
 
     epoch: int
     moved: int
     destroyed: list[int] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,7 @@ class Custody:
             kms=self.house.kms,
             journal=self.journal,
             clock=self.house.clock,
+            copies_ms=COPIES_MS,
         )
 
     async def epochs(self, place: Place) -> Epochs:
@@ -72,13 +85,65 @@ class Custody:
             moved = await epochs.advance()
             await epochs.publish_ledger()
             current = await self.house.kms.current_epoch(place.tenant_id, place.environment_id)
-            done = Turn(current, moved)
-            if destroy_older:
-                done.destroyed = await epochs.destroy_older()
-                done.closed = [one.erasure_id for one in await (await self.eraser(place)).close_certificates()]
             act.count = moved
-            act.detail |= {"epoch": str(current), "destroyed": ",".join(map(str, done.destroyed))}
+            act.detail["epoch"] = str(current)
+        done = Turn(current, moved)
+        if destroy_older:
+            ended = await self.end_older(place)
+            done.destroyed, done.closed, done.waiting = ended.destroyed, ended.closed, ended.waiting
         return done
+
+    async def end_older(self, place: Place) -> Turn:
+        """Destroy every epoch key older than the current one, then date the certificates that waited for it.
+
+        Raises: as ``turn``.
+        """
+        async with self.operator.act(Action.KEY_ROTATE, place, detail={"level": "epoch", "destroy": "older"}) as act:
+            destroyed = await (await self.epochs(place)).destroy_older()
+            act.detail["destroyed"] = ",".join(map(str, destroyed))
+        current = await self.house.kms.current_epoch(place.tenant_id, place.environment_id)
+        await self.close(place)
+        done = Turn(current, 0, destroyed)
+        for one in await (await self.eraser(place)).certificates():
+            if one.last_epoch in destroyed:
+                (done.closed if one.unreadable_in_every_copy_at_ms is not None else done.waiting).append(one.erasure_id)
+        return done
+
+    async def close(self, place: Place) -> list[ErasureCertificate]:
+        """Give their last dates to the certificates whose keys are gone from the KMS, then from the backup target.
+
+        Returns those that changed.
+        """
+        return await (await self.eraser(place)).close_certificates(oldest_copy_ms=await oldest_copy_ms(self.house))
+
+
+def new_target(house: House) -> FolderTarget:
+    """The backup target of the settings. Raises: TargetUnavailableError: its folder cannot be made, or is a site's.
+
+    Only a folder that is empty becomes a target: an unmounted volume must not be taken for one.
+    """
+    settings = house.settings.backups
+    path = house.folder.resolve(settings.path)
+    if not path.exists() or not any(path.iterdir()):
+        FolderTarget.initialise(path)
+    return FolderTarget(path, administrator=settings.operator)
+
+
+async def oldest_copy_ms(house: House) -> int | None:
+    """When the oldest copy of keys on the backup target was taken; None: there is no copy.
+
+    0, as old as can be, while the target cannot tell: what is not known closes no certificate.
+    """
+    try:
+        target = await asyncio.to_thread(new_target, house)
+        try:
+            return await oldest_key_copy(target, public_keys=await public_keys(house.kms, "backup"))
+        finally:
+            await asyncio.to_thread(target.close)
+    except (HygieError, OSError) as error:
+        code = error.code if isinstance(error, HygieError) else type(error).__name__
+        log.warning("the backup target cannot tell how old its keys are: %s", code)
+        return 0
 
 
 @asynccontextmanager
@@ -95,24 +160,41 @@ async def open_custody(house: House, operator: str) -> AsyncIterator[Custody]:
             await journal.close()
 
 
-async def keep_ledgers(house: House, places: list[Place], operator: str) -> list[Turn]:
-    """What the working process does for keys: every site has the newest ledger, and an epoch older than ``EPOCH_MS``
-    ends, so that erasures are closed on the date their certificates promise.
+async def keep_ledgers(
+    house: House, places: Sequence[Place], operator: str, *, last_backup_ms: int | None
+) -> list[Turn]:
+    """What the working process does for keys, so that erasures are closed on the date their certificates promise.
 
-    Raises: UnavailableError: tried again at the next turn.
+    Every site has the newest ledger; epochs end, and die, when they are due.
+    Args: last_backup_ms: when the newest backup that passed began. Raises: UnavailableError: tried again next time.
     """
     status = await house.kms.status()
-    opened_at = {
-        environment.environment_id: environment.epochs[-1].created_at_ms
-        for environment in status.environments
-        if environment.epochs
-    }
+    epochs = {environment.environment_id: environment.epochs for environment in status.environments}
     turns: list[Turn] = []
     for place in places:
-        if place.environment_id not in opened_at:
+        live = epochs.get(place.environment_id, [])
+        if not live:
             continue  # no keys left: destroyed
         await spread_ledgers(house.sites, place, await ledger_keys(place, house.kms))
-        if house.clock.now_ms() - opened_at[place.environment_id] >= EPOCH_MS:
+        due = due_step(live, now_ms=house.clock.now_ms(), last_backup_ms=last_backup_ms)
+        if due is not None:
             async with open_custody(house, operator) as custody:
-                turns.append(await custody.turn(place, destroy_older=True))
+                turns.append(
+                    await (custody.turn(place, destroy_older=False) if due == "advance" else custody.end_older(place))
+                )
     return turns
+
+
+async def finish_erasures(house: House, places: Sequence[Place], operator: str) -> list[ErasureCertificate]:
+    """End what erasures left open: certificates that an interruption left unwritten, purges, last dates.
+
+    Returns the certificates that changed.
+    """
+    changed: list[ErasureCertificate] = []
+    async with open_custody(house, operator) as custody:
+        for place in places:
+            eraser = await custody.eraser(place)
+            changed += await eraser.finish()
+            if await eraser.certificates(open_only=True):
+                changed += await custody.close(place)
+    return changed

@@ -22,19 +22,22 @@ from hygie.backups.gather import Source
 from hygie.backups.keys import public_keys
 from hygie.backups.retention import RetentionPolicy
 from hygie.backups.run import BackupRooms, run_backup
-from hygie.backups.target import FolderTarget
+from hygie.base.actions import Action
 from hygie.base.errors import HygieError
 from hygie.base.permit import Place
-from hygie.custody import Turn, keep_ledgers
+from hygie.custody import Turn, finish_erasures, keep_ledgers, new_target
 from hygie.database.pool import Database
+from hygie.gate.local import LocalOperator
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.journal.sealer import Sealer
 from hygie.journal.writer import JournalWriter
+from hygie.keys.erasure import ErasureCertificate
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.scrub import ScrubReport, scrub
 from hygie.vault.holdings import holdings
 from hygie.vault.ledger import tombstone_name
+from hygie.vault.voids import VoidWatch
 
 CATCH_UP_EVERY_S = 5.0  # a site that comes back is complete again within seconds on a small installation
 SCRUB_EVERY_S = 3_600.0
@@ -42,8 +45,10 @@ MEASURE_EVERY_S = 5.0
 ERASURES_EVERY_S = 5.0  # between an erasure and its tombstone on the backup target
 PLATFORM_EVERY_S = 5.0  # between a change of rights and its copy on a site that was away
 LEDGERS_EVERY_S = 60.0  # a site that missed the end of an epoch has the ledger again within it
+FINISH_EVERY_S = 3_600.0  # certificates wait for days; an interrupted erasure ends within it, or at the next start
 BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it
 OPERATOR = "system:work"
+VOID_NAMES_MAX = 20  # names of one journal entry; its count says them all
 SHARE_MAX = 0.05  # of the time spent in one loop: a larger installation is compared less often, not more heavily
 
 log = logging.getLogger("hygie.upkeep")
@@ -60,15 +65,17 @@ class Upkeep:
         """Until ``stop`` is set."""
         house = self._house
         async with opened(house.dsns.sealer, size=2) as records, opened(house.dsns.hosting, size=2) as pool:
+            voids = VoidWatch(house.clock)
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
             await asyncio.gather(
-                _every(stop, CATCH_UP_EVERY_S, lambda: run_catch_up(self._house, records, pool)),
+                _every(stop, CATCH_UP_EVERY_S, lambda: run_catch_up(house, records, pool, voids)),
                 _every(stop, SCRUB_EVERY_S, lambda: run_scrub(self._house, records, pool)),
                 _every(stop, MEASURE_EVERY_S, lambda: self._measure(records)),
                 _every(stop, BACKUP_POLL_S, lambda: run_due_backup(self._house, records, pool)),
                 _every(stop, ERASURES_EVERY_S, lambda: run_copy_erasures(self._house)),
                 _every(stop, PLATFORM_EVERY_S, platform.publish),
                 _every(stop, LEDGERS_EVERY_S, lambda: run_keep_ledgers(self._house, records)),
+                _every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
             )
 
     async def _measure(self, records: Database) -> None:
@@ -87,15 +94,45 @@ class Upkeep:
         )
 
 
-async def run_catch_up(house: House, records: Database, pool: Database) -> CatchUpReport:
-    """Bring every reachable site to what the catalogues expect, and record how far each was."""
-    report = await catch_up(house.sites, expected_objects(records, pool), prefixes=("packs/", "blobs/", "erased/"))
+async def run_catch_up(
+    house: House, records: Database, pool: Database, voids: VoidWatch | None = None
+) -> CatchUpReport:
+    """Bring every reachable site to what the catalogues expect, and record how far each was.
+
+    Args: voids: what watches unexpected names; those that are surely void are set aside, on record.
+    """
+    void = await voids.void(pool, await places(records)) if voids is not None else set()
+
+    def compare() -> Awaitable[CatchUpReport]:
+        expected = expected_objects(records, pool)
+        return catch_up(house.sites, expected, prefixes=("packs/", "blobs/", "erased/"), void=void)
+
+    report = await (_setting_aside(house, pool, compare) if void else compare())
+    if voids is not None:
+        voids.note({name for one in report.sites.values() for name in one.extra})
     facts = {
         name: {"reachable": one.reachable, "lacking": one.lacking, "bytes": one.lacking_bytes, "copied": one.copied}
         for name, one in report.sites.items()
     }
     passed = not report.lost and all(one.reachable and not one.left for one in report.sites.values())
     await record(records, house.clock.now_ms(), "catch-up", passed=passed, facts={"sites": facts, "lost": report.lost})
+    return report
+
+
+async def _setting_aside(
+    house: House, pool: Database, compare: Callable[[], Awaitable[CatchUpReport]]
+) -> CatchUpReport:
+    """A comparison that moves void objects to quarantine, on record; the first names are in the entry."""
+    journal = JournalWriter(pool, house.month_keys, house.clock)
+    try:
+        async with LocalOperator(journal, house.clock, OPERATOR).act(
+            Action.SITE_SCRUB, detail={"reason": "void"}
+        ) as act:
+            report = await compare()
+            act.count = len(report.quarantined)
+            act.detail["void"] = ",".join(sorted({name for _, name in report.quarantined})[:VOID_NAMES_MAX])
+    finally:
+        await journal.close()
     return report
 
 
@@ -140,18 +177,6 @@ async def backup_rooms(house: House, records: Database, pool: Database, operator
         await asyncio.to_thread(target.close)
 
 
-def new_target(house: House) -> FolderTarget:
-    """The backup target of the settings. Raises: TargetUnavailableError: its folder cannot be made, or is a site's.
-
-    Only a folder that is empty becomes a target: an unmounted volume must not be taken for one.
-    """
-    settings = house.settings.backups
-    path = house.folder.resolve(settings.path)
-    if not path.exists() or not any(path.iterdir()):
-        FolderTarget.initialise(path)
-    return FolderTarget(path, administrator=settings.operator)
-
-
 async def run_due_backup(house: House, records: Database, pool: Database) -> bool:
     """Take a backup, and purge, if the last good one is older than the cadence. Returns whether one was taken."""
     settings = house.settings.backups
@@ -192,7 +217,18 @@ async def expected_objects(records: Database, pool: Database) -> AsyncIterator[E
 
 async def run_keep_ledgers(house: House, records: Database) -> list[Turn]:
     """Bring the newest ledgers to every site, and end the epochs that are due."""
-    return await keep_ledgers(house, await places(records), OPERATOR)
+    async with records.transaction() as connection:
+        cursor = await connection.execute(
+            "SELECT max((facts->>'created_at_ms')::bigint) FROM hygie.measurement WHERE kind = 'backup' AND passed"
+        )
+        row = await cursor.fetchone()
+    last_backup_ms = row[0] if row is not None else None
+    return await keep_ledgers(house, await places(records), OPERATOR, last_backup_ms=last_backup_ms)
+
+
+async def run_finish_erasures(house: House, records: Database) -> list[ErasureCertificate]:
+    """End what erasures left open: late certificates, purges, last dates."""
+    return await finish_erasures(house, await places(records), OPERATOR)
 
 
 async def places(records: Database) -> list[Place]:

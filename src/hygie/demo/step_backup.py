@@ -17,6 +17,7 @@ from hygie.backups.errors import TargetUnavailableError
 from hygie.backups.restore import RestoreReport, RestoreRequest, require_complete, restored
 from hygie.backups.run import BackupReport, run_backup
 from hygie.backups.sandbox import Doors, doors
+from hygie.backups.target import FolderTarget
 from hygie.base.actions import Action
 from hygie.base.clock import SystemClock
 from hygie.base.language import say
@@ -27,7 +28,7 @@ from hygie.demo.stage import Stage, check
 from hygie.demo.story import Proved
 from hygie.gate.administration import Environment
 from hygie.keys.sealing import Passphrase
-from hygie.upkeep import backup_rooms, new_target
+from hygie.upkeep import backup_rooms
 
 TRIES = 20  # the working process may be taking its own backup
 PAUSE_S = 1.0
@@ -116,8 +117,8 @@ async def elsewhere(stage: Stage, which: str) -> AsyncIterator[Elsewhere]:
     settings = stage.platform.settings
     secret = await asyncio.to_thread(read_credential, settings, stage.platform.folder)
     with tempfile.TemporaryDirectory(prefix="hygie-demo-") as name:
-        async with stage.platform.rooms() as pools:
-            target = await asyncio.to_thread(new_target, pools.house)
+        path = stage.platform.folder.resolve(settings.backups.path)
+        target = await asyncio.to_thread(FolderTarget, path, administrator=settings.backups.operator)
         request = RestoreRequest(
             target=target,
             secret=Passphrase(secret or ""),

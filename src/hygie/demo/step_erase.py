@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 
-from hygie.app import Hosting, open_hosting, opened
+from hygie.app import Hosting, open_hosting, open_house
 from hygie.base.actions import Action
 from hygie.base.errors import NotFoundError
 from hygie.base.language import say
 from hygie.base.permit import Permit
+from hygie.custody import Custody, open_custody
 from hygie.demo.people import APPROVER, DEMONSTRATION, OFFICER, TENANT
+from hygie.demo.platform import OPERATOR
 from hygie.demo.stage import Stage, check
 from hygie.demo.step_backup import elsewhere, take_backup, without_version
 from hygie.demo.story import Proved, Table
@@ -22,7 +24,6 @@ from hygie.keys.erasure import ErasureCertificate, LegalBasis, instruct
 from hygie.keys.errors import KeyDestroyedError
 from hygie.vault.compartments import CompartmentRow
 from hygie.vault.context import EnvironmentContext
-from hygie.vault.epochs import Epochs
 from hygie.vault.erase import Eraser
 
 REFERENCE = "DEMO-17"
@@ -32,10 +33,10 @@ REFERENCE = "DEMO-17"
 class Desk:
     """What an erasure works with."""
 
+    custody: Custody
     hosting: Hosting
     context: EnvironmentContext
     eraser: Eraser
-    epochs: Epochs
 
 
 async def erase(stage: Stage) -> Proved:
@@ -45,13 +46,13 @@ async def erase(stage: Stage) -> Proved:
     async with _desk(stage) as desk:
         stolen = await _wrap_of(desk, id_)
         began_s = monotonic()
-        objects = await _erase(stage, desk, id_)
+        erasure_id, objects = await _erase(stage, desk, id_)
         seconds = monotonic() - began_s
         stage.erased = seed
         stage.remembered = {p: r for p, r in stage.remembered.items() if not _is_of(p, r, id_)}
         await _gone_here(stage, id_)
         stage.teller.note(say(fr="changement d'époque des clés", en="new epoch of keys"))
-        certificate = await _turn_epoch(desk)
+        certificate = await _turn_epoch(desk, erasure_id)
         await _stolen_wrap_is_dead(desk, stolen)
     stage.teller.note(say(fr="restauration de la sauvegarde d'avant", en="restoring the backup taken before"))
     await take_backup(stage)
@@ -73,22 +74,13 @@ async def erase(stage: Stage) -> Proved:
 
 @asynccontextmanager
 async def _desk(stage: Stage) -> AsyncIterator[Desk]:
-    async with stage.platform.rooms() as pools:
-        house = pools.house
-        place = stage.here.environment.place
-        context = await house.context(place)
-        async with open_hosting(house) as hosting, opened(house.dsns.owner, size=2) as owner:
-            eraser = Eraser(
-                context,
-                database=hosting.database,
-                platform=owner,
-                owner_dsn=house.dsns.owner,
-                kms=house.kms,
-                journal=hosting.journal,
-                clock=house.clock,
-            )
-            epochs = Epochs(context, database=hosting.database, kms=house.kms, clock=house.clock)
-            yield Desk(hosting, context, eraser, epochs)
+    place = stage.here.environment.place
+    async with (
+        open_house(stage.platform.folder.path) as house,
+        open_custody(house, OPERATOR) as custody,
+        open_hosting(house) as hosting,
+    ):
+        yield Desk(custody, hosting, await house.context(place), await custody.eraser(place))
 
 
 async def _wrap_of(desk: Desk, id_: str) -> CompartmentRow:
@@ -109,8 +101,8 @@ async def _permit(stage: Stage, desk: Desk) -> Permit:
     )
 
 
-async def _erase(stage: Stage, desk: Desk, id_: str) -> int:
-    """Destroy the key on a recorded instruction; how many versions it held."""
+async def _erase(stage: Stage, desk: Desk, id_: str) -> tuple[str, int]:
+    """Destroy the key on a recorded instruction: (the erasure's id, how many versions it held)."""
     permit = await _permit(stage, desk)
     target = await desk.eraser.find(id_)
     place, now_ms = desk.context.place, desk.hosting.house.clock.now_ms()
@@ -130,7 +122,7 @@ async def _erase(stage: Stage, desk: Desk, id_: str) -> int:
         intent_permit=permit.permit_id.hex(),
     )
     await desk.eraser.erase(permit, instruction, target)
-    return target.objects
+    return instruction.erasure_id, target.objects
 
 
 async def _gone_here(stage: Stage, id_: str) -> None:
@@ -149,18 +141,29 @@ async def _gone_here(stage: Stage, id_: str) -> None:
     check(await stage.read_all() == stage.remembered, fr="un autre dossier a changé", en="another record has changed")
 
 
-async def _turn_epoch(desk: Desk) -> ErasureCertificate:
-    """Purge the index, wrap what lives under a new epoch, destroy the older epoch keys, close the certificate."""
-    for certificate in await desk.eraser.certificates(open_only=True):
-        if certificate.tokens_purged_at_ms is None:
-            await desk.eraser.purge(certificate)
-    await desk.epochs.advance()
-    await desk.epochs.publish_ledger()
-    destroyed = await desk.epochs.destroy_older()
-    check(destroyed, fr="aucune clé d'époque n'a été détruite", en="no epoch key was destroyed")
-    closed = await desk.eraser.close_certificates()
-    check(closed and closed[-1].final, fr="le certificat reste ouvert", en="the certificate stays open")
-    return closed[-1]
+async def _turn_epoch(desk: Desk, erasure_id: str) -> ErasureCertificate:
+    """Purge the index, wrap what lives under a new epoch, destroy the older epoch keys, date the certificate.
+
+    The backup taken before holds a sealed copy of the key state for its short retention: until it goes, the certificate
+    may not say that no copy opens.
+    """
+    for waiting in await desk.eraser.certificates(open_only=True):
+        if waiting.tokens_purged_at_ms is None:
+            await desk.eraser.purge(waiting)
+    turn = await desk.custody.turn(desk.context.place, destroy_older=True)
+    check(turn.destroyed, fr="aucune clé d'époque n'a été détruite", en="no epoch key was destroyed")
+    certificate = next(one for one in await desk.eraser.certificates() if one.erasure_id == erasure_id)
+    check(
+        certificate.last_epoch_destroyed_at_ms is not None and certificate.tokens_vacuumed_at_ms is not None,
+        fr="le certificat ne date pas la destruction des clés",
+        en="the certificate does not date the destruction of the keys",
+    )
+    check(
+        not certificate.final and certificate.unreadable_in_every_copy_due_ms > desk.hosting.house.clock.now_ms(),
+        fr="le certificat oublie la copie des clés que tient la sauvegarde",
+        en="the certificate forgets the copy of the keys that the backup holds",
+    )
+    return certificate
 
 
 async def _stolen_wrap_is_dead(desk: Desk, stolen: CompartmentRow) -> None:
@@ -209,6 +212,10 @@ def _proved(stage: Stage, certificate: ErasureCertificate, objects: int, seconds
             fr="La sauvegarde d'avant l'effacement, restaurée : le patient n'y est plus, tous les autres y sont.",
             en="The backup taken before the erasure, restored: the patient is not in it, everybody else is.",
         ),
+        say(
+            fr="La sauvegarde garde quelques jours, scellées, les clés d'alors : le certificat ne se ferme qu'après.",
+            en="The backup keeps the keys of that time, sealed, for some days: the certificate closes only then.",
+        ),
         say(fr=f"Certificat signé {certificate.erasure_id} :", en=f"Signed certificate {certificate.erasure_id}:"),
     ]
     proved.table = Table(
@@ -217,9 +224,10 @@ def _proved(stage: Stage, certificate: ErasureCertificate, objects: int, seconds
             (say(fr="illisible en service", en="unreadable in service"), _at(certificate.unreadable_in_service_at_ms)),
             (say(fr="index purgé", en="index purged"), _at(certificate.tokens_purged_at_ms)),
             (say(fr="pages réécrites", en="pages vacuumed"), _at(certificate.tokens_vacuumed_at_ms)),
+            (say(fr="clés d'époque détruites", en="epoch keys destroyed"), _at(certificate.last_epoch_destroyed_at_ms)),
             (
-                say(fr="illisible dans toute copie", en="unreadable in every copy"),
-                _at(certificate.unreadable_in_every_copy_at_ms),
+                say(fr="illisible dans toute copie, prévu le", en="unreadable in every copy, due"),
+                _at(certificate.unreadable_in_every_copy_due_ms),
             ),
         ),
     )

@@ -68,7 +68,9 @@ class ErasureCertificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     unreadable_in_service_at_ms: the wrap is gone from the live database, no read opens;
     tokens_purged_at_ms, tokens_vacuumed_at_ms: index tokens deleted, then their pages vacuumed;
     last_epoch: newest epoch under which a copy of the wrap may exist (WAL, base backups, old ledgers, absent sites);
-    unreadable_in_every_copy_due_ms: when that epoch's key is to be destroyed; unreadable_in_every_copy_at_ms: it was.
+    last_epoch_destroyed_at_ms: the key of that epoch and of every earlier one is gone from the KMS;
+    unreadable_in_every_copy_due_ms, unreadable_in_every_copy_at_ms: when the last copy of such a key is to leave the
+    backup target, and when none was there any more.
     """
 
     format: str = FORMAT
@@ -83,6 +85,7 @@ class ErasureCertificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     tokens_purged_at_ms: int | None = None
     tokens_vacuumed_at_ms: int | None = None
     last_epoch: int
+    last_epoch_destroyed_at_ms: int | None = None
     unreadable_in_every_copy_due_ms: int
     unreadable_in_every_copy_at_ms: int | None = None
     issued_at_ms: int
@@ -194,7 +197,10 @@ def _check(certificate: ErasureCertificate) -> None:
     everywhere = certificate.unreadable_in_every_copy_at_ms
     if everywhere is not None and everywhere < certificate.unreadable_in_service_at_ms:
         raise KmsRequestError(reason="the dates of the certificate are out of order")
-    latest = max(date for date in (*known, everywhere) if date is not None)
+    destroyed = certificate.last_epoch_destroyed_at_ms
+    if destroyed is not None and not certificate.unreadable_in_service_at_ms <= destroyed <= (everywhere or destroyed):
+        raise KmsRequestError(reason="the dates of the certificate are out of order")
+    latest = max(date for date in (*known, destroyed, everywhere) if date is not None)
     if certificate.issued_at_ms < latest:
         raise KmsRequestError(reason="issued before what it states")
 

@@ -7,14 +7,37 @@ Once every live key is wrapped under a new epoch and the older key is destroyed 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from hygie.base.clock import Clock
 from hygie.database.pool import Database
-from hygie.keys.kms import BATCH_MAX, Kms
+from hygie.keys.kms import BATCH_MAX, EpochStatus, Kms
 from hygie.keys.ledger import PURPOSE, Ledger, attach, seal_ledger, to_sign
 from hygie.vault import catalogue, upkeep_rows
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.ledger import ledger_keys, ledger_name, remove_everywhere
+
+DAY_MS = 86_400_000
+EPOCH_MS = 7 * DAY_MS  # default life of an epoch
+EPOCH_RETENTION_MS = DAY_MS  # an older epoch key outlives its successor's start: time for a backup and for absent sites
+
+
+def due_step(
+    epochs: Sequence[EpochStatus], *, now_ms: int, last_backup_ms: int | None
+) -> Literal["advance", "destroy"] | None:
+    """What an environment's epochs are due for. Pure.
+
+    An epoch older than ``EPOCH_MS`` gets a successor.  The older ones are destroyed once that successor has lived for
+    ``EPOCH_RETENTION_MS`` and a backup that began after its start passed: no backup depends on them alone.
+    Args: epochs: live ones, oldest first; last_backup_ms: when the newest backup that passed began; None: none did.
+    """
+    if not epochs:
+        return None
+    since_ms = epochs[-1].created_at_ms
+    if now_ms - since_ms >= EPOCH_MS:
+        return "advance"
+    backed_up = last_backup_ms is not None and last_backup_ms > since_ms
+    return "destroy" if len(epochs) > 1 and backed_up and now_ms - since_ms >= EPOCH_RETENTION_MS else None
 
 
 class Epochs:

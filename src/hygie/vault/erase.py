@@ -310,7 +310,10 @@ async def recorded_erasures(platform: Database) -> list[Recorded]:
             " ORDER BY x.requested_ms DESC, x.id"
         )
         rows = await cursor.fetchall()
-    return [Recorded(*row[:4], _read(row[4]) if row[4] is not None else None) for row in rows]
+    return [
+        Recorded(tenant, environment, erasure_id, requested_ms, _read(paper) if paper is not None else None)
+        for tenant, environment, erasure_id, requested_ms, paper in rows
+    ]
 
 
 def _read(data: bytes) -> ErasureCertificate:

@@ -47,6 +47,7 @@ FINAL = msgspec.structs.replace(
     CERTIFICATE,
     tokens_purged_at_ms=4_000,
     tokens_vacuumed_at_ms=5_000,
+    last_epoch_destroyed_at_ms=700_000,
     unreadable_in_every_copy_at_ms=800_000,
     issued_at_ms=800_001,
 )

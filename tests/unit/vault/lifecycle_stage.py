@@ -74,7 +74,7 @@ async def new_context(house: Any, place: Place | None = None) -> Any:
 
 
 @asynccontextmanager
-async def eraser(house: Any) -> AsyncIterator[Eraser]:
+async def eraser(house: Any, *, copies_ms: int = 0) -> AsyncIterator[Eraser]:
     """An eraser on a registered environment."""
     platform = Database(house.dsns.owner, size=1)
     await platform.open()
@@ -96,6 +96,7 @@ async def eraser(house: Any) -> AsyncIterator[Eraser]:
             kms=house.kms,
             journal=house.journal,
             clock=house.clock,
+            copies_ms=copies_ms,
         )
     finally:
         await platform.close()

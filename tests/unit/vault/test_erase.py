@@ -131,16 +131,42 @@ def test_the_last_date_comes_with_the_end_of_the_epoch(open_house) -> None:
             await write(house, patient("p1", "a"), patient("p2", "b"))
             await erase(house, "p1", purge=True)
             async with eraser(house) as acts:
-                assert await acts.close_certificates() == []
+                assert await acts.close_certificates(oldest_copy_ms=None) == []
                 assert await turn(house) == [1]
-                (closed,) = await acts.close_certificates()
+                (closed,) = await acts.close_certificates(oldest_copy_ms=None)
                 assert closed.final
                 assert closed.unreadable_in_every_copy_at_ms >= closed.unreadable_in_service_at_ms
-                assert await acts.close_certificates() == []
+                assert await acts.close_certificates(oldest_copy_ms=None) == []
             later = await erase(house, "p2")
             assert later.last_epoch == 2
             async with eraser(house) as acts:
-                assert await acts.close_certificates() == []
+                assert await acts.close_certificates(oldest_copy_ms=None) == []
+
+    run(main)
+
+
+def test_the_last_date_waits_for_the_copies_of_keys_on_the_backup_target(open_house) -> None:
+    copies_ms = 14 * 86_400_000
+
+    async def main() -> None:
+        async with open_house() as house:
+            await write(house, patient("p1", "a"), patient("p2", "b"))
+            await erase(house, "p1", purge=True)
+            copied_ms = house.clock.now_ms()  # a backup: its key state still has the epoch that wrapped p1
+            async with eraser(house, copies_ms=copies_ms) as acts:
+                assert await acts.close_certificates(oldest_copy_ms=copied_ms) == []
+                assert await turn(house) == [1]
+                (dated,) = await acts.close_certificates(oldest_copy_ms=copied_ms)
+                destroyed_ms = dated.last_epoch_destroyed_at_ms
+                assert destroyed_ms >= copied_ms
+                assert dated.unreadable_in_every_copy_at_ms is None
+                assert dated.unreadable_in_every_copy_due_ms == destroyed_ms + copies_ms
+                for older_ms in (0, copied_ms, destroyed_ms):
+                    assert await acts.close_certificates(oldest_copy_ms=older_ms) == []
+                (closed,) = await acts.close_certificates(oldest_copy_ms=destroyed_ms + 1)
+                assert closed.final
+                assert closed.last_epoch_destroyed_at_ms == destroyed_ms
+                assert await acts.close_certificates(oldest_copy_ms=destroyed_ms + 1) == []
 
     run(main)
 

@@ -60,7 +60,7 @@ def erase(
     if finish:
         run_custody(frame, lambda custody, acts: _finish(frame, custody, acts, tenant, environment))
         return
-    if not patient or confirm != patient:
+    if not patient or confirm not in (patient, f"{tenant}/{environment}/{patient}"):
         raise NotConfirmedError(expected=say(fr="<identifiant du patient>", en="<patient id>"))
     asked = {
         "controller": controller,
@@ -101,9 +101,9 @@ async def _erase(
     frame.out.line(
         say(
             fr=f"{certificate.objects} versions effacées. Certificat : {path}"
-            f" (dernière date au plus tard le {due}, à la fin de l'époque des clés).",
+            f" (dernière date prévue le {due} : fin de l'époque des clés, puis de leurs copies de sauvegarde).",
             en=f"{certificate.objects} versions erased. Certificate: {path}"
-            f" (its last date comes by {due}, at the end of the key epoch).",
+            f" (its last date is due {due}: the end of the key epoch, then of its copies in backups).",
         )
     )
     frame.out.result(_facts(certificate) | {"certificate": str(path), "shared": [one.hex() for one in target.shared]})
@@ -132,17 +132,32 @@ async def _instructed(
 
 
 async def _list(frame: Frame, custody: Custody, acts: Administration, tenant: str, environment: str) -> None:
-    eraser = await custody.eraser((await acts.environment(tenant, environment)).place)
-    rows = [_facts(one) for one in await eraser.certificates()]
-    for row in rows:
-        row.pop("compartment")
+    from hygie.vault.erase import recorded_erasures
+
+    await acts.environment(tenant, environment)
+    rows: list[dict[str, Any]] = []
+    for one in await recorded_erasures(custody.owner):
+        if (one.tenant, one.environment) == (tenant, environment):
+            row = {"erasure": one.erasure_id, "requested_ms": one.requested_ms, "objects": 0, "final": False}
+            facts = _facts(one.certificate) if one.certificate is not None else {}
+            facts.pop("compartment", None)
+            rows.append({"state": _state(one.certificate), **row, **facts})
     show_rows(frame, rows)
+
+
+def _state(certificate: ErasureCertificate | None) -> str:
+    """How far an erasure is."""
+    if certificate is None:
+        return say(fr="demandé", en="asked")
+    if certificate.final:
+        return say(fr="clos", en="closed")
+    return say(fr="effacé", en="erased") if certificate.tokens_vacuumed_at_ms else say(fr="à finir", en="to finish")
 
 
 async def _finish(frame: Frame, custody: Custody, acts: Administration, tenant: str, environment: str) -> None:
     eraser = await custody.eraser((await acts.environment(tenant, environment)).place)
     with frame.out.step(say(fr="Effacements interrompus", en="Interrupted erasures")):
-        finished = await eraser.finish() + await eraser.close_certificates()
+        finished = await eraser.finish() + await custody.close(eraser.place)
     await acts.publish()
     await _write_papers(frame, eraser)
     frame.out.line(say(fr=f"{len(finished)} achevés.", en=f"{len(finished)} finished."))
@@ -171,6 +186,7 @@ def _facts(certificate: ErasureCertificate) -> dict[str, Any]:
         "objects": certificate.objects,
         "unreadable_ms": certificate.unreadable_in_service_at_ms,
         "purged_ms": certificate.tokens_purged_at_ms,
+        "key_destroyed_ms": certificate.last_epoch_destroyed_at_ms,
         "due_ms": certificate.unreadable_in_every_copy_due_ms,
         "every_copy_ms": certificate.unreadable_in_every_copy_at_ms,
         "final": certificate.final,

@@ -67,13 +67,19 @@ async def _epoch(
     frame.out.line(
         say(
             fr=f"Époque {turn.epoch} : {turn.moved} clés ré-emballées, {len(turn.destroyed)} époques détruites,"
-            f" {len(turn.closed)} effacements clos.",
+            f" {len(turn.closed)} effacements clos, {len(turn.waiting)} en attente des copies de sauvegarde.",
             en=f"Epoch {turn.epoch}: {turn.moved} keys wrapped anew, {len(turn.destroyed)} epochs destroyed,"
-            f" {len(turn.closed)} erasures closed.",
+            f" {len(turn.closed)} erasures closed, {len(turn.waiting)} waiting for copies in backups.",
         )
     )
     frame.out.result(
-        {"epoch": turn.epoch, "moved": turn.moved, "destroyed": turn.destroyed, "erasures_closed": turn.closed}
+        {
+            "epoch": turn.epoch,
+            "moved": turn.moved,
+            "destroyed": turn.destroyed,
+            "erasures_closed": turn.closed,
+            "erasures_waiting": turn.waiting,
+        }
     )
 
 
