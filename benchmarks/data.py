@@ -24,7 +24,7 @@ LOCATION = re.compile(rb'"location":"([A-Za-z]+)/([A-Za-z0-9.\-]+)')
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """One transaction. types, codes: of each entry in order; a code only where a search by patient and code finds it."""
+    """One transaction. types, codes: of each entry in order; a code only where search by patient and code finds it."""
 
     raw: bytes
     types: tuple[str, ...]

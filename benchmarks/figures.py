@@ -20,7 +20,7 @@ ON_SUCH_A_MACHINE = "without per-patient keys and without audit"
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What issue 2 asks of a figure. most: the lower the better; peers: others, on such a machine."""
+    """What is asked of a figure. most: the lower the better; peers: others, on such a machine."""
 
     work: str
     unit: str
@@ -113,7 +113,7 @@ def tell(figure: Figure) -> None:
     kept.setdefault("figures", {})[figure.name] = asdict(figure)
     fresh = RESULTS.with_suffix(".new")
     fresh.write_text(json.dumps(kept, indent=1) + "\n")
-    os.replace(fresh, RESULTS)
+    fresh.replace(RESULTS)
 
 
 def load() -> dict[str, Any]:
