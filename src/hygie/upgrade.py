@@ -2,7 +2,7 @@
 
 The copy is the embedded database's own folder, taken while the server is stopped: nothing is simpler to put back.  Keys
 are not copied (a copy would outlive erasures); sites and journal are not touched: going back is refused when anything
-was written since, because the database would forget what was acknowledged.
+was written, erased, granted or revoked since, because the database would forget what was acknowledged.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class WrittenSinceError(InvalidRequestError):
 
     code = "HYG-191"
     fr = (
-        "Des données ont été écrites depuis cette copie ({what}) : installez l'ancienne version, puis reconstruisez "
-        "avec hygie rebuild --discard."
+        "Des données ou des droits ont changé depuis cette copie ({what}) : installez l'ancienne version, déplacez le "
+        "dossier postgres, puis lancez hygie rebuild, qui ne perd rien."
     )
     en = (
-        "Data were written since that copy ({what}): install the former version, then rebuild with "
-        "hygie rebuild --discard."
+        "Data or rights have changed since that copy ({what}): install the former version, move the folder postgres "
+        "away, then run hygie rebuild, which loses nothing."
     )
 
 
@@ -151,7 +151,7 @@ async def go_back(data: Path, *, name: str | None = None) -> CopyFacts:
         raise CopyAbsentError(folder=str(folder.upgrades))
     facts = msgspec.json.decode((chosen[-1] / FACTS_FILE).read_bytes(), type=CopyFacts)
     now = await _facts(folder, settings, server)
-    for what in ("packs", "erased"):
+    for what in ("packs", "erased", "generation"):  # generation: a right withdrawn since would live again
         if getattr(now, what) != getattr(facts, what):
             raise WrittenSinceError(what=what)
     await asyncio.to_thread(_swap, folder, chosen[-1] / "postgres")

@@ -47,6 +47,8 @@ ROOM_DIGIT = {
     "demo": "9",
     "app": "9",
     "processes": "9",
+    "start": "9",
+    "upgrade": "9",
 }
 
 
