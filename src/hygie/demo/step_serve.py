@@ -90,7 +90,8 @@ async def load(stage: Stage) -> Proved:
         proved.lines.append(
             say(
                 fr=f"{found.bundles} dossier(s) inventé(s), {found.resources} ressources FHIR,"
-                f" {found.resources_per_s}/s : vérifiées, chiffrées par patient, durables sur 2 sites sur 3, journalisées.",
+                f" {found.resources_per_s}/s : vérifiées, chiffrées par patient, durables sur 2 sites sur 3,"
+                " journalisées.",
                 en=f"{found.bundles} invented record(s), {found.resources} FHIR resources, {found.resources_per_s}/s:"
                 " checked, encrypted per patient, durable on 2 sites of 3, journaled.",
             )
