@@ -93,7 +93,7 @@ async def rebuild_installation(
     """Start database, keys and witness, rebuild, stop them. Refused while the installation serves (its port is taken).
 
     Raises: NotFoundError: no such site, tenant or environment; CatalogueNotEmptyError: without ``discard``;
-    PlatformLedgerAbsentError; LedgerStaleError; IntegrityError: the journal is damaged; OSError: it serves.
+    PlatformLedgerAbsentError; LedgerStaleError; IntegrityError: the journal is damaged; PortTakenError: it serves.
     """
     watcher = watcher or Watcher()
     async with AsyncExitStack() as stack:

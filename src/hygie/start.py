@@ -6,6 +6,7 @@ PostgreSQL → migrations → KMS → journal's key → witness → work → one
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import secrets
 import socket
@@ -16,7 +17,7 @@ from pathlib import Path
 import psycopg
 
 from hygie.app import dsns_of, embedded_postgres, initialise_sites, kms_socket, open_house
-from hygie.base.errors import HygieError, SettingsError
+from hygie.base.errors import HygieError, SettingsError, UnavailableError
 from hygie.base.files import write_durably
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, check_machine, load_settings, read_credential
@@ -51,6 +52,24 @@ class UpgradeNeededError(SettingsError):
     code = "HYG-693"
     fr = "La base est d'une version antérieure : lancez hygie upgrade, qui la copie d'abord."
     en = "The database is of an earlier version: run hygie upgrade, which copies it first."
+
+
+class PortTakenError(UnavailableError):
+    """Something listens where Hygie would: itself, most of the time."""
+
+    code = "HYG-494"
+    fr = "L'adresse {address}:{port} est déjà prise : arrêtez d'abord hygie up (ou le programme qui l'occupe)."
+    en = "The address {address}:{port} is taken already: stop hygie up first (or the program that holds it)."
+
+
+def take_port(settings: Settings) -> socket.socket:
+    """The listening socket of the settings. Raises: PortTakenError; OSError: no such address, no right."""
+    try:
+        return listen(settings.host.address, settings.host.port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortTakenError(address=settings.host.address, port=settings.host.port) from error
 
 
 def draw_credential(folder: DataFolder) -> Path:
@@ -119,7 +138,7 @@ async def running(
     folder.create_run()
     initialise_sites(settings, folder)
     certificate_files(settings, folder)
-    listener = listen(settings.host.address, settings.host.port)  # taken now: a port in use is said at once
+    listener = take_port(settings)  # now: whoever serves already is told at once
     server = embedded_postgres(settings, folder)
     keeping: asyncio.Task[None] | None = None
     if server is not None:

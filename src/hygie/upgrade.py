@@ -29,8 +29,7 @@ from hygie.base.settings import Settings, load_settings
 from hygie.custody import open_custody
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.migrate import pending_migrations
-from hygie.server.server import listen
-from hygie.start import OFFLINE, Tell, running
+from hygie.start import OFFLINE, Tell, running, take_port
 
 FACTS_FILE = "facts.json"
 COPIES_KEPT = 2
@@ -48,7 +47,7 @@ class ManagedDatabaseError(SettingsError):
 class WrittenSinceError(InvalidRequestError):
     """Going back would forget what was acknowledged since the copy."""
 
-    code = "HYG-191"
+    code = "HYG-192"
     fr = (
         "Des données ou des droits ont changé depuis cette copie ({what}) : installez l'ancienne version, déplacez le "
         "dossier postgres, puis lancez hygie rebuild, qui ne perd rien."
@@ -91,7 +90,8 @@ class Upgraded:
 async def pending(data: Path) -> list[str]:
     """What an upgrade would apply. The installation is stopped.
 
-    Raises: OSError: it serves; DatabaseUnavailableError; MigrationUnknownError: its database is of a later version.
+    Raises: PortTakenError: it serves; DatabaseUnavailableError; MigrationUnknownError: the database is of a later
+    version.
     """
     folder, settings = _stopped(data)
     server = embedded_postgres(settings, folder)
@@ -110,8 +110,8 @@ async def upgrade(
     """Copy the database, migrate it, journal the act; everything is left stopped.
 
     Args: copy: False when another server's administrators took one.
-    Raises: OSError: it serves, or the disk is full (nothing was migrated); ManagedDatabaseError; and the errors of
-    ``migrate``, after which the copy can be put back.
+    Raises: PortTakenError: it serves; OSError: the disk is full (nothing was migrated); ManagedDatabaseError; and the
+    errors of ``migrate``, after which the copy can be put back.
     """
     began = time.monotonic()
     folder, settings = _stopped(data)
@@ -139,7 +139,7 @@ async def go_back(data: Path, *, name: str | None = None) -> CopyFacts:
     """Put a copy of the database back in the place of the present one, which is set aside beside it.
 
     Args: name: of the copy, the newest by default.
-    Raises: CopyAbsentError; WrittenSinceError: something was written since; OSError: it serves.
+    Raises: CopyAbsentError; WrittenSinceError: something was written since; PortTakenError: it serves.
     """
     folder, settings = _stopped(data)
     server = embedded_postgres(settings, folder)
@@ -168,10 +168,10 @@ def copies_of(data: Path) -> list[tuple[str, CopyFacts]]:
 
 
 def _stopped(data: Path) -> tuple[DataFolder, Settings]:
-    """The installation, which must not serve. Raises: OSError: its port is taken."""
+    """The installation, which must not serve. Raises: PortTakenError: it does."""
     folder = DataFolder.at(data)
     settings = load_settings(folder.path)
-    listen(settings.host.address, settings.host.port).close()
+    take_port(settings).close()
     return folder, settings
 
 
