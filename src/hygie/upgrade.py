@@ -47,7 +47,7 @@ class ManagedDatabaseError(SettingsError):
 class WrittenSinceError(InvalidRequestError):
     """Going back would forget what was acknowledged since the copy."""
 
-    code = "HYG-192"
+    code = "HYG-195"
     fr = (
         "Des données ou des droits ont changé depuis cette copie ({what}) : installez l'ancienne version, déplacez le "
         "dossier postgres, puis lancez hygie rebuild, qui ne perd rien."

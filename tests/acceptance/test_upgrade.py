@@ -62,6 +62,6 @@ def test_a_later_version_upgrades_with_a_copy_and_the_former_one_comes_back(
     assert installation.fhir("PUT", "Patient/u2", {"resourceType": "Patient", "id": "u2"}).status == 201
     installation.down()
     refused = installation.hygie("upgrade", "--back", "--confirm", "back", exit_code=10)
-    assert refused["error"]["code"] == "HYG-192"
+    assert refused["error"]["code"] == "HYG-195"
     installation.up()
     assert installation.fhir("GET", "Patient/u2").status == 200

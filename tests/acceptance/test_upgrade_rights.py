@@ -28,7 +28,7 @@ def test_a_token_revoked_since_the_copy_stays_revoked(
         installation.hygie("token", "revoke", stolen["id"])
         installation.down()
     refused = installation.hygie("upgrade", "--back", "--confirm", "back", exit_code=10)
-    assert refused["error"]["code"] == "HYG-192"
+    assert refused["error"]["code"] == "HYG-195"
     assert "hygie rebuild" in refused["error"]["message"]
     # the way that the sentence gives: the former version, without the later database
     (installation.data / "postgres").rename(installation.data / "postgres.later")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class CopiesLostError(IntegrityError):
     """Objects of which no site has an intact copy."""
 
-    code = "HYG-591"
+    code = "HYG-595"
     fr = "{count} objets n'ont plus aucune copie intègre : restaurez-les d'une sauvegarde."
     en = "{count} objects have no intact copy left: restore them from a backup."
 
