@@ -28,14 +28,14 @@ def test_a_process_that_dumps_core_is_red() -> None:
 
 def test_an_exposed_key_file_is_red(broken: Broken) -> None:
     assert broken.verdict("tech-5.files") == "satisfied"
-    secrets = broken.made.data / "postgres.secrets"
-    secrets.chmod(0o644)
+    secret = broken.made.data / "tls" / "server.key"
+    secret.chmod(0o644)
     try:
         finding = broken.finding("tech-5.files")
         assert finding.verdict.value == "unsatisfied"
-        assert "postgres.secrets" in finding.outcome.why.en
+        assert "server.key" in finding.outcome.why.en
     finally:
-        secrets.chmod(0o600)
+        secret.chmod(0o600)
 
 
 def test_a_live_token_of_a_closed_account_is_red(broken: Broken) -> None:

@@ -57,12 +57,14 @@ def probe_tls(address: str, port: int, authority: Path | None) -> TlsFacts:
 
 
 def offer(host: str, port: int, version: int, suites: Sequence[int]) -> str:
-    """What the server does with one ClientHello: ``accepted``, ``refused`` (by an alert), ``unclear``."""
+    """What the server does with one ClientHello: ``accepted``, ``refused`` (an alert, or it hangs up), ``unclear``."""
     with socket.create_connection((host, port), timeout=TIMEOUT_S) as connection:
         connection.sendall(client_hello(version, suites))
         try:
             head = _exactly(connection, 5)
             body = _exactly(connection, min(int.from_bytes(head[3:5], "big"), 4))
+        except ConnectionError:
+            return "refused"  # no hello came back: nothing can be said on such a connection
         except OSError:
             return "unclear"
     if head[0] == _ALERT and body[0] == 2:

@@ -139,8 +139,9 @@ class SiteSet:
             raise silent
 
     async def read_many(self, items: Sequence[Range]) -> list[bytes | None]:
-        """Several ranges from the nearest healthy site, in one thread hop for those that it cannot give at once; only what
-        it lacks is asked of the others.
+        """Several ranges from the nearest healthy site, in one thread hop for those that it cannot give at once.
+
+        Only what it lacks is asked of the others.
 
         Args: items: (name, offset, length or None for the rest of the object).
         Returns: bytes in the order asked; None where every site answered and none gives the range.
