@@ -1,4 +1,4 @@
-"""The gate through its doors, with two serving processes: who is let in, until when, and what is written of refusals."""
+"""The gate by its doors, with two serving processes: who is let in, until when, and what is written of refusals."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class KmsServer:
             value = error
         except Exception as error:
             # A programming mistake must not leave the caller waiting; its text may hold keys, so only its type is told.
-            log.error("%s failed: %s", type(question).__name__, type(error).__name__)  # noqa: TRY400
+            log.error("%s failed: %s", type(question).__name__, type(error).__name__)
             value = KmsUnavailableError(part="kms failure")
         finally:
             room.release()

@@ -151,9 +151,7 @@ class SiteSet:
             check_name(name)
         remaining = self._reading_order()
         nearest = remaining[0].site
-        answers = [
-            nearest.peek(name, offset, length) if length is not None else None for name, offset, length in items
-        ]
+        answers = [nearest.peek(name, offset, length) if length is not None else None for name, offset, length in items]
         wanted = [index for index, answer in enumerate(answers) if answer is None]
         while wanted and remaining:
             batch = [items[index] for index in wanted]
