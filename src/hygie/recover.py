@@ -29,6 +29,7 @@ from hygie.gate.platform_ledger import (
     platform_keys,
 )
 from hygie.sites.copies import quarantine
+from hygie.sites.errors import SiteQuorumError
 from hygie.sites.site import Site
 from hygie.start import OFFLINE, running
 from hygie.vault.errors import CatalogueNotEmptyError
@@ -109,7 +110,10 @@ async def recover(house: House, wanted: Wanted, *, operator: str, watcher: Watch
     site = house.sites.link(wanted.site).site
     async with opened(house.dsns.sealer, size=2) as records, open_custody(house, operator) as custody:
         sealer = await house.sealer(records)
-        await sealer.recover()
+        try:
+            await sealer.recover()
+        except SiteQuorumError as error:  # the database follows already; the checkpoint is shown when sites are back
+            log.warning("the checkpoint waits for its sites: %s", error.code)
         watcher.step("journal")
         published = await read_published(await house.journal_reader(records))
         found = Recovered(wanted.site, entries=published.entries)

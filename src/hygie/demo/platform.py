@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+import shutil
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +23,12 @@ from hygie.database.pool import Database
 from hygie.demo.errors import DemoFolderError
 from hygie.gate.administration import Administration
 from hygie.processes import Supervisor
+from hygie.recover import Recovered, Wanted, rebuild_installation
 from hygie.services import certificate_files
 from hygie.start import CREDENTIAL_NAME, draw_credential, running
 
 MARKER_NAME = "demonstration.json"  # written first: without it, a folder is somebody's data
+LOST_NAME = "database.lost"  # between the loss of the database and its rebuild
 OPERATOR = "demo:operator"
 PORTS_TRIED = 20
 Tell = Callable[[str], None]
@@ -91,6 +96,49 @@ class Platform:
         self.supervisor = await stack.enter_async_context(running(self.folder.path, tell=tell))
         self._stack = stack
         return self.supervisor
+
+    def log_here(self) -> None:
+        """What the rooms log in this process goes to a private file beside the other logs, not into the story."""
+        path = self.folder.logs / "demo.log"
+        path.touch(mode=0o600)
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s demo %(name)s %(levelname)s %(message)s", filename=path
+        )
+
+    async def lose_database(self) -> None:
+        """Stop everything and delete the database; :meth:`rebuild` must follow, here or in the next run."""
+        await self.stop()
+        await asyncio.to_thread(write_durably, self._lost, b"")
+        await asyncio.to_thread(shutil.rmtree, self.folder.postgres)
+
+    @contextmanager
+    def alone(self, site: str) -> Iterator[None]:
+        """Every other site away, until the context ends."""
+        others = [self.folder.resolve(one.path) for one in self.settings.sites if one.name != site]
+        for path in others:
+            path.rename(away_of(path))
+        try:
+            yield
+        finally:
+            for path in others:
+                away_of(path).rename(path)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the database was thrown away and not rebuilt yet."""
+        return self._lost.exists()
+
+    async def rebuild(self, site: str) -> Recovered:
+        """Rebuild the lost database from one site. Raises: as ``recover.rebuild_installation``."""
+        await asyncio.to_thread(shutil.rmtree, self.folder.postgres, ignore_errors=True)  # one begun and interrupted
+        found = await rebuild_installation(self.folder.path, Wanted(site), operator=OPERATOR)
+        if found.whole:
+            self._lost.unlink()
+        return found
+
+    @property
+    def _lost(self) -> Path:
+        return self.folder.path / LOST_NAME
 
     async def stop(self) -> None:
         """Stop everything; the data stay."""

@@ -31,6 +31,7 @@ def steps() -> list[Step[Stage]]:
         ),
         Step("erase", say(fr="Un patient est effacé partout", en="A patient is erased everywhere"), step_erase.erase),
         Step("journal", say(fr="Le journal ne se retouche pas", en="Nobody edits the journal"), step_journal.journal),
+        Step("plaintext-again", say(fr="Toujours rien en clair", en="Still nothing in clear"), one.plaintext),
         Step("status", say(fr="Où en est cette installation", en="Where this installation stands"), step_status.status),
     ]
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 from time import monotonic
 
 from hygie.base.language import say
-from hygie.demo.platform import OPERATOR
 from hygie.demo.stage import Stage, check, differences
 from hygie.demo.story import Proved
-from hygie.recover import Wanted, rebuild_installation
 
 SITE = "lille"  # the last of the default settings: neither the nearest, nor the one that went away
 
@@ -20,10 +16,11 @@ async def rebuild(stage: Stage) -> Proved:
     platform = stage.platform
     before = await stage.read_all()
     stage.teller.note(say(fr="tout s'arrête, la base est supprimée", en="all stops, the database is deleted"))
-    await platform.stop()
-    await asyncio.to_thread(shutil.rmtree, platform.folder.postgres)
+    await platform.lose_database()
     began_s = monotonic()
-    found = await rebuild_installation(platform.folder.path, Wanted(SITE), operator=OPERATOR)
+    stage.teller.note(say(fr=f"reconstruction depuis {SITE}", en=f"rebuilding from {SITE}"))
+    with platform.alone(SITE):
+        found = await platform.rebuild(SITE)
     spent_s = monotonic() - began_s
     check(
         found.whole,
@@ -37,18 +34,24 @@ async def rebuild(stage: Stage) -> Proved:
     objects = sum(report.objects for report in found.environments.values())
     packs = sum(report.packs for report in found.environments.values())
     proved = Proved(
-        facts={"site": SITE, "objects": objects, "packs": packs, "rebuild_s": spent_s, "compared": len(before)}
+        facts={
+            "site": SITE,
+            "objects": objects,
+            "packs": packs,
+            "rebuild_s": round(spent_s, 3),
+            "compared": len(before),
+        }
     )
     proved.lines = [
         say(
-            fr=f"Base de données supprimée ; {objects} versions de {packs} lots reprises du seul site {SITE} et des"
-            f" clés, en {spent_s:.1f} s, démarrage compris.",
-            en=f"Database deleted; {objects} versions of {packs} packs taken back from the site {SITE} and the keys"
-            f" alone, in {spent_s:.1f} s, start included.",
+            fr=f"Base de données supprimée, les autres sites absents : {objects} versions de {packs} lots reprises du"
+            f" seul site {SITE} et des clés, en {spent_s:.1f} s, démarrage compris.",
+            en=f"Database deleted, the other sites away: {objects} versions of {packs} packs taken back from the site"
+            f" {SITE} and the keys alone, in {spent_s:.1f} s, start included.",
         ),
         say(
             fr=f"Clients, habilitations et jetons aussi : {len(before)} lectures comparées, toutes égales.",
-            en=f"Clients, habilitations and tokens too: {len(before)} reads compared, all equal.",
+            en=f"Clients, habilitations and tokens too: {len(before)} reads compared, all of them equal.",
         ),
     ]
     proved.commands = [f"hygie rebuild --from {SITE} --data {platform.folder.path}"]

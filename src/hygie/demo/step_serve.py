@@ -15,6 +15,7 @@ from hygie.demo.people import APPLICATION, DEMONSTRATION, NURSE, STRANGER, TENAN
 from hygie.demo.scan import files_below, scan_folder
 from hygie.demo.sources import files_to_load
 from hygie.demo.stage import Stage, check
+from hygie.demo.step_rebuild import SITE
 from hygie.demo.story import Proved
 from hygie.synthetic.patients import identity, needles, planted_words
 
@@ -24,6 +25,10 @@ REASONS_SHOWN = 12
 async def start(stage: Stage) -> Proved:
     """Make the folder if it is new, start every process."""
     new = await asyncio.to_thread(stage.platform.prepare, stage.asked.port)
+    stage.platform.log_here()
+    if stage.platform.lost:  # an earlier run was interrupted in the middle of that step
+        stage.teller.note(say(fr="reconstruction de la base", en="rebuilding the database"))
+        await stage.platform.rebuild(SITE)
     await stage.platform.start(stage.teller.note)
     supervisor = stage.platform.supervisor
     assert supervisor is not None
@@ -180,7 +185,10 @@ async def _get(base_url: str, stage: Stage, token: str, id_: str) -> Answer:
 
 
 async def plaintext(stage: Stage) -> Proved:
-    """Search every file of the data folder for what the records say of their patients."""
+    """Search every file of the data folder for what the records say of their patients.
+
+    Asked twice: once loaded, and at the end, over backups, rebuilt database, logs of what went wrong and the erased.
+    """
     folder = stage.platform.folder.path
     words = [word for seed in stage.patients for word in planted_words(seed)]
     wanted = needles(tuple(words))
@@ -192,10 +200,10 @@ async def plaintext(stage: Stage) -> Proved:
     proved = Proved(facts={"files": scan.files, "bytes": scan.bytes, "words": len(words), "spellings": len(wanted)})
     proved.lines = [
         say(
-            fr=f"{scan.files} fichiers, {scan.bytes / 1e6:.0f} Mo (base, WAL, sites, journaux) : aucun des {len(words)}"
-            " noms, INS, rues et courriels plantés, en UTF-8, Latin-1, UTF-16 ou base64.",
-            en=f"{scan.files} files, {scan.bytes / 1e6:.0f} MB (database, WAL, sites, logs): none of the {len(words)}"
-            " planted names, INS, streets and e-mails, in UTF-8, Latin-1, UTF-16 or base64.",
+            fr=f"{scan.files} fichiers, {scan.bytes / 1e6:.0f} Mo (base, WAL, sites, sauvegardes, journaux) : aucun des"
+            f" {len(words)} noms, INS, rues et courriels plantés, en UTF-8, Latin-1, UTF-16 ou base64.",
+            en=f"{scan.files} files, {scan.bytes / 1e6:.0f} MB (database, WAL, sites, backups, logs): none of the"
+            f" {len(words)} planted names, INS, streets and e-mails, in UTF-8, Latin-1, UTF-16 or base64.",
         )
     ]
     return proved

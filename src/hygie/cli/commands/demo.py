@@ -15,7 +15,7 @@ from hygie.cli.frame import Frame, frame_of
 if TYPE_CHECKING:
     from hygie.demo.stage import Asked, Stage
 
-PATIENTS_DEFAULT = 60
+PATIENTS_DEFAULT = 40
 PATIENTS_BESIDE_LOAD = 6  # the planted names, when the person brings a folder
 
 
@@ -40,7 +40,7 @@ def demo(
         Path | None, typer.Option(help="Folder of your own Bundles (.json, .json.gz, .ndjson) / vos Bundles.")
     ] = None,
     patients: Annotated[
-        int | None, typer.Option(min=2, max=100_000, help="Invented patients / patients inventés (60).")
+        int | None, typer.Option(min=2, max=100_000, help="Invented patients / patients inventés (40).")
     ] = None,
     stay: Annotated[bool, typer.Option("--stay", help="Keep serving until Ctrl-C / continuer à servir.")] = False,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="HTTPS port / port HTTPS.")] = None,
