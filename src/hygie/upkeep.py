@@ -143,6 +143,7 @@ async def run_scrub(
     *,
     repair: bool = True,
     progress: Callable[[int], None] = lambda _: None,
+    rate_bytes_per_s: int | None = None,
 ) -> ScrubReport:
     """Re-read and re-hash every copy, mend from a good one, and record what was found."""
 
@@ -151,7 +152,7 @@ async def run_scrub(
             yield one
             progress(1)
 
-    report = await scrub(house.sites, counted(), repair=repair)
+    report = await scrub(house.sites, counted(), repair=repair, rate_bytes_per_s=rate_bytes_per_s)
     facts = {
         "checked": report.checked,
         "damaged": [[one.site, one.name, one.reason] for one in report.damaged],

@@ -122,7 +122,7 @@ def test_a_flipped_byte_is_named_and_mended(filled: Installation) -> None:
     assert [one[:2] for one in report["mended"]] == [one[:2] for one in report["damaged"]]
     assert report["lost"] == []
     assert pack.read_bytes() == right
-    assert filled.hygie("scrub")["clean"]
+    assert filled.hygie("scrub", "--rate", "50")["clean"]
 
 
 def test_a_pack_damaged_everywhere_is_lost_and_said_so(filled: Installation) -> None:

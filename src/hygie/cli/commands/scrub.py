@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from hygie.gate.local import LocalOperator
     from hygie.sites.scrub import ScrubReport
 
+MB = 1_000_000
+
 
 class CopiesLostError(IntegrityError):
     """Objects of which no site has an intact copy."""
@@ -41,14 +43,26 @@ def register(app: typer.Typer) -> None:
 def scrub(
     context: typer.Context,
     dry: Annotated[bool, typer.Option("--dry", help="Name only / nommer sans réparer.")] = False,
+    rate: Annotated[
+        int | None, typer.Option(min=1, help="MB/s at most, all sites together / Mo/s au plus, tous sites.")
+    ] = None,
 ) -> None:
     """Scrub now."""
     frame = frame_of(context)
-    run_work(frame, lambda house, records, pool, operator: _scrub(frame, house, (records, pool), operator, dry=dry))
+    run_work(
+        frame,
+        lambda house, records, pool, operator: _scrub(frame, house, (records, pool), operator, dry=dry, rate=rate),
+    )
 
 
 async def _scrub(
-    frame: Frame, house: House, pools: tuple[Database, Database], operator: LocalOperator, *, dry: bool
+    frame: Frame,
+    house: House,
+    pools: tuple[Database, Database],
+    operator: LocalOperator,
+    *,
+    dry: bool,
+    rate: int | None,
 ) -> None:
     from hygie.base.actions import Action
     from hygie.upkeep import expected_objects, run_scrub
@@ -58,7 +72,9 @@ async def _scrub(
         total += 1
     with frame.out.progress(say(fr="Relecture", en="Reading again"), total) as advance:
         async with operator.act(Action.SITE_SCRUB) as act:
-            report = await run_scrub(house, *pools, repair=not dry, progress=advance)
+            report = await run_scrub(
+                house, *pools, repair=not dry, progress=advance, rate_bytes_per_s=rate * MB if rate else None
+            )
             act.count = report.checked
             act.detail |= {
                 "damaged": str(len(report.damaged)),
