@@ -29,6 +29,8 @@ from hygie.server.tls import LiveTls
 from hygie.upkeep import Upkeep
 
 WITNESS_NAME = "hygie/witness"
+LOG_KEY = "log.key"  # in the witness's folder: the journal's public key
+FORMER_KEYS = "former.keys"  # beside it: those it had before, one a line
 SEALER_POOL = 3
 COLLECT_AFTER = (20_000, 20, 50)  # objects; Python's 700 would look through a large bundle again and again
 
@@ -143,7 +145,9 @@ def witness(data: Path, *, ready_fd: int | None = None) -> None:
     begin("witness")
     folder = DataFolder.at(data)
     settings = load_settings(folder.path)
-    log = VerifierKey.parse((folder.witness / "log.key").read_text().strip())
+    logs = [VerifierKey.parse((folder.witness / LOG_KEY).read_text().strip())]
+    if (folder.witness / FORMER_KEYS).exists():  # what it cosigned before the journal's key was replaced
+        logs += [VerifierKey.parse(line) for line in (folder.witness / FORMER_KEYS).read_text().splitlines()]
 
     async def run() -> None:
         ready = asyncio.Event()
@@ -152,7 +156,7 @@ def witness(data: Path, *, ready_fd: int | None = None) -> None:
             folder.witness,
             str(witness_socket(settings, folder)),
             name=WITNESS_NAME,
-            logs=[log],
+            logs=logs,
             stop=_stop_event(),
             ready=ready,
         )

@@ -32,7 +32,7 @@ from hygie.keys.file_kms import FileKms
 from hygie.keys.sealing import Passphrase, SharePlan
 from hygie.processes import READY_FD, SECRET_FD, Service, Supervisor
 from hygie.server.server import listen
-from hygie.services import certificate_files
+from hygie.services import FORMER_KEYS, LOG_KEY, certificate_files
 
 CREDENTIAL_NAME = "kms.credential"
 CREDENTIAL_BYTES = 24
@@ -208,8 +208,9 @@ async def _after_kms(data: Path, settings: Settings) -> None:
     finally:
         await kms.close()
     async with open_house(data, settings) as house:
-        key = await house.log_key()
-    write_durably(folder.witness / "log.key", f"{key.encode()}\n".encode(), mode=0o644)
+        key, *former = await house.log_keys()
+    write_durably(folder.witness / LOG_KEY, f"{key.encode()}\n".encode(), mode=0o644)
+    write_durably(folder.witness / FORMER_KEYS, "".join(f"{one.encode()}\n" for one in former).encode(), mode=0o644)
 
 
 async def _migrate(settings: Settings, folder: DataFolder, *, upgrade: bool) -> None:

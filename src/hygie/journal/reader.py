@@ -8,9 +8,9 @@ from pathlib import Path
 
 from hygie.base.errors import NotFoundError
 from hygie.journal import sequence
-from hygie.journal.checkpoint import Checkpoint, VerifierKey
+from hygie.journal.checkpoint import Checkpoint, VerifierKey, verify_checkpoint
 from hygie.journal.entry import Entry, open_entry
-from hygie.journal.errors import EntryNotFoundError, JournalTamperedError, LeafInvalidError
+from hygie.journal.errors import CheckpointInvalidError, EntryNotFoundError, JournalTamperedError, LeafInvalidError
 from hygie.journal.export import Disclose, Exported, ExportWriter
 from hygie.journal.leaf import Head, read_head
 from hygie.journal.merkle import HASH_BYTES
@@ -184,8 +184,9 @@ class JournalReader:
         Raises: FileExistsError; EntryNotFoundError: nothing is published.
         """
         tree, note = await self.tree()
-        writer = ExportWriter(tree, note, log_key=self._log_keys[0], witness_key=self._witness_key, reader=self)
-        kept = await self._kept_checkpoints(tree.head.size)
+        log_key = next(key for key in self._log_keys if _is_signed(note, key))
+        writer = ExportWriter(tree, note, log_key=log_key, witness_key=self._witness_key, reader=self)
+        kept = [one for one in await self._kept_checkpoints(tree.head.size) if _is_signed(one[1], log_key)]
         size = tree.head.size
         return await writer.write(
             path, start, size if end is None else min(end, size), tenant_id=tenant_id, disclose=disclose, earlier=kept
@@ -223,3 +224,12 @@ class JournalReader:
             if len(rows) < sequence.READ_ROWS:
                 return
             after = rows[-1][0]
+
+
+def _is_signed(note: bytes, key: VerifierKey) -> bool:
+    """Whether this key of the journal, present or former, signed a checkpoint."""
+    try:
+        verify_checkpoint(note, log_key=key)
+    except CheckpointInvalidError:
+        return False
+    return True
