@@ -30,6 +30,7 @@ from hygie.database.pool import Database
 from hygie.gate.local import LocalOperator
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.journal.sealer import Sealer
+from hygie.journal.spread import JournalSpread, spread_journal
 from hygie.journal.writer import JournalWriter
 from hygie.keys.erasure import ErasureCertificate
 from hygie.sites.catch_up import CatchUpReport, catch_up
@@ -44,6 +45,7 @@ SCRUB_EVERY_S = 3_600.0
 MEASURE_EVERY_S = 5.0
 ERASURES_EVERY_S = 5.0  # between an erasure and its tombstone on the backup target
 PLATFORM_EVERY_S = 5.0  # between a change of rights and its copy on a site that was away
+SPREAD_EVERY_S = 30.0  # a site that comes back has the whole journal again within it, on a small installation
 LEDGERS_EVERY_S = 60.0  # a site that missed the end of an epoch has the ledger again within it
 FINISH_EVERY_S = 3_600.0  # certificates wait for days; an interrupted erasure ends within it, or at the next start
 BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it
@@ -74,6 +76,8 @@ class Upkeep:
                 _every(stop, BACKUP_POLL_S, lambda: run_due_backup(self._house, records, pool)),
                 _every(stop, ERASURES_EVERY_S, lambda: run_copy_erasures(self._house)),
                 _every(stop, PLATFORM_EVERY_S, platform.publish),
+                _every(stop, SPREAD_EVERY_S, lambda: run_spread_journal(house, records)),
+                _every(stop, SCRUB_EVERY_S, lambda: run_spread_journal(house, records, deep=True)),
                 _every(stop, LEDGERS_EVERY_S, lambda: run_keep_ledgers(self._house, records)),
                 _every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
             )
@@ -214,6 +218,24 @@ async def expected_objects(records: Database, pool: Database) -> AsyncIterator[E
     for environment_id, compartment, certificate in tombstones:
         name = tombstone_name(environment_id, compartment)
         yield name, hashlib.sha256(certificate).digest(), len(certificate)
+
+
+async def run_spread_journal(house: House, records: Database, *, deep: bool = False) -> JournalSpread:
+    """Bring the published journal to the sites that lack a part of it, and record how far each was."""
+    stores = {link.name: link.site for link in house.sites.links}
+    reader = await house.journal_reader(records)
+    report = await spread_journal(reader, stores, log_keys=await house.log_keys(), deep=deep)
+    facts = {
+        "size": report.size,
+        "lacking": report.lacking,
+        "copied": report.copied,
+        "altered": report.altered,
+        "unreachable": report.unreachable,
+        "deep": deep,
+    }
+    passed = not (report.altered or report.unreachable)
+    await record(records, house.clock.now_ms(), "journal-copies", passed=passed, facts=facts)
+    return report
 
 
 async def run_keep_ledgers(house: House, records: Database) -> list[Turn]:

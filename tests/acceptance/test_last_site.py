@@ -40,4 +40,18 @@ def test_one_site_and_the_keys_are_enough(installation: Installation) -> None:
     for site in LOST:
         installation.wait_for(lambda site=site: len(list((sites / site).rglob("*.pack"))) == 6, seconds=60)
         installation.wait_for(lambda site=site: list((sites / site).glob("platform/*")))
+    # the journal too: each site alone could start again
+    entries = {path.relative_to(sites / LAST) for path in (sites / LAST).glob("journal/tile/entries/**/*")}
+    assert entries
+    for site in LOST:
+        installation.wait_for(lambda site=site: list((sites / site).glob("journal/tile/entries/**/*")), seconds=60)
+        installation.wait_for(lambda site=site: (sites / site / "journal" / "checkpoint").exists(), seconds=60)
     installation.wait_for(lambda: all(list((sites / site).glob("ledger/*/00000002")) for site in LOST), seconds=90)
+    installation.down()
+    shutil.rmtree(installation.data / "postgres")
+    for site in (LAST, LOST[0]):
+        shutil.rmtree(sites / site)
+    report = installation.hygie("rebuild", "--from", LOST[1])
+    assert report["whole"]
+    assert report["entries"] > 10
+    assert report["environments"][0]["objects"] == 6

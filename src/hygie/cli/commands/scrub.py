@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hygie.app import House
     from hygie.database.pool import Database
     from hygie.gate.local import LocalOperator
+    from hygie.journal.spread import JournalSpread
     from hygie.sites.scrub import ScrubReport
 
 MB = 1_000_000
@@ -65,7 +66,7 @@ async def _scrub(
     rate: int | None,
 ) -> None:
     from hygie.base.actions import Action
-    from hygie.upkeep import expected_objects, run_scrub
+    from hygie.upkeep import expected_objects, run_scrub, run_spread_journal
 
     total = 0
     async for _ in expected_objects(*pools):
@@ -82,12 +83,13 @@ async def _scrub(
                 "mended": str(len(report.mended)),
                 "lost": str(len(report.lost)),
             }
-    _say(frame, report)
+            journal = None if dry else await run_spread_journal(house, pools[0], deep=True)
+    _say(frame, report, journal)
     if report.lost:
         raise CopiesLostError(count=len(report.lost))
 
 
-def _say(frame: Frame, report: ScrubReport) -> None:
+def _say(frame: Frame, report: ScrubReport, journal: JournalSpread | None) -> None:
     mended = {(one.site, one.name) for one in report.mended}
     rows = [
         [one.site, one.name, one.reason, say(fr="réparé", en="mended") if (one.site, one.name) in mended else ""]
@@ -105,6 +107,9 @@ def _say(frame: Frame, report: ScrubReport) -> None:
             f" {len(report.mended)} mended.",
         )
     )
+    if journal is not None:
+        for site, names in journal.altered.items():
+            frame.out.warn(say(fr=f"{site} : journal réparé, {names[0]}…", en=f"{site}: journal mended, {names[0]}…"))
     for site, count in report.unreachable.items():
         frame.out.warn(say(fr=f"{site} : {count} copies non lues", en=f"{site}: {count} copies not read"))
     frame.out.result(
@@ -117,5 +122,6 @@ def _say(frame: Frame, report: ScrubReport) -> None:
             "lost": report.lost,
             "unreachable": report.unreachable,
             "clean": report.clean,
+            "journal": {"altered": journal.altered, "copied": journal.copied} if journal is not None else None,
         }
     )
