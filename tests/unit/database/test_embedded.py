@@ -65,6 +65,29 @@ def test_started_twice_it_is_the_same_server_and_stopped_it_is_gone(server: Embe
     assert one(server.dsn("hygie_owner"), "SELECT current_user::text") == "hygie_owner"
 
 
+def test_a_server_that_is_slow_to_begin_is_waited_for_not_launched_twice(tmp_path: Path) -> None:
+    real = programs.find_programs(None).folder
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    for program in real.iterdir():
+        if program.name != "postgres":
+            (slow / program.name).symlink_to(program)
+    script = f'#!/bin/sh\n[ "$1" = "-D" ] && echo x >>{tmp_path}/launches && sleep 1\nexec {real}/postgres "$@"\n'
+    (slow / "postgres").write_text(script)
+    (slow / "postgres").chmod(0o755)
+    (tmp_path / "launches").touch()
+    (tmp_path / "launches").chmod(0o666)
+    tmp_path.chmod(0o755)
+    server = EmbeddedPostgres(tmp_path / "data", tmp_path / "run", pg_bin_dir=slow, durable=False)
+    try:
+        server.start()
+        assert server.started_here
+        assert (tmp_path / "launches").read_text() == "x\n"
+    finally:
+        server.stop()
+    assert server.pid() is None
+
+
 def test_kill_9_in_the_middle_of_writes_loses_nothing_committed(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / "data", tmp_path / "run")  # durable, as in production
     server.start()
