@@ -12,9 +12,10 @@ from benchmarks.figures import Figure, tell
 from benchmarks.installation import running
 from hygie.app import House
 from hygie.base.actions import Action
+from hygie.base.legal_basis import LegalBasis
 from hygie.base.permit import Place
 from hygie.custody import open_custody
-from hygie.keys.erasure import LegalBasis, instruct
+from hygie.keys.erasure import instruct
 
 SMALL, LARGE = 10, 10_000
 BUNDLE = 1_000

@@ -6,6 +6,7 @@ folder, with passwords. It outlives a killed supervisor: the next ``start`` find
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -50,6 +51,7 @@ LAUNCHES_MAX = 3  # without orphans in sight: the last one may have left between
 RELAUNCH_S = 0.2
 STOP_S_MAX = 60
 POLL_S = 0.02
+LEAVING_S = 1.0
 _SOCKET_NAME = f".s.PGSQL.{PORT}"
 
 
@@ -82,7 +84,12 @@ class EmbeddedPostgres:
     @property
     def started_here(self) -> bool:
         """Whether this object started the server (False: it found it running, or it is stopped)."""
-        return self._child is not None and self._child.poll() is None
+        if self._child is None or self._child.poll() is not None:
+            return False
+        if self.pid() is None:  # it takes its lock away some milliseconds before it ends
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(LEAVING_S)
+        return self._child.poll() is None
 
     def pid(self) -> int | None:
         """The process id of the live server of this data folder, if any."""
@@ -235,7 +242,8 @@ class EmbeddedPostgres:
             elapsed_s = time.monotonic() - started
             if elapsed_s > START_S_MAX:
                 raise PostgresStartError(reason="no answer in time", log=str(self._logs))
-            if not self.started_here and self.pid() is None:
+            # A child that lives is on its way to its lock file, be it slow: another one would take its place here.
+            if (self._child is None or self._child.poll() is not None) and self.pid() is None:
                 waiting = postmaster.orphans(self._cluster) and elapsed_s < ORPHANS_S_MAX
                 if launches >= LAUNCHES_MAX and not waiting:
                     self._raise_not_started()

@@ -13,6 +13,7 @@ from hygie.app import Hosting, open_hosting, open_house
 from hygie.base.actions import Action
 from hygie.base.errors import NotFoundError
 from hygie.base.language import say
+from hygie.base.legal_basis import LegalBasis
 from hygie.base.permit import Permit
 from hygie.custody import Custody, open_custody
 from hygie.demo.people import APPROVER, DEMONSTRATION, OFFICER, TENANT
@@ -20,7 +21,7 @@ from hygie.demo.platform import OPERATOR
 from hygie.demo.stage import Stage, check
 from hygie.demo.step_backup import elsewhere, take_backup
 from hygie.demo.story import Proved, Table
-from hygie.keys.erasure import ErasureCertificate, LegalBasis, instruct
+from hygie.keys.erasure import ErasureCertificate, instruct
 from hygie.keys.errors import KeyDestroyedError
 from hygie.vault.compartments import CompartmentRow
 from hygie.vault.context import EnvironmentContext
@@ -226,6 +227,7 @@ def _proved(stage: Stage, certificate: ErasureCertificate, objects: int, seconds
             ),
         ),
     )
+    proved.commands = [f"hygie erase {TENANT} {DEMONSTRATION} --list"]
     return proved
 
 

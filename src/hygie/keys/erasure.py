@@ -8,30 +8,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from enum import StrEnum
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from hygie.base.canonical import canonical
+from hygie.base.legal_basis import LegalBasis
 from hygie.keys.errors import CertificateForgedError, KmsRequestError
 
 CONTEXT = "hygie erasure certificate v1"
 FORMAT = CONTEXT
 TEXT_CHARACTERS_MAX = 500
 CERTIFICATE_BYTES_MAX = 16 * 1024
-
-
-class LegalBasis(StrEnum):
-    """Why data may be erased (RGPD article 17(1), or the end of the hosting contract)."""
-
-    NO_LONGER_NECESSARY = "rgpd-17-1-a"
-    CONSENT_WITHDRAWN = "rgpd-17-1-b"
-    OBJECTION = "rgpd-17-1-c"
-    UNLAWFUL = "rgpd-17-1-d"
-    LEGAL_OBLIGATION = "rgpd-17-1-e"
-    END_OF_CONTRACT = "contract-end"
 
 
 class ErasureInstruction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hygie.keys.erasure import ErasureCertificate, LegalBasis, certify, instruct, verify_certificate
+from hygie.base.legal_basis import LegalBasis
+from hygie.keys.erasure import ErasureCertificate, certify, instruct, verify_certificate
 from hygie.keys.errors import CertificateForgedError, KmsRequestError
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)

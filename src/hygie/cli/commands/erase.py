@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hygie.base.language import say
+from hygie.base.legal_basis import LegalBasis
 from hygie.cli.acts import instant, run_custody, show_rows
 from hygie.cli.errors import NotConfirmedError
 from hygie.cli.frame import Frame, frame_of
-from hygie.keys.erasure import LegalBasis
 
 if TYPE_CHECKING:
     from hygie.custody import Custody
