@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from hygie.app import House, open_administration, open_house, opened
+from hygie.app import House, embedded_postgres, open_administration, open_house, opened
 from hygie.base.files import make_private_folder, write_durably
 from hygie.base.language import current_language
 from hygie.base.layout import DataFolder
@@ -108,6 +108,9 @@ class Platform:
     async def lose_database(self) -> None:
         """Stop everything and delete the database; :meth:`rebuild` must follow, here or in the next run."""
         await self.stop()
+        server = embedded_postgres(self.settings, self.folder)
+        if server is not None:
+            await asyncio.to_thread(server.stop)  # one that was found running is not ours to stop, but goes too
         await asyncio.to_thread(write_durably, self._lost, b"")
         await asyncio.to_thread(shutil.rmtree, self.folder.postgres)
 

@@ -28,6 +28,7 @@ from hygie.demo.stage import Stage, check
 from hygie.demo.story import Proved
 from hygie.gate.administration import Environment
 from hygie.keys.sealing import Passphrase
+from hygie.start import CREDENTIAL_NAME
 from hygie.upkeep import backup_rooms
 
 TRIES = 20  # the working process may be taking its own backup
@@ -101,8 +102,10 @@ async def backup(stage: Stage) -> Proved:
             f" {report.resources} versions; {len(stage.remembered)} reads compared, all of them equal.",
         ),
     ]
-    data = stage.platform.folder.path
-    proved.commands = [f"hygie backup run --data {data}", f"hygie restore latest --into ./elsewhere --data {data}"]
+    proved.commands = [
+        "hygie backup run",
+        f"hygie restore latest --into ./elsewhere --credential $HYGIE_DATA/{CREDENTIAL_NAME}",
+    ]
     return proved
 
 

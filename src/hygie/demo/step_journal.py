@@ -64,7 +64,7 @@ async def journal(stage: Stage) -> Proved:
     ]
     proved.commands = [
         "hygie journal export ./journal",
-        f"hygie-verify ./journal --key {keys.log} --witness {keys.witness}",
+        "hygie-verify ./journal --key $HYGIE_DATA/witness/log.key --witness $HYGIE_DATA/witness/witness.pub",
     ]
     return proved
 

@@ -54,5 +54,5 @@ async def rebuild(stage: Stage) -> Proved:
             en=f"Clients, habilitations and tokens too: {len(before)} reads compared, all of them equal.",
         ),
     ]
-    proved.commands = [f"hygie rebuild --from {SITE} --data {platform.folder.path}"]
+    proved.commands = [f"hygie rebuild --from {SITE}"]
     return proved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from pathlib import Path
 
 from hygie.base.files import write_durably
@@ -48,7 +49,7 @@ async def start(stage: Stage) -> Proved:
             en=f"Embedded PostgreSQL, key service, journal witness, background work, hosting: {url}",
         ),
     ]
-    proved.commands = [f"hygie up --data {data}"]
+    proved.commands = [f"export HYGIE_DATA={shlex.quote(str(data))}", "hygie up"]
     return proved
 
 
@@ -75,7 +76,7 @@ async def people(stage: Stage) -> Proved:
             en="An application, a nurse, a privacy officer, and an account with no right; tokens are kept as hashes.",
         ),
     ]
-    proved.commands = [f"hygie tenant create {TENANT}", f"hygie token create {NURSE} {TENANT} {DEMONSTRATION}"]
+    proved.commands = [f"hygie token create {NURSE} {TENANT} {DEMONSTRATION}"]
     return proved
 
 

@@ -141,7 +141,7 @@ async def flipped_byte(stage: Stage) -> Proved:
             en=f"The scrub of {copies} copies names it and mends it: {name}/{object_name}",
         ),
     ]
-    proved.commands = [f"hygie scrub --data {stage.platform.folder.path}"]
+    proved.commands = ["hygie scrub"]
     return proved
 
 

@@ -38,5 +38,5 @@ async def status(stage: Stage) -> Proved:
             for one in results
         ),
     )
-    proved.commands = [f"hygie status --verbose --data {stage.platform.folder.path}"]
+    proved.commands = ["hygie status --verbose"]
     return proved
