@@ -68,24 +68,27 @@ class Installation:
     def up(self) -> None:
         """Start everything and wait until it serves. Raises: RuntimeError: with the ends of the logs."""
         words = ("--data", str(self.data), "--lang", "en", "--json", "up")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "hygie", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        with (self.folder.logs / "up.log").open("wb") as said:  # no pipe: whatever outlives its parent would hold it
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "hygie", *words], stdout=subprocess.PIPE, stderr=said, text=True
+            )
         assert self._process.stdout is not None
         if not self._process.stdout.readline():
-            raise RuntimeError(f"hygie up: {self._process.communicate()[1]}\n{self.logs()}")
+            raise RuntimeError(f"hygie up: exit {self._process.wait(STOP_S_MAX)}\n{self.logs()}")
 
     def down(self) -> None:
         """Stop everything."""
         process, self._process = self._process, None
         if process is None:
             return
+        assert process.stdout is not None
+        process.stdout.close()
         process.send_signal(signal.SIGTERM)
         try:
-            process.communicate(timeout=STOP_S_MAX)
+            process.wait(STOP_S_MAX)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.wait()
 
     def logs(self) -> str:
         """The end of each log."""

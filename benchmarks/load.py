@@ -7,6 +7,7 @@ connections at once: a thread each would measure Python's lock.
 from __future__ import annotations
 
 import multiprocessing
+import queue
 import selectors
 import ssl
 import time
@@ -122,12 +123,23 @@ def measure(installation: Installation, clients: Sequence[Client]) -> Measured:
         before = installation.meter().sample()
         outcomes: list[Outcome] = []
         while len(outcomes) < len(processes):
-            answer = answers.get(timeout=600)
-            if isinstance(answer, str):
-                raise RuntimeError(answer)
-            outcomes.append(answer)
+            outcomes.append(answer_of(answers, processes))
         cost = installation.meter().since(before)
     return Measured(outcomes, cost)
+
+
+def answer_of(answers: Any, processes: Sequence[SpawnProcess]) -> Any:
+    """What a child sends. Raises: RuntimeError: its own error, or that it ended without a word."""
+    while True:
+        try:
+            answer = answers.get(timeout=2.0)
+        except queue.Empty:
+            if any(process.exitcode for process in processes):
+                raise RuntimeError("a client ended without an answer") from None
+            continue
+        if isinstance(answer, str):
+            raise RuntimeError(answer)
+        return answer
 
 
 def import_all(
