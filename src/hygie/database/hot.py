@@ -33,6 +33,7 @@ _ARRAY = struct.Struct(">iiIii")
 _INT8 = struct.Struct(">q")
 _BYTEA, _INT8_OID, _TEXT, _BOOL = 17, 20, 25, 16
 _BYTEA_ARRAY, _INT8_ARRAY = 1001, 1016
+_MAY_NOT_WRITE = {"25006", "42501"}  # read-only (a standby, say), not granted: no mistake of the statement
 _UNSAID = 0  # the statement says the type; such a value travels as text
 
 
@@ -173,6 +174,8 @@ class HotTransaction:
         except (DatabaseUnavailableError, psycopg.Error) as error:
             if connection.usable:  # the server answered: nothing was kept, and the transaction is still open
                 await connection.run([_ROLLBACK])
+                if getattr(error, "sqlstate", None) in _MAY_NOT_WRITE:
+                    raise DatabaseUnavailableError(part=str(error)) from error
                 raise
             raise CommitUnknownError(part="commit") from error
         if connection.said != b"COMMIT":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -355,5 +356,42 @@ def test_no_server_is_told_each_time_and_leaves_the_room_free(dsns: Dsns) -> Non
             with pytest.raises(HygieError):
                 await absent.fetch("SELECT 1")
         await absent.close()
+
+    asyncio.run(main())
+
+
+def test_a_server_that_may_not_be_written_is_told_as_down(dsns: Dsns) -> None:
+    """A standby, or a right taken away: what waits for the commit is not kept, and the caller is told to come back."""
+
+    async def main() -> None:
+        async with hot(dsns, size=1) as connections:
+            await connections.fetch("SET default_transaction_read_only = on")
+            with pytest.raises(DatabaseUnavailableError):  # noqa: PT012 (the end of the transaction raises)
+                async with connections.transaction() as one:
+                    await one.execute("SELECT 1::bigint")
+                    one.later("INSERT INTO play.row (id) VALUES (%s)", (601,))
+            await connections.fetch("SET default_transaction_read_only = off")
+            with pytest.raises(DatabaseUnavailableError):
+                async with connections.transaction(ONE) as one:
+                    one.later("INSERT INTO hygie.tenant (name) VALUES (%s)", ("x",))
+        assert 601 not in rows_of(dsns)
+
+    asyncio.run(main())
+
+
+def test_a_server_that_hangs_is_given_up(dsns: Dsns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backend neither answers nor closes (a frozen machine): its callers wait a bounded time, then it is left."""
+    monkeypatch.setattr("hygie.database.hot.WAIT_S_MAX", 0.5)
+
+    async def main() -> None:
+        async with hot(dsns, size=1) as connections:
+            pid = await one_value(connections, "SELECT pg_backend_pid()")
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                with pytest.raises(DatabaseUnavailableError):
+                    await connections.fetch("SELECT 1::bigint")
+                assert await one_value(connections, "SELECT 1::bigint") == 1, "another connection"
+            finally:
+                os.kill(pid, signal.SIGCONT)
 
     asyncio.run(main())
