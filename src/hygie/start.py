@@ -164,7 +164,7 @@ async def running(
         if keeping is not None:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
-        if server is not None and server.started_here:
+        if server is not None:  # also one found running: the supervisor that started it was killed
             await asyncio.to_thread(server.stop)
 
 

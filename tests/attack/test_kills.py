@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.installation import Installation, attacked, client, kill, opaque_ids, verify, whole_journal
+from tests.attack.installation import Installation, attacked, client, kill, opaque_ids, pids, verify, whole_journal
 
 KILLS = int(os.environ.get("HYGIE_CHAOS", "7"))
 SEED = int(os.environ.get("HYGIE_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
@@ -243,3 +245,25 @@ def test_the_journal_is_whole_and_holds_every_write(survived: tuple[Installation
     names = opaque_ids(made, [pair for one in ledger.of("stored") for pair in one.ids])
     missing = [pair for pair, name in names.items() if (pair[0], name, 1) not in created]
     assert not missing, f"seed {SEED}: acknowledged and not journaled: {missing[:5]}"
+
+
+def test_a_rebuild_from_one_site_finds_the_same(survived: tuple[Installation, Ledger]) -> None:
+    """Last: the database is thrown away. What was acknowledged is there, what was refused stays out, no half bundle."""
+    made, ledger = survived
+    made.hygie("scrub")  # every site first gets what it missed while processes were dying
+    made.down()
+    shutil.rmtree(made.data / "postgres")
+    site = random.Random(f"{SEED}/site").choice(sorted(path.name for path in (made.data / "sites").iterdir()))
+    report = made.hygie("rebuild", "--from", site)
+    assert report["whole"], (SEED, site, report)
+    made.up()
+    check_what_is_there(made, ledger)
+
+
+def test_what_a_killed_supervisor_left_ends_with_the_next_one(survived: tuple[Installation, Ledger]) -> None:
+    made, _ = survived
+    made.down(how=signal.SIGKILL)
+    assert pids(made)["postgres"], "the database outlives its supervisor"
+    made.up()
+    made.down()
+    assert not any(pids(made).values())
