@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
 import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -66,6 +69,41 @@ def populate(made: Installation) -> None:
     made.token = asyncio.run(main())
 
 
+def ask(
+    made: Installation,
+    path: str,
+    token: str | None,
+    *,
+    method: str = "GET",
+    body: object = None,
+    source: str = "127.0.0.1",
+) -> Answer:
+    """One request on a connection of its own, so to whichever process takes it. source: the address it comes from."""
+    connection = connected(made, source)
+    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    data = None
+    if body is not None:
+        data, headers["Content-Type"] = json.dumps(body).encode(), "application/fhir+json"
+    try:
+        connection.request(method, path, data, headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+def connected(made: Installation, source: str = "127.0.0.1") -> http.client.HTTPSConnection:
+    """A connection of one's own, not yet open."""
+    return http.client.HTTPSConnection(
+        "127.0.0.1", made.port, timeout=30, context=trust(made), source_address=(source, 0)
+    )
+
+
+def trust(made: Installation) -> ssl.SSLContext:
+    """What a client of this installation trusts."""
+    return ssl.create_default_context(cafile=str(next(made.ca_files())))
+
+
 def client(made: Installation) -> Installation:
     """The same installation through a connection of its own, for another thread."""
     return replace(made, process=None, _connection=None)
@@ -89,6 +127,29 @@ def pids(made: Installation) -> dict[str, list[int]]:
         if (PROC / str(pid) / "comm").read_text().strip() == "postgres":
             found["postgres"].append(pid)
     return found
+
+
+def serving_alone(made: Installation) -> Iterator[int]:
+    """Each hosting process in turn, the others being stopped (SIGSTOP): what is asked meanwhile, this one answers."""
+    everyone = pids(made)["serve"]
+    for one in everyone:
+        others = [pid for pid in everyone if pid != one]
+        with stopped(others):
+            yield one
+
+
+@contextmanager
+def stopped(targets: Iterable[int]) -> Iterator[None]:
+    """Processes that neither die nor answer."""
+    held = list(targets)
+    for pid in held:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in held:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def kill(made: Installation, name: str, how: int = signal.SIGKILL) -> int:
