@@ -8,7 +8,9 @@ Cadences are short because one run is cheap: catch-up compares listings, scrub r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import http
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,6 +35,7 @@ from hygie.journal.sealer import Sealer
 from hygie.journal.spread import JournalSpread, spread_journal
 from hygie.journal.writer import JournalWriter
 from hygie.keys.erasure import ErasureCertificate
+from hygie.probes.door import ask_door, authority_of
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.scrub import ScrubReport, scrub
@@ -48,6 +51,8 @@ PLATFORM_EVERY_S = 5.0  # between a change of rights and its copy on a site that
 SPREAD_EVERY_S = 30.0  # a site that comes back has the whole journal again within it, on a small installation
 LEDGERS_EVERY_S = 60.0  # a site that missed the end of an epoch has the ledger again within it
 FINISH_EVERY_S = 3_600.0  # certificates wait for days; an interrupted erasure ends within it, or at the next start
+DOOR_EVERY_S = 60.0  # the month's rate is counted in minutes
+DOOR_AFTER_S = 15.0  # the hosting processes start after this one
 BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it
 OPERATOR = "system:work"
 VOID_NAMES_MAX = 20  # names of one journal entry; its count says them all
@@ -80,6 +85,7 @@ class Upkeep:
                 _every(stop, SCRUB_EVERY_S, lambda: run_spread_journal(house, records, deep=True)),
                 _every(stop, LEDGERS_EVERY_S, lambda: run_keep_ledgers(self._house, records)),
                 _every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
+                _every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
             )
 
     async def _measure(self, records: Database) -> None:
@@ -96,6 +102,15 @@ class Upkeep:
                 "published_ms": status.published_ms,
             },
         )
+
+
+async def run_door(house: House, records: Database) -> bool:
+    """Ask the FHIR door for what is public, as any client would, and record whether it answered. Returns that."""
+    status, spent_ms = await asyncio.to_thread(ask_door, house.settings, authority_of(house))
+    answered = status == http.HTTPStatus.OK
+    facts = {"status": status, "ms": round(spent_ms, 1)}
+    await record(records, house.clock.now_ms(), "door", passed=answered, facts=facts)
+    return answered
 
 
 async def run_catch_up(
@@ -272,7 +287,12 @@ async def record(records: Database, at_ms: int, kind: str, *, passed: bool, fact
         )
 
 
-async def _every(stop: asyncio.Event, period_s: float, act: Callable[[], Awaitable[object]]) -> None:
+async def _every(
+    stop: asyncio.Event, period_s: float, act: Callable[[], Awaitable[object]], *, after_s: float = 0.0
+) -> None:
+    if after_s:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), after_s)
     while not stop.is_set():
         began_s = monotonic()
         try:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import pytest
 from hygie.app import dsns_of, open_house
 from hygie.base.layout import DataFolder
 from hygie.base.settings import load_settings
-from hygie.probes.status import judge_platform
+from hygie.probes.status import judge_one
 from hygie.proof.model import Finding
 from tests.acceptance.conftest import Installation
 from tests.attack.installation import attacked, pids
@@ -32,21 +33,29 @@ class Broken:
 
     def finding(self, check: str) -> Finding:
         """What one check says now."""
-        return self.findings()[check]
 
-    def findings(self) -> dict[str, Finding]:
-        """What every check says now."""
-
-        async def look() -> dict[str, Finding]:
+        async def look() -> Finding:
             async with open_house(self.made.data) as house:
-                results = await judge_platform(house)
-            return {finding.check.id: finding for one in results for finding in one.findings}
+                return await judge_one(house, check)
 
         return asyncio.run(look())
 
     def verdict(self, check: str) -> str:
         """Its verdict."""
         return self.finding(check).verdict.value
+
+    def red(self, check: str, word: str = "") -> None:
+        """It is red now, and says why with this word."""
+        finding = self.finding(check)
+        assert finding.verdict.value == "unsatisfied", finding.outcome
+        assert word in finding.outcome.why.en, finding.outcome
+
+    def green(self, check: str, *, within_s: float = 0.0) -> None:
+        """It is green now, or soon."""
+        deadline = time.monotonic() + within_s
+        while (finding := self.finding(check)).verdict.value != "satisfied":
+            assert time.monotonic() < deadline, finding.outcome
+            time.sleep(0.3)
 
     def sql(self, statement: str, *parameters: object) -> None:
         """As the owner of the database."""
@@ -63,6 +72,19 @@ class Broken:
             passed,
             json.dumps(facts),
         )
+
+    @contextmanager
+    def impostor(self, *program: str, user: int | None = None) -> Iterator[None]:
+        """A process that the system shows as a hosting process of this installation."""
+        words = ("hygie", "--data", str(self.made.data), "serve")
+        started = subprocess.Popen([*program, *words], stdout=subprocess.PIPE, user=user, cwd="/")
+        try:
+            assert started.stdout is not None
+            started.stdout.readline()
+            yield
+        finally:
+            started.kill()
+            started.communicate()
 
     @contextmanager
     def frozen(self, service: str) -> Iterator[None]:

@@ -2,41 +2,112 @@
 
 from __future__ import annotations
 
+import ssl
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import msgspec
+
 from hygie.base.settings import default_settings
+from hygie.probes.door import NOWHERE, Doors, knock
 from hygie.proof.checks import tech_2
-from hygie.proof.facts import DoorFacts, FlowFacts
 from hygie.proof.model import Context
+from hygie.server.certificates import own_certificate
 from tests.sabotage.conftest import Broken
 
-CONTEXT = Context(default_settings(port=9999), now_ms=1)
+DOORS = Doors("chu/prod", "chu/other", "hyg_probe")
+LISTEN = """
+import socket, time
+listening = socket.create_server(("0.0.0.0", 0))
+print("listening", flush=True)
+time.sleep(60)
+"""
 
 
 def test_a_role_that_reads_another_environment_is_red(broken: Broken) -> None:
-    assert broken.verdict("tech-2.database") == "satisfied"
+    broken.green("tech-2.database")
     broken.sql("GRANT USAGE ON SCHEMA hygie_env_2 TO hygie_env_1")
     broken.sql("GRANT SELECT ON hygie_env_2.object TO hygie_env_1")
     try:
-        finding = broken.finding("tech-2.database")
-        assert finding.verdict.value == "unsatisfied"
-        assert "hygie_env_2" in finding.outcome.why.en
+        broken.red("tech-2.database", "hygie_env_1 reads")
     finally:
         broken.sql("REVOKE ALL ON SCHEMA hygie_env_2 FROM hygie_env_1")
         broken.sql("REVOKE ALL ON hygie_env_2.object FROM hygie_env_1")
+    broken.sql("GRANT SELECT ON hygie.journal_entry TO hygie_env_1")
+    try:
+        broken.red("tech-2.database", "hygie.journal_entry")
+    finally:
+        broken.sql("REVOKE ALL ON hygie.journal_entry FROM hygie_env_1")
+    broken.green("tech-2.database")
 
 
-def test_a_door_that_tells_is_red(broken: Broken) -> None:
-    assert broken.verdict("tech-2.door") == "satisfied"
-    for fact in (
-        DoorFacts("a", 2, 1, 401, 404, same_answer=False, metadata_status=200, metadata_ms=1.0),
-        DoorFacts("a", 2, 1, 200, 401, same_answer=True, metadata_status=200, metadata_ms=1.0),
-        DoorFacts("a", 2, 1, 401, 401, same_answer=False, metadata_status=200, metadata_ms=1.0),
+def test_a_door_that_tells_is_red(broken: Broken, tmp_path: Path) -> None:
+    broken.green("tech-2.door")
+    broken.green("tech-2.door")  # with the token kept by the first look
+    good = {(None, "chu/prod"): 401, (None, NOWHERE): 401, ("p", "chu/prod"): 403}
+    for answers, verdict in (
+        (good, "satisfied"),
+        (good | {("p", "chu/other"): 403}, "unsatisfied"),  # tells that the neighbour exists
+        (good | {("p", "chu/other"): 200}, "unsatisfied"),
+        (good | {("p", "chu/prod"): 200}, "unsatisfied"),  # admits without habilitation
+        (good | {(None, "chu/prod"): 403}, "unsatisfied"),
+        (good | {("p", NOWHERE): 410}, "unsatisfied"),
     ):
-        assert tech_2.door(fact, CONTEXT).verdict.value == "unsatisfied"
+        with _door(tmp_path, answers) as (port, authority):
+            settings = msgspec.structs.replace(default_settings(port=port))
+            facts = knock(settings, authority, DOORS)
+        assert tech_2.door(facts, Context(settings, 1)).verdict.value == verdict, answers
 
 
-def test_an_undeclared_port_is_red() -> None:
-    ours = ("serve", "127.0.0.1", 9999)
-    assert tech_2.network(FlowFacts((ours,), ()), CONTEXT).verdict.value == "satisfied"
-    other = ("postgres", "0.0.0.0", 5432)
-    assert tech_2.network(FlowFacts((ours, other), ()), CONTEXT).verdict.value == "unsatisfied"
-    assert tech_2.network(FlowFacts((), ()), CONTEXT).verdict.value == "unknown"
+def test_a_lone_environment_proves_nothing(tmp_path: Path) -> None:
+    with _door(tmp_path, {(None, "chu/prod"): 401, (None, NOWHERE): 401, ("p", "chu/prod"): 403}) as (port, authority):
+        settings = default_settings(port=port)
+        facts = knock(settings, authority, Doors("chu/prod", None, "hyg_probe"))
+    assert tech_2.door(facts, Context(settings, 1)).verdict.value == "unknown"
+
+
+def test_an_undeclared_port_is_red(broken: Broken) -> None:
+    broken.green("tech-2.network")
+    with broken.impostor(sys.executable, "-c", LISTEN):
+        broken.red("tech-2.network", "open port")
+    broken.green("tech-2.network")
+
+
+@contextmanager
+def _door(folder: Path, answers: dict[tuple[str | None, str], int]) -> Iterator[tuple[int, Path]]:
+    """A door of ours that answers as told: (``p`` for the probe's token or None, place) → status, else 401 or 404."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            place = "/".join(self.path.split("/")[1:3])
+            probe = "p" if self.headers.get("Authorization") == "Bearer hyg_probe" else None
+            status = 200 if self.path.endswith("metadata") else answers.get((probe, place), 404 if probe else 401)
+            self.send_response(status)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            """Silent."""
+
+    files = own_certificate(folder / "tls", ["127.0.0.1"])
+    assert files.authority is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server.server_address[1], files.authority
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,8 +1,18 @@
-"""tech-3: entries that wait, a site without checkpoint, an altered bundle, a witness of one's own, a free clock."""
+"""tech-3: entries that wait, a false or absent head, altered bundles and rows, one's own witness, a free clock."""
 
 from __future__ import annotations
 
-from hygie.base.settings import default_settings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from hygie.app import dsns_of
+from hygie.base.layout import DataFolder
+from hygie.base.settings import default_settings, load_settings
+from hygie.probes.journal import where_is
 from hygie.proof.checks import tech_3
 from hygie.proof.facts import ClockFacts, WitnessFacts
 from hygie.proof.model import Context
@@ -11,54 +21,109 @@ from tests.sabotage.conftest import Broken
 CONTEXT = Context(default_settings(), now_ms=1)
 
 
+@contextmanager
+def changed(paths: list[Path], change: bytes | int) -> Iterator[None]:
+    """Files with other bytes, or with their last byte flipped; mended at the end."""
+    held = {path: path.read_bytes() for path in paths}
+    assert held
+    try:
+        for path, data in held.items():
+            path.write_bytes(change if isinstance(change, bytes) else data[:-1] + bytes((data[-1] ^ change,)))
+        yield
+    finally:
+        for path, data in held.items():
+            path.write_bytes(data)
+
+
+def checkpoint_of(broken: Broken, site: str) -> Path:
+    return broken.made.data / "sites" / site / "journal" / "checkpoint"
+
+
 def test_a_journal_that_is_not_sealed_is_red(broken: Broken) -> None:
-    assert broken.verdict("tech-3.fresh") == "satisfied"
+    broken.green("tech-3.fresh")
     with broken.frozen("work"):
-        assert broken.verdict("tech-3.fresh") == "unsatisfied"
+        broken.red("tech-3.fresh", "no trace")
+    broken.green("tech-3.fresh")
 
 
 def test_a_site_without_checkpoint_is_red(broken: Broken) -> None:
-    checkpoint = broken.made.data / "sites" / "lyon" / "journal" / "checkpoint"
+    broken.green("tech-3.published", within_s=10)
     with broken.frozen("work"):
+        checkpoint = checkpoint_of(broken, "lyon")
         held = checkpoint.read_bytes()
         checkpoint.unlink()
         try:
-            finding = broken.finding("tech-3.published")
-            assert finding.verdict.value == "unsatisfied"
-            assert "lyon" in finding.outcome.why.en
+            broken.red("tech-3.published", "lyon")
         finally:
             checkpoint.write_bytes(held)
+            checkpoint.chmod(0o600)
+
+
+def test_a_forged_checkpoint_is_red(broken: Broken) -> None:
+    """A head with a larger size that nobody signed must not pass for one that is ahead."""
+    with broken.frozen("work"):
+        broken.green("tech-3.published")
+        path = checkpoint_of(broken, "paris")
+        lines = path.read_bytes().split(b"\n")
+        lines[1] = b"%d" % (int(lines[1]) + 1000)
+        with changed([path], b"\n".join(lines)):
+            broken.red("tech-3.published", "false journal head on paris")
+        broken.green("tech-3.published")
 
 
 def test_an_altered_bundle_is_red(broken: Broken) -> None:
-    assert broken.verdict("tech-3.history") == "satisfied"
+    broken.green("tech-3.history")
     with broken.frozen("work"):
-        held = {}
-        for path in (broken.made.data / "sites").glob("*/journal/tile/entries/**/*"):
-            if path.is_file():
-                held[path] = path.read_bytes()
-                path.write_bytes(held[path][:-1] + bytes((held[path][-1] ^ 1,)))
-        assert held
+        found = [path for path in (broken.made.data / "sites").glob("*/journal/tile/entries/**/*") if path.is_file()]
+        with changed(found, 1):
+            broken.red("tech-3.history", "HYG-5")
+        broken.green("tech-3.history")
+
+
+def test_an_altered_row_is_red(broken: Broken) -> None:
+    folder = DataFolder.at(broken.made.data)
+    with broken.frozen("work"), psycopg.connect(dsns_of(load_settings(folder.path), folder).owner) as owner:
+        owner.execute("CREATE TABLE hygie.held AS SELECT * FROM hygie.journal_entry WHERE index = 1")
+        owner.execute("DELETE FROM hygie.journal_entry WHERE index = 1")
+        owner.commit()
         try:
-            assert broken.verdict("tech-3.history") in {"unsatisfied", "unknown"}
+            broken.red("tech-3.history", "HYG-5")
         finally:
-            for path, data in held.items():
-                path.write_bytes(data)
-    assert broken.verdict("tech-3.history") == "satisfied"
+            owner.execute("INSERT INTO hygie.journal_entry SELECT * FROM hygie.held")
+            owner.execute("DROP TABLE hygie.held")
+            owner.commit()
+        broken.green("tech-3.history")
 
 
 def test_a_witness_of_ones_own_is_red(broken: Broken) -> None:
-    finding = broken.finding("tech-3.witness")
-    assert finding.verdict.value == "unsatisfied"
+    broken.red("tech-3.witness", "no independence")
     for fact, verdict in (
-        (WitnessFacts("elsewhere", 10, 10), "satisfied"),
-        (WitnessFacts("elsewhere", 10, 9), "unsatisfied"),
-        (WitnessFacts("none", 10, None), "unsatisfied"),
+        (WitnessFacts("elsewhere", 10, 10, agrees=True), "unknown"),  # who runs it is not seen from here
+        (WitnessFacts("elsewhere", 10, 9, agrees=True), "unsatisfied"),
+        (WitnessFacts("elsewhere", 10, 10, agrees=False), "unsatisfied"),
+        (WitnessFacts("none", 10, None, agrees=False), "unsatisfied"),
     ):
         assert tech_3.witness(fact, CONTEXT).verdict.value == verdict
+    with broken.frozen("witness"):
+        assert broken.verdict("tech-3.witness") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("address", "where"),
+    [
+        ("/run/hygie/witness.sock", "here"),
+        ("127.0.0.1:9000", "here"),
+        ("http://localhost:9000", "here"),
+        ("[::1]:9000", "here"),
+        ("192.0.2.7:9000", "elsewhere"),  # RFC 5737: nobody's
+    ],
+)
+def test_a_witness_at_an_address_of_this_machine_is_here(address: str, where: str) -> None:
+    assert where_is(address) == where
 
 
 def test_a_free_running_clock_is_red() -> None:
     assert tech_3.clock(ClockFacts("yes", 5.0), CONTEXT).verdict.value == "satisfied"
     assert tech_3.clock(ClockFacts("no", 5.0), CONTEXT).verdict.value == "unsatisfied"
     assert tech_3.clock(ClockFacts("yes", 16_000.0), CONTEXT).verdict.value == "unsatisfied"
+    assert tech_3.clock(ClockFacts("unknown", 16_000.0), CONTEXT).verdict.value == "unknown"

@@ -19,6 +19,7 @@ from hygie.base.errors import SettingsError
 
 PR_GET_DUMPABLE = 3
 PR_SET_DUMPABLE = 4
+PR_SET_NO_NEW_PRIVS = 38
 _DM_CRYPT_PREFIX = "CRYPT-"
 
 Proof = Literal["yes", "no", "unknown"]
@@ -41,7 +42,7 @@ class Hardening:
 
 
 def harden_process() -> Hardening:
-    """Forbid core dumps and, on Linux, tracing and reading of this process's memory by its own user.
+    """Forbid core dumps and, on Linux, tracing and reading of this process's memory by its own user, and new rights.
 
     Raises: HardeningError: the system refused.
     """
@@ -51,6 +52,7 @@ def harden_process() -> Hardening:
         raise HardeningError(protection="RLIMIT_CORE") from error
     if sys.platform.startswith("linux"):
         _prctl(PR_SET_DUMPABLE, 0)
+        _prctl(PR_SET_NO_NEW_PRIVS, 1)  # no program that this process starts gains rights by setuid
     return process_hardening()
 
 

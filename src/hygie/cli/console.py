@@ -19,6 +19,7 @@ from hygie.base.language import current_language, say
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
+    from rich.console import RenderableType
 
 PROGRESS_AFTER_S = 1.0  # below, a bar would only flicker
 
@@ -66,6 +67,16 @@ class Console:
         for row in rows:
             table.add_row(*(Text(str(cell)) for cell in row))
         self._rich().print(Padding(table, (0, 0, 0, indent), expand=False) if indent else table)
+
+    def draw(self, drawing: RenderableType) -> None:
+        """Something that Rich draws, for a person."""
+        if not self.json_mode:
+            self._rich().print(drawing)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the terminal writes no more than plain letters: marks are then letters too."""
+        return not (sys.stdout.encoding or "").lower().startswith("utf")
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:

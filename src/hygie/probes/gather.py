@@ -1,16 +1,17 @@
 """Look at the running platform: every fact by its own probe, so that one that fails leaves the others.
 
-Probes read, with two exceptions that leave traces on purpose: requests without any right at the FHIR door (their
-refusals must appear in the journal), and attempts of one environment's role on another (the database must refuse them).
+Probes read, with exceptions that leave traces on purpose: requests without any right at the FHIR door (their refusals
+must appear in the journal; the account and the token of ``door`` are made at first use), attempts of one environment's
+role on another (the database must refuse them), and a durable write on each site.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hygie.app import House
 from hygie.backups.target import FolderTarget
@@ -20,7 +21,7 @@ from hygie.base.settings import SYSTEMD_PREFIX
 from hygie.probes import journal as journal_probes
 from hygie.probes import rows
 from hygie.probes.disk import scan
-from hygie.probes.door import probe_door
+from hygie.probes.door import authority_of, probe_door
 from hygie.probes.machine import probe_clock, probe_files, probe_flows, probe_processes
 from hygie.probes.tls import probe_tls
 from hygie.proof.facts import Facts, KeyFacts, SiteFacts, TargetFacts
@@ -28,16 +29,17 @@ from hygie.proof.judge import code_of
 from hygie.proof.model import Observed
 from hygie.sites.copies import on_upkeep
 
+T = TypeVar("T")
 PROBE_S_MAX = 20.0  # the disk scan bounds itself below this; anything slower is unknown
 
 
-async def gather(house: House) -> Facts:
-    """Every fact; what could not be seen says why, by a code."""
+async def gather(house: House, only: Collection[str] = ()) -> Facts:
+    """Every fact, or only those named; what could not be seen says why, by a code."""
     facts = Facts()
     settings, folder = house.settings, house.folder
     probes: dict[str, Callable[[], Awaitable[Any]]] = {
         "disk": partial(asyncio.to_thread, scan, _areas(house)),
-        "tls": partial(asyncio.to_thread, probe_tls, settings.host.address, settings.host.port, _authority(house)),
+        "tls": partial(asyncio.to_thread, probe_tls, settings.host.address, settings.host.port, authority_of(house)),
         "swap": partial(asyncio.to_thread, swap_state),
         "processes": partial(asyncio.to_thread, probe_processes, settings, folder),
         "flows": partial(asyncio.to_thread, probe_flows, folder),
@@ -54,22 +56,34 @@ async def gather(house: House) -> Facts:
         "measurements": partial(rows.probe_measurements, house),
         "availability": partial(rows.probe_availability, house),
     }
-    await asyncio.gather(*(_observe(house, facts, name, probe) for name, probe in probes.items()))
-    await _observe(house, facts, "door", partial(asyncio.to_thread, probe_door, settings, _authority(house)))
-    door = facts.door.value
-    if door is not None:
-        await _observe(house, facts, "fresh", partial(journal_probes.probe_fresh, house, door))
+    wanted = frozenset(only) or frozenset(probes) | {"door", "fresh"}
+    await asyncio.gather(*(_observe(house, facts, name, probe) for name, probe in probes.items() if name in wanted))
+    if wanted & {"door", "fresh"}:
+        await _knock(house, facts)
     return facts
 
 
+async def _knock(house: House, facts: Facts) -> None:
+    """Knock at the door, then look for the trace in what was published since."""
+    before: Observed[int] = await _seen(house, partial(journal_probes.published_size, house))
+    facts.door = await _seen(house, partial(probe_door, house))
+    if facts.door.value is None or before.value is None:
+        facts.fresh = Observed(failure=before.failure if before.value is None else facts.door.failure)
+    else:
+        facts.fresh = await _seen(house, partial(journal_probes.probe_fresh, house, facts.door.value, before.value))
+
+
 async def _observe(house: House, facts: Facts, name: str, probe: Callable[[], Awaitable[Any]]) -> None:
+    setattr(facts, name, await _seen(house, probe))
+
+
+async def _seen(house: House, probe: Callable[[], Awaitable[T]]) -> Observed[T]:
     try:
         async with asyncio.timeout(PROBE_S_MAX):
             value = await probe()
     except Exception as error:  # whatever stopped a probe, its fact is unknown and says by which code
-        setattr(facts, name, Observed(failure=code_of(error)))
-        return
-    setattr(facts, name, Observed(value, at_ms=house.clock.now_ms()))
+        return Observed(failure=code_of(error))
+    return Observed(value, at_ms=house.clock.now_ms())
 
 
 def _areas(house: House) -> dict[str, Path | None]:
@@ -77,12 +91,12 @@ def _areas(house: House) -> dict[str, Path | None]:
     folder = house.folder
     places = {f"site {site.name}": folder.resolve(site.path) for site in house.settings.sites}
     own: dict[str, Path | None] = {"logs": folder.logs, "backup": folder.resolve(house.settings.backups.path)}
+    own |= {"kms": folder.kms, "witness": folder.witness}
+    drills = folder.path / "drills"
+    if drills.is_dir():
+        own["drills"] = drills
     own["database"] = folder.postgres if house.settings.database.dsn is None else None
     return {**places, **own}
-
-
-def _authority(house: House) -> Path | None:
-    return None if house.settings.host.certificate is not None else house.folder.tls / "ca.pem"
 
 
 async def _keys(house: House) -> KeyFacts:

@@ -76,7 +76,12 @@ def probe_files(settings: Settings, folder: DataFolder) -> tuple[FileFacts, ...]
         if named is not None and not named.startswith(SYSTEMD_PREFIX):
             keys.append(folder.resolve(named))
     places = [folder.path, folder.kms, folder.witness, folder.tls, folder.logs, folder.run, folder.settings_file]
-    places += [folder.postgres, folder.connection_file, folder.resolve(settings.backups.path)]
+    places += [
+        folder.postgres,
+        folder.connection_file,
+        folder.path / "probe.token",
+        folder.resolve(settings.backups.path),
+    ]
     places += [folder.resolve(site.path) for site in settings.sites]
     return tuple(_files(folder, keys, "key")) + tuple(_files(folder, places, "place"))
 

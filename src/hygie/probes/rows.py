@@ -15,6 +15,7 @@ DAY_MS = 86_400_000
 ENVIRONMENTS_MAX = 8  # attempted pairs grow as the square; a sample of eight shows the rule
 ADMINISTRATION = ("hygie.token", "hygie.habilitation", "hygie.account", "hygie.journal_entry")
 _ROLES = "SELECT role FROM hygie.environment WHERE state = 'open' ORDER BY role LIMIT %s"
+_LOGINS = "SELECT rolname FROM pg_roles WHERE rolcanlogin ORDER BY rolname"
 _NEWEST = "SELECT DISTINCT ON (kind) kind, at_ms, passed, facts FROM hygie.measurement ORDER BY kind, at_ms DESC"
 
 
@@ -55,8 +56,9 @@ async def probe_access(house: House) -> AccessFacts:
 
         return AccessFacts(
             accounts=await listed("id, kind, state, ends_ms", "account"),
-            tokens=await listed("id, account, created_ms, expires_ms, revoked_ms", "token"),
-            habilitations=await listed("id, account, role, ends_ms, revoked_ms", "habilitation"),
+            tokens=await listed("id, account, environment, created_ms, expires_ms, revoked_ms", "token"),
+            habilitations=await listed("id, account, environment, ends_ms, revoked_ms", "habilitation"),
+            login_roles=tuple(row[0] for row in await (await connection.execute(_LOGINS)).fetchall()),
         )
 
 
@@ -72,8 +74,9 @@ async def probe_availability(house: House) -> AvailabilityFacts:
     since_ms = house.clock.now_ms() - AVAILABILITY_DAYS * DAY_MS
     async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
         found = await connection.execute(
-            "SELECT count(*), count(*) FILTER (WHERE passed), coalesce(min(at_ms), 0), coalesce(max(at_ms), 0)"
-            " FROM hygie.measurement WHERE kind = 'door' AND at_ms >= %s",
+            "SELECT count(*), count(*) FILTER (WHERE passed), coalesce(min(first_ms), 0), coalesce(max(last_ms), 0)"
+            " FROM (SELECT bool_and(passed) AS passed, min(at_ms) AS first_ms, max(at_ms) AS last_ms"
+            " FROM hygie.measurement WHERE kind = 'door' AND at_ms >= %s GROUP BY at_ms / 60000) AS minute",
             (since_ms,),
         )
         row = await found.fetchone()

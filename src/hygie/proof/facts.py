@@ -145,10 +145,11 @@ class SegmentationFacts:
 
 @dataclass(frozen=True, slots=True)
 class DoorFacts:
-    """Requests without any right, over HTTPS. agent: the mark they carried; statuses as answered.
+    """Requests without any right, over HTTPS. agent: the mark they carried; asked: refusals provoked.
 
-    same_answer: what exists and what exists nowhere are answered alike, byte for byte; metadata_ms: time of one public
-    answer.
+    Statuses, None when there was nothing to try: without a token, with an unknown one, then with the probe's token (no
+    habilitation) at its own environment, at another one, at one that exists nowhere.
+    same_answer: what exists and what does not are answered alike, byte for byte; metadata_ms: time of a public answer.
     """
 
     agent: str
@@ -156,6 +157,9 @@ class DoorFacts:
     sent_at_ms: int
     without_token: int
     unknown_token: int
+    own: int | None
+    other: int | None
+    absent: int | None
     same_answer: bool
     metadata_status: int
     metadata_ms: float
@@ -172,9 +176,13 @@ class FreshFacts:
 
 @dataclass(frozen=True, slots=True)
 class JournalFacts:
-    """What waits, is indexed, is published; sites: size of the checkpoint that each one shows, None for none."""
+    """What waits (up to 100,001) and since when, what is indexed, what is published.
+
+    sites: size of the head that each one shows; -1: signed by nobody, or not of this tree; None: no answer.
+    """
 
     pending: int
+    oldest_pending_ms: int | None
     indexed: int
     published: int
     sites: dict[str, int | None]
@@ -182,19 +190,25 @@ class JournalFacts:
 
 @dataclass(frozen=True, slots=True)
 class WitnessFacts:
-    """The witness: where it runs (``here``, ``elsewhere``, ``none``) and how far it has cosigned."""
+    """The witness: where it runs (``here``, ``elsewhere``, ``none``), how far it has cosigned, if of our tree."""
 
     where: str
     published: int
     cosigned: int | None
+    agrees: bool
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryFacts:
-    """The end of the published tree, re-read and re-hashed. broken: the code of what is wrong, or nothing."""
+    """The published tree, read again in parts: earlier signed heads, bundles of entries, rows of the database.
+
+    rows: None when there are too many for one look; broken: the code of what is wrong, or nothing.
+    """
 
     size: int
-    entries: int
+    checkpoints: int
+    bundles: int
+    rows: int | None
     broken: str
 
 
@@ -229,11 +243,12 @@ class SiteFacts:
 
 @dataclass(frozen=True, slots=True)
 class AccessFacts:
-    """Rows of accounts, tokens and habilitations, as administration lists them."""
+    """Rows of accounts, tokens and habilitations, as administration lists them; roles that may log in the database."""
 
     accounts: tuple[dict[str, Any], ...]
     tokens: tuple[dict[str, Any], ...]
     habilitations: tuple[dict[str, Any], ...]
+    login_roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hygie.base.language import say
+from hygie.cli.acts import operator_name
 from hygie.cli.frame import Frame, frame_of
 
 if TYPE_CHECKING:
@@ -31,68 +32,44 @@ def status(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Each check / chaque contrôle.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless all is satisfied / sinon code 1.")] = False,
 ) -> None:
-    """Look, judge, say."""
+    """Look, judge, say. Exit code 0 whatever the verdicts, unless ``--strict``: a table in red is an answer."""
+    from hygie.cli.status_view import draw
+
     frame = frame_of(context)
     results = asyncio.run(_judge(frame))
-    show(frame, results, verbose=verbose)
+    frame.out.draw(draw(results, verbose=verbose, plain=frame.out.plain))
     frame.out.result([as_json(one) for one in results])
     if strict and any(one.verdict.value != "satisfied" for one in results):
         raise typer.Exit(1)
 
 
 async def _judge(frame: Frame) -> list[ObligationResult]:
+    """The verdicts, kept in the journal when it can be written."""
     from hygie.app import open_house
-    from hygie.probes.status import judge_platform
+    from hygie.base.errors import HygieError
+    from hygie.base.language import current_language
+    from hygie.probes.status import judge_platform, record_status
 
     async with open_house(frame.folder.path) as house:
-        return await judge_platform(house)
-
-
-def show(frame: Frame, results: list[ObligationResult], *, verbose: bool = False) -> None:
-    """The table for people; one more line per check when asked."""
-    from hygie.proof.judge import duration
-
-    words = {
-        "satisfied": say(fr="✓ satisfaite", en="✓ satisfied"),
-        "unsatisfied": say(fr="✗ non satisfaite", en="✗ unsatisfied"),
-        "unknown": say(fr="? inconnue", en="? unknown"),
-        "not_applicable": say(fr="– sans objet", en="– not applicable"),
-    }
-    rows: list[tuple[str, str, str, str]] = []
-    for one in results:
-        age = duration(one.age_s).said() if one.age_s is not None else "-"
-        why = one.leading.outcome.why.said() if one.leading else "-"
-        rows.append((one.obligation.id, f"{words[one.verdict]}\n{one.obligation.title.said()}", why, age))
-        for finding in one.findings if verbose else ():
-            outcome = finding.outcome
-            text = f"{outcome.why.said()}\n{outcome.observed.said()} / {outcome.declared.said()}"
-            if outcome.remedy is not None:
-                text += f"\n→ {outcome.remedy.said()}"
-            title = f"{words[finding.verdict][0]} {finding.check.title.said()}"
-            rows.append(("", title, text, duration(finding.age_s).said() if finding.age_s is not None else "-"))
-    columns = (
-        "",
-        say(fr="obligation", en="obligation"),
-        say(fr="pourquoi", en="why"),
-        say(fr="âge de la preuve", en="evidence age"),
-    )
-    frame.out.table(columns, rows)
-    frame.out.line(
-        say(
-            fr="Mesuré à l'instant sur cette machine. Hygie ne certifie pas : un organisme accrédité le fait.",
-            en="Measured now on this machine. Hygie certifies nothing: an accredited body does.",
-        )
-    )
+        results = await judge_platform(house)
+        try:
+            await record_status(house, results, operator_name())
+        except HygieError as error:
+            frame.out.warn(error.sentence(current_language()))
+    return results
 
 
 def as_json(one: ObligationResult) -> dict[str, Any]:
     """One obligation for machines."""
     return {
         "id": one.obligation.id,
+        "title": one.obligation.title.said(),
         "status": one.obligation.status.value,
         "verdict": one.verdict.value,
         "age_s": one.age_s,
         "exi": list(one.obligation.exi),
+        "iso27001": list(one.obligation.iso27001),
+        "rgpd": list(one.obligation.rgpd),
         "checks": [
             {
                 "id": finding.check.id,

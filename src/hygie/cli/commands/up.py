@@ -29,6 +29,9 @@ def up(
     ask: Annotated[bool, typer.Option("--ask", help="Type the passphrase / taper la phrase de passe.")] = False,
 ) -> None:
     """Run until SIGTERM or Ctrl-C."""
+    from hygie.base.hardening import harden_process
+
+    harden_process()  # the passphrase passes through here
     frame = frame_of(context)
     passphrase = typer.prompt(say(fr="Phrase de passe", en="Passphrase"), hide_input=True) if ask else None
     asyncio.run(_up(frame, passphrase))

@@ -10,13 +10,17 @@ MINUTES_S = 600.0
 DAY_MS = 86_400_000
 ROTATION_DAYS_MAX = 366  # a key is renewed at least once a year
 EPOCH_DAYS_MAX = 14  # twice the life of an epoch: one change may be late, not two
+CERTIFICATE_DAYS_MIN = 14  # renewal starts at 30 days: below this it has failed for two weeks
+OFFERS_FR = {"refused": "refusé", "accepted": "ACCEPTÉ", "unclear": "pas de refus net"}
 
 
 def plaintext(fact: DiskScan, _: Context) -> Outcome:
     """No file that holds health data shows any."""
+    files = sum(area.files for area in fact.areas)
+    read, total = (sum(sizes) / 1e6 for sizes in zip(*((a.bytes_read, a.bytes_total) for a in fact.areas), strict=True))
     observed = Text(
-        f"{sum(a.files for a in fact.areas)} fichiers, {len(fact.found)} texte(s) clair(s)",
-        f"{sum(a.files for a in fact.areas)} files, {len(fact.found)} plaintext(s)",
+        f"{len(fact.found)} texte(s) clair(s) dans {files} fichiers, {read:.0f} Mo lus sur {total:.0f}",
+        f"{len(fact.found)} plaintext(s) in {files} files, {read:.0f} MB read of {total:.0f}",
     )
     declared = Text("aucun texte clair", "no plaintext")
     if fact.found:
@@ -37,27 +41,44 @@ def plaintext(fact: DiskScan, _: Context) -> Outcome:
     return satisfied(Text("Les octets bruts sont chiffrés.", "Raw bytes are ciphertext."), observed, declared)
 
 
-def flows(fact: TlsFacts, _: Context) -> Outcome:
+def flows(fact: TlsFacts, context: Context) -> Outcome:
     """The served port negotiates TLS 1.2 or 1.3 with forward secrecy, and refuses what is weaker."""
     accepted = [name for name, answer in fact.offers.items() if answer == "accepted"]
-    observed = same(f"{fact.version} {fact.cipher}; {', '.join(f'{n}: {a}' for n, a in fact.offers.items())}")
-    declared = same("TLS 1.2+ ECDHE AEAD")
+    days = (fact.ends_ms - context.now_ms) / DAY_MS if fact.ends_ms else None
+    left = same("?") if days is None else Text(f"{days:.0f} j", f"{days:.0f} d")
+    observed = Text(
+        f"{fact.version} {fact.cipher}, certificat {left.fr}; "
+        + ", ".join(f"{name} : {OFFERS_FR[answer]}" for name, answer in fact.offers.items()),
+        f"{fact.version} {fact.cipher}, certificate {left.en}; "
+        + ", ".join(f"{name}: {answer}" for name, answer in fact.offers.items()),
+    )
+    declared = Text(
+        f"TLS 1.2+ ECDHE AEAD, certificat reconnu > {CERTIFICATE_DAYS_MIN} j",
+        f"TLS 1.2+ ECDHE AEAD, a trusted certificate > {CERTIFICATE_DAYS_MIN} d",
+    )
     remedy = Text("Vérifiez le certificat et ce qui termine TLS.", "Check the certificate and what ends TLS.")
-    if accepted or not fact.forward_secret or not fact.trusted:
-        why = Text("Une offre faible ou un certificat non reconnu.", "A weak offer, or a certificate not trusted.")
+    why: Text | None = None
+    if accepted:
+        why = Text(f"Offre faible acceptée : {accepted[0]}.", f"A weak offer is accepted: {accepted[0]}.")
+    elif not fact.forward_secret:
+        why = Text("Pas de confidentialité persistante.", "No forward secrecy.")
+    elif not fact.trusted:
+        why = Text("Certificat non reconnu par un client.", "A client does not trust the certificate.")
+    elif days is not None and days < CERTIFICATE_DAYS_MIN:
+        why = Text(f"Le certificat finit dans {left.fr}.", f"The certificate ends in {left.en}.")
+    if why is not None:
         return unsatisfied(why, observed, declared, remedy)
     if any(answer != "refused" for answer in fact.offers.values()):
-        return unknown(
-            Text("Une offre faible sans refus net.", "A weak offer not clearly refused."), observed, declared
-        )
-    return satisfied(
-        Text("TLS moderne, offres faibles refusées.", "Modern TLS, weak offers refused."), observed, declared
-    )
+        why = Text("Une offre faible sans refus net.", "A weak offer not clearly refused.")
+        return unknown(why, observed, declared)
+    why = Text("TLS moderne, offres faibles refusées.", "Modern TLS, weak offers refused.")
+    return satisfied(why, observed, declared)
 
 
 def swap(fact: Swap, _: Context) -> Outcome:
     """Memory never reaches a disk in clear."""
-    observed = same(", ".join(fact.exposed) or fact.safe)
+    shown = {"yes": Text("aucun en clair", "none in clear"), "unknown": Text("non montré", "not shown")}
+    observed = shown.get(fact.safe, same(", ".join(fact.exposed)))
     declared = Text("absent ou chiffré", "none or encrypted")
     if fact.safe == "yes":
         return satisfied(Text("Pas de swap en clair.", "No swap in clear."), observed, declared)
@@ -67,15 +88,28 @@ def swap(fact: Swap, _: Context) -> Outcome:
     return unknown(Text("L'état du swap n'est pas montré.", "The state of swap is not shown."), observed, declared)
 
 
+_BESIDE = {
+    "inside": Text("phrase de passe dans le dossier de données", "passphrase inside the data folder"),
+    "same-device": Text("phrase de passe sur le disque des données", "passphrase on the disk of the data"),
+    "elsewhere": Text("phrase de passe sur un autre disque", "passphrase on another disk"),
+    "systemd": Text("phrase de passe remise par systemd", "passphrase handed by systemd"),
+    "typed": Text("aucune phrase de passe sur disque", "no passphrase on disk"),
+}
+
+
 def key_custody(fact: KeyFacts, _: Context) -> Outcome:
     """Keys are out of reach of whoever holds the data."""
-    observed = same(f"{fact.driver}, {fact.sealing}, {fact.beside}")
+    beside = _BESIDE[fact.beside]
+    observed = Text(f"{fact.driver}, {fact.sealing}, {beside.fr}", f"{fact.driver}, {fact.sealing}, {beside.en}")
     declared = Text("clés hors d'atteinte de qui tient les données", "keys out of reach of whoever holds the data")
     remedy = Text(
         "Parts k sur n ou phrase tapée ; plus tard un HSM.", "k of n shares or a typed passphrase; later an HSM."
     )
     if fact.beside in {"inside", "same-device"}:
         why = Text("La phrase de passe est à côté des données.", "The passphrase lies beside the data.")
+        return unsatisfied(why, observed, declared, remedy)
+    if not fact.unwraps_recorded:
+        why = Text("L'usage des clés n'est pas consigné.", "The use of keys is not recorded.")
         return unsatisfied(why, observed, declared, remedy)
     if fact.exportable:
         why = Text("Clés en fichier, exportables : pas de HSM.", "Keys in files, exportable: no HSM.")
@@ -85,16 +119,19 @@ def key_custody(fact: KeyFacts, _: Context) -> Outcome:
 
 def key_age(fact: KeyFacts, context: Context) -> Outcome:
     """Keys and epochs are renewed in time."""
-    root_days = (context.now_ms - fact.root_at_ms) / DAY_MS
-    epoch_days = (context.now_ms - fact.oldest_epoch_at_ms) / DAY_MS if fact.oldest_epoch_at_ms else 0.0
+    root, key, epoch = (
+        (context.now_ms - at_ms) / DAY_MS if at_ms else 0.0
+        for at_ms in (fact.root_at_ms, fact.oldest_key_at_ms, fact.oldest_epoch_at_ms)
+    )
     observed = Text(
-        f"racine {root_days:.0f} j, époque {epoch_days:.0f} j", f"root {root_days:.0f} d, epoch {epoch_days:.0f} d"
+        f"racine {root:.0f} j, environnement {key:.0f} j, époque {epoch:.0f} j",
+        f"root {root:.0f} d, environment {key:.0f} d, epoch {epoch:.0f} d",
     )
     declared = Text(
-        f"racine < {ROTATION_DAYS_MAX} j, époque < {EPOCH_DAYS_MAX} j",
-        f"root < {ROTATION_DAYS_MAX} d, epoch < {EPOCH_DAYS_MAX} d",
+        f"clés < {ROTATION_DAYS_MAX} j, époque < {EPOCH_DAYS_MAX} j",
+        f"keys < {ROTATION_DAYS_MAX} d, epoch < {EPOCH_DAYS_MAX} d",
     )
-    if root_days > ROTATION_DAYS_MAX or epoch_days > EPOCH_DAYS_MAX:
+    if max(root, key) > ROTATION_DAYS_MAX or epoch > EPOCH_DAYS_MAX:
         remedy = same("hygie rotate root / hygie rotate epoch --destroy-older")
         return unsatisfied(Text("Une clé a trop duré.", "A key has lasted too long."), observed, declared, remedy)
     return satisfied(Text("Clés renouvelées à temps.", "Keys are renewed in time."), observed, declared)

@@ -37,14 +37,30 @@ def database(fact: SegmentationFacts, _: Context) -> Outcome:
 
 def door(fact: DoorFacts, _: Context) -> Outcome:
     """Without a right, what exists and what does not are answered alike."""
-    observed = same(f"{fact.without_token}, {fact.unknown_token}")
-    declared = Text("même refus", "same refusal")
-    if fact.without_token != 401 or fact.unknown_token != 401 or not fact.same_answer:
-        why = Text("La porte répond différemment à un inconnu.", "The door answers a stranger differently.")
-        return unsatisfied(why, observed, declared, Text("Prévenez la sécurité.", "Tell security."))
-    return satisfied(
-        Text("La porte ne dit rien à un inconnu.", "The door tells a stranger nothing."), observed, declared
+    shown = ["?" if one is None else str(one) for one in (fact.own, fact.other, fact.absent)]
+    strangers = f"{fact.without_token}/{fact.unknown_token}"
+    observed = Text(
+        f"inconnu {strangers} ; jeton sans droit : chez lui {shown[0]}, ailleurs {shown[1]}, nulle part {shown[2]}",
+        f"stranger {strangers}; token without right: at home {shown[0]}, elsewhere {shown[1]}, nowhere {shown[2]}",
     )
+    declared = Text("401 ; 403, 404, 404, mêmes octets", "401; 403, 404, 404, same bytes")
+    as_declared = (fact.without_token, fact.unknown_token) == (401, 401) and fact.same_answer
+    if (
+        not as_declared
+        or fact.own not in {403, None}
+        or fact.other not in {404, None}
+        or fact.absent not in {404, None}
+    ):
+        why = Text("La porte trahit ce qui existe, ou admet sans droit.", "The door tells what exists, or admits.")
+        return unsatisfied(
+            why, observed, declared, Text("Prévenez la sécurité, à l'instant.", "Tell security, at once.")
+        )
+    if fact.own is None or fact.other is None:
+        why = Text("Moins de deux environnements à opposer.", "Fewer than two environments to oppose.")
+        remedy = same("hygie environment create")
+        return unknown(why, observed, declared, remedy)
+    why = Text("Le voisin est refusé comme s'il n'existait pas.", "A neighbour is refused as if it did not exist.")
+    return satisfied(why, observed, declared)
 
 
 def network(fact: FlowFacts, context: Context) -> Outcome:

@@ -7,8 +7,10 @@ from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, un
 
 MINUTES_S = 600.0
 DELAY_MS_MAX = 10_000
-WAITING_MAX = 50_000  # entries: some seconds of a busy platform
+WAITING_MS_MAX = 10_000  # from the entry's instant; the sealer publishes each half second
 CLOCK_ERROR_MS_MAX = 1_000.0
+FALSE = -1
+_STATES = {"yes": Text("disciplinée", "disciplined"), "no": Text("libre", "free"), "unknown": Text("?", "?")}
 
 
 def fresh(fact: FreshFacts, _: Context) -> Outcome:
@@ -26,59 +28,95 @@ def fresh(fact: FreshFacts, _: Context) -> Outcome:
     return satisfied(Text("Les accès laissent leur trace.", "Accesses leave their trace."), observed, declared)
 
 
-def published(fact: JournalFacts, _: Context) -> Outcome:
-    """What is indexed is signed and shown on the sites."""
-    behind = [name for name, size in fact.sites.items() if size is None or size < fact.published]
-    observed = same(
-        f"{fact.published}/{fact.indexed}, +{fact.pending}; " + ", ".join(f"{n} {s}" for n, s in fact.sites.items())
+def published(fact: JournalFacts, context: Context) -> Outcome:
+    """What is indexed is signed and shown on the sites, and nothing waits long."""
+    waited_ms = context.now_ms - fact.oldest_pending_ms if fact.oldest_pending_ms is not None else 0
+    shown = ", ".join(
+        f"{name} {'✗' if size == FALSE else '-' if size is None else size}" for name, size in _sites(fact)
     )
-    declared = Text("tout publié sur chaque site", "all published on each site")
+    observed = Text(
+        f"{fact.published} sur {fact.indexed} publiées, {fact.pending} en attente ; {shown}",
+        f"{fact.published} of {fact.indexed} published, {fact.pending} waiting; {shown}",
+    )
+    declared = Text("tête signée sur chaque site en 10 s", "signed head on each site within 10 s")
     remedy = Text("Vérifiez hygie work et les sites.", "Check hygie work and the sites.")
-    if fact.pending > WAITING_MAX:
-        why = Text("Trop d'entrées attendent leur scellement.", "Too many entries wait to be sealed.")
-        return unsatisfied(why, observed, declared, remedy)
-    if behind:
+    false = [name for name, size in _sites(fact) if size == FALSE]
+    silent = [name for name, size in _sites(fact) if size is None]
+    behind = [name for name, size in _sites(fact) if size is not None and FALSE != size < fact.published]
+    why: Text | None = None
+    if false:
+        remedy = Text("Prévenez la sécurité, à l'instant.", "Tell security, at once.")
+        why = Text(f"Tête de journal fausse sur {', '.join(false)}.", f"A false journal head on {', '.join(false)}.")
+    elif waited_ms > WAITING_MS_MAX:
+        why = Text("Des entrées attendent leur scellement.", "Entries wait to be sealed.")
+    elif silent:
+        why = Text(f"Pas de journal sur {', '.join(silent)}.", f"No journal on {', '.join(silent)}.")
+    elif behind:
         why = Text(f"Journal en retard sur {', '.join(behind)}.", f"Journal behind on {', '.join(behind)}.")
+    if why is not None:
         return unsatisfied(why, observed, declared, remedy)
     return satisfied(Text("Journal signé et copié.", "Journal signed and copied."), observed, declared)
 
 
+def _sites(fact: JournalFacts) -> list[tuple[str, int | None]]:
+    return sorted(fact.sites.items())
+
+
 def history(fact: HistoryFacts, _: Context) -> Outcome:
-    """The end of the tree, read again, gives the signed root."""
-    observed = Text(f"{fact.entries} entrées relues sur {fact.size}", f"{fact.entries} of {fact.size} entries re-read")
-    declared = Text("racine signée retrouvée", "signed root found again")
+    """The tree, read again in parts, is the one that was signed."""
+    rows = Text("trop pour un coup d'œil", "too many for one look") if fact.rows is None else same(str(fact.rows))
+    observed = Text(
+        f"{fact.size} entrées : {fact.bundles} lots relus, {fact.checkpoints} têtes, {rows.fr} lignes comparées",
+        f"{fact.size} entries: {fact.bundles} bundles re-read, {fact.checkpoints} heads, {rows.en} rows compared",
+    )
+    declared = Text("tout mène à la racine signée", "all leads to the signed root")
     if fact.broken:
-        why = Text(
-            f"Le journal publié est altéré ({fact.broken}).", f"The published journal is altered ({fact.broken})."
-        )
-        return unsatisfied(
-            why, observed, declared, Text("Prévenez la sécurité, à l'instant.", "Tell security, at once.")
-        )
+        why = Text(f"Le journal est altéré ({fact.broken}).", f"The journal is altered ({fact.broken}).")
+        remedy = Text("Prévenez la sécurité, à l'instant.", "Tell security, at once.")
+        return unsatisfied(why, observed, declared, remedy)
     return satisfied(Text("Le journal relu est intègre.", "The journal re-read is intact."), observed, declared)
+
+
+_WHERE = {
+    "here": Text("sur cette machine", "on this machine"),
+    "elsewhere": Text("ailleurs", "elsewhere"),
+    "none": Text("absent", "none"),
+}
 
 
 def witness(fact: WitnessFacts, _: Context) -> Outcome:
     """Somebody else has seen the tree."""
-    observed = same(f"{fact.where}, {fact.cosigned}/{fact.published}")
+    where = _WHERE[fact.where]
+    size = f"{fact.cosigned if fact.cosigned is not None else '-'}/{fact.published}"
+    observed = Text(f"{where.fr}, {size} contresignées", f"{where.en}, {size} cosigned")
     declared = Text("témoin sous une autre administration, à jour", "a witness under another administrator, up to date")
     remedy = Text("Confiez le témoin à un tiers (witness.url).", "Give the witness to a third party (witness.url).")
-    if fact.where == "none" or fact.cosigned is None or fact.cosigned < fact.published:
-        return unsatisfied(
-            Text("Le témoin n'a pas tout contresigné.", "The witness has not cosigned all."), observed, declared, remedy
-        )
+    if fact.where == "none" or fact.cosigned is None:
+        return unsatisfied(Text("Aucun témoin.", "No witness."), observed, declared, remedy)
+    if not fact.agrees:
+        why = Text("Le témoin a vu un autre journal.", "The witness has seen another journal.")
+        at_once = Text("Prévenez la sécurité, à l'instant.", "Tell security, at once.")
+        return unsatisfied(why, observed, declared, at_once)
+    if fact.cosigned < fact.published:
+        why = Text("Le témoin n'a pas tout contresigné.", "The witness has not cosigned all.")
+        return unsatisfied(why, observed, declared, remedy)
     if fact.where == "here":
         why = Text("Témoin sur cette machine : aucune indépendance.", "A witness on this machine: no independence.")
         return unsatisfied(why, observed, declared, remedy)
-    return satisfied(Text("Un témoin tiers a tout vu.", "An independent witness has seen all."), observed, declared)
+    why = Text("À jour ; qui l'administre ne se mesure pas d'ici.", "Up to date; who runs it cannot be seen from here.")
+    attested = Text("Faites attester son administrateur.", "Have its administrator attested.")
+    return unknown(why, observed, declared, attested)
 
 
 def clock(fact: ClockFacts, _: Context) -> Outcome:
     """Instants in the journal can be believed."""
-    observed = same(f"{fact.disciplined}, ± {fact.max_error_ms:.0f} ms")
-    declared = Text("horloge disciplinée", "a disciplined clock")
+    state = _STATES[fact.disciplined]
+    observed = Text(f"{state.fr}, ± {fact.max_error_ms:.0f} ms", f"{state.en}, ± {fact.max_error_ms:.0f} ms")
+    declared = Text(f"disciplinée, ± {CLOCK_ERROR_MS_MAX:.0f} ms", f"disciplined, ± {CLOCK_ERROR_MS_MAX:.0f} ms")
     remedy = Text("Activez NTP (chrony, systemd-timesyncd).", "Turn NTP on (chrony, systemd-timesyncd).")
     if fact.disciplined == "unknown":
-        return unknown(Text("État de l'horloge inconnu.", "State of the clock unknown."), observed, declared, remedy)
+        why = Text("Le noyau ne dit pas l'horloge synchronisée.", "The kernel does not call the clock synchronised.")
+        return unknown(why, observed, declared, remedy)
     if fact.disciplined == "no" or fact.max_error_ms > CLOCK_ERROR_MS_MAX:
         why = Text("L'horloge n'est pas disciplinée.", "The clock is not disciplined.")
         return unsatisfied(why, observed, declared, remedy)

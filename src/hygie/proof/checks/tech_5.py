@@ -8,28 +8,49 @@ from hygie.proof.facts import AccessFacts, FileFacts, ProcessesFacts
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
 MINUTES_S = 600.0
-TOKEN_DAYS_MAX = 366
+TOKEN_DAYS_MAX = 90  # a stolen token is worth at most a season
+DEFAULT_NAMES = frozenset(
+    ("admin", "administrator", "administrateur", "default", "demo", "guest", "root", "test", "user")
+)
+DATABASE_ROLES = frozenset(("hygie_owner", "hygie_hosting", "hygie_sealer", "postgres"))
 DAY_MS = 86_400_000
 
 
 def processes(fact: ProcessesFacts, _: Context) -> Outcome:
-    """Every process runs, without root, without core dumps, out of reach of a debugger."""
-    observed = same(", ".join(f"{one.name} uid {one.uid}" for one in fact.processes) or "-")
-    declared = Text("sans root, sans core, non traçables", "no root, no core, not traceable")
-    weak = [one.name for one in fact.processes if one.core_limit not in (0, None) or one.traceable == "yes"]
-    if weak:
-        why = Text(f"Mémoire exposée : {', '.join(weak)}.", f"Memory exposed: {', '.join(weak)}.")
-        return unsatisfied(why, observed, declared, Text("Redémarrez ces processus.", "Restart these processes."))
-    if fact.absent:
-        why = Text(f"Processus absents : {', '.join(fact.absent)}.", f"Processes absent: {', '.join(fact.absent)}.")
-        return unsatisfied(why, observed, declared, same("hygie up"))
-    if any(one.uid == 0 for one in fact.processes):
+    """Every process runs, without root nor a way to it, without core dumps, out of reach of a debugger."""
+    accounts = {one.uid for one in fact.processes}
+    observed = Text(
+        f"{len(fact.processes)} processus, comptes {sorted(accounts)}, core {_cores(fact)}",
+        f"{len(fact.processes)} processes, accounts {sorted(accounts)}, core {_cores(fact)}",
+    )
+    declared = Text("ni root, ni core, ni traçables, ni nouveaux droits", "no root, no core, no tracing, no new rights")
+    dumping = [one.name for one in fact.processes if one.core_limit not in (0, None) or one.traceable == "yes"]
+    rising = [one.name for one in fact.processes if not one.no_new_privileges]
+    why: Text | None = None
+    remedy = Text("Redémarrez ces processus.", "Restart these processes.")
+    if dumping:
+        why = Text(f"Mémoire exposée : {_list(dumping)}.", f"Memory exposed: {_list(dumping)}.")
+    elif fact.absent:
+        why = Text(f"Processus absents : {_list(fact.absent)}.", f"Processes absent: {_list(fact.absent)}.")
+        remedy = same("hygie up")
+    elif 0 in accounts:
         why = Text("Des processus tournent en root.", "Processes run as root.")
         remedy = Text("Lancez Hygie sous un compte à lui.", "Run Hygie under an account of its own.")
+    elif rising:
+        why = Text(f"Droits extensibles : {_list(rising)}.", f"May gain rights: {_list(rising)}.")
+    if why is not None:
         return unsatisfied(why, observed, declared, remedy)
-    if any(one.core_limit is None or one.traceable == "unknown" for one in fact.processes):
+    if fact.cores_piped or any(one.core_limit is None or one.traceable == "unknown" for one in fact.processes):
         return unknown(Text("Protections non montrées.", "Protections are not shown."), observed, declared)
     return satisfied(Text("Processus durcis.", "Processes are hardened."), observed, declared)
+
+
+def _cores(fact: ProcessesFacts) -> str:
+    return "/".join(sorted({"?" if one.core_limit is None else str(one.core_limit) for one in fact.processes})) or "-"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 def files(fact: Sequence[FileFacts], _: Context) -> Outcome:
@@ -44,21 +65,49 @@ def files(fact: Sequence[FileFacts], _: Context) -> Outcome:
 
 
 def rights(fact: AccessFacts, context: Context) -> Outcome:
-    """Accounts, tokens and habilitations all end, and those that ended are gone."""
+    """Tokens are short, and none outlives its account or its last habilitation."""
     now = context.now_ms
     live = [one for one in fact.tokens if one["revoked_ms"] is None and one["expires_ms"] > now]
-    long = [one for one in live if one["expires_ms"] - one["created_ms"] > TOKEN_DAYS_MAX * DAY_MS]
-    ended = {one["id"] for one in fact.accounts if one["state"] != "open" or one["ends_ms"] <= now}
-    ghosts = [one for one in live if one["account"] in ended]
+    long = [one["account"] for one in live if one["expires_ms"] - one["created_ms"] > TOKEN_DAYS_MAX * DAY_MS]
+    closed = {one["id"] for one in fact.accounts if one["state"] != "open" or one["ends_ms"] <= now}
+    granted = {(one["account"], one["environment"]): False for one in fact.habilitations}
+    for one in fact.habilitations:
+        granted[one["account"], one["environment"]] |= one["revoked_ms"] is None and one["ends_ms"] > now
+    ghosts = [one["account"] for one in live if one["account"] in closed]
+    overdue = [one["account"] for one in live if granted.get((one["account"], one["environment"])) is False]
     observed = Text(
-        f"{len(fact.accounts)} comptes, {len(live)} jetons vifs, {len(ghosts)} d'un compte clos",
-        f"{len(fact.accounts)} accounts, {len(live)} live tokens, {len(ghosts)} of a closed account",
+        f"{len(live)} jetons : {len(long)} longs, {len(ghosts)} d'un compte clos, {len(overdue)} sans droit restant",
+        f"{len(live)} tokens: {len(long)} long, {len(ghosts)} of a closed account, {len(overdue)} with no right left",
     )
-    declared = Text("tout droit finit", "every right ends")
-    if long or ghosts:
-        why = Text("Un jeton survit à son compte ou dure trop.", "A token outlives its account, or lasts too long.")
-        return unsatisfied(why, observed, declared, same("hygie token revoke"))
-    return satisfied(Text("Droits datés et tenus.", "Rights are dated and kept."), observed, declared)
+    declared = Text(
+        f"jetons ≤ {TOKEN_DAYS_MAX} j, clos avec le droit", f"tokens ≤ {TOKEN_DAYS_MAX} d, ended with rights"
+    )
+    for names, why in (
+        (ghosts, Text("Un jeton survit à son compte", "A token outlives its account")),
+        (overdue, Text("Un jeton survit à son dernier droit", "A token outlives its last right")),
+        (long, Text("Un jeton dure trop", "A token lasts too long")),
+    ):
+        if names:
+            told = Text(f"{why.fr} : {names[0]}.", f"{why.en}: {names[0]}.")
+            return unsatisfied(told, observed, declared, same("hygie token list ; hygie token revoke"))
+    return satisfied(Text("Jetons courts, tenus.", "Tokens are short and kept."), observed, declared)
+
+
+def accounts(fact: AccessFacts, context: Context) -> Outcome:
+    """No account has a name that everybody tries, and nothing else may log in to the database."""
+    default = sorted(one["id"] for one in fact.accounts if one["state"] == "open" and one["id"] in DEFAULT_NAMES)
+    embedded = context.settings.database.dsn is None  # another server has accounts of its own administration
+    extra = sorted(set(fact.login_roles) - DATABASE_ROLES) if embedded else []
+    observed = Text(
+        f"{len(fact.accounts)} comptes, base : {', '.join(fact.login_roles)}",
+        f"{len(fact.accounts)} accounts, database: {', '.join(fact.login_roles)}",
+    )
+    declared = Text("aucun compte par défaut ni ignoré", "no default nor unknown account")
+    if default or extra:
+        name = (default + extra)[0]
+        why = Text(f"Compte par défaut ou ignoré : {name}.", f"A default or unknown account: {name}.")
+        return unsatisfied(why, observed, declared, Text("Fermez ce compte.", "Close this account."))
+    return satisfied(Text("Aucun compte par défaut.", "No default account."), observed, declared)
 
 
 def second_factor(_: AccessFacts, __: Context) -> Outcome:
@@ -102,6 +151,15 @@ CHECKS = (
         MINUTES_S,
         _T + "test_a_live_token_of_a_closed_account_is_red",
         rights,
+    ),
+    Check(
+        "tech-5.accounts",
+        Text("Comptes", "Accounts"),
+        Text("Aucun compte par défaut", "No default account"),
+        "access",
+        MINUTES_S,
+        _T + "test_a_default_account_is_red",
+        accounts,
     ),
     Check(
         "tech-5.second-factor",

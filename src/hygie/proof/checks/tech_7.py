@@ -13,15 +13,24 @@ SITES_MIN = 2
 
 
 def placement(fact: Sequence[SiteFacts], context: Context) -> Outcome:
-    """Sites are in the allowed countries, in different cities, and all take writes now."""
+    """Sites are in allowed countries, at least two in France in different cities, and all take writes now."""
     outside = [one.name for one in fact if one.country not in context.settings.allowed_countries]
     away = [one.name for one in fact if one.error]
-    observed = same(", ".join(f"{one.name} {one.country} {one.error or '✓'}" for one in fact))
-    declared = Text("sites en France, tous joignables", "sites in France, all reachable")
-    if outside or away:
-        names = ", ".join(outside or away)
-        remedy = Text("Ramenez le site, ou remplacez-le.", "Bring the site back, or replace it.")
-        return unsatisfied(Text(f"Hors d'usage : {names}.", f"Out of use: {names}."), observed, declared, remedy)
+    cities = {one.city for one in fact if one.country == "FR"}
+    observed = same(", ".join(f"{one.name} {one.city} {one.country} {one.error or '✓'}" for one in fact))
+    declared = Text("deux villes de France ou plus, tous joignables", "two French cities or more, all reachable")
+    remedy = Text("Ramenez le site, ou remplacez-le.", "Bring the site back, or replace it.")
+    why: Text | None = None
+    if outside:
+        why = Text(
+            f"Hors des pays admis : {', '.join(outside)}.", f"Outside the allowed countries: {', '.join(outside)}."
+        )
+    elif away:
+        why = Text(f"Site injoignable : {', '.join(away)}.", f"A site is out of reach: {', '.join(away)}.")
+    elif len(cities) < SITES_MIN:
+        why = Text("Moins de deux villes françaises.", "Fewer than two French cities.")
+    if why is not None:
+        return unsatisfied(why, observed, declared, remedy)
     return satisfied(Text("Sites en place et joignables.", "Sites are in place and reachable."), observed, declared)
 
 

@@ -8,8 +8,8 @@ from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, un
 MINUTES_S = 600.0
 ANSWER_MS_MAX = 2_000.0
 RATE_MIN = 0.999
-DAYS_MIN = 28  # a monthly rate needs a month
-DAY_MS = 86_400_000
+MONTH_MINUTES = 30 * 24 * 60
+COVERED_MIN = 0.999  # of the minutes, to call it a month
 _DAY_S = 86_400.0
 DRILL_DAYS_MAX = 90
 
@@ -24,18 +24,24 @@ def answers(fact: DoorFacts, _: Context) -> Outcome:
     return satisfied(Text("La porte FHIR répond.", "The FHIR door answers."), observed, declared)
 
 
-def month(fact: AvailabilityFacts, context: Context) -> Outcome:
-    """The rate of the last thirty days, measured from inside: an outside probe is still needed."""
-    observed = Text(f"{fact.passed}/{fact.minutes} minutes", f"{fact.passed}/{fact.minutes} minutes")
+def month(fact: AvailabilityFacts, _: Context) -> Outcome:
+    """The rate of the last thirty days, measured from inside: an outside probe is still needed.
+
+    A minute without a measure is not a minute of service: it is unknown, and a month with holes has no rate.
+    """
+    rate = f"{100 * fact.passed / fact.minutes:.3f} %" if fact.minutes else "-"
+    observed = Text(
+        f"{rate} de {fact.minutes} minutes mesurées d'ici", f"{rate} of {fact.minutes} minutes measured from here"
+    )
     declared = Text(f"≥ {RATE_MIN:.1%} sur 30 j, sonde externe", f"≥ {RATE_MIN:.1%} over 30 d, outside probe")
-    if fact.minutes and fact.passed / fact.minutes < RATE_MIN:
-        why = Text("Le taux du mois est sous la promesse.", "The month's rate is below the promise.")
+    if fact.minutes - fact.passed > (1 - RATE_MIN) * MONTH_MINUTES:
+        why = Text("Trop de minutes perdues ce mois-ci.", "Too many minutes lost this month.")
         return unsatisfied(why, observed, declared, Text("Analysez les minutes perdues.", "Study the minutes lost."))
-    days = (context.now_ms - fact.first_at_ms) / DAY_MS if fact.minutes else 0.0
-    why = Text("Pas encore un mois de mesures.", "Not a month of measures yet.")
-    if days >= DAYS_MIN:
+    why = Text("Pas encore un mois complet de mesures.", "Not a full month of measures yet.")
+    if fact.minutes >= COVERED_MIN * MONTH_MINUTES:
         why = Text("Mesuré d'ici seulement : pas de sonde externe.", "Measured from here only: no outside probe.")
-    return unknown(why, observed, declared)
+    remedy = Text("Faites sonder la porte de l'extérieur.", "Have the door probed from outside.")
+    return unknown(why, observed, declared, remedy)
 
 
 def recovery(fact: Measurements, context: Context) -> Outcome:
