@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -34,13 +35,42 @@ FORMER_KEYS = "former.keys"  # beside it: those it had before, one a line
 SEALER_POOL = 3
 COLLECT_AFTER = (20_000, 20, 50)  # objects; Python's 700 would look through a large bundle again and again
 
+_log = logging.getLogger("hygie.services")
+
 
 def begin(name: str) -> None:
     """What every process does first: no core dump, no tracing, its log on the standard error."""
     harden_process()
-    logging.basicConfig(
-        level=logging.INFO, format=f"%(asctime)s {name} %(name)s %(levelname)s %(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Discreet(f"%(asctime)s {name} %(name)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class Discreet(logging.Formatter):
+    """An exception is logged by its type and its line, whoever logs it: its text and its frames may quote values."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without what another handler may have kept of the exception."""
+        record.exc_text = record.stack_info = None
+        return super().format(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (logging's own name)
+        """``CheckViolation at …/writer.py:131``."""
+        return place_of(ei[1]) if ei[1] is not None else ""
+
+
+def place_of(error: BaseException) -> str:
+    """The type of an exception and the line that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+
+
+def discreet_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The loop's own last line: asyncio's default prints the task with its exception's text."""
+    error = context.get("exception")
+    _log.error("%s: %s", context["message"], place_of(error) if isinstance(error, BaseException) else "-")
 
 
 def say_ready(ready_fd: int | None) -> None:
@@ -174,4 +204,8 @@ def _stop_event() -> asyncio.Event:
 
 
 def _run(main: Coroutine[None, None, None]) -> None:
-    uvloop.run(main)
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(discreet_loop)
+        await main
+
+    uvloop.run(run())
