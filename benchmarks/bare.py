@@ -8,7 +8,6 @@ PostgreSQL, COMMIT.  No validation, no keys of patients, no journal, no HTTP.
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -22,11 +21,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks.data import Bundle
 from benchmarks.installation import Installation
-from benchmarks.load import answer_of
+from benchmarks.load import PROCESSES, answer_of
 
 TOKENS = 16
 SECONDS = 4.0
-_SPAWN = multiprocessing.get_context("spawn")
 _TABLE = """
 CREATE SCHEMA bare;
 CREATE TABLE bare.object (id bytea, version integer, type integer, compartment bytea, seq bigint, start integer,
@@ -39,9 +37,9 @@ _TYPES = ("bytea", "int4", "int4", "bytea", "int8", "int4", "int4", "int8", "int
 
 def measure(installation: Installation, bundles: Sequence[Bundle], *, seconds: float = SECONDS) -> float:
     """Resources a second, in a process of its own; what it wrote is removed."""
-    answers = _SPAWN.Queue()
+    answers = PROCESSES.Queue()
     folders = [installation.data / "bare" / name for name in ("one", "two", "three")]
-    process = _SPAWN.Process(
+    process = PROCESSES.Process(
         target=_main, args=(installation.dsns().owner, folders, list(bundles), seconds, answers), daemon=True
     )
     process.start()

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from typing import Any
 
 from benchmarks import data, load
 from benchmarks.figures import Figure, tell
@@ -31,13 +32,22 @@ async def _rebuild(installation: Installation) -> tuple[Recovered, float]:
 def _restore(installation: Installation) -> tuple[int, float]:
     """(resources, seconds) of a restore by its command, start included."""
     into = installation.data.with_name("restored")
-    words = ("--data", str(installation.data), "--json", "restore", "latest", "--into", str(into))
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "hygie", *words], capture_output=True, text=True, check=True)
+    words = ("--into", str(into), "--credential", str(installation.settings.kms.credential))
+    answer = _hygie(installation, "restore", "latest", *words)
     spent = time.perf_counter() - began
-    answer = json.loads(done.stdout)
     shutil.rmtree(into, ignore_errors=True)
     return int(answer["resources"]), float(answer.get("duration_s", spent))
+
+
+def _hygie(installation: Installation, *words: str) -> dict[str, Any]:
+    """What a command answers. Raises: RuntimeError: it failed; with its own words."""
+    command = [sys.executable, "-m", "hygie", "--data", str(installation.data), "--json", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{words}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def main() -> None:
@@ -46,8 +56,7 @@ def main() -> None:
     with running() as installation:
         _, target = installation.environment("rebuild")
         load.import_all(installation, target, bundles)
-        words = ("--data", str(installation.data), "--json", "backup", "run")
-        subprocess.run([sys.executable, "-m", "hygie", *words], capture_output=True, text=True, check=True)
+        _hygie(installation, "backup", "run")
         resources, seconds = _restore(installation)
         tell(Figure("restore", resources / seconds, note=f"{resources:,} resources in {seconds:.1f} s"))
         installation.down()

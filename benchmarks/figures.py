@@ -15,8 +15,6 @@ from benchmarks.machine import description
 RESULTS = Path(__file__).resolve().parent / "results.json"
 SHARED_FROM = 0.10  # of the machine taken by others: a figure says so above
 
-ON_SUCH_A_MACHINE = "without per-patient keys and without audit"
-
 
 @dataclass(frozen=True, slots=True)
 class Promise:
@@ -56,6 +54,8 @@ PROMISES: dict[str, Promise] = {
     "cost-encryption": Promise("cost of encryption, of an import", "%", 20, 8, most=True),
     "cost-journal": Promise("cost of the journal, of an import", "%", 15, 5, most=True),
     "cost-sites": Promise("cost of the second and third site, of an import", "%", 30, 15, most=True),
+    "cost-encryption-read": Promise("cost of encryption, of a read by id", "%"),
+    "cost-journal-read": Promise("cost of the journal, of a read by id", "%"),
     "erase-small": Promise("erase a patient of 10 resources", "ms", 1_000, 50, most=True),
     "erase-large": Promise("erase a patient of 10,000 resources", "ms", 1_000, 50, most=True),
     "seal": Promise("journal: entries indexed, signed, cosigned, on the sites", "entries/s"),
