@@ -27,6 +27,7 @@ from hygie.keys.server import run_kms
 from hygie.server.certificates import CertificateFiles, own_certificate
 from hygie.server.server import HttpServer, listen
 from hygie.server.tls import LiveTls
+from hygie.sites.descriptors import allow_many_files
 from hygie.upkeep import Upkeep
 
 WITNESS_NAME = "hygie/witness"
@@ -39,8 +40,9 @@ _log = logging.getLogger("hygie.services")
 
 
 def begin(name: str) -> None:
-    """What every process does first: no core dump, no tracing, its log on the standard error."""
+    """What every process does first: no core dump, no tracing, room for open files, its log on the standard error."""
     harden_process()
+    allow_many_files()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Discreet(f"%(asctime)s {name} %(name)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

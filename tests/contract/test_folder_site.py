@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from hygie.sites.descriptors import DESCRIPTORS_MAX
+from hygie.sites.descriptors import SITES_FULL, allow_many_files, descriptors_max
 from hygie.sites.errors import ObjectAbsentError, SiteUnavailableError
 from hygie.sites.folder import FolderSite
 from hygie.sites.room import initialise
 from hygie.sites.site import Site, SiteLocation
 from tests.contract.site_contract import NAME, SiteContract
 
+FEW_FILES = 1024
 PARIS = SiteLocation("FR", "Paris", 48.86, 2.35, "Hygie")
 
 WRITER = """
 import sys
 from pathlib import Path
-from hygie.sites.descriptors import DESCRIPTORS_MAX
 from hygie.sites.folder import FolderSite
 from hygie.sites.site import SiteLocation
 site = FolderSite(Path(sys.argv[1]), "paris", SiteLocation("FR", "Paris", 48.86, 2.35, "Hygie"))
@@ -157,16 +158,18 @@ def test_an_object_mended_by_another_process_is_read_new_not_from_an_open_descri
     assert reader.get(NAME) == b"mended!"
 
 
-def test_many_files_do_not_use_up_descriptors(tmp_path: Path) -> None:
+def test_many_files_do_not_use_up_descriptors(tmp_path: Path, few_files: None) -> None:
     path = tmp_path / "paris"
     initialise(path, "paris")
     site = FolderSite(path, "paris", PARIS)
-    for number in range(DESCRIPTORS_MAX + 60):
+    kept = descriptors_max()
+    assert kept * SITES_FULL < FEW_FILES
+    for number in range(kept + 60):
         site.put(f"packs/e/{number:03d}", b"x")
     before = _descriptors_open()
-    for number in range(DESCRIPTORS_MAX + 60):
+    for number in range(kept + 60):
         assert site.get(f"packs/e/{number:03d}") == b"x"
-    assert _descriptors_open() - before <= DESCRIPTORS_MAX
+    assert _descriptors_open() - before == kept
     site.close()
     assert _descriptors_open() < before
 
@@ -180,5 +183,21 @@ def test_files_and_folders_are_private(tmp_path: Path) -> None:
     assert hashlib.sha256((path / NAME).read_bytes()).digest() == hashlib.sha256(b"one").digest()
 
 
+def test_a_process_asks_for_more_files_than_it_was_given(few_files: None) -> None:
+    few = descriptors_max()
+    allow_many_files()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > FEW_FILES
+    assert descriptors_max() > few
+
+
+@pytest.fixture
+def few_files() -> Iterator[None]:
+    """As many systems start a process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW_FILES, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def _descriptors_open() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+    return sum(1 for _ in Path("/dev/fd").iterdir())
