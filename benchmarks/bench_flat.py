@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -23,7 +24,11 @@ SLICES = 25
 ENDS = 3  # slices compared at each end, by their medians: one may meet a checkpoint of the database
 QUERY_S = 3.0
 CONNECTIONS = 8
-KEPT = 10  # one Bundle in so many is read and searched: all ages alike
+KEPT = 10  # one resource in so many may be read: all ages alike
+READS, SEARCHES = (
+    400,
+    200,
+)  # drawn anew from all ages each time: what clients ask in a while does not grow with the past
 
 Row = dict[str, float]
 
@@ -51,7 +56,8 @@ def main() -> None:
             rows.append({"resources": stored, **_told("import", found), **_queries(installation, target, kept)})
             print("  " + ", ".join(f"{name} {value:,.0f}" for name, value in rows[-1].items()), flush=True)
             _write(rows)
-    _tell(rows)
+        _tell(rows)
+        _cold(installation, target, kept)
 
 
 def _keep(kept: Stored, found: load.Measured) -> None:
@@ -62,13 +68,25 @@ def _keep(kept: Stored, found: load.Measured) -> None:
 
 def _queries(installation: Installation, target: Target, kept: Stored) -> Row:
     row: Row = {}
+    draw = random.Random(len(kept.resources))
     for name, paths, proof in (
-        ("read", kept.read_paths(), b'"versionId"'),
-        ("search", kept.search_paths(), b'"Observation"'),
+        ("read", _drawn(draw, kept.read_paths(), READS), b'"versionId"'),
+        ("search", _drawn(draw, kept.search_paths(), SEARCHES), b'"Observation"'),
     ):
         client = load.reader(target, paths, connections=CONNECTIONS, seconds=QUERY_S, proof=proof)
         row |= _told(name, load.measure(installation, [client]))
     return row
+
+
+def _drawn(draw: random.Random, paths: Sequence[str], count: int) -> Sequence[str]:
+    return draw.sample(paths, min(count, len(paths)))
+
+
+def _cold(installation: Installation, target: Target, kept: Stored) -> None:
+    """Reads all over the past: most are of a patient whose key was not asked for in the last minute."""
+    client = load.reader(target, kept.read_paths(), connections=CONNECTIONS, seconds=QUERY_S, proof=b'"versionId"')
+    found = load.measure(installation, [client])
+    tell(Figure("read-cold", found.rate, cpu_us=found.cpu_us(), others=found.others_share))
 
 
 def _told(name: str, found: load.Measured) -> Row:

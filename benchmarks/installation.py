@@ -61,8 +61,7 @@ class Installation:
             host=msgspec.structs.replace(settings.host, processes=processes),
             kms=msgspec.structs.replace(settings.kms, credential=str(credential)),
         )
-        for site in settings.sites:
-            self.folder.resolve(site.path).mkdir(mode=0o700, parents=True, exist_ok=True)
+        initialise_sites(settings, self.folder)
         write_settings(self.data, settings)
 
     def up(self) -> None:
