@@ -16,6 +16,7 @@ import tomli_w
 from hygie.base.errors import Language, SettingsError
 from hygie.base.files import write_durably
 from hygie.base.hardening import Swap
+from hygie.base.language import say
 from hygie.base.layout import DataFolder
 from hygie.base.settings_checks import (
     ClearSwapError,
@@ -197,6 +198,12 @@ def read_settings(path: Path, folder: DataFolder) -> Settings:
     try:
         with path.open("rb") as file:
             raw = file.read(SETTINGS_BYTES_MAX + 1)
+    except FileNotFoundError as error:
+        hint = say(
+            fr="absent ; hygie init en prépare un, --data dit où",
+            en="absent; hygie init prepares one, --data says where",
+        )
+        raise UnreadableSettingsError(file=str(path), detail=hint) from error
     except OSError as error:
         raise UnreadableSettingsError(file=str(path), detail=type(error).__name__) from error
     if len(raw) > SETTINGS_BYTES_MAX:

@@ -25,6 +25,7 @@ from hygie.cli import commands
 from hygie.cli.console import Console
 from hygie.cli.errors import SystemRefusedError
 from hygie.cli.frame import Frame, default_data
+from hygie.cli.spoken import SpokenCommand, SpokenGroup, show_mistake
 
 EXIT_INTERRUPTED = 130
 EXIT_UNEXPECTED = 70
@@ -46,7 +47,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its news of a lost server are our errors' to tell
     out = Console(json_mode="--json" in arguments[: _globals_end(arguments)])
     try:
-        build(arguments)(args=arguments, prog_name="hygie")
+        left = build(arguments)(args=arguments, prog_name="hygie", standalone_mode=False)
+        sys.exit(left if isinstance(left, int) else 0)
+    except typer.TyperException as error:
+        sys.exit(show_mistake(error))
+    except typer.Abort:
+        sys.exit(EXIT_INTERRUPTED)
     except HygieError as error:
         if os.environ.get("HYGIE_TRACE"):
             traceback.print_exc()
@@ -74,13 +80,14 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     """
     app = typer.Typer(
         name="hygie",
+        cls=SpokenGroup,
         help=say(
             fr="Héberge des données de santé comme le demande le référentiel HDS, et le prouve.",
             en="Hosts health data the way the French HDS référentiel demands, and proves it.",
         ),
         epilog=say(
-            fr="--data, --json et --lang se placent avant ou après la commande. Exemple : hygie init --data ./data",
-            en="--data, --json and --lang go before or after the command. Example: hygie init --data ./data",
+            fr="--data, --json et --lang se placent avant ou après la commande.\nExemple : hygie init --data ./data",
+            en="--data, --json and --lang go before or after the command.\nExample: hygie init --data ./data",
         ),
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -93,17 +100,21 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     asked = arguments[end] if end < len(arguments) else ""
     for name in [asked] if asked in present else sorted(present, key=_rank):
         importlib.import_module(f"hygie.cli.commands.{name}").register(app)
-    _complete_examples(app)
+    _complete_pages(app)
     return app
 
 
-def _complete_examples(app: typer.Typer) -> None:
-    """Every help page ends with an example: a group shows its first command's, a plain command its bare name."""
+def _complete_pages(app: typer.Typer) -> None:
+    """Every help page speaks the person's language and ends with an example: a group shows its first command's."""
+    for command in app.registered_commands:
+        command.cls = SpokenCommand
     for group in app.registered_groups:
+        group.cls = SpokenGroup
         inner = group.typer_instance
         if inner is None:
             continue
         for command in inner.registered_commands:
+            command.cls = SpokenCommand
             command.epilog = command.epilog or f"{say(fr='Exemple', en='Example')}: hygie {group.name} {command.name}"
         inner.info.epilog = next((command.epilog for command in inner.registered_commands), None)
 
@@ -135,11 +146,22 @@ def _print_version(asked: bool) -> None:
 
 def _root(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Option("--data", help="Data folder / dossier de données (HYGIE_DATA).")] = None,
-    json_mode: Annotated[bool, typer.Option("--json", help="Answer in JSON / répondre en JSON.")] = False,
-    lang: Annotated[Literal["fr", "en"] | None, typer.Option("--lang", help="Language / langue.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help=say(fr="Dossier de données (sinon HYGIE_DATA).", en="Data folder (else HYGIE_DATA).")
+        ),
+    ] = None,
+    json_mode: Annotated[bool, typer.Option("--json", help=say(fr="Répondre en JSON.", en="Answer in JSON."))] = False,
+    lang: Annotated[Literal["fr", "en"] | None, typer.Option("--lang", help=say(fr="Langue.", en="Language."))] = None,
     _version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version / la version.")
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_print_version,
+            help=say(fr="Montrer la version.", en="Print the version."),
+        ),
     ] = False,
 ) -> None:
     if lang is not None:

@@ -24,6 +24,7 @@ STYLES = {
     Verdict.NOT_APPLICABLE: "dim",
 }
 MARKS = {Verdict.SATISFIED: "✓", Verdict.UNSATISFIED: "✗", Verdict.UNKNOWN: "?", Verdict.NOT_APPLICABLE: "–"}
+INDENT = 7  # under the verdict: an obligation's id and a space
 PLAIN_MARKS = {**MARKS, Verdict.SATISFIED: "+", Verdict.UNSATISFIED: "x", Verdict.NOT_APPLICABLE: "-"}
 
 
@@ -35,8 +36,13 @@ def draw(results: Sequence[ObligationResult], *, verbose: bool = False, plain: b
         for one in results:
             page += [_table([one], marks), *(_check(finding, marks) for finding in one.findings), Drawn("")]
     else:
-        page.append(_table(results, marks))
-    page.append(Drawn(_counts(results) + say(fr=" — à droite : âge de la preuve", en=" — right: age of the evidence")))
+        for one in results:
+            page += [_table([one], marks), _reasons(one, marks)]
+        page.append(Drawn(""))
+    oldest = say(fr=" — à droite : âge de la plus vieille preuve", en=" — right: age of the oldest evidence")
+    page.append(Drawn(_counts(results) + oldest))
+    if not verbose:
+        page.append(Drawn(say(fr="Chaque contrôle : hygie status --verbose", en="Each check: hygie status --verbose")))
     page.append(
         Drawn(
             say(
@@ -65,6 +71,7 @@ def age_of(seconds: float | None) -> str:
 
 
 def _table(results: Sequence[ObligationResult], marks: dict[Verdict, str]) -> Table:
+    """Which obligation, its verdict, and the age of its oldest evidence."""
     table = Table(box=None, pad_edge=False, show_header=False, expand=True)
     table.add_column(no_wrap=True, width=6)
     table.add_column(no_wrap=True, width=2 + max(map(len, words().values())))
@@ -72,22 +79,29 @@ def _table(results: Sequence[ObligationResult], marks: dict[Verdict, str]) -> Ta
     table.add_column(no_wrap=True, justify="right")
     for one in results:
         verdict = Drawn(f"{marks[one.verdict]} {words()[one.verdict]}", style=STYLES[one.verdict])
-        text = Drawn.assemble((one.obligation.title.said(), "bold"), "\n", _why(one))
-        table.add_row(one.obligation.id, verdict, text, Drawn(age_of(one.age_s), style="dim"))
+        title = Drawn(one.obligation.title.said(), style="bold")
+        table.add_row(one.obligation.id, verdict, title, Drawn(age_of(one.age_s), style="dim"))
     return table
 
 
-def _why(one: ObligationResult) -> str:
-    """The finding that decides, and how many others stand with it."""
+def _reasons(one: ObligationResult, marks: dict[Verdict, str]) -> Padding:
+    """Why, what to do next, and which other checks do not pass: nothing that is not green is hidden by a worse one."""
+    text = Drawn()
     if one.leading is None:
-        return say(fr="Rien ne le contrôle.", en="Nothing checks it.")
-    why = one.leading.outcome.why.said()
-    others = sum(finding.verdict is one.verdict for finding in one.findings) - 1
-    if one.verdict is Verdict.SATISFIED:
+        text.append(say(fr="Rien ne le contrôle.", en="Nothing checks it."))
+    elif one.verdict is Verdict.SATISFIED:
         count = len(one.findings)
-        return say(fr=f"{count} contrôles sur {count} passent.", en=f"{count} checks of {count} pass.")
-    more = say(fr=f"(et {others} autre{'s' if others > 1 else ''})", en=f"(and {others} more)")
-    return f"{why} {more}" if others else why
+        text.append(say(fr=f"{count} contrôles sur {count} passent.", en=f"{count} checks of {count} pass."))
+    else:
+        outcome = one.leading.outcome
+        text.append(outcome.why.said())
+        if outcome.remedy is not None:
+            text.append(f" → {outcome.remedy.said()}" if marks is MARKS else f" -> {outcome.remedy.said()}")
+    others = [finding for finding in one.findings[1:] if finding.verdict in {Verdict.UNSATISFIED, Verdict.UNKNOWN}]
+    if others:
+        listed = ", ".join(f"{marks[finding.verdict]} {finding.check.title.said()}" for finding in others)
+        text.append(say(fr=f"\nAussi : {listed}", en=f"\nAlso: {listed}"), style="dim")
+    return Padding(text, (0, 0, 0, INDENT))
 
 
 def _check(finding: Finding, marks: dict[Verdict, str]) -> Padding:
@@ -103,7 +117,7 @@ def _check(finding: Finding, marks: dict[Verdict, str]) -> Padding:
     table.add_column(ratio=1, overflow="fold")
     for label, text in _rows(finding):
         table.add_row(label, Drawn(text))
-    return Padding(Group(head, Padding(table, (0, 0, 0, 2))), (0, 0, 0, 7))
+    return Padding(Group(head, Padding(table, (0, 0, 0, 2))), (0, 0, 0, INDENT))
 
 
 def _rows(finding: Finding) -> Iterator[tuple[str, str]]:

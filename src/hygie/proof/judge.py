@@ -20,6 +20,7 @@ from hygie.proof.model import (
     unknown,
 )
 
+AHEAD_MS = 300_000  # what is dated later than this from now was dated by a clock that was wrong, or this one is
 _WORST_FIRST = (Verdict.UNSATISFIED, Verdict.UNKNOWN, Verdict.SATISFIED, Verdict.NOT_APPLICABLE)
 
 
@@ -34,8 +35,10 @@ def judge_check(check: Check, facts: Facts, context: Context) -> Finding:
         return Finding(check, _not_observed(code_of(error)), None)
     at_ms = observed.at_ms if outcome.at_ms is None else outcome.at_ms
     age_s = max(context.now_ms - at_ms, 0) / 1000 if at_ms else None
+    if at_ms and at_ms > context.now_ms + AHEAD_MS and outcome.verdict is not Verdict.UNSATISFIED:
+        return Finding(check, _of_the_future(outcome), None)
     if age_s is not None and age_s > check.fresh_s and outcome.verdict is not Verdict.UNSATISFIED:
-        outcome = _expired(outcome, age_s, check.fresh_s)
+        outcome = _expired(outcome, check, age_s)
     return Finding(check, outcome, age_s)
 
 
@@ -79,13 +82,24 @@ def _not_observed(code: str) -> Outcome:
     )
 
 
-def _expired(outcome: Outcome, age_s: float, fresh_s: float) -> Outcome:
-    age, limit = duration(age_s), duration(fresh_s)
+def _of_the_future(outcome: Outcome) -> Outcome:
+    return Outcome(
+        Verdict.UNKNOWN,
+        Text("Preuve datée du futur : l'horloge a menti.", "Evidence dated in the future: a clock was wrong."),
+        outcome.observed,
+        outcome.declared,
+        Text("Vérifiez l'horloge de la machine.", "Check the machine's clock."),
+        outcome.at_ms,
+    )
+
+
+def _expired(outcome: Outcome, check: Check, age_s: float) -> Outcome:
+    age, limit = duration(age_s), duration(check.fresh_s)
     return Outcome(
         Verdict.UNKNOWN,
         Text(f"Preuve périmée : {age.fr}, au plus {limit.fr}.", f"Evidence expired: {age.en} old, at most {limit.en}."),
         outcome.observed,
         outcome.declared,
-        Text("Vérifiez que hygie work tourne.", "Check that hygie work runs."),
+        check.renew or Text("Vérifiez que hygie work tourne.", "Check that hygie work runs."),
         outcome.at_ms,
     )

@@ -108,7 +108,8 @@ class Check:
     """A function from one fact to an outcome.
 
     fact: the field of ``Facts`` it judges; fresh_s: evidence older than this is unknown; sabotage: the test that has
-    seen this check red after breaking the real thing, ``file::function`` under tests/sabotage.
+    seen this check red after breaking the real thing, ``file::function`` under tests/sabotage; renew: what makes new
+    evidence, when no loop of ``hygie work`` does.
     """
 
     id: str
@@ -119,6 +120,7 @@ class Check:
     sabotage: str
     judge: Judge = field(repr=False)
     evidence: Evidence = Evidence.MEASURED
+    renew: Text | None = None
 
     @property
     def obligation(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -113,11 +114,51 @@ def help_pages() -> list[list[str]]:
 
 @pytest.mark.parametrize("page", help_pages(), ids=" ".join)
 def test_each_help_page_shows_an_example(page: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    for language, word in (("en", "Example"), ("fr", "Exemple")):
+    for language, word in (("en", "Example:"), ("fr", "Exemple :")):
         with pytest.raises(SystemExit) as left:
             module.main([*page, "--help", "--lang", language])
         assert left.value.code == 0
-        assert f"{word}: hygie {' '.join(page[:1])}" in capsys.readouterr().out
+        assert f"{word} hygie {' '.join(page[:1])}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", [[], *help_pages()], ids=" ".join)
+def test_each_help_page_speaks_one_language(page: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    pages = {}
+    for language in ("en", "fr"):
+        with pytest.raises(SystemExit):
+            module.main([*page, "--help", "--lang", language])
+        pages[language] = capsys.readouterr().out
+    english = {"the", "of", "and", "with", "only", "this", "or", "required", "usage:", "options:", "commands:"}
+    french = {"le", "la", "les", "de", "du", "et", "avec", "ce", "ou", "usage :", "montrer"}
+    for language, foreign in (("fr", english), ("en", french)):
+        shown = pages[language].rpartition("\n\n")[0].lower()  # without the example
+        assert not foreign & set(re.findall(r"(?<![-\w])[a-zéèàê]+:?", shown)), shown
+    assert pages["fr"].startswith("Usage : hygie")
+    assert pages["en"].startswith("Usage: hygie")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("tenant create", "il manque l'argument 'name'."),
+        ("statu", "commande inconnue 'statu'. Est-ce 'status' ?"),
+        ("drill --foo", "option inconnue --foo"),
+        ("init --port x", "valeur refusée pour '--port' : un nombre est attendu."),
+        ("init --port 0", "valeur refusée pour '--port' : au moins 1."),
+        ("verify /nowhere/at/all", "'/nowhere/at/all' n'existe pas."),
+        ("tenant create a b", "en trop : (b)"),
+        ("status --lang de", "'de' n'est pas parmi 'fr', 'en'."),
+    ],
+)
+def test_a_usage_mistake_is_told_in_french(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        module.main(["--lang", "fr", *words.split()])
+    told = capsys.readouterr()
+    assert left.value.code == 2
+    assert said in told.err
+    assert "Usage :" in told.err
+    assert "Erreur : " in told.err
+    assert not re.search(r"Error|Invalid|Missing|should|Try ", told.err)
 
 
 def test_help_is_quick() -> None:

@@ -31,11 +31,15 @@ def register(app: typer.Typer) -> None:
 
 def create(
     context: typer.Context,
-    account: Annotated[str, typer.Argument(help="Identifier, a-z 0-9 . - / identifiant.")],
-    kind: Annotated[str, typer.Option(help="person, application.")] = "person",
-    label: Annotated[str, typer.Option(help="Name for people / nom lisible.")] = "",
-    professional_id: Annotated[str, typer.Option(help="RPPS or ADELI number / numéro RPPS.")] = "",
-    days: Annotated[int, typer.Option(help="Days until it ends / jours avant sa fin.")] = 365,
+    account: Annotated[str, typer.Argument(help=say(fr="Identifiant : a-z 0-9 . -", en="Identifier: a-z 0-9 . -"))],
+    kind: Annotated[
+        str, typer.Option(help=say(fr="person (une personne) ou application.", en="person or application."))
+    ] = "person",
+    label: Annotated[str, typer.Option(help=say(fr="Nom lisible.", en="Name for people."))] = "",
+    professional_id: Annotated[
+        str, typer.Option(help=say(fr="Numéro RPPS ou ADELI.", en="RPPS or ADELI number."))
+    ] = "",
+    days: Annotated[int, typer.Option(help=say(fr="Jours avant sa fin.", en="Days until it ends."))] = 365,
 ) -> None:
     """Create an account."""
     frame = frame_of(context)
@@ -49,7 +53,9 @@ def create(
     frame.out.result({"account": account, "kind": kind, "days": days})
 
 
-def disable(context: typer.Context, account: Annotated[str, typer.Argument(help="Account / compte.")]) -> None:
+def disable(
+    context: typer.Context, account: Annotated[str, typer.Argument(help=say(fr="Compte.", en="Account."))]
+) -> None:
     """Disable an account."""
     frame = frame_of(context)
     run_act(frame, lambda acts: acts.disable_account(account))

@@ -37,13 +37,23 @@ def register(app: typer.Typer) -> None:
 def demo(
     context: typer.Context,
     load: Annotated[
-        Path | None, typer.Option(help="Folder of your own Bundles (.json, .json.gz, .ndjson) / vos Bundles.")
+        Path | None,
+        typer.Option(
+            help=say(
+                fr="Dossier de vos propres Bundles (.json, .json.gz, .ndjson).",
+                en="Folder of your own Bundles (.json, .json.gz, .ndjson).",
+            )
+        ),
     ] = None,
     patients: Annotated[
-        int | None, typer.Option(min=2, max=100_000, help="Invented patients / patients inventés (40).")
+        int | None,
+        typer.Option(min=2, max=100_000, help=say(fr="Patients inventés (40).", en="Invented patients (40).")),
     ] = None,
-    stay: Annotated[bool, typer.Option("--stay", help="Keep serving until Ctrl-C / continuer à servir.")] = False,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="HTTPS port / port HTTPS.")] = None,
+    stay: Annotated[
+        bool,
+        typer.Option("--stay", help=say(fr="Servir ensuite, jusqu'à Ctrl-C.", en="Then keep serving until Ctrl-C.")),
+    ] = False,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help=say(fr="Port HTTPS.", en="HTTPS port."))] = None,
 ) -> None:
     """Tell the story; leaves with 50 when a step does not hold."""
     from hygie.demo.stage import Asked

@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 def create(
     context: typer.Context,
     tenant: Annotated[str, typer.Argument(help="Client.")],
-    name: Annotated[str, typer.Argument(help="Short name / nom court.")],
+    name: Annotated[str, typer.Argument(help=say(fr="Nom court.", en="Short name."))],
     kind: Annotated[str, typer.Option(help="production, pre-production, test, demonstration.")] = "test",
 ) -> None:
     """Create an environment."""
@@ -63,8 +63,10 @@ def listing(context: typer.Context) -> None:
 def destroy(
     context: typer.Context,
     tenant: Annotated[str, typer.Argument(help="Client.")],
-    name: Annotated[str, typer.Argument(help="Environment / environnement.")],
-    confirm: Annotated[str, typer.Option(help="TENANT/ENVIRONMENT once more / à répéter.")] = "",
+    name: Annotated[str, typer.Argument(help=say(fr="Environnement.", en="Environment."))],
+    confirm: Annotated[
+        str, typer.Option(help=say(fr="CLIENT/ENVIRONNEMENT, répétés.", en="TENANT/ENVIRONMENT once more."))
+    ] = "",
 ) -> None:
     """Destroy an environment."""
     if confirm != f"{tenant}/{name}":

@@ -40,17 +40,34 @@ def register(app: typer.Typer) -> None:
 def erase(
     context: typer.Context,
     tenant: Annotated[str, typer.Argument(help="Client.")],
-    environment: Annotated[str, typer.Argument(help="Environment / environnement.")],
-    patient: Annotated[str, typer.Argument(help="Patient's FHIR id / identifiant FHIR.")] = "",
-    controller: Annotated[str, typer.Option(help="Who decides / responsable de traitement.")] = "",
-    instructed_by: Annotated[str, typer.Option(help="His officer who asked / qui l'a demandé.")] = "",
-    basis: Annotated[LegalBasis | None, typer.Option(help="Legal basis / base légale.")] = None,
-    reference: Annotated[str, typer.Option(help="The controller's own number / sa référence.")] = "",
-    retention_checked_by: Annotated[str, typer.Option(help="Who checked retention / qui a vérifié.")] = "",
-    retention_note: Annotated[str, typer.Option(help="Outcome, as a code / résultat, un code.")] = "none",
-    confirm: Annotated[str, typer.Option(help="PATIENT once more / à répéter.")] = "",
-    listing: Annotated[bool, typer.Option("--list", help="Show erasures / montrer les effacements.")] = False,
-    finish: Annotated[bool, typer.Option("--finish", help="End interrupted ones / achever.")] = False,
+    environment: Annotated[str, typer.Argument(help=say(fr="Environnement.", en="Environment."))],
+    patient: Annotated[
+        str, typer.Argument(help=say(fr="Identifiant FHIR du patient.", en="The patient's FHIR id."))
+    ] = "",
+    controller: Annotated[
+        str, typer.Option(help=say(fr="Le responsable de traitement, qui décide.", en="The controller, who decides."))
+    ] = "",
+    instructed_by: Annotated[
+        str, typer.Option(help=say(fr="Qui, chez lui, l'a demandé.", en="Who asked on his behalf."))
+    ] = "",
+    basis: Annotated[LegalBasis | None, typer.Option(help=say(fr="Base légale.", en="Legal basis."))] = None,
+    reference: Annotated[
+        str, typer.Option(help=say(fr="La référence du responsable.", en="The controller's own number."))
+    ] = "",
+    retention_checked_by: Annotated[
+        str,
+        typer.Option(help=say(fr="Qui a vérifié la durée de conservation.", en="Who checked the retention period.")),
+    ] = "",
+    retention_note: Annotated[
+        str, typer.Option(help=say(fr="Ce qu'il a trouvé, en un code.", en="What he found, as a code."))
+    ] = "none",
+    confirm: Annotated[str, typer.Option(help=say(fr="PATIENT, répété.", en="PATIENT once more."))] = "",
+    listing: Annotated[
+        bool, typer.Option("--list", help=say(fr="Montrer les effacements.", en="Show erasures."))
+    ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help=say(fr="Achever ceux qui furent interrompus.", en="End interrupted ones."))
+    ] = False,
 ) -> None:
     """Erase a patient."""
     frame = frame_of(context)

@@ -36,13 +36,15 @@ def register(app: typer.Typer) -> None:
 
 def grant(
     context: typer.Context,
-    account: Annotated[str, typer.Argument(help="Account / compte.")],
+    account: Annotated[str, typer.Argument(help=say(fr="Compte.", en="Account."))],
     tenant: Annotated[str, typer.Argument(help="Client.")],
-    environment: Annotated[str, typer.Argument(help="Environment / environnement.")],
-    role: Annotated[Role, typer.Option(help="Role / rôle.")],
-    reason: Annotated[str, typer.Option(help="Why / motif.")],
-    approver: Annotated[str, typer.Option(help="Who approved / approbateur.")],
-    days: Annotated[int, typer.Option(help="Days until it ends, 366 at most / jours.")] = 180,
+    environment: Annotated[str, typer.Argument(help=say(fr="Environnement.", en="Environment."))],
+    role: Annotated[Role, typer.Option(help=say(fr="Rôle.", en="Role."))],
+    reason: Annotated[str, typer.Option(help=say(fr="Motif.", en="Why."))],
+    approver: Annotated[str, typer.Option(help=say(fr="Qui l'a approuvée.", en="Who approved it."))],
+    days: Annotated[
+        int, typer.Option(help=say(fr="Jours avant sa fin, 366 au plus.", en="Days until it ends, 366 at most."))
+    ] = 180,
 ) -> None:
     """Grant a habilitation."""
     frame = frame_of(context)
@@ -54,7 +56,10 @@ def grant(
     frame.out.result({"habilitation": id_})
 
 
-def revoke(context: typer.Context, habilitation: Annotated[str, typer.Argument(help="Id.")]) -> None:
+def revoke(
+    context: typer.Context,
+    habilitation: Annotated[str, typer.Argument(help=say(fr="Son identifiant (voir list).", en="Its id (see list)."))],
+) -> None:
     """Revoke a habilitation."""
     frame = frame_of(context)
     run_act(frame, lambda acts: acts.revoke_habilitation(habilitation))

@@ -27,11 +27,25 @@ def register(app: typer.Typer) -> None:
 
 def init(
     context: typer.Context,
-    production: Annotated[bool, typer.Option(help="Refuse what a laptop may do / mode production.")] = False,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="HTTPS port / port HTTPS.")] = 8443,
-    credential: Annotated[Path | None, typer.Option(help="Private file that holds the passphrase.")] = None,
+    production: Annotated[
+        bool,
+        typer.Option(
+            help=say(fr="Mode production : refuse les réglages faibles.", en="Production: refuses weak settings.")
+        ),
+    ] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help=say(fr="Port HTTPS.", en="HTTPS port."))] = 8443,
+    credential: Annotated[
+        Path | None,
+        typer.Option(help=say(fr="Fichier privé de la phrase de passe.", en="Private file that holds the passphrase.")),
+    ] = None,
     from_file: Annotated[
-        Path | None, typer.Option("--from", help="Take these settings instead of the defaults.")
+        Path | None,
+        typer.Option(
+            "--from",
+            help=say(
+                fr="Prendre ces réglages au lieu de ceux par défaut.", en="Take these settings instead of the defaults."
+            ),
+        ),
     ] = None,
 ) -> None:
     """Write ``hygie.toml`` and the folders; nothing is written when a setting is refused."""

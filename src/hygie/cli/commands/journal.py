@@ -81,11 +81,22 @@ def register(app: typer.Typer) -> None:
 
 def show(
     context: typer.Context,
-    tenant: Annotated[str, typer.Option(help="Only this client / ce client seulement.")] = "",
-    action: Annotated[list[str] | None, typer.Option(help="Only these, e.g. object:read / ces actions.")] = None,
+    tenant: Annotated[str, typer.Option(help=say(fr="Ce client seulement.", en="Only this client."))] = "",
+    action: Annotated[
+        list[str] | None,
+        typer.Option(help=say(fr="Ces actions seulement, comme object:read.", en="Only these, e.g. object:read.")),
+    ] = None,
     outcome: Annotated[list[str] | None, typer.Option(help="done refused absent intent unknown.")] = None,
-    since: Annotated[str, typer.Option(help="30m 24h 7d, or 2026-11-24T08:00 (UTC).")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most / au plus.")] = SHOWN,
+    since: Annotated[
+        str,
+        typer.Option(
+            help=say(fr="30m 24h 7d, ou 2026-11-24T08:00 (UTC).", en="30m 24h 7d, or 2026-11-24T08:00 (UTC).")
+        ),
+    ] = "",
+    limit: Annotated[
+        int,
+        typer.Option(min=1, max=100_000, help=say(fr="Nombre d'entrées, au plus.", en="How many entries, at most.")),
+    ] = SHOWN,
 ) -> None:
     """Show entries."""
     from hygie.base.actions import Action
@@ -131,13 +142,15 @@ def status(context: typer.Context) -> None:
 
 def export(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="New folder, or new .zip / dossier neuf, ou .zip.")],
-    tenant: Annotated[str, typer.Option(help="Only this client / ce client seulement.")] = "",
-    start: Annotated[int, typer.Option("--from", min=0, help="First index / premier rang.")] = 0,
+    path: Annotated[Path, typer.Argument(help=say(fr="Dossier neuf, ou .zip neuf.", en="New folder, or new .zip."))],
+    tenant: Annotated[str, typer.Option(help=say(fr="Ce client seulement.", en="Only this client."))] = "",
+    start: Annotated[int, typer.Option("--from", min=0, help=say(fr="Premier rang.", en="First index."))] = 0,
     end: Annotated[
-        int | None, typer.Option("--to", min=1, help="Index after the last / rang après le dernier.")
+        int | None, typer.Option("--to", min=1, help=say(fr="Rang qui suit le dernier.", en="Index after the last."))
     ] = None,
-    disclose: Annotated[bool, typer.Option(help="With what opens each entry / avec de quoi ouvrir.")] = False,
+    disclose: Annotated[
+        bool, typer.Option(help=say(fr="Avec de quoi ouvrir chaque entrée.", en="With what opens each entry."))
+    ] = False,
 ) -> None:
     """Export."""
     from hygie.base.actions import Action

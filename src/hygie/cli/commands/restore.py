@@ -37,20 +37,51 @@ def register(app: typer.Typer) -> None:
 
 def restore(
     context: typer.Context,
-    snapshot: Annotated[str, typer.Argument(help="Name, its beginning, or latest / nom ou latest.")],
-    into: Annotated[Path, typer.Option(help="Empty or absent folder / dossier vide ou absent.")],
+    snapshot: Annotated[
+        str,
+        typer.Argument(help=say(fr="Nom, ou son début, ou latest (le dernier).", en="Name, its beginning, or latest.")),
+    ],
+    into: Annotated[Path, typer.Option(help=say(fr="Dossier vide ou absent.", en="Empty or absent folder."))],
     source: Annotated[
-        Path | None, typer.Option("--from", help="Backup target; default: the one of --data / cible.")
+        Path | None,
+        typer.Option(
+            "--from",
+            help=say(fr="Cible des sauvegardes ; sinon celle de --data.", en="Backup target; else the one of --data."),
+        ),
     ] = None,
-    credential: Annotated[Path | None, typer.Option(help="Private file of the passphrase / fichier privé.")] = None,
-    share_file: Annotated[list[Path] | None, typer.Option(help="Private file of one share (repeat) / part.")] = None,
-    settings: Annotated[Path | None, typer.Option(help="Settings of the fresh place / réglages.")] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="HTTPS port of the fresh place.")] = 8443,
+    credential: Annotated[
+        Path | None,
+        typer.Option(help=say(fr="Fichier privé de la phrase de passe.", en="Private file of the passphrase.")),
+    ] = None,
+    share_file: Annotated[
+        list[Path] | None,
+        typer.Option(help=say(fr="Fichier privé d'une part (à répéter).", en="Private file of one share (repeat).")),
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help=say(fr="Réglages du nouveau lieu.", en="Settings of the fresh place."))
+    ] = None,
+    port: Annotated[
+        int,
+        typer.Option(min=1, max=65535, help=say(fr="Port HTTPS du nouveau lieu.", en="HTTPS port of the fresh place.")),
+    ] = 8443,
     keys_of: Annotated[
-        str | None, typer.Option(help="After a loss of keys only: take those of this older snapshot.")
+        str | None,
+        typer.Option(
+            help=say(
+                fr="Après une perte de clés seulement : prendre celles de cet instantané plus ancien.",
+                en="After a loss of keys only: take those of this older snapshot.",
+            )
+        ),
     ] = None,
     production_lost: Annotated[
-        bool, typer.Option("--production-lost", help="The installation of --data is gone: nothing to journal there.")
+        bool,
+        typer.Option(
+            "--production-lost",
+            help=say(
+                fr="L'installation de --data est perdue : rien à y journaliser.",
+                en="The installation of --data is gone: nothing to journal there.",
+            ),
+        ),
     ] = False,
 ) -> None:
     """Restore into a fresh place; leaves with 50 when something lacks."""

@@ -38,12 +38,23 @@ def rotate(
     context: typer.Context,
     level: Annotated[Level, typer.Argument(help="root, tenant, environment, epoch, signing.")],
     tenant: Annotated[str, typer.Argument(help="Client.")] = "",
-    environment: Annotated[str, typer.Argument(help="Environment / environnement.")] = "",
+    environment: Annotated[str, typer.Argument(help=say(fr="Environnement.", en="Environment."))] = "",
     destroy_older: Annotated[
-        bool, typer.Option("--destroy-older", help="Destroy older epochs / détruire les époques.")
+        bool,
+        typer.Option("--destroy-older", help=say(fr="Détruire les époques précédentes.", en="Destroy older epochs.")),
     ] = False,
-    purpose: Annotated[str, typer.Option(help="signing: backup, erasure, drill, journal.")] = "",
-    confirm: Annotated[str, typer.Option(help="TENANT/ENVIRONMENT once more / à répéter.")] = "",
+    purpose: Annotated[
+        str,
+        typer.Option(
+            help=say(
+                fr="Avec signing : backup, erasure, drill, journal.",
+                en="With signing: backup, erasure, drill, journal.",
+            )
+        ),
+    ] = "",
+    confirm: Annotated[
+        str, typer.Option(help=say(fr="CLIENT/ENVIRONNEMENT, répétés.", en="TENANT/ENVIRONMENT once more."))
+    ] = "",
 ) -> None:
     """Replace a key."""
     frame = frame_of(context)

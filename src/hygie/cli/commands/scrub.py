@@ -43,9 +43,10 @@ def register(app: typer.Typer) -> None:
 
 def scrub(
     context: typer.Context,
-    dry: Annotated[bool, typer.Option("--dry", help="Name only / nommer sans réparer.")] = False,
+    dry: Annotated[bool, typer.Option("--dry", help=say(fr="Nommer sans réparer.", en="Name, do not mend."))] = False,
     rate: Annotated[
-        int | None, typer.Option(min=1, help="MB/s at most, all sites together / Mo/s au plus, tous sites.")
+        int | None,
+        typer.Option(min=1, help=say(fr="Mo/s au plus, tous sites ensemble.", en="MB/s at most, all sites together.")),
     ] = None,
 ) -> None:
     """Scrub now."""

@@ -24,8 +24,13 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     context: typer.Context,
-    listen_fd: Annotated[int | None, typer.Option(help="Descriptor of a listening socket.")] = None,
-    ready_fd: Annotated[int | None, typer.Option(help="Descriptor told when ready.")] = None,
+    listen_fd: Annotated[
+        int | None,
+        typer.Option(help=say(fr="Descripteur d'une prise qui écoute.", en="Descriptor of a listening socket.")),
+    ] = None,
+    ready_fd: Annotated[
+        int | None, typer.Option(help=say(fr="Descripteur à prévenir une fois prêt.", en="Descriptor told when ready."))
+    ] = None,
 ) -> None:
     """Serve until SIGTERM."""
     from hygie import services

@@ -29,8 +29,15 @@ def register(app: typer.Typer) -> None:
 
 def status(
     context: typer.Context,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Each check / chaque contrôle.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless all is satisfied / sinon code 1.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help=say(fr="Chaque contrôle.", en="Each check."))
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help=say(fr="Code 1 si tout n'est pas satisfait.", en="Exit 1 unless all is satisfied.")
+        ),
+    ] = False,
 ) -> None:
     """Look, judge, say. Exit code 0 whatever the verdicts, unless ``--strict``: a table in red is an answer."""
     from hygie.cli.status_view import draw
@@ -66,6 +73,8 @@ def as_json(one: ObligationResult) -> dict[str, Any]:
         "title": one.obligation.title.said(),
         "status": one.obligation.status.value,
         "verdict": one.verdict.value,
+        "why": one.leading.outcome.why.said() if one.leading else None,
+        "remedy": one.leading.outcome.remedy.said() if one.leading and one.leading.outcome.remedy else None,
         "age_s": one.age_s,
         "exi": list(one.obligation.exi),
         "iso27001": list(one.obligation.iso27001),

@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
 
 def create(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Short name, a-z 0-9 - / nom court.")],
-    label: Annotated[str, typer.Option(help="Full name / nom complet.")] = "",
+    name: Annotated[str, typer.Argument(help=say(fr="Nom court : a-z 0-9 -", en="Short name: a-z 0-9 -"))],
+    label: Annotated[str, typer.Option(help=say(fr="Nom complet.", en="Full name."))] = "",
 ) -> None:
     """Create a tenant."""
     frame = frame_of(context)

@@ -35,10 +35,10 @@ def register(app: typer.Typer) -> None:
 
 def create(
     context: typer.Context,
-    account: Annotated[str, typer.Argument(help="Account / compte.")],
+    account: Annotated[str, typer.Argument(help=say(fr="Compte.", en="Account."))],
     tenant: Annotated[str, typer.Argument(help="Client.")],
-    environment: Annotated[str, typer.Argument(help="Environment / environnement.")],
-    days: Annotated[float, typer.Option(help="Days until it ends / jours.")] = 30,
+    environment: Annotated[str, typer.Argument(help=say(fr="Environnement.", en="Environment."))],
+    days: Annotated[float, typer.Option(help=say(fr="Jours avant sa fin.", en="Days until it ends."))] = 30,
 ) -> None:
     """Create a token."""
     frame = frame_of(context)
@@ -48,7 +48,10 @@ def create(
     frame.out.result({"id": id_, "token": token})
 
 
-def revoke(context: typer.Context, token_id: Annotated[str, typer.Argument(help="Id.")]) -> None:
+def revoke(
+    context: typer.Context,
+    token_id: Annotated[str, typer.Argument(help=say(fr="Son identifiant (voir list).", en="Its id (see list)."))],
+) -> None:
     """Revoke a token."""
     frame = frame_of(context)
     run_act(frame, lambda acts: acts.revoke_token(token_id))

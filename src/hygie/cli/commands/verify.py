@@ -35,11 +35,19 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(exists=True, help="Export or certificate / export ou certificat.")],
-    key: Annotated[str, typer.Option(help="Public key, or its file / clé publique ou son fichier.")] = "",
-    witness: Annotated[str, typer.Option(help="The witness's (export) / celle du témoin (export).")] = "",
-    show: Annotated[bool, typer.Option(help="Print disclosed entries / montrer les entrées divulguées.")] = False,
-    strict: Annotated[bool, typer.Option(help="Refuse back-dated entries / refuser les antidatées.")] = False,
+    file: Annotated[
+        Path, typer.Argument(exists=True, help=say(fr="Export ou certificat.", en="Export or certificate."))
+    ],
+    key: Annotated[str, typer.Option(help=say(fr="Clé publique, ou son fichier.", en="Public key, or its file."))] = "",
+    witness: Annotated[
+        str, typer.Option(help=say(fr="Celle du témoin, pour un export.", en="The witness's, for an export."))
+    ] = "",
+    show: Annotated[
+        bool, typer.Option(help=say(fr="Montrer les entrées divulguées.", en="Print disclosed entries."))
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option(help=say(fr="Refuser les entrées antidatées.", en="Refuse back-dated entries."))
+    ] = False,
 ) -> None:
     """Check a file."""
     frame = frame_of(context)

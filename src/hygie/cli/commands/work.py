@@ -24,7 +24,9 @@ def register(app: typer.Typer) -> None:
 
 def work(
     context: typer.Context,
-    ready_fd: Annotated[int | None, typer.Option(help="Descriptor told when ready.")] = None,
+    ready_fd: Annotated[
+        int | None, typer.Option(help=say(fr="Descripteur à prévenir une fois prêt.", en="Descriptor told when ready."))
+    ] = None,
 ) -> None:
     """Serve until SIGTERM."""
     from hygie import services

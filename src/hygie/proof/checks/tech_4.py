@@ -41,7 +41,8 @@ def drilled(fact: Measurements, context: Context) -> Outcome:
     if not newest.passed:
         why = Text("Le dernier exercice a échoué.", "The last drill failed.")
         return unsatisfied(why, observed, declared, remedy, at_ms=newest.at_ms)
-    return satisfied(Text("Restauration prouvée.", "A restore is proved."), observed, declared, at_ms=newest.at_ms)
+    why = Text(f"Restauration prouvée il y a {age.fr}.", f"A restore was proved {age.en} ago.")
+    return satisfied(why, observed, declared, at_ms=newest.at_ms)
 
 
 def locked(fact: TargetFacts, _: Context) -> Outcome:
@@ -71,6 +72,7 @@ CHECKS = (
         _DAY_S,
         _T + "test_an_old_backup_is_red",
         recent,
+        renew=same("hygie backup run"),
     ),
     Check(
         "tech-4.drill",
@@ -80,6 +82,7 @@ CHECKS = (
         DRILL_DAYS_MAX * _DAY_S,
         _T + "test_a_failed_drill_is_red",
         drilled,
+        renew=same("hygie drill restore"),
     ),
     Check(
         "tech-4.lock",

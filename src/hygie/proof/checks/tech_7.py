@@ -119,5 +119,6 @@ CHECKS = (
         7 * _DAY_S,
         _T + "test_a_flipped_byte_is_red",
         scrubbed,
+        renew=same("hygie scrub"),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hygie.proof.facts import AvailabilityFacts, DoorFacts, Measurements
+from hygie.proof.judge import duration
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
 MINUTES_S = 600.0
@@ -56,7 +57,11 @@ def recovery(fact: Measurements, context: Context) -> Outcome:
         return unknown(
             Text("Aucun exercice de perte de site.", "No drill of a site's loss yet."), same("-"), declared, remedy
         )
-    observed = Text("réussi" if newest.passed else "échoué", "passed" if newest.passed else "failed")
+    age = duration((context.now_ms - newest.at_ms) / 1000)
+    observed = Text(
+        f"{'réussi' if newest.passed else 'échoué'} il y a {age.fr}",
+        f"{'passed' if newest.passed else 'failed'} {age.en} ago",
+    )
     if not newest.passed:
         return unsatisfied(
             Text("Le dernier exercice a échoué.", "The last drill failed."),
@@ -65,9 +70,8 @@ def recovery(fact: Measurements, context: Context) -> Outcome:
             remedy,
             at_ms=newest.at_ms,
         )
-    return satisfied(
-        Text("Perte d'un site surmontée.", "The loss of a site was survived."), observed, declared, at_ms=newest.at_ms
-    )
+    why = Text(f"Perte d'un site surmontée il y a {age.fr}.", f"The loss of a site was survived {age.en} ago.")
+    return satisfied(why, observed, declared, at_ms=newest.at_ms)
 
 
 _T = "tests/sabotage/test_tech_8.py::"
@@ -98,5 +102,6 @@ CHECKS = (
         DRILL_DAYS_MAX * _DAY_S,
         _T + "test_a_failed_site_loss_drill_is_red",
         recovery,
+        renew=same("hygie drill site-loss"),
     ),
 )
