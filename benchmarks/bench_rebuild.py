@@ -43,7 +43,7 @@ def _restore(installation: Installation) -> tuple[int, float]:
 def _hygie(installation: Installation, *words: str) -> dict[str, Any]:
     """What a command answers. Raises: RuntimeError: it failed; with its own words."""
     command = [sys.executable, "-m", "hygie", "--data", str(installation.data), "--json", *words]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{words}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     answer: dict[str, Any] = json.loads(done.stdout)
