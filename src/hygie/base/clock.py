@@ -25,6 +25,14 @@ class SystemClock:
         return self._last_ms
 
 
+class SteadyClock:
+    """Milliseconds since nothing in particular: for spans inside one process, whatever the date becomes."""
+
+    def now_ms(self) -> int:
+        """Milliseconds that only ever pass, at their own pace."""
+        return time.monotonic_ns() // 1_000_000
+
+
 def iso_ms(at_ms: int) -> str:
     """An instant as FHIR and ISO 8601 write it: ``2026-11-23T08:15:30.123Z``."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
