@@ -125,6 +125,10 @@ class KmsCalls(ABC):
         """See Kms.unwrap_record."""
         return cast(list[UnwrapLine], await self.ask(messages.ReadUnwrapRecord(after_line, count), list[UnwrapLine]))
 
+    async def unwrap_heads(self, lengths: Sequence[int]) -> list[list[bytes]]:
+        """See Kms.unwrap_heads."""
+        return cast(list[list[bytes]], await self.ask(messages.UnwrapHeads(list(lengths)), list[list[bytes]]))
+
     async def unseal(self, *, passphrase: str = "", shares: Sequence[str] = ()) -> int:
         """Give the passphrase, or shares (each holder may give theirs alone). Returns: shares still needed; 0: open.
 

@@ -1,6 +1,6 @@
 """The KMS's desk: hands each question to the file KMS in threads, unwraps waiting together sharing one fsync.
 
-Two threads: one for the record of unwraps (it waits for the disk), one for everything else.
+Three threads: one that writes the record of unwraps (it waits for the disk), one that reads it, one for the rest.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Desk:
         self._kms = kms
         self._work = ThreadPoolExecutor(1, "kms-work")
         self._recording = ThreadPoolExecutor(1, "kms-record")
+        self._reading = ThreadPoolExecutor(1, "kms-read")
         self._waiting: list[tuple[UnwrapAsk, asyncio.Future[list[bytes]]]] = []
         self._recorder: asyncio.Task[None] | None = None
         self._shares: dict[int, str] = {}
@@ -50,6 +51,8 @@ class Desk:
             return await self._unwrap(ask)
         loop = asyncio.get_running_loop()
         try:
+            if isinstance(question, messages.UnwrapHeads | messages.ReadUnwrapRecord):
+                return await loop.run_in_executor(self._reading, self._read, question)  # whole files: nobody waits
             return await loop.run_in_executor(self._work, self._do, question)
         except OSError as error:
             raise KmsUnavailableError(part="kms state") from error
@@ -67,6 +70,7 @@ class Desk:
             await self._recorder
         self._work.shutdown()
         self._recording.shutdown()
+        self._reading.shutdown()
 
     # --- unwraps, grouped
 
@@ -108,6 +112,11 @@ class Desk:
             size += 1
         group, self._waiting = self._waiting[:size], self._waiting[size:]
         return group
+
+    def _read(self, question: messages.ReadUnwrapRecord | messages.UnwrapHeads) -> object:
+        if isinstance(question, messages.UnwrapHeads):
+            return self._kms.unwrap_heads(question.lengths)
+        return self._kms.unwrap_record(question.after_line, question.count)
 
     # --- everything else, in the work thread
 
@@ -157,8 +166,6 @@ class Desk:
                 kms.destroy_month_key(tenant, kind, month)
             case messages.ExportState():
                 answer = kms.export_state()
-            case messages.ReadUnwrapRecord(after, count):
-                answer = kms.unwrap_record(after, count)
             case messages.Unseal(passphrase, shares):
                 answer = self._unseal(passphrase, shares)
             case messages.ChangeSealing():

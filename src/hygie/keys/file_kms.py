@@ -25,7 +25,7 @@ from hygie.keys.errors import (
 from hygie.keys.file_root import FileRoot
 from hygie.keys.file_state import with_environment
 from hygie.keys.hierarchy import check_batch, new_epoch
-from hygie.keys.kms import EPOCHS_LIVE_MAX, KEY_BYTES, KmsProperties, KmsStatus, Level, UnwrapLine
+from hygie.keys.kms import EPOCHS_LIVE_MAX, HEADS_MAX, KEY_BYTES, KmsProperties, KmsStatus, Level, UnwrapLine
 from hygie.keys.names import MONTHS_MAX, check_id, check_kind, check_month, check_permit, check_purpose, check_reason
 from hygie.keys.peer import Peer
 from hygie.keys.state import (
@@ -152,6 +152,12 @@ class FileKms(FileRoot):
     def unwrap_record(self, after_line: int, count: int) -> list[UnwrapLine]:
         """Lines of the record after one, at most 1,000."""
         return self.record.read(after_line, max(1, min(count, 1000)))
+
+    def unwrap_heads(self, lengths: Sequence[int]) -> list[list[bytes]]:
+        """Hashes of the record's chain at some lengths. Raises: KmsRequestError: too many asked at once."""
+        if len(lengths) > HEADS_MAX or min(lengths, default=0) < 0:
+            raise KmsRequestError(reason=f"at most {HEADS_MAX} lengths, none negative")
+        return self.record.heads(lengths)
 
     # --- epochs and destruction
 

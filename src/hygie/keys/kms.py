@@ -18,6 +18,7 @@ COMPARTMENT_ID_BYTES_MAX = 64
 KEY_BYTES = 32
 BATCH_MAX = 4096  # keys per wrap or unwrap request: one request stays under 1 MiB
 REASON_CHARACTERS_MAX = 64
+HEADS_MAX = 64  # lengths of the unwrap record asked at once
 EPOCHS_LIVE_MAX = 64  # bounds the state file; 64 epochs of 7 days are over a year without destruction
 
 Level = Literal["root", "tenant", "environment"]
@@ -206,4 +207,11 @@ class Kms(Protocol):
 
     async def unwrap_record(self, after_line: int, count: int) -> list[UnwrapLine]:
         """Lines of the unwrap record after ``after_line`` (-1: from the first), at most ``count`` and 1,000."""
+        ...
+
+    async def unwrap_heads(self, lengths: Sequence[int]) -> list[list[bytes]]:
+        """For each length (lines, at most HEADS_MAX), the hashes that the unwrap record's chain has had there.
+
+        None: the record is shorter. Raises: UnwrapRecordBrokenError: it does not follow.
+        """
         ...

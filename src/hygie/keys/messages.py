@@ -167,6 +167,12 @@ class ReadUnwrapRecord(Question, frozen=True, tag="unwrap-record"):
     count: int
 
 
+class UnwrapHeads(Question, frozen=True, tag="unwrap-heads"):
+    """Kms.unwrap_heads."""
+
+    lengths: list[int]
+
+
 class Unseal(Question, frozen=True, tag="unseal"):
     """Open the root: a passphrase, or shares. Answers how many more shares are needed; 0: open."""
 
@@ -204,6 +210,7 @@ AnyQuestion = (
     | Status
     | ExportState
     | ReadUnwrapRecord
+    | UnwrapHeads
     | Unseal
     | ChangeSealing
 )

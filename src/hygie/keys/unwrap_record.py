@@ -3,7 +3,8 @@
 Source: docs/formats/kms.md v1, "Unwrap record".  A file is a header line then record lines; each line is
 ``<hash hex> <json>\\n`` with hash = SHA-256(context | hash of the line before | json).  The header of the next file
 carries on from the last hash of the one before, so files cannot be dropped, reordered or cut in the middle.
-What a chain without a key cannot show is a cut at the very end: the journal anchors its head.
+What a chain without a key cannot show is a cut at the very end, or a chain made anew: the journal anchors its head
+(``gate.anchors``), and asks with ``heads`` whether the record still goes through it.
 """
 
 from __future__ import annotations
@@ -122,6 +123,30 @@ class UnwrapRecord:
                     if len(found) >= count:
                         return found
         return found
+
+    def heads(self, lengths: Sequence[int]) -> list[list[bytes]]:
+        """For each length, the hashes that the chain has had at that many lines; none: it is shorter.
+
+        There are two where a file begins: that of the last line and that of the header.  Lines are hashed, not read.
+        Raises: UnwrapRecordBrokenError: a file read on the way does not follow.
+        """
+        if not lengths:
+            return []
+        with self._lock:  # no file is closed or renamed meanwhile; what is appended later is not looked at
+            names = self._from([*closed_files(self._folder), CURRENT_FILE], min(lengths) - 2)
+            opened = [(name, (self._folder / name).open("rb")) for name in names]
+        found: dict[int, list[bytes]] = {length: [] for length in lengths}
+        chain = _Chain()
+        try:
+            for name, file in opened:
+                _hash_file(name, file.read(), chain, found)
+                chain.continued = True
+                if chain.lines > max(lengths):
+                    break
+        finally:
+            for _, file in opened:
+                file.close()
+        return [found[length] for length in lengths]
 
     def _from(self, names: list[str], after_line: int) -> list[str]:
         """Drop the files that end before the line wanted."""
@@ -254,6 +279,22 @@ def _check_lines(name: str, raw: bytes, chain: _Chain) -> Iterator[UnwrapLine]:
         yield line
     if torn and chain.continued and name != CURRENT_FILE:
         raise UnwrapRecordBrokenError(file=name, line=len(parts) + 1, reason="cut line")
+
+
+def _hash_file(name: str, raw: bytes, chain: _Chain, found: dict[int, list[bytes]]) -> None:
+    """Follow the hashes of one file, noting those wanted. A last line that is being written is not looked at."""
+    parts = raw.split(b"\n")[:-1]
+    if not parts:
+        raise UnwrapRecordBrokenError(file=name, line=1, reason="no header")
+    header = _header(name, parts[0])
+    if chain.continued and (header.continues, header.line) != (chain.head.hex(), chain.lines):
+        raise UnwrapRecordBrokenError(file=name, line=1, reason="it does not continue the file before")
+    chain.head, chain.lines = bytes.fromhex(header.continues), header.line
+    for number, part in enumerate(parts, start=1):
+        chain.head = _link(name, number, chain.head, part)
+        chain.lines += number > 1
+        if chain.lines in found:
+            found[chain.lines].append(chain.head)
 
 
 def _header(name: str, line: bytes) -> Header:

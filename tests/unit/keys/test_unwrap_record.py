@@ -140,3 +140,31 @@ def test_a_cut_at_the_very_end_shows_only_against_the_anchored_head(tmp_path: Pa
     path = tmp_path / "unwraps.log"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     assert verify_unwrap_record(tmp_path) != (10, record.head)
+
+
+def test_the_heads_that_the_chain_has_had_are_told_at_any_length(tmp_path: Path) -> None:
+    """What the record said at each length, the moments around the start of a new file included, it says for ever."""
+    record = fill(tmp_path, 0, file_bytes_max=1500)
+    seen = [(record.lines, record.head)]
+    for number in range(30):
+        record.append([line(number)])
+        seen.append((record.lines, record.head))
+    assert len(list(tmp_path.glob("unwraps-*.log"))) > 3
+    record.close()
+    again = fill(tmp_path, 0)
+    for wanted in ([length for length, _ in seen], [0], [30], [13, 4], [29, 30, 31]):
+        heads = dict(zip(wanted, again.heads(wanted), strict=True))
+        for length, head in seen:
+            assert length not in heads or head in heads[length], length
+    assert again.heads([31, 1000]) == [[], []]
+    assert again.heads([]) == []
+    again.close()
+
+
+def test_a_file_taken_away_breaks_what_is_asked_through_it(tmp_path: Path) -> None:
+    record = fill(tmp_path, 30, file_bytes_max=1500)
+    assert len(list(tmp_path.glob("unwraps-*.log"))) > 3
+    (tmp_path / "unwraps-000001.log").unlink()
+    with pytest.raises(UnwrapRecordBrokenError, match="does not continue"):
+        record.heads([0, 60])
+    record.close()
