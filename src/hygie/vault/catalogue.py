@@ -29,13 +29,13 @@ RANK_BITS = 20  # objects in one pack: a million, one hundred times the largest 
 
 
 class CurrentRow(NamedTuple):
-    """The current version of one object."""
+    """The current version of one object. gone: deleted, or its patient was erased."""
 
     object_id: bytes
     version: int
     compartment: bytes
     at_ms: int
-    deleted: bool
+    gone: bool
 
 
 class LocatedRow(NamedTuple):
@@ -89,7 +89,8 @@ async def current_rows(connection: Connection, object_ids: Sequence[bytes]) -> d
     if not object_ids:
         return {}
     cursor = await connection.execute(
-        "SELECT id, version, compartment, at_ms, deleted FROM object WHERE id = ANY(%s) AND current",
+        "SELECT o.id, o.version, o.compartment, o.at_ms, o.deleted OR c.state = 1 FROM object o"
+        " JOIN compartment c ON c.id = o.compartment WHERE o.id = ANY(%s) AND o.current",
         (list(object_ids),),
     )
     return {row[0]: CurrentRow(*row) for row in await cursor.fetchall()}
@@ -369,11 +370,15 @@ async def history(
 
 
 async def count_matches(connection: Reading, types: Sequence[int], clauses: Sequence[Sequence[int]]) -> int:
-    """How many current rows carry these tokens: an upper bound where an exact filter follows."""
-    test, parameters = _term_filter(clauses)
+    """How many current rows carry these tokens: an upper bound where an exact filter follows.
+
+    Erased patients' rows do not count, purged or not. They are the few, so they are what is looked for.
+    """
+    test, parameters = _term_filter(clauses, "o.")
     row = await (
         await connection.execute(
-            f"SELECT count(*) FROM object WHERE current AND NOT deleted AND type = ANY(%s) AND {test}",
+            "SELECT count(*) FROM object o WHERE o.current AND NOT o.deleted AND o.type = ANY(%s)"
+            f" AND {test} AND NOT EXISTS (SELECT FROM compartment c WHERE c.id = o.compartment AND c.state = 1)",
             (list(types), *parameters),
         )
     ).fetchone()

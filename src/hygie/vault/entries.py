@@ -54,14 +54,23 @@ def access_entry(
     )
 
 
-def read_entries(permit: Permit, at_ms: int, items: Iterable[tuple[bytes, Item]]) -> list[Entry]:
-    """One entry for each compartment that was read; one without subject if nothing was found."""
+def read_entries(
+    permit: Permit, at_ms: int, items: Iterable[tuple[bytes, Item]], *, total: int | None = None
+) -> list[Entry]:
+    """One entry for each compartment that was read; one without subject if nothing was shown.
+
+    Args: total: how many match, when the caller is told so: a count is an answer too.
+    """
+    told = None if total is None else {"total": str(total)}
     by_subject: dict[bytes, list[Item]] = {}
     for compartment, item in items:
         by_subject.setdefault(compartment, []).append(item)
     if not by_subject:
-        return [access_entry(permit, at_ms, outcome="absent")]
-    return [access_entry(permit, at_ms, subject=subject, items=listed) for subject, listed in by_subject.items()]
+        return [access_entry(permit, at_ms, outcome="done" if total else "absent", count=0, detail=told)]
+    return [
+        access_entry(permit, at_ms, subject=subject, items=listed, detail=told)
+        for subject, listed in by_subject.items()
+    ]
 
 
 def refusal_entry(permit: Permit, error: HygieError, place: Place, at_ms: int) -> Entry:

@@ -161,7 +161,7 @@ class Planner:
             raise InvalidRequestError(reason="the same resource appears twice in one transaction")
         before = current.get(object_id)
         existing = before.version if before else 0
-        alive = before is not None and not before.deleted
+        alive = before is not None and not before.gone
         if one.if_version is not None and one.if_version != (existing if alive else 0):
             raise VersionConflictError()
         if one.delete and not alive:

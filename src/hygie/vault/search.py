@@ -95,14 +95,15 @@ class Searcher:
             for waiting in group:
                 run = _Run(self, connection, waiting.permit, waiting.query)
                 try:
-                    pages.append(await self._page(run, waiting))
+                    page = await self._page(run, waiting)
                 except UnavailableError:
                     raise
                 except HygieError as error:
                     pages.append(error)
                     entries.append(refusal_entry(waiting.permit, error, self._context.place, self._clock.now_ms()))
                 else:
-                    entries += read_entries(waiting.permit, self._clock.now_ms(), run.shown)
+                    pages.append(page)
+                    entries += read_entries(waiting.permit, self._clock.now_ms(), run.shown, total=page.total)
             await self._journal.append(connection, entries)
         return pages
 

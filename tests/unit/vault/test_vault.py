@@ -9,8 +9,9 @@ import pytest
 
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError, NotFoundError, RefusedError
-from hygie.vault.errors import CursorError, ObjectDeletedError, VersionConflictError
+from hygie.vault.errors import CompartmentErasedError, CursorError, ObjectDeletedError, VersionConflictError
 from hygie.vault.model import Condition, NewObject, Query, WriteRequest
+from tests.unit.vault.lifecycle_stage import erase
 
 
 def patient(id_: str, name: str, *, new: bool = False, **more: object) -> NewObject:
@@ -98,6 +99,31 @@ def test_a_deleted_object_is_gone_and_comes_back_as_a_new_version(open_house) ->
                 await house.vault.read(house.permit(Action.OBJECT_READ), "Patient", "p1")
             (again,) = await house.vault.write(house.writing(), WriteRequest([patient("p1", "b")]))
             assert (again.version, again.created) == (3, True)
+
+    asyncio.run(main())
+
+
+def test_what_is_written_over_an_erased_patient_is_created(open_house) -> None:
+    """As over a deletion: nobody can read what was there, so there is nothing to update, expect or delete."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            await house.vault.write(house.writing(), WriteRequest([patient("p1", "a"), patient("p2", "b")]))
+            await erase(house, "p1")
+            gone = NewObject("Patient", "p1", b"", (), (), delete=True)
+            (none,) = await house.vault.write(house.writing(), WriteRequest([gone]))
+            assert (none.version, none.created) == (1, False)
+            with pytest.raises(CompartmentErasedError):
+                await house.vault.read(house.permit(Action.OBJECT_READ), "Patient", "p1")
+            with pytest.raises(VersionConflictError):
+                await house.vault.write(house.writing(), WriteRequest([patient("p1", "x", if_version=1)]))
+            creating = house.permit(Action.OBJECT_CREATE)
+            with pytest.raises(RefusedError):
+                await house.vault.write(house.permit(Action.OBJECT_UPDATE), WriteRequest([patient("p1", "x")]))
+            (again,) = await house.vault.write(creating, WriteRequest([patient("p1", "again", if_version=0)]))
+            assert (again.version, again.created) == (2, True)
+            (later,) = await house.vault.write(house.writing(), WriteRequest([patient("p1", "later")]))
+            assert (later.version, later.created) == (3, False)
 
     asyncio.run(main())
 
