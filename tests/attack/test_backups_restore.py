@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import psycopg
 import pytest
 
 from hygie.backups.copy import newest_snapshot
 from hygie.backups.erasures import copy_erasures
 from hygie.backups.errors import BackupDamagedError, ManifestBrokenError, RestoreRefusedError
-from hygie.backups.keys import public_keys
+from hygie.backups.keys import PlainMonthKeys, public_keys
 from hygie.backups.place import opened
 from hygie.backups.restore import require_complete, restored
 from hygie.backups.snapshot import manifest_name
 from hygie.base.errors import NotFoundError
 from hygie.gate.administration import Administration
+from hygie.gate.reconcile import reconcile
+from hygie.journal.entry import open_entry
+from hygie.journal.leaf import month_at, read_head
 from hygie.keys.errors import WrongPassphraseError
 from hygie.keys.sealing import Passphrase
 from tests.unit.backups.restore_stage import alter, back_up, new_target, read_there, remove, request_of, rooms_of
@@ -210,3 +214,26 @@ def test_a_token_revoked_since_does_not_come_back(open_house, tmp_path) -> None:
 async def _restore(house: Any, target: Any, folder: Any, **fields: Any) -> None:
     async with restored(request_of(house, target, folder / "new", **fields)):
         pass
+
+
+def test_the_keys_that_a_restore_takes_are_named_by_its_entry(open_house, tmp_path) -> None:
+    """The restored place's two records tell the same story, as ``hygie journal reconcile`` asks."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            await write(house, patient("p1", "a"), observation("o1", ["p1"], "c"))
+            await back_up(house, target)
+            async with restored(request_of(house, target, tmp_path / "new")) as place:
+                lines = [line for line in await place.kms.unwrap_record(-1, 1000) if line.reason == "rebuild"]
+                assert lines
+                with psycopg.connect(place.dsns.owner) as connection:
+                    leaves = [row[0] for row in connection.execute("SELECT leaf FROM hygie.journal_pending")]
+                keys = PlainMonthKeys(place.kms)
+                heads = [read_head(leaf) for leaf in leaves]
+                months = [await keys.month_key(h.tenant_id, h.kind, month_at(h.at_ms)) for h in heads]
+                entries = [open_entry(leaf, month_key=key) for leaf, key in zip(leaves, months, strict=True)]
+                later_ms = house.clock.now_ms() + 60_000
+                assert reconcile(lines, entries, now_ms=later_ms).orphans == []
+
+    asyncio.run(main())

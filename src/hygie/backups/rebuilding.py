@@ -45,7 +45,11 @@ class EnvironmentReport:
 
 @dataclass(frozen=True, slots=True)
 class Rebuilding:
-    """What every environment is rebuilt with. published: what the journal of the newest snapshot says."""
+    """What every environment is rebuilt with.
+
+    published: what the journal of the newest snapshot says; permit_id: of the entry that will record the restore, so
+    that the record of unwraps and the journal tell the same story.
+    """
 
     backup: OpenedBackup
     sites: SiteSet
@@ -53,6 +57,7 @@ class Rebuilding:
     hosting: Database
     published: Published
     clock: Clock
+    permit_id: bytes
 
     async def run(self, place: Place, progress: Callable[[int], None]) -> EnvironmentReport:
         """Fill the catalogue of one environment from the first site of the place, and compare.
@@ -68,7 +73,7 @@ class Rebuilding:
             owner_dsn=self.dsns.owner,
             site=self.sites.sites[0],
             keys=await ledger_keys(place, kms),
-            permit_id=secrets.token_bytes(16),
+            permit_id=self.permit_id,
             clock=self.clock,
         )
         later = self._later(place)

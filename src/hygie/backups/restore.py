@@ -117,7 +117,7 @@ class RestoreReport:
 
 @dataclass(frozen=True, slots=True)
 class RestoredPlace:
-    """A restored place while its parts are open. hosting: a pool of the hosting role."""
+    """A restored place while its parts are open. hosting: a pool of the hosting role; permit_id: of the restore."""
 
     folder: DataFolder
     settings: Settings
@@ -128,6 +128,7 @@ class RestoredPlace:
     hosting: Database
     reader: JournalReader
     report: RestoreReport
+    permit_id: bytes
 
 
 def require_complete(report: RestoreReport) -> None:
@@ -168,7 +169,9 @@ async def restored(request: RestoreRequest, progress: Progress = lambda *_: None
         hosting = await stack.enter_async_context(opened(dsns.hosting, size=4))
         reader = JournalReader(sites, PlainMonthKeys(backup.kms), log_keys=log_keys_of(backup.status))
         report.open_s = round(monotonic() - began_s, 3)
-        place = RestoredPlace(folder, request.settings, backup, backup.kms, sites, dsns, hosting, reader, report)
+        place = RestoredPlace(
+            folder, request.settings, backup, backup.kms, sites, dsns, hosting, reader, report, secrets.token_bytes(16)
+        )
         await _fill(place, request, progress)
         report.duration_s = round(monotonic() - began_s, 3)
         await _record(place, request)
@@ -188,7 +191,7 @@ async def _fill(place: RestoredPlace, request: RestoreRequest, progress: Progres
     report.journal_entries = published.entries
     report.journal_s = round(monotonic() - began_s, 3)
     began_s = monotonic()
-    rebuilding = Rebuilding(backup, place.sites, place.dsns, place.hosting, published, request.clock)
+    rebuilding = Rebuilding(backup, place.sites, place.dsns, place.hosting, published, request.clock, place.permit_id)
     total = sum(ref.name.startswith("packs/") for part in backup.wanted.snapshot.environments for ref in part.packs)
     async with opened(place.dsns.owner, size=1) as owner:
         places = await apply_platform(place.sites, backup.kms, owner, published.revocations)
@@ -257,7 +260,7 @@ async def _record(place: RestoredPlace, request: RestoreRequest) -> None:
         account=request.operator,
         authentication="local",
         count=report.resources,
-        permit_id=secrets.token_bytes(16),
+        permit_id=place.permit_id,
         detail={"snapshot": report.snapshot, "number": str(report.number), "sha256": report.sha256},
     )
     await journal.append_now([entry])
