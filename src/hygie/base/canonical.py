@@ -17,7 +17,8 @@ Field = str | bytes | int
 def canonical(*fields: Field) -> bytes:
     """Encode fields unambiguously.
 
-    Raises: ValueError: more than 255 fields, or an integer outside 0..2**64-1 (a programming mistake).
+    Raises, both for a programming mistake: ValueError: more than 255 fields; OverflowError: an integer outside
+    0..2**64-1.
     """
     if len(fields) > FIELDS_MAX:
         raise ValueError("too many fields")

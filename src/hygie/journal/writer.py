@@ -23,7 +23,6 @@ COMMIT_S_MAX = 5.0  # a caller that waits longer is told 503; the faces' own lim
 # instead of 4,100 to 5,900. Above some tens of rows COPY's lower cost per row wins.
 INSERT_LEAVES_MAX = 32
 
-_INSERT = "INSERT INTO hygie.journal_pending (leaf) SELECT unnest(%b::bytea[])"
 _COPY = "COPY hygie.journal_pending (leaf) FROM STDIN (FORMAT BINARY)"
 _INSERT = "INSERT INTO hygie.journal_pending (leaf) SELECT unnest(%s::bytea[])"
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
