@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from hygie.app import House, opened
-from hygie.backups.key_copies import oldest_key_copy
+from hygie.backups.key_copies import newest_claim, oldest_key_copy
 from hygie.backups.keys import public_keys
 from hygie.backups.retention import DAY_MS, RetentionPolicy
 from hygie.backups.target import FolderTarget
@@ -114,7 +114,11 @@ class Custody:
 
         Returns those that changed.
         """
-        return await (await self.eraser(place)).close_certificates(oldest_copy_ms=await oldest_copy_ms(self.house))
+        claim_ms = await newest_claim_ms(self.house)
+        if claim_ms is None:
+            return []
+        oldest_ms = await oldest_copy_ms(self.house)
+        return await (await self.eraser(place)).close_certificates(oldest_copy_ms=oldest_ms, newest_claim_ms=claim_ms)
 
 
 def new_target(house: House) -> FolderTarget:
@@ -129,6 +133,19 @@ def new_target(house: House) -> FolderTarget:
     return FolderTarget(path, administrator=settings.operator)
 
 
+async def newest_claim_ms(house: House) -> int | None:
+    """The latest instant that a snapshot on the backup target claims; None while the target cannot tell."""
+    try:
+        target = await asyncio.to_thread(new_target, house)
+        try:
+            return await newest_claim(target, public_keys=await public_keys(house.kms, "backup"))
+        finally:
+            await asyncio.to_thread(target.close)
+    except (HygieError, OSError) as error:
+        _warn_of_target(error)
+        return None
+
+
 async def oldest_copy_ms(house: House) -> int | None:
     """When the oldest copy of keys on the backup target was taken; None: there is no copy.
 
@@ -141,9 +158,13 @@ async def oldest_copy_ms(house: House) -> int | None:
         finally:
             await asyncio.to_thread(target.close)
     except (HygieError, OSError) as error:
-        code = error.code if isinstance(error, HygieError) else type(error).__name__
-        log.warning("the backup target cannot tell how old its keys are: %s", code)
+        _warn_of_target(error)
         return 0
+
+
+def _warn_of_target(error: HygieError | OSError) -> None:
+    code = error.code if isinstance(error, HygieError) else type(error).__name__
+    log.warning("the backup target cannot tell how old its keys are: %s", code)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, LiteralString
 
 from hygie.app import House, opened
 from hygie.backups.erasures import copy_erasures
@@ -25,6 +25,7 @@ from hygie.backups.keys import public_keys
 from hygie.backups.retention import RetentionPolicy
 from hygie.backups.run import BackupRooms, run_backup
 from hygie.base.actions import Action
+from hygie.base.clock import SteadyClock
 from hygie.base.errors import HygieError
 from hygie.base.permit import Place
 from hygie.custody import Turn, finish_erasures, keep_ledgers, new_target
@@ -53,6 +54,15 @@ LEDGERS_EVERY_S = 60.0  # a site that missed the end of an epoch has the ledger 
 FINISH_EVERY_S = 3_600.0  # certificates wait for days; an interrupted erasure ends within it, or at the next start
 DOOR_EVERY_S = 60.0  # the month's rate is counted in minutes
 DOOR_AFTER_S = 15.0  # the hosting processes start after this one
+TRIM_EVERY_S = 3_600.0
+KEPT = {  # runs of a kind: two days of what speaks every few seconds, more than the month that availability counts
+    "journal": 34_560,
+    "catch-up": 34_560,
+    "journal-copies": 5_760,
+    "door": 50_400,
+    "scrub": 10_000,
+    "backup": 20_000,
+}
 BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it
 OPERATOR = "system:work"
 VOID_NAMES_MAX = 20  # names of one journal entry; its count says them all
@@ -72,7 +82,7 @@ class Upkeep:
         """Until ``stop`` is set."""
         house = self._house
         async with opened(house.dsns.sealer, size=2) as records, opened(house.dsns.hosting, size=2) as pool:
-            voids = VoidWatch(house.clock)
+            voids = VoidWatch(SteadyClock())  # a date that jumps must not make a write under way look old
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
             await asyncio.gather(
                 _every(stop, CATCH_UP_EVERY_S, lambda: run_catch_up(house, records, pool, voids)),
@@ -86,6 +96,7 @@ class Upkeep:
                 _every(stop, LEDGERS_EVERY_S, lambda: run_keep_ledgers(self._house, records)),
                 _every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
                 _every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
+                _every(stop, TRIM_EVERY_S, lambda: run_trim(records)),
             )
 
     async def _measure(self, records: Database) -> None:
@@ -111,6 +122,16 @@ async def run_door(house: House, records: Database) -> bool:
     facts = {"status": status, "ms": round(spent_ms, 1)}
     await record(records, house.clock.now_ms(), "door", passed=answered, facts=facts)
     return answered
+
+
+async def run_trim(records: Database) -> int:
+    """Let the oldest runs of each kind go; drills are few and all stay. Returns how many went."""
+    gone = 0
+    async with records.transaction() as connection:
+        for kind, kept in KEPT.items():
+            row = await (await connection.execute("SELECT hygie.trim_measurements(%s, %s)", (kind, kept))).fetchone()
+            gone += row[0] if row is not None else 0
+    return gone
 
 
 async def run_catch_up(
@@ -200,10 +221,7 @@ async def backup_rooms(house: House, records: Database, pool: Database, operator
 async def run_due_backup(house: House, records: Database, pool: Database) -> bool:
     """Take a backup, and purge, if the last good one is older than the cadence. Returns whether one was taken."""
     settings = house.settings.backups
-    async with records.transaction() as connection:
-        cursor = await connection.execute("SELECT max(at_ms) FROM hygie.measurement WHERE kind = 'backup' AND passed")
-        row = await cursor.fetchone()
-    last_ms = row[0] if row is not None else None
+    last_ms = await _last_backup_ms(house, records, "at_ms")
     if last_ms is not None and house.clock.now_ms() - last_ms < settings.every_minutes * 60_000:
         return False
     async with backup_rooms(house, records, pool, OPERATOR) as rooms:
@@ -255,13 +273,23 @@ async def run_spread_journal(house: House, records: Database, *, deep: bool = Fa
 
 async def run_keep_ledgers(house: House, records: Database) -> list[Turn]:
     """Bring the newest ledgers to every site, and end the epochs that are due."""
+    last_backup_ms = await _last_backup_ms(house, records, "(facts->>'created_at_ms')::bigint")
+    return await keep_ledgers(house, await places(records), OPERATOR, last_backup_ms=last_backup_ms)
+
+
+async def _last_backup_ms(house: House, records: Database, instant: LiteralString) -> int | None:
+    """When the newest backup that passed ended, or began; None: none did.
+
+    What claims to be of the future tells nothing: a clock that was ahead must not stop backups until it is right again.
+    """
     async with records.transaction() as connection:
         cursor = await connection.execute(
-            "SELECT max((facts->>'created_at_ms')::bigint) FROM hygie.measurement WHERE kind = 'backup' AND passed"
+            f"SELECT max({instant}) FROM hygie.measurement WHERE kind = 'backup' AND passed AND at_ms <= %s"  # noqa: S608
+            f" AND {instant} <= %s",
+            (house.clock.now_ms(),) * 2,
         )
         row = await cursor.fetchone()
-    last_backup_ms = row[0] if row is not None else None
-    return await keep_ledgers(house, await places(records), OPERATOR, last_backup_ms=last_backup_ms)
+    return row[0] if row is not None else None
 
 
 async def run_finish_erasures(house: House, records: Database) -> list[ErasureCertificate]:

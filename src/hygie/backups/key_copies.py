@@ -32,3 +32,16 @@ async def oldest_key_copy(target: BackupTarget, *, public_keys: Sequence[bytes])
             if keys & there and (oldest_ms is None or snapshot.created_at_ms < oldest_ms):
                 oldest_ms = snapshot.created_at_ms
         return 0 if there - named else oldest_ms
+
+
+async def newest_claim(target: BackupTarget, *, public_keys: Sequence[bytes]) -> int:
+    """The latest instant that a snapshot on the target claims for itself; 0: there is none.
+
+    Every copy of keys that is there claims this instant or an earlier one, whatever clock dated them.
+    Raises: TargetUnavailableError; ManifestBrokenError, BackupDamagedError.
+    """
+    newest_ms = 0
+    for name in await asyncio.to_thread(target.manifests):
+        raw = await asyncio.to_thread(target.get_manifest, name)
+        newest_ms = max(newest_ms, verify_manifest(raw, public_keys=public_keys, name=name).snapshot.created_at_ms)
+    return newest_ms

@@ -30,6 +30,7 @@ from hygie.journal.reader import JournalReader
 from hygie.journal.writer import JournalWriter
 
 MEASUREMENT = "backup"
+AHEAD_MS = 28 * 86_400_000  # a clock set back over the end of a month must not hide what was recorded after it
 HEAD_MONTHS = 13  # a platform that took no backup for a year has a worse problem than an unknown head
 
 
@@ -121,7 +122,7 @@ async def recorded_head(reader: JournalReader, now_ms: int) -> Head | None:
 
     Raises: IntegrityError: the journal is damaged; SiteUnavailableError.
     """
-    for month in _months_back(now_ms, HEAD_MONTHS):
+    for month in _months_back(now_ms + AHEAD_MS, HEAD_MONTHS + 1):
         found = await reader.search(
             PLATFORM, month, kinds=["platform"], actions=[Action.BACKUP_RUN.value], limit=1_000_000
         )

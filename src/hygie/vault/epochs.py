@@ -27,14 +27,16 @@ def due_step(
 ) -> Literal["advance", "destroy"] | None:
     """What an environment's epochs are due for. Pure.
 
-    An epoch older than ``EPOCH_MS`` gets a successor.  The older ones are destroyed once that successor has lived for
-    ``EPOCH_RETENTION_MS`` and a backup that began after its start passed: no backup depends on them alone.
+    An epoch older than ``EPOCH_MS`` gets a successor; so does one that claims to begin more than a day from now, for a
+    clock that was ahead must not make it last, and erasures wait, until that date.  The older ones are destroyed once
+    that successor has lived for ``EPOCH_RETENTION_MS`` and a backup that began after its start passed: no backup
+    depends on them alone.
     Args: epochs: live ones, oldest first; last_backup_ms: when the newest backup that passed began; None: none did.
     """
     if not epochs:
         return None
     since_ms = epochs[-1].created_at_ms
-    if now_ms - since_ms >= EPOCH_MS:
+    if now_ms - since_ms >= EPOCH_MS or since_ms - now_ms > DAY_MS:
         return "advance"
     backed_up = last_backup_ms is not None and last_backup_ms > since_ms
     return "destroy" if len(epochs) > 1 and backed_up and now_ms - since_ms >= EPOCH_RETENTION_MS else None

@@ -191,30 +191,35 @@ class Eraser:
         await self._issue(certificate)
         return certificate
 
-    async def close_certificates(self, *, oldest_copy_ms: int | None) -> list[ErasureCertificate]:
+    async def close_certificates(
+        self, *, oldest_copy_ms: int | None, newest_claim_ms: int = 0
+    ) -> list[ErasureCertificate]:
         """Date the certificates whose last epoch key is gone from the KMS, and close those of which no copy is left.
 
         Args: oldest_copy_ms: when the oldest copy of keys that is still on the backup target was taken; None: there is
-        none. Returns those that changed; a closed one is ``final``.
+        none; newest_claim_ms: the latest instant that a copy claims there. Returns those that changed; a closed one is
+        ``final``.
         """
         epochs = (await ledger_keys(self._place, self._kms)).epochs
         changed: list[ErasureCertificate] = []
         for certificate in await self.certificates(open_only=True):
             if not epochs or min(epochs) <= certificate.last_epoch:
                 continue
-            dated = self._dated(certificate, oldest_copy_ms)
+            dated = self._dated(certificate, oldest_copy_ms, max(self._clock.now_ms(), newest_claim_ms))
             if dated is not None:
                 await self._issue(dated)
                 changed.append(dated)
         return changed
 
-    def _dated(self, certificate: ErasureCertificate, oldest_copy_ms: int | None) -> ErasureCertificate | None:
+    def _dated(
+        self, certificate: ErasureCertificate, oldest_copy_ms: int | None, now_ms: int
+    ) -> ErasureCertificate | None:
         """A certificate with what is known once its epoch keys are destroyed; None: nothing new is.
 
         The destruction counts from when it is first seen here, which is never before it was: a copy of the key state
-        that was taken between the two is waited for all the same.
+        that was taken between the two is waited for all the same.  Nor is it dated before any copy that is there: with
+        a clock that was set back since, copies of the destroyed key would seem to be younger than its destruction.
         """
-        now_ms = self._clock.now_ms()
         dated = certificate
         if dated.last_epoch_destroyed_at_ms is None:
             dated = msgspec.structs.replace(

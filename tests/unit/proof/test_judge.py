@@ -11,7 +11,7 @@ from hygie.base.hardening import Swap
 from hygie.base.settings import default_settings
 from hygie.proof.checks import CHECKS
 from hygie.proof.facts import Facts
-from hygie.proof.judge import duration, judge_all, judge_check, judge_obligation
+from hygie.proof.judge import AHEAD_MS, duration, judge_all, judge_check, judge_obligation
 from hygie.proof.model import Check, Context, Finding, Observed, Outcome, Verdict, same, satisfied, unsatisfied
 from hygie.proof.obligations import technical_obligations
 
@@ -67,6 +67,14 @@ def test_the_age_is_that_of_the_evidence_not_of_the_look() -> None:
     finding = judge_check(replace(SWAP, judge=judge, fresh_s=100), facts(), CONTEXT)
     assert (finding.verdict, finding.age_s) == (Verdict.SATISFIED, 90.0)
     assert judge_check(replace(SWAP, judge=judge, fresh_s=80), facts(), CONTEXT).verdict is Verdict.UNKNOWN
+
+
+def test_evidence_from_a_clock_that_was_ahead_is_not_fresh_until_that_date() -> None:
+    assert judge_check(SWAP, facts(age_s=-AHEAD_MS / 1000), CONTEXT).verdict is Verdict.SATISFIED
+    finding = judge_check(SWAP, facts(age_s=-AHEAD_MS / 1000 - 1), CONTEXT)
+    assert (finding.verdict, finding.age_s) == (Verdict.UNKNOWN, None)
+    red = judge_check(SWAP, facts(age_s=-86_400, swap=Swap("no", ("/dev/sda2",))), CONTEXT)
+    assert red.verdict is Verdict.UNSATISFIED
 
 
 def finding_of(verdict: Verdict, age_s: float | None = 1.0) -> Finding:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from hygie.keys.kms import EpochStatus
-from hygie.vault.epochs import EPOCH_MS, EPOCH_RETENTION_MS, due_step
+from hygie.vault.epochs import DAY_MS, EPOCH_MS, EPOCH_RETENTION_MS, due_step
 
 BEGAN_MS = 1_000_000
 RETAINED_MS = BEGAN_MS + EPOCH_RETENTION_MS
@@ -29,6 +29,9 @@ def epochs(*created_ms: int) -> Sequence[EpochStatus]:
         ((0, BEGAN_MS), RETAINED_MS, BEGAN_MS, None),
         ((0, BEGAN_MS), RETAINED_MS, None, None),
         ((BEGAN_MS,), RETAINED_MS, BEGAN_MS + 1, None),
+        # an epoch from a clock that was ahead: a day is waited for, a year is not
+        ((0, BEGAN_MS + DAY_MS), BEGAN_MS, None, None),
+        ((0, BEGAN_MS + DAY_MS + 1), BEGAN_MS, None, "advance"),
     ],
 )
 def test_what_is_due(created_ms: tuple[int, ...], now_ms: int, last_backup_ms: int | None, step: str | None) -> None:

@@ -145,6 +145,24 @@ def test_the_last_date_comes_with_the_end_of_the_epoch(open_house) -> None:
     run(main)
 
 
+def test_a_clock_set_back_does_not_make_copies_of_a_dead_key_look_younger_than_its_death(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            await write(house, patient("p1", "a"))
+            await erase(house, "p1", purge=True)
+            copied_ms = house.clock.now_ms() + 20 * 86_400_000  # this backup was dated before the clock was set back
+            async with eraser(house) as acts:
+                assert await turn(house) == [1]
+                (dated,) = await acts.close_certificates(oldest_copy_ms=copied_ms, newest_claim_ms=copied_ms)
+                assert dated.last_epoch_destroyed_at_ms == copied_ms
+                assert not dated.final
+                assert await acts.close_certificates(oldest_copy_ms=copied_ms, newest_claim_ms=copied_ms) == []
+                (closed,) = await acts.close_certificates(oldest_copy_ms=copied_ms + 1, newest_claim_ms=copied_ms + 1)
+                assert closed.final
+
+    run(main)
+
+
 def test_the_last_date_waits_for_the_copies_of_keys_on_the_backup_target(open_house) -> None:
     copies_ms = 14 * 86_400_000
 
