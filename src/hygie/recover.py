@@ -32,7 +32,7 @@ from hygie.sites.copies import quarantine
 from hygie.sites.errors import SiteQuorumError
 from hygie.sites.site import Site
 from hygie.start import OFFLINE, running
-from hygie.vault.errors import CatalogueNotEmptyError
+from hygie.vault.errors import CatalogueNotEmptyError, RebuildIncompleteError
 from hygie.vault.ledger import ledger_keys
 from hygie.vault.pack import pack_name
 from hygie.vault.rebuild import Rebuilder, RebuildReport
@@ -79,6 +79,18 @@ class Recovered:
     def whole(self) -> bool:
         """Nothing was found wanting."""
         return all(report.whole for report in self.environments.values())
+
+
+def require_whole(found: Recovered) -> None:
+    """Say what a rebuild lacks. Raises: RebuildIncompleteError."""
+    if found.whole:
+        return
+    missing = [name for report in found.environments.values() for name in report.missing]
+    damaged = [name for report in found.environments.values() for name in report.damaged]
+    lacking = [f"{t}/{e}" for (t, e), report in found.environments.items() if not report.whole]
+    closed = sum(one.lost + one.unattached + one.unreadable for one in found.environments.values())
+    first = [*missing, *damaged, *lacking][0]
+    raise RebuildIncompleteError(missing=len(missing), damaged=max(len(damaged), closed), name=first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +148,21 @@ async def recover(house: House, wanted: Wanted, *, operator: str, watcher: Watch
 
 
 async def _platform(custody: Custody, site: Site, published: Published, found: Recovered) -> None:
-    """Take clients, environments and rights back if the database knows none."""
+    """Take clients, environments and rights back if the database knows none; withdraw again what was withdrawn since.
+
+    Tables that are kept may be older than the journal too: a copy of the database that somebody put back.
+    """
     async with custody.owner.transaction() as connection:
         row = await (await connection.execute("SELECT EXISTS (SELECT FROM hygie.tenant)")).fetchone()
-    if row is not None and row[0]:
-        return
-    platform = await asyncio.to_thread(newest_platform, site, await platform_keys(custody.house.kms))
+        known = row is not None and bool(row[0])
+    platform = None
+    if not known:
+        platform = await asyncio.to_thread(newest_platform, site, await platform_keys(custody.house.kms))
     async with custody.owner.transaction() as connection:
-        await import_platform(connection, platform)
+        if platform is not None:
+            await import_platform(connection, platform)
+            found.imported = True
         found.revoked = await apply_revocations(connection, published.revocations)
-    found.imported = True
 
 
 async def _chosen(owner: Database, wanted: Wanted) -> list[_Named]:

@@ -151,6 +151,8 @@ def test_what_the_site_lacks_is_named(filled: Installation) -> None:
     lost = packs_of(filled)[0]
     lost.unlink()
     done = filled.run("--json", "rebuild", "--from", SITE)
+    assert done.returncode == 50
+    assert json.loads(done.stderr.strip().rsplit("\n", 1)[-1])["error"]["code"] == "HYG-553"
     report = json.loads(done.stdout)
     assert not report["whole"]
     missing = [name for one in report["environments"] for name in one["missing"]]

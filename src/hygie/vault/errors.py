@@ -134,3 +134,17 @@ class LedgerStaleError(IntegrityError):
         "The site {site} lacks the newest key ledger: {count} records would not open any more. "
         "Take another site, put that ledger back, or accept the loss with --partial."
     )
+
+
+class RebuildIncompleteError(IntegrityError):
+    """A rebuild that ended, but its site lacks something that the journal or the packs name."""
+
+    code = "HYG-553"
+    fr = (
+        "Reconstruction incomplète : {missing} objet(s) manquant(s), {damaged} endommagé(s) ou sans clé, le premier :"
+        " {name}. Un autre site les rend à hygie up, ou reconstruisez depuis lui avec --discard."
+    )
+    en = (
+        "Rebuild incomplete: {missing} object(s) missing, {damaged} damaged or without key, the first one: {name}."
+        " Another site gives them back once hygie up runs, or rebuild from it with --discard."
+    )

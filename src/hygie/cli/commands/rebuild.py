@@ -47,8 +47,8 @@ def rebuild(
     ask: Annotated[bool, typer.Option("--ask", help="Type the passphrase / taper la phrase de passe.")] = False,
     confirm: Annotated[str, typer.Option(help="The site once more, with --discard or --partial / à répéter.")] = "",
 ) -> None:
-    """Rebuild from one site."""
-    from hygie.recover import Wanted, rebuild_installation
+    """Rebuild from one site; leaves with 50 when that site lacks something."""
+    from hygie.recover import Wanted, rebuild_installation, require_whole
 
     frame = frame_of(context)
     if (discard or partial) and confirm != site:
@@ -67,6 +67,7 @@ def rebuild(
             )
         )
     _say(frame, found, time.monotonic() - began)
+    require_whole(found)
 
 
 def _watcher(frame: Frame, bars: ExitStack) -> Watcher:
