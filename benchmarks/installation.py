@@ -23,7 +23,7 @@ import msgspec
 
 from benchmarks.client import Target
 from benchmarks.machine import Meter, children_of
-from hygie.app import House, open_administration, open_house
+from hygie.app import House, initialise_sites, open_administration, open_house
 from hygie.base.actions import Role
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, default_settings, load_settings, write_settings

@@ -36,10 +36,11 @@ from hygie.journal.writer import JournalWriter
 from hygie.keys.cache import CompartmentKeys
 from hygie.keys.client import KmsClient
 from hygie.keys.kms import Kms
+from hygie.sites.errors import SiteFolderError
 from hygie.sites.folder import FolderSite
 from hygie.sites.placement import SiteSet
 from hygie.sites.room import initialise
-from hygie.sites.site import Site, SiteLocation
+from hygie.sites.site import RESERVED, Site, SiteLocation
 from hygie.vault.context import EnvironmentContext, load_context
 from hygie.vault.vault import Vault
 
@@ -196,11 +197,27 @@ def new_site(settings: SiteSettings, folder: DataFolder) -> Site:
 
 
 def initialise_sites(settings: Settings, folder: DataFolder) -> None:
-    """Mark the folders of new sites as what they are, so that an empty mount point is never taken for one."""
+    """Make and mark the folders of a new installation's sites. Never at a start: an empty mount point is a site away.
+
+    Raises: SiteFolderError: there is something else in one; SiteUnavailableError: it is another site's.
+    """
     for one in settings.sites:
         path = folder.resolve(one.path)
-        if path.is_dir() and not (path / "site.json").exists() and not any(path.iterdir()):  # absent: a site away
-            initialise(path, one.name)
+        if not (path / RESERVED).exists():
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            initialise_site(path, one.name)
+        initialise(path, one.name)
+
+
+def initialise_site(path: Path, name: str) -> str:
+    """Mark an empty folder as the one of site ``name``: a new one, or on a new disk. Its parent must exist.
+
+    Returns: the site's identity. Raises: SiteFolderError: it is not empty; OSError.
+    """
+    path.mkdir(mode=0o700, exist_ok=True)
+    if any(path.iterdir()):
+        raise SiteFolderError(folder=str(path), site=name)
+    return initialise(path, name)
 
 
 def site_set(settings: Settings, folder: DataFolder) -> SiteSet:
@@ -248,7 +265,7 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         journal = JournalWriter(database, house.month_keys, house.clock)
         vault = Vault(database=database, hot=hot, kms=house.kms, sites=house.sites, journal=journal, clock=house.clock)
         try:
-            yield Hosting(house, database, journal, Gate(database, hot, journal, house.clock), vault)
+            yield Hosting(house, database, journal, Gate(database, hot, journal, house.clock, kms=house.kms), vault)
         finally:
             await vault.close()
             await journal.close()

@@ -28,6 +28,7 @@ from hygie.gate.platform_ledger import (
     newest_platform,
     platform_keys,
 )
+from hygie.keys.sealing import Secret
 from hygie.sites.copies import quarantine
 from hygie.sites.errors import SiteQuorumError
 from hygie.sites.site import Site
@@ -101,7 +102,7 @@ class _Named:
 
 
 async def rebuild_installation(
-    data: Path, wanted: Wanted, *, operator: str, passphrase: str | None = None, watcher: Watcher | None = None
+    data: Path, wanted: Wanted, *, operator: str, secret: Secret | None = None, watcher: Watcher | None = None
 ) -> Recovered:
     """Start database, keys and witness, rebuild, stop them. Refused while the installation serves (its port is taken).
 
@@ -110,7 +111,7 @@ async def rebuild_installation(
     """
     watcher = watcher or Watcher()
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(running(data, passphrase=passphrase, tell=watcher.step, only=OFFLINE))
+        await stack.enter_async_context(running(data, secret=secret, tell=watcher.step, only=OFFLINE))
         house = await stack.enter_async_context(open_house(data))
         return await recover(house, wanted, operator=operator, watcher=watcher)
 

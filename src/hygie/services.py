@@ -22,7 +22,8 @@ from hygie.base.settings import Settings, load_settings
 from hygie.fhir.answers import server_refusal
 from hygie.journal.checkpoint import VerifierKey
 from hygie.journal.witness import run_witness
-from hygie.keys.secret_source import SecretSource
+from hygie.keys.sealing import Secret
+from hygie.keys.secret_source import SecretSource, read_shares
 from hygie.keys.server import run_kms
 from hygie.server.certificates import CertificateFiles, own_certificate
 from hygie.server.server import HttpServer, listen
@@ -148,16 +149,20 @@ async def _work(data: Path, ready_fd: int | None) -> None:
             task.result()
 
 
-def kms(data: Path, *, secret_fd: int | None, ready_fd: int | None = None) -> None:
+def kms(data: Path, *, secret_fd: int | None, shares_fd: int | None = None, ready_fd: int | None = None) -> None:
     """The key process. Blocks. Without a secret it waits, sealed, for shares or the passphrase."""
     begin("kms")
     folder = DataFolder.at(data)
     settings = load_settings(folder.path)
-    source = SecretSource(fd=secret_fd) if secret_fd is not None else _credential(settings, folder)
+    secret: Secret | None
+    if shares_fd is not None:
+        secret = read_shares(shares_fd)
+    else:
+        secret = (SecretSource(fd=secret_fd) if secret_fd is not None else _credential(settings, folder)).read()
     run_kms(
         folder.kms,
         kms_socket(settings, folder),
-        secret=source.read(),
+        secret=secret,
         production=settings.production,
         ready_fd=ready_fd,
     )

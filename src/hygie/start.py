@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from hygie.app import dsns_of, embedded_postgres, initialise_sites, kms_socket, open_house
+from hygie.app import dsns_of, embedded_postgres, kms_socket, open_house
 from hygie.base.errors import HygieError, SettingsError, UnavailableError
 from hygie.base.files import write_durably
 from hygie.base.layout import DataFolder
@@ -29,8 +29,10 @@ from hygie.database.pool import Database
 from hygie.gate.platform_ledger import platform_keys
 from hygie.keys.client import KmsClient
 from hygie.keys.file_kms import FileKms
-from hygie.keys.sealing import Passphrase, SharePlan
-from hygie.processes import READY_FD, SECRET_FD, Service, Supervisor
+from hygie.keys.file_root import check_opens, sealing_in
+from hygie.keys.sealing import Passphrase, Secret, SharePlan, Shares
+from hygie.keys.secret_source import secret_bytes
+from hygie.processes import READY_FD, SECRET_FD, Service, ServiceFailedError, Supervisor
 from hygie.server.server import listen
 from hygie.services import FORMER_KEYS, LOG_KEY, certificate_files
 
@@ -62,6 +64,36 @@ class PortTakenError(UnavailableError):
     en = "The address {address}:{port} is taken already: stop hygie up first (or the program that holds it)."
 
 
+class CredentialNeededError(SettingsError):
+    """The keys are sealed by a passphrase, or will be, and nobody gave it."""
+
+    code = "HYG-694"
+    fr = (
+        "La phrase de passe des clés manque : tapez-la avec --ask, ou nommez dans kms.credential le fichier privé qui"
+        " la contient."
+    )
+    en = (
+        "The passphrase of the keys is missing: type it with --ask, or name in kms.credential the private file that"
+        " holds it."
+    )
+
+
+class SharesNeededError(SettingsError):
+    """The keys are sealed by shares, and nobody gave any."""
+
+    code = "HYG-695"
+    fr = "Les clés s'ouvrent par {needed} parts sur {made} : tapez-les avec --ask, ou --share-file pour chacune."
+    en = "The keys open with {needed} shares of {made}: type them with --ask, or --share-file for each one."
+
+
+class KeysNotMadeError(SettingsError):
+    """The settings want shares; they are handed out when the keys are made, and no key was made yet."""
+
+    code = "HYG-696"
+    fr = "Aucune clé n'existe encore ici : hygie init --shares N --threshold K les fait, et distribue les parts."
+    en = "There is no key here yet: hygie init --shares N --threshold K makes them, and hands out the shares."
+
+
 def take_port(settings: Settings) -> socket.socket:
     """The listening socket of the settings. Raises: PortTakenError; OSError: no such address, no right."""
     try:
@@ -83,28 +115,47 @@ def draw_credential(folder: DataFolder) -> Path:
     return path
 
 
-def create_keys(settings: Settings, folder: DataFolder, passphrase: str | None) -> list[str]:
-    """Make the key state if there is none. Returns the shares to hand out, once, when keys are sealed by shares.
+def deal_shares(settings: Settings, folder: DataFolder) -> list[str]:
+    """Make the keys, sealed by shares as the settings say. Returns: the shares to hand out; nobody has them again.
 
-    Raises: WeakPassphraseError (production); KmsSettingsError.
+    Raises: KmsSettingsError: there are keys already.
     """
-    if any(folder.kms.iterdir()):
-        return []
-    how: Passphrase | SharePlan
-    if settings.kms.sealing == "shares":
-        how = SharePlan(needed=settings.kms.threshold, made=settings.kms.shares)
-    else:
-        how = Passphrase(passphrase or "")
-    return FileKms.create(folder.kms, how, production=settings.production)
+    plan = SharePlan(needed=settings.kms.threshold, made=settings.kms.shares)
+    return FileKms.create(folder.kms, plan, production=settings.production)
 
 
-def services(settings: Settings, folder: DataFolder, passphrase: str | None, listener: socket.socket) -> list[Service]:
+def opening_secret(settings: Settings, folder: DataFolder, given: Secret | None) -> Secret:
+    """What opens the keys: as given, or the credential of the settings. Makes the keys at a first start.
+
+    Raises: CredentialNeededError, SharesNeededError: nobody gave it; KeysNotMadeError; ShareRefusedError,
+    SharesLackingError, WrongPassphraseError: these shares do not open; WeakPassphraseError (production).
+    """
+    how = sealing_in(folder.kms)
+    by_shares = (how.kind if how is not None else settings.kms.sealing) == "shares"
+    if how is None and (by_shares or isinstance(given, Shares)):
+        raise KeysNotMadeError()
+    if given is None and by_shares:
+        assert how is not None
+        raise SharesNeededError(needed=how.shares_needed, made=how.shares_made)
+    if given is None:
+        credential = read_credential(settings, folder)
+        if credential is None:
+            raise CredentialNeededError()
+        given = Passphrase(credential)
+    if how is None:
+        assert isinstance(given, Passphrase)
+        FileKms.create(folder.kms, given, production=settings.production)
+    elif by_shares or isinstance(given, Shares):  # told at once; a passphrase costs 0.4 s: the KMS tries it
+        check_opens(folder.kms, given)
+    return given
+
+
+def services(settings: Settings, folder: DataFolder, secret: Secret, listener: socket.socket) -> list[Service]:
     """The child processes, in starting order; hosting processes share the listener."""
     data = ("--data", str(folder.path))
-    secret = passphrase.encode() if passphrase is not None else None
-    secret_arguments = ("--secret-fd", SECRET_FD) if secret is not None else ()
+    opening = ("--shares-fd" if isinstance(secret, Shares) else "--secret-fd", SECRET_FD)
     listed = [
-        Service("kms", (*data, "kms", "--ready-fd", READY_FD, *secret_arguments), secret=secret),
+        Service("kms", (*data, "kms", "--ready-fd", READY_FD, *opening), secret=secret_bytes(secret)),
         Service("witness", (*data, "witness", "--ready-fd", READY_FD)),
         Service("work", (*data, "work", "--ready-fd", READY_FD)),
     ]
@@ -119,26 +170,30 @@ def services(settings: Settings, folder: DataFolder, passphrase: str | None, lis
 async def running(
     data: Path,
     *,
-    passphrase: str | None = None,
+    secret: Secret | None = None,
     tell: Tell = lambda _: None,
     only: Collection[str] = (),
     upgrade: bool = False,
 ) -> AsyncIterator[Supervisor]:
     """Everything up, until the context ends.
 
-    Args: passphrase: typed by a person; else the credential of the settings; only: the processes wanted beside the
+    Args: secret: given by people; else the credential of the settings; only: the processes wanted beside the
     database (``OFFLINE`` for repairs: nobody is served), all of them if none is named; upgrade: migrate a production
     database, of which a copy was taken.
-    Raises: SettingsError: refused to start; ServiceFailedError; DatabaseUnavailableError.
+    Raises: SettingsError: refused to start; InvalidRequestError: the secret does not open the keys;
+    ServiceFailedError; DatabaseUnavailableError.
     """
     folder = DataFolder.at(data)
     settings = load_settings(folder.path)
     check_machine(settings, folder)
-    passphrase = passphrase if passphrase is not None else read_credential(settings, folder)
     folder.create_run()
-    initialise_sites(settings, folder)
     certificate_files(settings, folder)
     listener = take_port(settings)  # now: whoever serves already is told at once
+    try:
+        secret = await asyncio.to_thread(opening_secret, settings, folder, secret)
+    except BaseException:
+        listener.close()
+        raise
     server = embedded_postgres(settings, folder)
     keeping: asyncio.Task[None] | None = None
     if server is not None:
@@ -150,12 +205,11 @@ async def running(
         await asyncio.to_thread(prepare_external, settings.database.dsn, folder.postgres_secrets)
     try:
         await _migrate(settings, folder, upgrade=upgrade)
-        create_keys(settings, folder, passphrase)
-        listed = services(settings, folder, passphrase, listener)
+        listed = services(settings, folder, secret, listener)
         wanted = [service for service in listed if not only or service.name in only]
         supervisor = Supervisor(wanted, logs=folder.logs)
         try:
-            await _start(supervisor, data, settings, tell)
+            await _start(supervisor, folder, settings, secret, tell)
             yield supervisor
         finally:
             await supervisor.stop()
@@ -184,30 +238,35 @@ async def _keep_server(server: EmbeddedPostgres) -> None:
             pause_s = min(pause_s * 2, SERVER_RETRY_S_MAX)
 
 
-async def _start(supervisor: Supervisor, data: Path, settings: Settings, tell: Tell) -> None:
+async def _start(supervisor: Supervisor, folder: DataFolder, settings: Settings, secret: Secret, tell: Tell) -> None:
     names = [status.name for status in supervisor.status()]
     for name in names:
         if name.startswith(SERVE):
             continue
         tell(name)
-        await supervisor.start_one(name)
-        if name == "kms":
-            await _after_kms(data, settings)
+        if name != "kms":
+            await supervisor.start_one(name)
+            continue
+        try:
+            await supervisor.start_one(name)
+        except ServiceFailedError:
+            await asyncio.to_thread(check_opens, folder.kms, secret)  # a wrong passphrase is told as one
+            raise
+        await _after_kms(folder, settings)
     hosting = [name for name in names if name.startswith(SERVE)]
     if hosting:
         tell(f"{len(hosting)} × serve")
     await asyncio.gather(*(supervisor.start_one(name) for name in hosting))
 
 
-async def _after_kms(data: Path, settings: Settings) -> None:
+async def _after_kms(folder: DataFolder, settings: Settings) -> None:
     """What needs the keys once: the platform's own month keys, and the journal's public key for its witness."""
-    folder = DataFolder.at(data)
     kms = KmsClient(kms_socket(settings, folder))
     try:
         await platform_keys(kms)
     finally:
         await kms.close()
-    async with open_house(data, settings) as house:
+    async with open_house(folder.path, settings) as house:
         key, *former = await house.log_keys()
     write_durably(folder.witness / LOG_KEY, f"{key.encode()}\n".encode(), mode=0o644)
     write_durably(folder.witness / FORMER_KEYS, "".join(f"{one.encode()}\n" for one in former).encode(), mode=0o644)

@@ -29,10 +29,13 @@ from hygie.base.settings import Settings, load_settings
 from hygie.custody import open_custody
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.migrate import pending_migrations
+from hygie.gate.rights import adopt, rights_key
+from hygie.keys.sealing import Secret
 from hygie.start import OFFLINE, Tell, running, take_port
 
 FACTS_FILE = "facts.json"
 COPIES_KEPT = 2
+RIGHTS_MIGRATION = "0005_rights_mac"  # after it, and only then, the rows that were there get their MAC
 UNFINISHED = ".unfinished"
 
 
@@ -105,7 +108,7 @@ async def pending(data: Path) -> list[str]:
 
 
 async def upgrade(
-    data: Path, *, operator: str, passphrase: str | None = None, copy: bool = True, tell: Tell = lambda _: None
+    data: Path, *, operator: str, secret: Secret | None = None, copy: bool = True, tell: Tell = lambda _: None
 ) -> Upgraded:
     """Copy the database, migrate it, journal the act; everything is left stopped.
 
@@ -125,11 +128,15 @@ async def upgrade(
         tell("copy")
         done.copy = (await _copy(folder, settings, server)).name
     async with (
-        running(data, passphrase=passphrase, tell=tell, only=OFFLINE, upgrade=True),
+        running(data, secret=secret, tell=tell, only=OFFLINE, upgrade=True),
         open_house(data) as house,
         open_custody(house, operator) as custody,
     ):
         detail = {"version": __version__, "migrations": str(len(done.pending)), "copy": done.copy}
+        if RIGHTS_MIGRATION in done.pending:
+            key = await rights_key(house.kms)
+            async with custody.owner.transaction() as connection:
+                detail["adopted"] = str(await adopt(connection, key, house.clock.now_ms()))
         await custody.operator.record(Action.PLATFORM_UPGRADE, detail=detail)
     done.seconds = round(time.monotonic() - began, 3)
     return done

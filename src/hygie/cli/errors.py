@@ -21,12 +21,28 @@ class FolderRefusedError(SettingsError):
     en = "Cannot write in {folder} ({reason})."
 
 
+class SharesPlaceError(SettingsError):
+    """Shares would lie beside what they open, or over others."""
+
+    code = "HYG-697"
+    fr = "Les parts ne peuvent être écrites dans {folder} : {reason}."
+    en = "Shares cannot be written in {folder}: {reason}."
+
+
 class SystemRefusedError(UnavailableError):
     """The operating system refused something: disk full, no right, no such file."""
 
     code = "HYG-490"
     fr = "Le système a refusé : {reason}."
     en = "The system refused: {reason}."
+
+
+class NoTerminalError(InvalidRequestError):
+    """Something must be typed, and nobody sits at a terminal."""
+
+    code = "HYG-193"
+    fr = "Aucun terminal où taper un secret : donnez {option}."
+    en = "No terminal at which to type a secret: give {option}."
 
 
 class NotConfirmedError(InvalidRequestError):

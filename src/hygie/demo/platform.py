@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from hygie.app import House, embedded_postgres, open_administration, open_house, opened
+from hygie.app import House, embedded_postgres, initialise_sites, open_administration, open_house, opened
 from hygie.base.files import make_private_folder, write_durably
 from hygie.base.language import current_language
 from hygie.base.layout import DataFolder
@@ -82,12 +82,12 @@ class Platform:
         return new
 
     def _bring_sites_back(self, settings: Settings) -> None:
-        """A demonstration that was interrupted may have left a site away."""
+        """A demonstration that was interrupted may have left a site away; a new one begins with marked folders."""
         for site in settings.sites:
             path = self.folder.resolve(site.path)
             if away_of(path).exists() and not path.exists():
                 away_of(path).rename(path)
-            make_private_folder(path)
+        initialise_sites(settings, self.folder)
 
     async def start(self, tell: Tell = lambda _: None) -> Supervisor:
         """Start everything; ``tell`` hears each part's name. Raises: as ``start.running``."""

@@ -24,8 +24,8 @@ class WrongPassphraseError(InvalidRequestError):
     """The passphrase, or the set of shares, does not open the root key."""
 
     code = "HYG-131"
-    fr = "La phrase secrète ou les parts n'ouvrent pas la clé racine."
-    en = "The passphrase or the shares do not open the root key."
+    fr = "La phrase secrète ou les parts n'ouvrent pas la clé racine : ce ne sont pas celles de cette installation."
+    en = "The passphrase or the shares do not open the root key: they are not those of this installation."
 
 
 class ShareRefusedError(InvalidRequestError):
@@ -34,6 +34,14 @@ class ShareRefusedError(InvalidRequestError):
     code = "HYG-132"
     fr = "Part de clé refusée : {reason}."
     en = "Key share refused: {reason}."
+
+
+class SharesLackingError(ShareRefusedError):
+    """Fewer different shares than the root needs."""
+
+    code = "HYG-133"
+    fr = "{given} part(s) différente(s) donnée(s), il en faut {needed} : --share-file pour chacune, ou --ask."
+    en = "{given} different share(s) given, {needed} needed: --share-file for each one, or --ask."
 
 
 class DestructionGuardError(RefusedError):

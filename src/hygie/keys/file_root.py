@@ -44,6 +44,27 @@ from hygie.keys.unwrap_record import UnwrapRecord
 UNSEAL_WAIT_S_MAX = 60  # 1, 2, 4 … 60 s after each failure: under 1,500 attempts a day
 
 
+def sealing_in(folder: Path) -> sealing.Sealing | None:
+    """How the root of a key folder is sealed, as its file says; None: there is no root yet. Nothing is opened.
+
+    Raises: KmsStateBrokenError.
+    """
+    if not (folder / ROOT_FILE).exists():
+        return None
+    found = _root_file(StateFolder(folder)).sealing
+    sealing.check_sealing(found)
+    return found
+
+
+def check_opens(folder: Path, secret: Secret) -> None:
+    """Refuse a secret that does not open the root of this folder; for a passphrase, some 0.4 s.
+
+    Raises: WrongPassphraseError; ShareRefusedError; SharesLackingError; KmsStateBrokenError.
+    """
+    file = _root_file(StateFolder(folder))
+    sealing.open_root(file.sealing, secret, state_id=file.state_id)
+
+
 class FileRoot:
     """The root key of one folder, closed until somebody gives the passphrase or the shares."""
 
@@ -108,7 +129,7 @@ class FileRoot:
         """
         self._folder.take()
         try:
-            file = decode(ROOT_MAGIC, self._folder.read(ROOT_FILE), RootFile, ROOT_FILE)
+            file = _root_file(self._folder)
             sealing.check_sealing(file.sealing)
             if file.sealing.kind == "passphrase":
                 _check_scrypt_n(file.sealing.scrypt_n, production=self._production)
@@ -245,6 +266,10 @@ class FileRoot:
             if key.purpose == purpose and key.until_ms is None:
                 return key
         raise UnknownKeyError(part="signing")
+
+
+def _root_file(folder: StateFolder) -> RootFile:
+    return decode(ROOT_MAGIC, folder.read(ROOT_FILE), RootFile, ROOT_FILE)
 
 
 def _seal_root(

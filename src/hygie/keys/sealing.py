@@ -27,6 +27,7 @@ from hygie.keys.errors import (
     KmsSettingsError,
     KmsStateBrokenError,
     ShareRefusedError,
+    SharesLackingError,
     WeakPassphraseError,
     WrongPassphraseError,
 )
@@ -171,8 +172,8 @@ def reseal(root: bytes, sealing: Sealing, keys: Sequence[bytes], *, state_id: by
 def open_root(sealing: Sealing, secret: Secret, *, state_id: bytes) -> bytes:
     """The root key.
 
-    Raises: WrongPassphraseError: it does not open; ShareRefusedError: a share is mistyped, of another set, or too few;
-    KmsStateBrokenError: the sealing itself is out of bounds.
+    Raises: WrongPassphraseError: it does not open; ShareRefusedError: a share is mistyped, or of another set;
+    SharesLackingError: too few; KmsStateBrokenError: the sealing itself is out of bounds.
     """
     check_sealing(sealing)
     if isinstance(secret, Passphrase):
@@ -183,7 +184,7 @@ def open_root(sealing: Sealing, secret: Secret, *, state_id: bytes) -> bytes:
         raise ShareRefusedError(reason="this root is sealed by a passphrase, not by shares")
     held = dict(read_share(text, set_id=sealing.salt) for text in secret.texts)
     if len(held) < sealing.shares_needed:
-        raise ShareRefusedError(reason=f"{len(held)} different shares given, {sealing.shares_needed} needed")
+        raise SharesLackingError(given=len(held), needed=sealing.shares_needed)
     for subset in combinations(sorted(held), sealing.shares_needed):
         for box in sealing.boxes:
             if tuple(box.indexes) == subset:

@@ -1,4 +1,7 @@
-"""Where an unattended start takes the passphrase from: a descriptor, a private file, or a systemd credential."""
+"""Where a start takes the passphrase from: a descriptor, a private file, or a systemd credential; shares likewise.
+
+What a parent gives its child through a descriptor: the passphrase as it is, or shares, one a line.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hygie.keys.errors import KmsSettingsError
-from hygie.keys.sealing import PASSPHRASE_BYTES_MAX, Passphrase
+from hygie.keys.sealing import PASSPHRASE_BYTES_MAX, SHARES_MAX, Passphrase, Secret, Shares
 from hygie.keys.state import check_private
+
+SHARE_BYTES_MAX = 128  # a printed share has 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,27 @@ class SecretSource:
                 return _passphrase(stream.read(PASSPHRASE_BYTES_MAX + 2))
         except OSError as error:
             raise KmsSettingsError(setting="kms.passphrase", reason="its file cannot be read") from error
+
+
+def secret_bytes(secret: Secret) -> bytes:
+    """What a parent writes for its child's descriptor: see :class:`SecretSource`, or :func:`read_shares`."""
+    return "\n".join(secret.texts).encode() if isinstance(secret, Shares) else secret.text.encode()
+
+
+def read_shares(fd: int) -> Shares:
+    """Shares from a descriptor, one a line, which is then closed.
+
+    Raises: KmsSettingsError: too long, or not UTF-8.
+    """
+    with os.fdopen(fd, "rb") as stream:
+        raw = stream.read(SHARES_MAX * SHARE_BYTES_MAX + 1)
+    try:
+        texts = [line.strip() for line in raw.decode().splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise KmsSettingsError(setting="kms.shares", reason="not UTF-8") from error
+    if len(raw) > SHARES_MAX * SHARE_BYTES_MAX:
+        raise KmsSettingsError(setting="kms.shares", reason=f"more than {SHARES_MAX} shares")
+    return Shares(texts)
 
 
 def _passphrase(raw: bytes) -> Passphrase:

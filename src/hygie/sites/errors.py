@@ -80,6 +80,14 @@ class ObjectDamagedError(IntegrityError):
     en = "No intact copy of object {name} among the sites that answer."
 
 
+class SiteFolderError(SettingsError):
+    """A folder that holds something is not taken for a new site's."""
+
+    code = "HYG-641"
+    fr = "{folder} n'est pas vide : un nouveau site ({site}) commence par un dossier vide."
+    en = "{folder} is not empty: a new site ({site}) begins with an empty folder."
+
+
 class SiteSettingsError(SettingsError):
     """The set of sites is not one that may be used."""
 

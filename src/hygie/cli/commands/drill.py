@@ -48,16 +48,40 @@ def register(app: typer.Typer) -> None:
 def drill(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(help="restore | site-loss | key-loss | journal-tamper")],
-    credential: Annotated[Path | None, typer.Option(help="Private file of the passphrase / fichier privé.")] = None,
-    share_file: Annotated[list[Path] | None, typer.Option(help="Private file of one share (repeat) / part.")] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the sandbox / garder le bac à sable.")] = False,
-    alone: Annotated[
-        bool, typer.Option("--alone", help="No installation at hand: needs --from and --sandbox / sans installation.")
+    credential: Annotated[
+        Path | None,
+        typer.Option(help=say(fr="Fichier privé de la phrase de passe.", en="Private file of the passphrase.")),
+    ] = None,
+    share_file: Annotated[
+        list[Path] | None,
+        typer.Option(help=say(fr="Fichier privé d'une part (à répéter).", en="Private file of one share (repeat).")),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help=say(fr="Garder le bac à sable.", en="Keep the sandbox."))
     ] = False,
-    source: Annotated[Path | None, typer.Option("--from", help="Backup target / cible.")] = None,
-    sandbox: Annotated[Path | None, typer.Option(help="Folder of the drill / dossier de l'exercice.")] = None,
-    rto_s: Annotated[int | None, typer.Option(help="Promised recovery time, seconds / DMIA promise.")] = None,
-    rpo_s: Annotated[int | None, typer.Option(help="Promised recovery point, seconds / PDMA promise.")] = None,
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone",
+            help=say(
+                fr="Sans installation sous la main : demande --from et --sandbox.",
+                en="No installation at hand: needs --from and --sandbox.",
+            ),
+        ),
+    ] = False,
+    source: Annotated[
+        Path | None, typer.Option("--from", help=say(fr="Cible des sauvegardes.", en="Backup target."))
+    ] = None,
+    sandbox: Annotated[
+        Path | None, typer.Option(help=say(fr="Dossier de l'exercice.", en="Folder of the drill."))
+    ] = None,
+    rto_s: Annotated[
+        int | None, typer.Option(help=say(fr="DMIA promise, en secondes.", en="Promised recovery time (RTO), seconds."))
+    ] = None,
+    rpo_s: Annotated[
+        int | None,
+        typer.Option(help=say(fr="PDMA promise, en secondes.", en="Promised recovery point (RPO), seconds.")),
+    ] = None,
     secret_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run one drill; leaves with 50 when it failed."""
@@ -76,7 +100,8 @@ def drill(
         data = asyncio.run(_sandbox_drill(frame, chosen, secret, source.absolute(), sandbox.absolute(), rto_s, rpo_s))
         _finish(frame, data, sandbox.absolute(), keep=keep)
         return
-    asyncio.run(_on_record(frame, chosen, credential, share_file or [], keep=keep))
+    opening = None if kind == "journal-tamper" else _secret_of(frame, credential, share_file or [])
+    asyncio.run(_on_record(frame, chosen, opening, keep=keep))
 
 
 async def _sandbox_drill(
@@ -111,8 +136,11 @@ async def _sandbox_drill(
         target.close()
 
 
-async def _on_record(frame: Frame, kind: Kind, credential: Path | None, share_files: list[Path], *, keep: bool) -> None:
-    """Run a drill of a living installation: intent and outcome in its journal, the result among its measurements."""
+async def _on_record(frame: Frame, kind: Kind, secret: Secret | None, *, keep: bool) -> None:
+    """Run a drill of a living installation: intent and outcome in its journal, the result among its measurements.
+
+    Args: secret: what opens the backed-up keys; None for a drill that does not open them.
+    """
     from hygie.app import open_house, opened
     from hygie.backups.run import measure, record_act
     from hygie.base.actions import Action
@@ -130,10 +158,10 @@ async def _on_record(frame: Frame, kind: Kind, credential: Path | None, share_fi
         await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
         await record_act(rooms, Action.DRILL_RUN, "intent", {"drill": drill_id, "kind": kind})
         try:
-            if kind == "journal-tamper":
+            if secret is None:
                 data = await _tamper(house, rooms, folder, drill_id)
             else:
-                data = await _in_a_process_apart(frame, kind, _secret_of(house, credential, share_files), folder)
+                data = await _in_a_process_apart(frame, kind, secret, folder)
             report = await _verified(house, data)
         except HygieError as error:
             facts: dict[str, Any] = {"drill": drill_id, "code": error.code}
@@ -159,13 +187,13 @@ async def _on_record(frame: Frame, kind: Kind, credential: Path | None, share_fi
     _finish(frame, data, folder, keep=keep)
 
 
-def _secret_of(house: House, credential: Path | None, share_files: list[Path]) -> Secret:
+def _secret_of(frame: Frame, credential: Path | None, share_files: list[Path]) -> Secret:
     """What opens the backed-up keys: as given, or the credential of the settings, or typed."""
     from hygie.base.settings import read_credential
     from hygie.keys.sealing import Passphrase
 
     if credential is None and not share_files:
-        known = read_credential(house.settings, house.folder)
+        known = read_credential(frame.settings(), frame.folder)
         if known is not None:
             return Passphrase(known)
     return read_secret(credential, share_files)

@@ -24,11 +24,26 @@ def register(app: typer.Typer) -> None:
 
 def kms(
     context: typer.Context,
-    secret_fd: Annotated[int | None, typer.Option(help="Descriptor that gives the passphrase.")] = None,
-    ready_fd: Annotated[int | None, typer.Option(help="Descriptor told when ready.")] = None,
+    secret_fd: Annotated[
+        int | None,
+        typer.Option(
+            help=say(fr="Descripteur qui donne la phrase de passe.", en="Descriptor that gives the passphrase.")
+        ),
+    ] = None,
+    shares_fd: Annotated[
+        int | None,
+        typer.Option(
+            help=say(
+                fr="Descripteur qui donne les parts, une par ligne.", en="Descriptor that gives shares, one a line."
+            )
+        ),
+    ] = None,
+    ready_fd: Annotated[
+        int | None, typer.Option(help=say(fr="Descripteur à prévenir une fois prêt.", en="Descriptor told when ready."))
+    ] = None,
 ) -> None:
     """Serve until SIGTERM."""
     from hygie import services
 
     frame = frame_of(context)
-    services.kms(frame.folder.path, secret_fd=secret_fd, ready_fd=ready_fd)
+    services.kms(frame.folder.path, secret_fd=secret_fd, shares_fd=shares_fd, ready_fd=ready_fd)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from hygie.base.language import say
 from hygie.cli.acts import operator_name
 from hygie.cli.errors import NotConfirmedError
 from hygie.cli.frame import Frame, frame_of
+from hygie.cli.secret import ask_option, given_secret, share_option
 
 if TYPE_CHECKING:
     from hygie.recover import Recovered, Watcher
@@ -35,25 +37,40 @@ def register(app: typer.Typer) -> None:
 
 def rebuild(
     context: typer.Context,
-    site: Annotated[str, typer.Option("--from", help="Site to read / site à lire.")],
-    tenant: Annotated[str | None, typer.Option(help="Only this client / ce client seulement.")] = None,
-    environment: Annotated[str | None, typer.Option(help="Only this environment / cet environnement.")] = None,
+    site: Annotated[str, typer.Option("--from", help=say(fr="Site à lire.", en="Site to read."))],
+    tenant: Annotated[str | None, typer.Option(help=say(fr="Ce client seulement.", en="Only this client."))] = None,
+    environment: Annotated[
+        str | None, typer.Option(help=say(fr="Cet environnement seulement.", en="Only this environment."))
+    ] = None,
     discard: Annotated[
-        bool, typer.Option("--discard", help="Throw catalogues away first / jeter les catalogues.")
+        bool,
+        typer.Option("--discard", help=say(fr="Jeter d'abord les catalogues.", en="Throw the catalogues away first.")),
     ] = False,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Go on without a key ledger / continuer sans registre.")
+        bool,
+        typer.Option("--partial", help=say(fr="Continuer sans un registre de clés.", en="Go on without a key ledger.")),
     ] = False,
-    ask: Annotated[bool, typer.Option("--ask", help="Type the passphrase / taper la phrase de passe.")] = False,
-    confirm: Annotated[str, typer.Option(help="The site once more, with --discard or --partial / à répéter.")] = "",
+    ask: Annotated[bool, ask_option()] = False,
+    share_file: Annotated[list[Path] | None, share_option()] = None,
+    confirm: Annotated[
+        str,
+        typer.Option(
+            help=say(
+                fr="Le site, répété, avec --discard ou --partial.",
+                en="The site once more, with --discard or --partial.",
+            )
+        ),
+    ] = "",
 ) -> None:
     """Rebuild from one site; leaves with 50 when that site lacks something."""
+    from hygie.base.hardening import harden_process
     from hygie.recover import Wanted, rebuild_installation, require_whole
 
+    harden_process()
     frame = frame_of(context)
     if (discard or partial) and confirm != site:
         raise NotConfirmedError(expected=site)
-    passphrase = typer.prompt(say(fr="Phrase de passe", en="Passphrase"), hide_input=True) if ask else None
+    secret = given_secret(frame, ask=ask, share_files=share_file)
     wanted = Wanted(site, tenant, environment, discard=discard, partial=partial)
     began = time.monotonic()
     with ExitStack() as bars:
@@ -62,7 +79,7 @@ def rebuild(
                 frame.folder.path,
                 wanted,
                 operator=operator_name(),
-                passphrase=passphrase,
+                secret=secret,
                 watcher=_watcher(frame, bars),
             )
         )

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hygie.base.language import say
 from hygie.cli.frame import Frame, frame_of
+from hygie.cli.secret import ask_option, given_secret, share_option
+
+if TYPE_CHECKING:
+    from hygie.keys.sealing import Secret
 
 
 def register(app: typer.Typer) -> None:
@@ -26,25 +31,26 @@ def register(app: typer.Typer) -> None:
 
 def up(
     context: typer.Context,
-    ask: Annotated[bool, typer.Option("--ask", help="Type the passphrase / taper la phrase de passe.")] = False,
+    ask: Annotated[bool, ask_option()] = False,
+    share_file: Annotated[list[Path] | None, share_option()] = None,
 ) -> None:
     """Run until SIGTERM or Ctrl-C."""
     from hygie.base.hardening import harden_process
 
-    harden_process()  # the passphrase passes through here
+    harden_process()  # the passphrase, or shares, pass through here
     frame = frame_of(context)
-    passphrase = typer.prompt(say(fr="Phrase de passe", en="Passphrase"), hide_input=True) if ask else None
-    asyncio.run(_up(frame, passphrase))
+    secret = given_secret(frame, ask=ask, share_files=share_file)
+    asyncio.run(_up(frame, secret))
 
 
-async def _up(frame: Frame, passphrase: str | None) -> None:
+async def _up(frame: Frame, secret: Secret | None) -> None:
     from hygie.start import running
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = frame.settings()
-    async with running(frame.folder.path, passphrase=passphrase, tell=lambda name: frame.out.line(f"  {name}")):
+    async with running(frame.folder.path, secret=secret, tell=lambda name: frame.out.line(f"  {name}")):
         url = f"https://{settings.host.address}:{settings.host.port}/"
         frame.out.line(say(fr=f"Hygie sert {url} — Ctrl-C pour arrêter", en=f"Hygie serves {url} — Ctrl-C to stop"))
         frame.out.result({"url": url})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,10 @@ from hygie.base.language import say
 from hygie.cli.acts import operator_name, show_rows
 from hygie.cli.errors import NotConfirmedError
 from hygie.cli.frame import Frame, frame_of
+from hygie.cli.secret import ask_option, given_secret, share_option
+
+if TYPE_CHECKING:
+    from hygie.keys.sealing import Secret
 
 
 def register(app: typer.Typer) -> None:
@@ -27,16 +32,28 @@ def register(app: typer.Typer) -> None:
 
 def upgrade(
     context: typer.Context,
-    check: Annotated[bool, typer.Option("--check", help="Only say what would change / dire seulement.")] = False,
-    back: Annotated[bool, typer.Option("--back", help="Put the newest copy back / remettre la copie.")] = False,
-    listing: Annotated[bool, typer.Option("--list", help="Show the copies / montrer les copies.")] = False,
-    copy: Annotated[str | None, typer.Option(help="With --back: another copy / une autre copie.")] = None,
-    no_copy: Annotated[bool, typer.Option("--no-copy", help="A copy was taken elsewhere / copie faite.")] = False,
-    ask: Annotated[bool, typer.Option("--ask", help="Type the passphrase / taper la phrase de passe.")] = False,
-    confirm: Annotated[str, typer.Option(help="With --back: back.")] = "",
+    check: Annotated[
+        bool,
+        typer.Option("--check", help=say(fr="Dire seulement ce qui changerait.", en="Only say what would change.")),
+    ] = False,
+    back: Annotated[
+        bool, typer.Option("--back", help=say(fr="Remettre la copie la plus récente.", en="Put the newest copy back."))
+    ] = False,
+    listing: Annotated[bool, typer.Option("--list", help=say(fr="Montrer les copies.", en="Show the copies."))] = False,
+    copy: Annotated[
+        str | None, typer.Option(help=say(fr="Avec --back : une autre copie.", en="With --back: another copy."))
+    ] = None,
+    no_copy: Annotated[
+        bool,
+        typer.Option("--no-copy", help=say(fr="Une copie a été prise ailleurs.", en="A copy was taken elsewhere.")),
+    ] = False,
+    ask: Annotated[bool, ask_option()] = False,
+    share_file: Annotated[list[Path] | None, share_option()] = None,
+    confirm: Annotated[str, typer.Option(help=say(fr="Avec --back : back.", en="With --back: back."))] = "",
 ) -> None:
     """Upgrade, or go back."""
     from hygie import upgrade as acts
+    from hygie.base.hardening import harden_process
 
     frame = frame_of(context)
     data = frame.folder.path
@@ -58,18 +75,18 @@ def upgrade(
         )
         frame.out.result({"version": facts.version, "taken_ms": facts.at_ms})
     else:
-        _upgrade(frame, copy=not no_copy, ask=ask)
+        harden_process()
+        _upgrade(frame, copy=not no_copy, secret=given_secret(frame, ask=ask, share_files=share_file))
 
 
-def _upgrade(frame: Frame, *, copy: bool, ask: bool) -> None:
+def _upgrade(frame: Frame, *, copy: bool, secret: Secret | None) -> None:
     from hygie import upgrade as acts
 
-    passphrase = typer.prompt(say(fr="Phrase de passe", en="Passphrase"), hide_input=True) if ask else None
     done = asyncio.run(
         acts.upgrade(
             frame.folder.path,
             operator=operator_name(),
-            passphrase=passphrase,
+            secret=secret,
             copy=copy,
             tell=lambda name: frame.out.line(f"  {name}"),
         )
