@@ -11,10 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from hygie.app import dsns_of, open_house
 from hygie.base.layout import DataFolder
@@ -85,6 +90,37 @@ class Broken:
         finally:
             started.kill()
             started.communicate()
+
+    @contextmanager
+    def certificate(self, *, days: float, foreign: bool) -> Iterator[None]:
+        """The server's pair replaced by one that ends in ``days``, signed by its own authority or by another."""
+        tls = self.made.data / "tls"
+        held = {name: (tls / name).read_bytes() for name in ("server.pem", "server.key")}
+        authority = x509.load_pem_x509_certificate((tls / "ca.pem").read_bytes())
+        signer = serialization.load_pem_private_key((tls / "ca.key").read_bytes(), password=None)
+        assert isinstance(signer, ec.EllipticCurvePrivateKey)
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.now(UTC)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(authority.subject)
+            .issuer_name(authority.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=30))
+            .not_valid_after(now + timedelta(days=days))
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+            .sign(key if foreign else signer, hashes.SHA256())
+        )
+        pem = serialization.Encoding.PEM
+        secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        try:
+            (tls / "server.key").write_bytes(secret)
+            (tls / "server.pem").write_bytes(made.public_bytes(pem))
+            yield
+        finally:
+            for name, data in held.items():
+                (tls / name).write_bytes(data)
 
     @contextmanager
     def frozen(self, service: str) -> Iterator[None]:

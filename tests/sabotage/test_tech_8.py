@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import psycopg
+import pytest
+
+from hygie.app import open_house, opened
 from hygie.base.settings import default_settings
 from hygie.proof.checks import tech_8
-from hygie.proof.facts import DoorFacts
+from hygie.proof.facts import AnswerFacts
 from hygie.proof.model import Context
+from hygie.upkeep import KEPT, run_trim
+from tests.attack.installation import kill, stopped
 from tests.sabotage.conftest import Broken
 
 CONTEXT = Context(default_settings(), now_ms=1)
@@ -13,13 +21,60 @@ CONTEXT = Context(default_settings(), now_ms=1)
 
 def test_a_slow_or_broken_door_is_red(broken: Broken) -> None:
     broken.green("tech-8.door")
-    for status, spent_ms in ((503, 5.0), (200, 9_000.0)):
-        fact = DoorFacts(
-            "a", 7, 1, 401, 401, 403, 404, 404, same_answer=True, metadata_status=status, metadata_ms=spent_ms
-        )
-        assert tech_8.answers(fact, CONTEXT).verdict.value == "unsatisfied"
     with broken.frozen("serve"):
-        assert broken.verdict("tech-8.door") == "unknown"
+        broken.red("tech-8.door", "does not answer")
+    broken.green("tech-8.door", within_s=10)
+    for status, spent_ms in ((503, 5.0), (200, 9_000.0)):
+        assert tech_8.answers(AnswerFacts(status, spent_ms), CONTEXT).verdict.value == "unsatisfied"
+
+
+def test_a_dead_door_is_red_until_it_is_started_again(broken: Broken) -> None:
+    broken.green("tech-8.door")
+    supervisor = broken.made.process
+    assert supervisor is not None
+    with stopped([supervisor.pid]):  # it would start another one at once
+        assert kill(broken.made, "serve") > 0
+        broken.red("tech-8.door", "does not answer")
+    broken.green("tech-8.door", within_s=30)
+
+
+@pytest.mark.parametrize(("days", "foreign"), [(-1.0, False), (300.0, True)], ids=["expired", "foreign"])
+def test_a_door_with_a_bad_certificate_is_red(broken: Broken, days: float, *, foreign: bool) -> None:
+    """The hosting processes load the new pair by themselves; a client that checks it then gets no answer."""
+    broken.green("tech-8.door")
+    with broken.certificate(days=days, foreign=foreign):
+        broken.made.wait_for(lambda: broken.verdict("tech-8.door") == "unsatisfied", seconds=20)
+        broken.red("tech-8.door", "does not answer")
+        broken.red("tech-1.flows", "does not trust the certificate")
+    broken.green("tech-8.door", within_s=20)
+    broken.green("tech-1.flows")
+
+
+def test_measurements_are_bounded(broken: Broken) -> None:
+    """Two days of what is measured every few seconds; the newest stays, and nobody else may throw a run away."""
+    kept = KEPT["journal-copies"]
+    broken.sql(
+        "INSERT INTO hygie.measurement (kind, at_ms, passed, facts)"
+        " SELECT 'journal-copies', number, true, '{}' FROM generate_series(1, %s) AS number",
+        kept + 500,
+    )
+
+    async def trim() -> tuple[int, int]:
+        async with open_house(broken.made.data) as house, opened(house.dsns.sealer, size=1) as records:
+            gone = await run_trim(records)
+            async with records.transaction() as connection:
+                found = await connection.execute("SELECT count(*) FROM hygie.measurement WHERE kind = 'journal-copies'")
+                row = await found.fetchone()
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                async with records.transaction() as connection:
+                    await connection.execute("DELETE FROM hygie.measurement")
+        assert row is not None
+        return gone, row[0]
+
+    gone, left = asyncio.run(trim())
+    assert gone >= 500
+    assert kept <= left <= kept + 2  # a loop may have measured meanwhile
+    broken.sql("DELETE FROM hygie.measurement WHERE kind = 'journal-copies' AND at_ms <= %s", kept + 500)
 
 
 def test_lost_minutes_are_red(broken: Broken) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from hygie.base.language import say
 from hygie.cli.frame import Frame
 
 if TYPE_CHECKING:
@@ -87,12 +88,55 @@ def instant(at_ms: object) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
+_COLUMNS = {  # as stored → as a person reads it
+    "account": ("compte", "account"),
+    "approver": ("approbateur", "approver"),
+    "basis": ("base légale", "basis"),
+    "created_ms": ("créé le", "created"),
+    "due_ms": ("dû le", "due"),
+    "ends_ms": ("finit le", "ends"),
+    "environment": ("environnement", "environment"),
+    "erasure": ("effacement", "erasure"),
+    "every_copy_ms": ("illisible partout le", "unreadable everywhere"),
+    "expires_ms": ("expire le", "expires"),
+    "final": ("clos", "closed"),
+    "id": ("identifiant", "id"),
+    "key_destroyed_ms": ("clés détruites le", "keys destroyed"),
+    "kind": ("genre", "kind"),
+    "label": ("libellé", "label"),
+    "name": ("nom", "name"),
+    "objects": ("objets", "objects"),
+    "professional_id": ("n° professionnel", "professional id"),
+    "purged_ms": ("index purgé le", "index purged"),
+    "reason": ("motif", "reason"),
+    "requested_ms": ("demandé le", "requested"),
+    "revoked_by": ("révoqué par", "revoked by"),
+    "revoked_ms": ("révoqué le", "revoked"),
+    "role": ("rôle", "role"),
+    "starts_ms": ("débute le", "starts"),
+    "state": ("état", "state"),
+    "tenant": ("client", "client"),
+    "unreadable_ms": ("illisible le", "unreadable"),
+}
+
+
+def column(name: str) -> str:
+    """The name of a column for a person."""
+    fr, en = _COLUMNS.get(name, (name.removesuffix("_ms"), name.removesuffix("_ms")))
+    return say(fr=fr, en=en)
+
+
 def show_rows(frame: Frame, rows: Sequence[Mapping[str, object]]) -> None:
     """A listing: a table for people, rows for machines."""
     if rows:
-        columns = list(rows[0])
-        frame.out.table(
-            [column.removesuffix("_ms") for column in columns],
-            [[instant(row[c]) if c.endswith("_ms") else row[c] or "" for c in columns] for row in rows],
-        )
+        names = list(rows[0])
+        frame.out.table([column(name) for name in names], [[_cell(name, row[name]) for name in names] for row in rows])
+    else:
+        frame.out.line(say(fr="Rien à montrer.", en="Nothing to show."))
     frame.out.result(rows)
+
+
+def _cell(name: str, value: object) -> object:
+    if isinstance(value, bool):
+        return say(fr="oui", en="yes") if value else say(fr="non", en="no")
+    return instant(value) if name.endswith("_ms") else "" if value is None else value

@@ -54,24 +54,28 @@ class Console:
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", indent: int = 0
     ) -> None:
-        """A table for a person; cells are plain text."""
+        """A table for a person; cells are plain text. Too wide for the terminal, it becomes lines or blocks."""
         if self.json_mode:
             return
-        from rich.padding import Padding
-        from rich.table import Table
-        from rich.text import Text
+        from hygie.cli.tables import laid_out
 
-        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
-        self._rich().print(Padding(table, (0, 0, 0, indent), expand=False) if indent else table)
+        if title:
+            self.line(title, style="italic")
+        for line, style in laid_out(columns, rows, self.width - indent):
+            self.line(f"{' ' * indent}{line}".rstrip(), style=style)
 
     def draw(self, drawing: RenderableType) -> None:
-        """Something that Rich draws, for a person."""
-        if not self.json_mode:
-            self._rich().print(drawing)
+        """Something that Rich draws, for a person; a file gets no spaces at the ends of lines."""
+        if self.json_mode:
+            return
+        rich = self._rich()
+        if rich.is_terminal:
+            rich.print(drawing)
+            return
+        with rich.capture() as captured:
+            rich.print(drawing)
+        for line in captured.get().splitlines():
+            self.line(line.rstrip())
 
     @property
     def plain(self) -> bool:

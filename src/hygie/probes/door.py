@@ -20,7 +20,7 @@ from hygie.app import House, open_administration
 from hygie.base.files import write_durably
 from hygie.base.settings import Settings
 from hygie.gate.administration import Administration, Environment
-from hygie.proof.facts import DoorFacts
+from hygie.proof.facts import AnswerFacts, DoorFacts
 
 TIMEOUT_S = 5.0
 OPERATOR = "system:status"
@@ -63,6 +63,11 @@ def ask_door(settings: Settings, authority: Path | None) -> tuple[int, float]:
     return status, (time.perf_counter() - began) * 1000
 
 
+async def probe_answer(house: House) -> AnswerFacts:
+    """Ask as any client would. A door that nobody answers at is an answer too."""
+    return AnswerFacts(*await asyncio.to_thread(ask_door, house.settings, authority_of(house)))
+
+
 async def probe_door(house: House) -> DoorFacts:
     """Knock.
 
@@ -89,9 +94,6 @@ def knock(settings: Settings, authority: Path | None, doors: Doors) -> DoorFacts
         own = _ask(connection, doors.own, agent, doors.token) if doors.token else None
         absent = _ask(connection, NOWHERE, agent, doors.token) if doors.token else None
         other = _ask(connection, doors.other, agent, doors.token) if doors.token and doors.other else None
-        began = time.perf_counter()
-        public = _ask(connection, doors.own, agent, None, METADATA)
-        spent_ms = (time.perf_counter() - began) * 1000
     finally:
         connection.close()
     alike = nobody[0] == nobody[1] and unknown[0] == unknown[1] and (other is None or other == absent)
@@ -105,8 +107,6 @@ def knock(settings: Settings, authority: Path | None, doors: Doors) -> DoorFacts
         other=other[0] if other else None,
         absent=absent[0] if absent else None,
         same_answer=alike,
-        metadata_status=public[0],
-        metadata_ms=spent_ms,
     )
 
 

@@ -21,7 +21,7 @@ from hygie.base.settings import SYSTEMD_PREFIX
 from hygie.probes import journal as journal_probes
 from hygie.probes import rows
 from hygie.probes.disk import scan
-from hygie.probes.door import authority_of, probe_door
+from hygie.probes.door import authority_of, probe_answer, probe_door
 from hygie.probes.machine import probe_clock, probe_files, probe_flows, probe_processes
 from hygie.probes.tls import probe_tls
 from hygie.proof.facts import Facts, KeyFacts, SiteFacts, TargetFacts
@@ -46,6 +46,7 @@ async def gather(house: House, only: Collection[str] = ()) -> Facts:
         "files": partial(asyncio.to_thread, probe_files, settings, folder),
         "keys": partial(_keys, house),
         "segmentation": partial(rows.probe_segmentation, house),
+        "answer": partial(probe_answer, house),
         "journal": partial(journal_probes.probe_journal, house),
         "witness": partial(journal_probes.probe_witness, house),
         "history": partial(journal_probes.probe_history, house),

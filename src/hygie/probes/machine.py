@@ -6,7 +6,7 @@ import ctypes
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from hygie.base.hardening import Proof
@@ -86,16 +86,22 @@ def probe_files(settings: Settings, folder: DataFolder) -> tuple[FileFacts, ...]
     return tuple(_files(folder, keys, "key")) + tuple(_files(folder, places, "place"))
 
 
-def probe_clock() -> ClockFacts:
-    """The kernel's own word, by adjtimex(2) in reading. Raises: OSError: the system has no such word."""
+def kernel_clock() -> tuple[int, int]:
+    """adjtimex(2) in reading: (status bits, largest error in microseconds). Raises: OSError: the system has none."""
     if not sys.platform.startswith("linux"):
         raise OSError("adjtimex")
     timex = _Timex()
     library = ctypes.CDLL(None, use_errno=True)
     if library.adjtimex(ctypes.byref(timex)) < 0:
         raise OSError(ctypes.get_errno(), "adjtimex")
-    disciplined: Proof = "unknown" if timex.status & _UNSYNCHRONISED else "yes"
-    return ClockFacts(disciplined, timex.maxerror / 1000)
+    return timex.status, timex.maxerror
+
+
+def probe_clock(source: Callable[[], tuple[int, int]] = kernel_clock) -> ClockFacts:
+    """The kernel's own word. Raises: OSError: the system has no such word."""
+    status, max_error_us = source()
+    disciplined: Proof = "unknown" if status & _UNSYNCHRONISED else "yes"
+    return ClockFacts(disciplined, max_error_us / 1000)
 
 
 class _Timex(ctypes.Structure):

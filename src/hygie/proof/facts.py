@@ -149,7 +149,7 @@ class DoorFacts:
 
     Statuses, None when there was nothing to try: without a token, with an unknown one, then with the probe's token (no
     habilitation) at its own environment, at another one, at one that exists nowhere.
-    same_answer: what exists and what does not are answered alike, byte for byte; metadata_ms: time of a public answer.
+    same_answer: what exists and what does not are answered alike, byte for byte.
     """
 
     agent: str
@@ -161,8 +161,14 @@ class DoorFacts:
     other: int | None
     absent: int | None
     same_answer: bool
-    metadata_status: int
-    metadata_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFacts:
+    """What a client of the door gets now for what is public. status: 0 when nobody answers whom it can trust."""
+
+    status: int
+    ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,3 +302,4 @@ class Facts:
     access: Observed[AccessFacts] = field(default_factory=Observed)
     measurements: Observed[Measurements] = field(default_factory=Observed)
     availability: Observed[AvailabilityFacts] = field(default_factory=Observed)
+    answer: Observed[AnswerFacts] = field(default_factory=Observed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hygie.proof.facts import AvailabilityFacts, DoorFacts, Measurements
+from http import HTTPStatus
+
+from hygie.proof.facts import AnswerFacts, AvailabilityFacts, Measurements
 from hygie.proof.judge import duration
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
@@ -15,13 +17,18 @@ _DAY_S = 86_400.0
 DRILL_DAYS_MAX = 90
 
 
-def answers(fact: DoorFacts, _: Context) -> Outcome:
-    """The door answers now, in time."""
-    observed = same(f"{fact.metadata_status}, {fact.metadata_ms:.0f} ms")
+def answers(fact: AnswerFacts, _: Context) -> Outcome:
+    """The door answers now, in time, to a client that checks its certificate."""
+    shown = Text("pas de réponse", "no answer") if not fact.status else same(str(fact.status))
+    observed = Text(f"{shown.fr}, {fact.ms:.0f} ms", f"{shown.en}, {fact.ms:.0f} ms")
     declared = same(f"200, < {ANSWER_MS_MAX:.0f} ms")
-    if fact.metadata_status != 200 or fact.metadata_ms > ANSWER_MS_MAX:
-        why = Text("La porte FHIR ne répond pas bien.", "The FHIR door does not answer well.")
-        return unsatisfied(why, observed, declared, same("hygie up"))
+    if not fact.status:
+        why = Text("La porte FHIR ne répond pas.", "The FHIR door does not answer.")
+        remedy = Text("Voyez logs/, le certificat, puis hygie up.", "See logs/, the certificate, then hygie up.")
+        return unsatisfied(why, observed, declared, remedy)
+    if fact.status != HTTPStatus.OK or fact.ms > ANSWER_MS_MAX:
+        why = Text("La porte FHIR répond mal.", "The FHIR door answers badly.")
+        return unsatisfied(why, observed, declared, Text("Voyez logs/ et la charge.", "See logs/ and the load."))
     return satisfied(Text("La porte FHIR répond.", "The FHIR door answers."), observed, declared)
 
 
@@ -80,7 +87,7 @@ CHECKS = (
         "tech-8.door",
         Text("Réponse", "Answer"),
         Text("La porte répond maintenant", "The door answers now"),
-        "door",
+        "answer",
         MINUTES_S,
         _T + "test_a_slow_or_broken_door_is_red",
         answers,
