@@ -1,7 +1,8 @@
 """References inside a bundle, rewritten in the text: no resource is walked, none is encoded again.
 
 Only the string of a member ``reference`` and the links of a narrative are touched (http://hl7.org/fhir/R4/http.html#trules);
-an identifier whose value happens to be the same ``urn:uuid:`` stays what it is.
+elements of type uri, url and canonical are the business of ``links``, and an identifier whose value happens to be the
+same ``urn:uuid:`` stays what it is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 # In JSON text a quote inside a string is escaped, so this finds members and nothing else.
 _REFERENCE = re.compile(rb'("reference"\s*:\s*")([^"\\]+)(?=")')
 _NARRATIVE = re.compile(rb'((?:href|src)=\\")((?:urn:|https?:)[^"\\]+)(?=\\")')
+_DRAWN = re.compile(rb"[A-Z][A-Za-z]{1,63}/[0-9a-f]{32}(?![0-9A-Za-z.-])")
 _CONDITIONAL = re.compile(rb'"reference":"([A-Z][A-Za-z]{1,63}\?[^"\\]+)"')
 
 
@@ -47,6 +49,11 @@ def conditional_references(encoded: bytes) -> list[bytes]:
     return list(dict.fromkeys(_CONDITIONAL.findall(encoded)))
 
 
-def references_among(encoded: bytes, wanted: Mapping[bytes, object]) -> bool:
-    """Whether a canonical text refers to any of ``wanted``."""
-    return any(match[2] in wanted for match in _REFERENCE.finditer(encoded))
+def names_drawn(encoded: bytes, wanted: Mapping[bytes, object]) -> bool:
+    """Whether a canonical text names any of ``wanted``, ids that the server drew, wherever it does."""
+    return any(name in wanted for name in _DRAWN.findall(encoded))
+
+
+def rewrite_drawn(encoded: bytes, addresses: Mapping[bytes, bytes]) -> bytes:
+    """``rewrite``, and every other place that names a drawn id: in a link or a narrative, nothing else can say it."""
+    return _DRAWN.sub(lambda match: addresses.get(match[0], match[0]), rewrite(encoded, addresses))

@@ -19,8 +19,9 @@ from hygie.fhir.bundle import EntryView
 from hygie.fhir.errors import FhirStructureError
 from hygie.fhir.face_errors import BodyError
 from hygie.fhir.interactions import deleted_where, deletion, draw_id, new_object
+from hygie.fhir.links import names_any, relinked
 from hygie.fhir.queries import condition, split_reference_query
-from hygie.fhir.references import conditional_references, references_among, rewrite
+from hygie.fhir.references import conditional_references, names_drawn, rewrite, rewrite_drawn
 from hygie.fhir.requests import FHIR_ID, version_of_etag
 from hygie.fhir.search.terms import REFERENCE, SEPARATOR
 from hygie.fhir.structures import parse_clean, resource_types
@@ -79,13 +80,15 @@ class Target:
 class Draft:
     """A write entry before its conditions are resolved.
 
-    one: None for deletions; open: its references wait for a condition; owned: one of these may be a patient's.
+    one: None for deletions; open: its references wait for a condition; owned: one of these may be a patient's; linked:
+    elements other than references were given an address of the bundle.
     """
 
     target: Target
     one: NewObject | None = None
     open: bool = False
     owned: bool = False
+    linked: bool = False
 
 
 @dataclass(slots=True)
@@ -178,11 +181,13 @@ class Transaction:
             if not view.resource_raw:
                 raise BodyError("no-resource")
             parsed = parse_clean(rewrite(view.resource_raw, self.addresses), expected=target.type)
+            again = relinked(parsed, self.addresses) if names_any(parsed.encoded, self.addresses) else None
+            parsed = again or parsed
             if view.method == "PUT" and not target.query and parsed.resource.id != target.id:
                 raise BodyError("id-address")
             version = _expected_version(view)
             one = new_object(parsed, target.id, self.base, new=target.drawn, if_version=version)
-            draft = Draft(target, one)
+            draft = Draft(target, one, linked=again is not None)
             self._note_searched(draft)
         except HygieError as error:
             raise locate(error, view.index, "resource") from None
@@ -206,15 +211,17 @@ class Transaction:
         waiting = {
             f"{d.target.type}/{d.target.id}".encode(): d.target.type
             for d in self.drafts
-            if d.target.query and d.target.view.method != "DELETE"
+            if d.target.query and d.target.drawn and d.target.view.method != "DELETE"
         }
         if not waiting:
             return
         patients = "Patient" in waiting.values()
         for draft in self.drafts:
-            if draft.one is not None and references_among(draft.one.body, waiting):
+            if draft.one is None:
+                continue
+            if names_drawn(draft.one.body, waiting):
                 draft.open = True
-                draft.owned = draft.owned or patients
+                draft.owned = draft.owned or patients or draft.linked
 
     # -- under the vault's locks ----------------------------------------------------------------------------------
 
@@ -282,11 +289,11 @@ class Transaction:
         if id_ != target.id and not target.drawn:
             raise BodyError("id-match")
         if draft.owned or id_ != one.id:
-            parsed = parse_clean(rewrite(one.body, addresses), expected=target.type)
+            parsed = parse_clean(rewrite_drawn(one.body, addresses), expected=target.type)
             return new_object(parsed, id_, self.base, new=target.drawn and there is None, if_version=one.if_version)
         if not draft.open:
             return one
-        body = rewrite(one.body, addresses)
+        body = rewrite_drawn(one.body, addresses)
         return NewObject(
             one.type, one.id, body, _new_terms(one.terms, addresses), one.patients, one.new, one.if_version
         )

@@ -64,6 +64,78 @@ def test_urn_references_are_resolved_to_server_ids(tmp_path: Path) -> None:
     staged(tmp_path, scenario)
 
 
+def document(url: str, **more: Any) -> dict[str, Any]:
+    """A DocumentReference that names another entry in each way R4 has, and in a text that is none."""
+    story = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><img src="{url}"/></div>'}
+    found = {"resourceType": "Basic", "id": "b", "code": {"text": "t"}, "extension": [{"url": "x:y", "valueUri": url}]}
+    made = {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "text": story,
+        "contained": [found],
+        "extension": [{"url": url, "valueUrl": f"{url}#page"}, {"url": "x:z", "valueString": url}],
+        "identifier": [{"system": "urn:ietf:rfc:3986", "value": url}],
+        "content": [{"attachment": {"url": url}, "format": {"system": "urn:s", "code": "c"}}],
+    }
+    return made | more
+
+
+def test_links_are_resolved_by_their_type_not_by_their_text(tmp_path: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        url = PATIENT_URL
+        binary = {"resourceType": "Binary", "contentType": "text/plain", "data": "YQ=="}
+        sealed = {"resourceType": "Bundle", "type": "collection", "entry": [{"fullUrl": url, "resource": patient()}]}
+        plan = {"resourceType": "CarePlan", "status": "active", "intent": "plan", "subject": {"display": "x"}}
+        plan |= {"instantiatesCanonical": [f"{url}|2", "http://a/b"], "instantiatesUri": ["urn:uuid:unknown", url]}
+        reply = await stage.ask(
+            "POST", "", bundle(
+                "transaction",
+                entry("POST", "DocumentReference", document(url)),
+                entry("POST", "Binary", binary, url),
+                entry("POST", "Bundle", sealed),
+                entry("POST", "CarePlan", plan),
+            ),
+        )  # fmt: skip
+        assert reply.status == 200, reply.body
+        paths = [e["response"]["location"].partition("/_history")[0] for e in reply.json["entry"]]
+        there = paths.pop(1)
+        stored, kept, care = [(await stage.ask("GET", f"/{path}")).json for path in paths]
+        assert stored["content"][0]["attachment"]["url"] == there
+        assert stored["extension"][0] == {"url": url, "valueUrl": f"{there}#page"}
+        assert stored["extension"][1]["valueString"] == url
+        assert stored["identifier"][0]["value"] == url
+        assert stored["contained"][0]["extension"][0]["valueUri"] == there
+        assert f'src="{there}"' in stored["text"]["div"]
+        assert kept["entry"][0]["fullUrl"] == url
+        assert care["instantiatesCanonical"] == [f"{there}|2", "http://a/b"]
+        assert care["instantiatesUri"] == ["urn:uuid:unknown", there]
+        found = await stage.ask("GET", f"/CarePlan?instantiates-uri={there}")
+        assert len(found.json["entry"]) == 1
+
+    staged(tmp_path, scenario)
+
+
+def test_links_to_what_a_condition_found_name_it(tmp_path: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        known = patient(id="p1", identifier=[{"system": "urn:s", "value": "1"}])
+        await stage.ask("PUT", "/Patient/p1", known)
+        reply = await stage.ask(
+            "POST", "", bundle(
+                "transaction",
+                entry("POST", "DocumentReference", document(PATIENT_URL)),
+                entry("POST", "Patient", patient(), PATIENT_URL, ifNoneExist="identifier=urn:s|1"),
+            ),
+        )  # fmt: skip
+        assert reply.status == 200, reply.body
+        stored = (await stage.ask("GET", "/" + reply.json["entry"][0]["response"]["location"])).json
+        assert stored["content"][0]["attachment"]["url"] == "Patient/p1"
+        assert stored["extension"][0]["valueUrl"] == "Patient/p1#page"
+        assert stored["contained"][0]["extension"][0]["valueUri"] == "Patient/p1"
+        assert 'src="Patient/p1"' in stored["text"]["div"]
+
+    staged(tmp_path, scenario)
+
+
 def test_one_bad_entry_refuses_the_whole_and_is_named(tmp_path: Path) -> None:
     bad = patient(contact=[{"gender": "X"}])
     cases: list[tuple[dict[str, Any], str, int]] = [
