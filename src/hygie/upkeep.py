@@ -30,13 +30,16 @@ from hygie.base.errors import HygieError
 from hygie.base.permit import Place
 from hygie.custody import Turn, finish_erasures, keep_ledgers, new_target
 from hygie.database.pool import Database
+from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
 from hygie.gate.local import LocalOperator
 from hygie.gate.platform_ledger import PlatformLedger
+from hygie.gate.rights import forged_entry
 from hygie.journal.sealer import Sealer
 from hygie.journal.spread import JournalSpread, spread_journal
 from hygie.journal.writer import JournalWriter
 from hygie.keys.erasure import ErasureCertificate
 from hygie.probes.door import ask_door, authority_of
+from hygie.probes.reconcile import JournalWatch
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.scrub import ScrubReport, scrub
@@ -63,9 +66,12 @@ KEPT = {  # runs of a kind: two days of what speaks every few seconds, more than
     "scrub": 10_000,
     "backup": 20_000,
 }
+COMPARE_EVERY_S = 60.0  # between a head of the key record and its anchor, a false right and its name in the journal
 BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it
 OPERATOR = "system:work"
 VOID_NAMES_MAX = 20  # names of one journal entry; its count says them all
+ANCHORS_MAX = 4_096  # compared at a start: some days of a busy place; ``hygie journal reconcile`` compares all
+ANCHORS_AGAIN = 4  # compared again at each turn: the KMS may have been started anew on another record
 SHARE_MAX = 0.05  # of the time spent in one loop: a larger installation is compared less often, not more heavily
 
 log = logging.getLogger("hygie.upkeep")
@@ -96,6 +102,7 @@ class Upkeep:
                 _every(stop, LEDGERS_EVERY_S, lambda: run_keep_ledgers(self._house, records)),
                 _every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
                 _every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
+                _every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
                 _every(stop, TRIM_EVERY_S, lambda: run_trim(records)),
             )
 
@@ -113,6 +120,66 @@ class Upkeep:
                 "published_ms": status.published_ms,
             },
         )
+
+
+class Comparison:
+    """The key record anchored in the journal and compared with its anchors; rights compared with their acts.
+
+    What is wrong is journaled once by each life of the process, and measured at each turn.
+    """
+
+    def __init__(self, house: House, records: Database, pool: Database) -> None:
+        self._house = house
+        self._records = records
+        self._pool = pool
+        self._watch = JournalWatch(house, records)
+        self._cut: set[Anchor] = set()
+        self._checked = 0  # anchors compared once; then the last ones only
+        self._named: set[str] = set()
+
+    async def run(self) -> None:
+        """One turn. Raises: what the journal, the KMS and the database raise; the next turn begins again."""
+        look = await self._watch.look_at_rights()
+        names = [wrong.name for wrong in look.wrong]
+        new = [wrong.right for wrong in look.wrong if wrong.name not in self._named]
+        facts = {"live": look.live, "complete": look.complete, "wrong": names[:VOID_NAMES_MAX], "count": len(names)}
+        journal = JournalWriter(self._pool, self._house.month_keys, self._house.clock)
+        try:
+            if new:
+                await journal.append_now([forged_entry(new, self._house.clock.now_ms())])
+            self._named = set(names)
+            now_ms = self._house.clock.now_ms()
+            await record(self._records, now_ms, "rights", passed=not names and look.complete, facts=facts)
+            await self._anchor(journal)
+        finally:
+            await journal.close()
+
+    async def _anchor(self, journal: JournalWriter) -> None:
+        """Compare the record with what was anchored, then anchor where it stands now."""
+        house, anchors = self._house, self._watch.told.anchors
+        status = await house.kms.status()
+        if status.sealed:
+            return
+        start = max(min(self._checked, len(anchors)) - ANCHORS_AGAIN, 0)
+        cut = await not_in_record(house.kms, anchors[max(start, len(anchors) - ANCHORS_MAX) :])
+        now_ms = house.clock.now_ms()
+        for anchor in cut:
+            if anchor not in self._cut:
+                await journal.append_now([cut_entry(anchor, now_ms, account=OPERATOR)])
+        self._checked = len(anchors)
+        self._cut = (self._cut | set(cut)) & set(anchors)
+        if not anchors or (anchors[-1].lines, anchors[-1].head) != (status.unwrap_lines, status.unwrap_head):
+            await journal.append_now([anchor_entry(status, now_ms, account=OPERATOR)])
+        first = min(self._cut, key=lambda anchor: anchor.lines, default=None)
+        facts = {
+            "lines": status.unwrap_lines,
+            "head": status.unwrap_head.hex(),
+            "anchors": len(anchors),
+            "cut": len(self._cut),
+            "cut_at_ms": first.at_ms if first else None,
+            "cut_lines": first.lines if first else None,
+        }
+        await record(self._records, now_ms, "unwraps", passed=not self._cut, facts=facts)
 
 
 async def run_door(house: House, records: Database) -> bool:

@@ -93,7 +93,7 @@ async def doors(place: RestoredPlace, clock: Clock) -> AsyncIterator[Doors]:
             await acts.grant(*where, role=Role.APPLICATION, reason="drill in a sandbox", approver="sandbox", days=1)
             _, tokens[f"{one.tenant}/{one.name}"] = await acts.create_token(*where, days=1)
         try:
-            yield Doors(Gate(place.hosting, hot, journal, clock), vault, environments, tokens)
+            yield Doors(Gate(place.hosting, hot, journal, clock, kms=place.kms), vault, environments, tokens)
         finally:
             await vault.close()
             await journal.close()

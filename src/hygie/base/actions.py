@@ -42,6 +42,10 @@ class Action(StrEnum):
     TOKEN_REVOKE = "token:revoke"  # noqa: S105
     VAULT_REBUILD = "vault:rebuild"
 
+    # written by the platform about itself: nobody is entitled to them
+    KEY_ANCHOR = "key:anchor"
+    RIGHT_REFUSED = "right:refused"
+
     # written by the journal about itself
     JOURNAL_EXPORT = "journal:export"
     JOURNAL_GAP = "journal:gap"
@@ -72,5 +76,6 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     Role.OPERATOR: frozenset(Action)
     - _READS
     - _WRITES
-    - {Action.OBJECT_EXPORT, Action.PATIENT_ERASE, Action.SESSION_REFUSED, Action.KEY_UNWRAP},
+    - {Action.OBJECT_EXPORT, Action.PATIENT_ERASE, Action.SESSION_REFUSED, Action.KEY_UNWRAP}
+    - {Action.KEY_ANCHOR, Action.RIGHT_REFUSED},
 }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from hygie.base.actions import Action, Role
 from hygie.base.clock import Clock
@@ -23,6 +24,7 @@ from hygie.database.environments import create_environment_schema, destroy_envir
 from hygie.database.pool import Database
 from hygie.gate.errors import AdministrationError
 from hygie.gate.platform_ledger import PlatformLedger
+from hygie.gate.rights import COVERED, mac_of, print_of, rights_key
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -78,6 +80,7 @@ class Administration:
         self._clock = clock
         self._operator = operator
         self._ledger = ledger
+        self._rights_key: bytes | None = None
 
     async def create_tenant(self, name: str, label: str) -> bytes:
         """A client, that is a controller of data. Returns its id.
@@ -145,17 +148,14 @@ class Administration:
         _check(kind in ("person", "application"), "kind")
         _check(0 < days <= ACCOUNT_DAYS_MAX, "days")
         now_ms = self._clock.now_ms()
-        async with self._change(Action.ACCOUNT_CREATE, detail={"account": account}) as connection:
-            await connection.execute(
-                "INSERT INTO hygie.account (id, kind, label, professional_id, created_ms, ends_ms)"
-                " VALUES (%s, %s, %s, %s, %s, %s)",
-                (account, kind, label[:200], professional_id, now_ms, now_ms + days * DAY_MS),
-            )
+        row: Row = {"id": account, "kind": kind, "label": label[:200], "professional_id": professional_id}
+        row |= {"created_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
+        await self._write("account", row, Action.ACCOUNT_CREATE)
 
     async def disable_account(self, account: str) -> None:
         """Close an account: every token of it stops at once."""
         async with self._change(Action.ACCOUNT_DISABLE, detail={"account": account}) as connection:
-            await _touch(connection, "UPDATE hygie.account SET state = 'disabled' WHERE id = %s", account)
+            await _touch(connection, "UPDATE hygie.account SET state = 'disabled', mac = NULL WHERE id = %s", account)
 
     async def grant(
         self, account: str, tenant: str, environment: str, *, role: Role, reason: str, approver: str, days: int
@@ -170,13 +170,10 @@ class Administration:
         place = (await self.environment(tenant, environment)).place
         now_ms = self._clock.now_ms()
         id_ = secrets.token_hex(8)
-        detail = {"account": account, "role": role.value, "habilitation": id_, "approver": approver}
-        async with self._change(Action.HABILITATION_GRANT, place=place, detail=detail) as connection:
-            await connection.execute(
-                "INSERT INTO hygie.habilitation (id, account, environment, role, reason, approver, starts_ms, ends_ms)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-                (id_, account, place.environment_id, role.value, reason, approver, now_ms, now_ms + days * DAY_MS),
-            )
+        row: Row = {"id": id_, "account": account, "environment": place.environment_id, "role": role.value}
+        row |= {"reason": reason, "approver": approver, "starts_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
+        detail = {"account": account, "role": role.value, "approver": approver}
+        await self._write("habilitation", row, Action.HABILITATION_GRANT, place, detail)
         return id_
 
     async def revoke_habilitation(self, id_: str) -> None:
@@ -184,7 +181,8 @@ class Administration:
         async with self._change(Action.HABILITATION_REVOKE, detail={"habilitation": id_}) as connection:
             await _touch(
                 connection,
-                "UPDATE hygie.habilitation SET revoked_ms = %s, revoked_by = %s WHERE id = %s AND revoked_ms IS NULL",
+                "UPDATE hygie.habilitation SET revoked_ms = %s, revoked_by = %s, mac = NULL"
+                " WHERE id = %s AND revoked_ms IS NULL",
                 self._clock.now_ms(),
                 self._operator,
                 id_,
@@ -197,23 +195,9 @@ class Administration:
         token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_RANDOM_BYTES)
         id_ = secrets.token_hex(8)
         now_ms = self._clock.now_ms()
-        async with self._change(
-            Action.TOKEN_CREATE,
-            place=place,
-            detail={"account": account, "token": id_},
-        ) as connection:
-            await connection.execute(
-                "INSERT INTO hygie.token (hash, id, account, environment, created_ms, expires_ms)"
-                " VALUES (%s, %s, %s, %s, %s, %s)",
-                (
-                    hashlib.sha256(token.encode()).digest(),
-                    id_,
-                    account,
-                    place.environment_id,
-                    now_ms,
-                    now_ms + int(days * DAY_MS),
-                ),
-            )
+        row: Row = {"id": id_, "hash": hashlib.sha256(token.encode()).digest(), "account": account}
+        row |= {"environment": place.environment_id, "created_ms": now_ms, "expires_ms": now_ms + int(days * DAY_MS)}
+        await self._write("token", row, Action.TOKEN_CREATE, place, {"account": account})
         return id_, token
 
     async def revoke_token(self, id_: str) -> None:
@@ -221,7 +205,7 @@ class Administration:
         async with self._change(Action.TOKEN_REVOKE, detail={"token": id_}) as connection:
             await _touch(
                 connection,
-                "UPDATE hygie.token SET revoked_ms = %s WHERE id = %s AND revoked_ms IS NULL",
+                "UPDATE hygie.token SET revoked_ms = %s, mac = NULL WHERE id = %s AND revoked_ms IS NULL",
                 self._clock.now_ms(),
                 id_,
             )
@@ -254,6 +238,22 @@ class Administration:
             cursor = await connection.execute(_LISTINGS[what])
             names = [column.name for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+
+    async def _write(
+        self, table: str, row: Row, action: Action, place: Place = EVERYWHERE, detail: dict[str, str] | None = None
+    ) -> None:
+        """One new row that gives a right, with its MAC, and its entry, with the print of that MAC."""
+        self._rights_key = self._rights_key or await rights_key(self._kms)
+        mac = mac_of(self._rights_key, table, row)
+        columns = COVERED[table]
+        statement = sql.SQL("INSERT INTO {} ({}, mac) VALUES ({}, %s)").format(
+            sql.Identifier("hygie", table),
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+            sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
+        )
+        told = {**(detail or {}), table: row["id"], "print": print_of(mac)}
+        async with self._change(action, place=place, detail=told) as connection:
+            await connection.execute(statement, [*(row[name] for name in columns), mac])
 
     @asynccontextmanager
     async def _change(
@@ -318,8 +318,8 @@ def _check(holds: object, reason: str) -> None:
         raise AdministrationError(reason=reason)
 
 
-async def _one(connection: Connection, sql: str, *parameters: object) -> Row:
-    cursor = await connection.execute(sql.encode(), parameters)
+async def _one(connection: Connection, query: str, *parameters: object) -> Row:
+    cursor = await connection.execute(query.encode(), parameters)
     row = await cursor.fetchone()
     if row is None:
         raise NotFoundError()
@@ -327,7 +327,7 @@ async def _one(connection: Connection, sql: str, *parameters: object) -> Row:
     return dict(zip(names, row, strict=True))
 
 
-async def _touch(connection: Connection, sql: str, *parameters: object) -> None:
+async def _touch(connection: Connection, query: str, *parameters: object) -> None:
     """Run an UPDATE that must change one row. Raises: NotFoundError."""
-    if (await connection.execute(sql.encode(), parameters)).rowcount != 1:
+    if (await connection.execute(query.encode(), parameters)).rowcount != 1:
         raise NotFoundError()

@@ -68,3 +68,25 @@ class UnjournaledUnwrapError(IntegrityError):
         "{count} keys given without a trace in the journal, the first on line {line} of the key record under permit "
         "{permit}: tell security at once."
     )
+
+
+class ForgedRightsError(IntegrityError):
+    """Rows of accounts, tokens or habilitations that no act of Hygie wrote as they are."""
+
+    code = "HYG-562"
+    fr = "{count} droits écrits dans la base sans acte journalisé, dont {first} : prévenez la sécurité."
+    en = "{count} rights written in the database without a journaled act, {first} among them: tell security at once."
+
+
+class UnwrapRecordCutError(IntegrityError):
+    """The KMS's record of the keys it gave is not the one whose head the journal holds."""
+
+    code = "HYG-563"
+    fr = (
+        "Le registre des clés n'est plus celui que le journal a ancré le {at} ({lines} lignes) : "
+        "gardez-le comme preuve et prévenez la sécurité."
+    )
+    en = (
+        "The key record is no longer the one that the journal anchored on {at} ({lines} lines): "
+        "keep it as evidence and tell security at once."
+    )

@@ -1,7 +1,8 @@
 """The gate: authenticate, authorise by a live habilitation, journal what is refused, make the permit.
 
 Rights are read from memory, but never stale: each admission asks the database for the generation of rights (those
-that wait share one question), so a revocation counts from the moment it is committed.
+that wait share one question), so a revocation counts from the moment it is committed.  A row without its MAC gives
+nothing, and is named in the journal.
 
 Identity providers plug in where ``admit`` turns a credential into a ``Bearer``; what follows does not change.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 from collections.abc import Collection
 from typing import NamedTuple
@@ -17,21 +19,26 @@ from typing import NamedTuple
 import psycopg
 
 from hygie.base.actions import Action
-from hygie.base.clock import Clock
+from hygie.base.clock import Clock, SteadyClock
 from hygie.base.errors import HygieError, NotFoundError, RefusedError, UnavailableError
 from hygie.base.permit import Permit, Place
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate.errors import AuthenticationError, TooManyRefusalsError
+from hygie.gate.rights import forged_entry, rights_key, told
 from hygie.gate.snapshot import GENERATION, Bearer, Snapshot, load_snapshot
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
+from hygie.keys.kms import Kms
 
 TOKEN_CHARACTERS_MAX = 200
 TEXT_CHARACTERS_MAX = 120  # purpose, device, address as a caller states them
 REFUSALS_PER_MINUTE_MAX = 300  # of one address; each costs a durable entry, so they are bounded
 _MINUTE_MS = 60_000
 _NOBODY = bytes(16)
+
+
+log = logging.getLogger("hygie.gate")
 
 
 class Whence(NamedTuple):
@@ -44,16 +51,22 @@ class Whence(NamedTuple):
 class Gate:
     """One per hosting process. There is no gate without a journal."""
 
-    def __init__(self, database: Database, hot: HotConnections, journal: JournalWriter, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, hot: HotConnections, journal: JournalWriter, clock: Clock, *, kms: Kms
+    ) -> None:
         self._database = database
         self._hot = hot
         self._journal = journal
         self._clock = clock
+        self._kms = kms
+        self._rights_key: bytes | None = None
+        self._named: set[str] = set()  # forged rows that the journal has from this process
         self._snapshot = Snapshot(generation=0)
         self._current: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
         self._refusals: dict[str, int] = {}
-        self._refusals_from_ms = 0
+        self._steady = SteadyClock()  # a date set back would make this minute last for hours
+        self._refusals_from_ms = self._steady.now_ms()
 
     async def admit(
         self,
@@ -127,10 +140,21 @@ class Gate:
         self._current, self._next = self._next, None  # from here on, callers wait for the next question
         try:
             if (await self._hot.fetch(GENERATION))[0][0] != self._snapshot.generation:
+                self._rights_key = self._rights_key or await rights_key(self._kms)
                 async with self._database.transaction() as connection:
-                    self._snapshot = await load_snapshot(connection, self._clock.now_ms())
+                    loaded = await load_snapshot(connection, self._clock.now_ms(), self._rights_key)
+                await self._name_forged(loaded)
+                self._snapshot = loaded
         except psycopg.Error as error:
             raise UnavailableError(part="gate") from error
+
+    async def _name_forged(self, loaded: Snapshot) -> None:
+        """Say once, durably, which rows somebody wrote without the keys; nobody is admitted before it is said."""
+        new = [right for right in loaded.forged if right.name not in self._named]
+        if new:
+            log.error("%d rows of rights do not carry their MAC: %s", len(new), ", ".join(told(new)))
+            await self._journal.append_now([forged_entry(new, self._clock.now_ms())])
+        self._named = {right.name for right in loaded.forged}
 
     async def _refuse(self, error: HygieError, action: Action, bearer: Bearer | None, where: Whence) -> None:
         """Journal a refusal, durably, then raise it. Over the bound, one entry a minute says that there were more."""
@@ -162,7 +186,7 @@ class Gate:
 
     def _count_refusal(self, address: str) -> int:
         """How many refusals this address got in this minute."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._steady.now_ms()
         if now_ms - self._refusals_from_ms > _MINUTE_MS:
             self._refusals.clear()
             self._refusals_from_ms = now_ms

@@ -27,6 +27,7 @@ from hygie.base.errors import HygieError
 from hygie.base.seal import SealBrokenError, open_sealed, seal
 from hygie.database.pool import Database
 from hygie.gate.errors import PlatformKnownError, PlatformLedgerAbsentError, PlatformLedgerBrokenError
+from hygie.gate.rights import COVERED, mac_of, rights_key
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.keys.kms import Kms
 from hygie.sites.copies import on_upkeep
@@ -51,11 +52,11 @@ Rows = dict[str, list[list[Any]]]
 TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "tenant": ("id", "name", "label", "created_ms"),
     "environment": ("id", "tenant", "name", "kind", "role", "state", "created_ms"),
-    "account": ("id", "kind", "label", "professional_id", "state", "created_ms", "ends_ms"),
-    "token": ("hash", "id", "account", "environment", "created_ms", "expires_ms", "revoked_ms"),
+    "account": ("id", "kind", "label", "professional_id", "state", "created_ms", "ends_ms", "mac"),
+    "token": ("hash", "id", "account", "environment", "created_ms", "expires_ms", "revoked_ms", "mac"),
     "habilitation": (
         *("id", "account", "environment", "role", "reason", "approver"),
-        *("starts_ms", "ends_ms", "revoked_ms", "revoked_by"),
+        *("starts_ms", "ends_ms", "revoked_ms", "revoked_by", "mac"),
     ),
     "erasure": (
         *("id", "environment", "compartment", "instruction", "requested_ms"),
@@ -75,10 +76,11 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class PlatformKeys:
-    """key: seals the tables; public_keys: the "backup" keys, retired included."""
+    """key: seals the tables; public_keys: the "backup" keys, retired included; rights: of the MACs of rows."""
 
     key: bytes
     public_keys: Sequence[bytes]
+    rights: bytes = b""
 
 
 async def platform_keys(kms: Kms) -> PlatformKeys:
@@ -89,6 +91,7 @@ async def platform_keys(kms: Kms) -> PlatformKeys:
     return PlatformKeys(
         await kms.environment_key(PLATFORM, PLATFORM, PURPOSE),
         [key.public_key for key in status.signing_keys if key.purpose == "backup"],
+        await rights_key(kms),
     )
 
 
@@ -142,9 +145,21 @@ def open_platform(data: bytes, keys: PlatformKeys) -> Platform:
         tables = msgspec.msgpack.decode(plain, type=Rows)
     except (SealBrokenError, msgspec.DecodeError) as error:
         raise PlatformLedgerBrokenError(reason="seal") from error
+    _give_macs(tables, keys.rights)
     if any(len(row) != len(TABLES.get(name, ())) for name, rows in tables.items() for row in rows):
         raise PlatformLedgerBrokenError(reason="columns")
     return Platform(generation, made_at_ms, tables)
+
+
+def _give_macs(tables: Rows, key: bytes) -> None:
+    """Rows of a ledger made before rows had MACs: its signature vouches for them."""
+    for name, covered in COVERED.items():
+        columns = TABLES[name]
+        for row in tables.get(name, ()):
+            if len(row) == len(columns) - 1:
+                values = dict(zip(columns, row, strict=False))
+                withdrawn = values.get("revoked_ms") is not None or values.get("state", "open") != "open"
+                row.append(None if withdrawn else mac_of(key, name, {one: values[one] for one in covered}))
 
 
 def newest_platform(site: Site, keys: PlatformKeys) -> Platform:
@@ -253,14 +268,17 @@ async def import_platform(connection: Connection, platform: Platform) -> None:
 _REVOCATIONS: Final[Mapping[Action, tuple[str, str]]] = {
     Action.TOKEN_REVOKE: (
         "token",
-        "UPDATE hygie.token SET revoked_ms = %(at)s WHERE id = %(id)s AND revoked_ms IS NULL",
+        "UPDATE hygie.token SET revoked_ms = %(at)s, mac = NULL WHERE id = %(id)s AND revoked_ms IS NULL",
     ),
     Action.HABILITATION_REVOKE: (
         "habilitation",
-        "UPDATE hygie.habilitation SET revoked_ms = %(at)s, revoked_by = %(by)s WHERE id = %(id)s"
+        "UPDATE hygie.habilitation SET revoked_ms = %(at)s, revoked_by = %(by)s, mac = NULL WHERE id = %(id)s"
         " AND revoked_ms IS NULL",
     ),
-    Action.ACCOUNT_DISABLE: ("account", "UPDATE hygie.account SET state = 'disabled' WHERE id = %(id)s"),
+    Action.ACCOUNT_DISABLE: (
+        "account",
+        "UPDATE hygie.account SET state = 'disabled', mac = NULL WHERE id = %(id)s AND state <> 'disabled'",
+    ),
 }
 REVOKING = frozenset({*_REVOCATIONS, Action.ENVIRONMENT_DESTROY})
 

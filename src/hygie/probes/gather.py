@@ -54,6 +54,8 @@ async def gather(house: House, only: Collection[str] = ()) -> Facts:
         "target": partial(asyncio.to_thread, _target, house),
         "sites": partial(_sites, house),
         "access": partial(rows.probe_access, house),
+        "rights": partial(rows.probe_rights, house),
+        "unwraps": partial(rows.probe_unwraps, house),
         "measurements": partial(rows.probe_measurements, house),
         "availability": partial(rows.probe_availability, house),
     }

@@ -8,7 +8,18 @@ import psycopg
 
 from hygie.app import House, opened
 from hygie.database.pool import Database
-from hygie.proof.facts import AccessFacts, Attempt, AvailabilityFacts, Measurement, Measurements, SegmentationFacts
+from hygie.gate.rights import is_ours, live_rights, rights_key, told
+from hygie.keys.errors import UnwrapRecordBrokenError
+from hygie.proof.facts import (
+    AccessFacts,
+    Attempt,
+    AvailabilityFacts,
+    Measurement,
+    Measurements,
+    RightsFacts,
+    SegmentationFacts,
+    UnwrapFacts,
+)
 
 AVAILABILITY_DAYS = 30
 DAY_MS = 86_400_000
@@ -72,6 +83,43 @@ async def probe_measurements(house: House) -> Measurements:
     async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
         found = await (await connection.execute(_NEWEST, (house.clock.now_ms() + SKEW_MS,))).fetchall()
     return {row[0]: Measurement(row[1], row[2], row[3]) for row in found}
+
+
+async def probe_rights(house: House) -> RightsFacts:
+    """Every live row that gives a right, its MAC checked now, and the last comparison with the journal."""
+    key = await rights_key(house.kms)
+    async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
+        rights = await live_rights(connection, house.clock.now_ms())
+    forged = told([right for right in rights if not is_ours(right, key)])
+    compared = (await probe_measurements(house)).get("rights")
+    return RightsFacts(
+        live=len(rights),
+        forged=tuple(forged),
+        compared_at_ms=compared.at_ms if compared else None,
+        complete=bool(compared and compared.facts["complete"]),
+        wrong=tuple(compared.facts["wrong"]) if compared else (),
+    )
+
+
+async def probe_unwraps(house: House) -> UnwrapFacts:
+    """The key record, asked now whether it goes through the head that was anchored last."""
+    anchored = (await probe_measurements(house)).get("unwraps")
+    lines = (await house.kms.status()).unwrap_lines
+    if anchored is None:
+        return UnwrapFacts(lines, None, None, follows=False, cut=0, cut_at_ms=None)
+    facts = anchored.facts
+    try:
+        (heads,) = await house.kms.unwrap_heads([facts["lines"]])
+    except UnwrapRecordBrokenError:
+        heads = []
+    return UnwrapFacts(
+        lines=lines,
+        anchored_lines=facts["lines"],
+        anchored_at_ms=anchored.at_ms,
+        follows=bytes.fromhex(facts["head"]) in heads,
+        cut=facts["cut"],
+        cut_at_ms=facts["cut_at_ms"],
+    )
 
 
 async def probe_availability(house: House) -> AvailabilityFacts:

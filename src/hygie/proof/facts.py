@@ -258,6 +258,31 @@ class AccessFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RightsFacts:
+    """Live rows that give rights: how many, those without their MAC (names, at most 20), and what ``hygie work`` found
+    when it compared them with the journal. compared_at_ms: None when it never did."""
+
+    live: int
+    forged: tuple[str, ...]
+    compared_at_ms: int | None
+    complete: bool
+    wrong: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnwrapFacts:
+    """The key record and what the journal anchored of it. lines: now; anchored_lines, anchored_at_ms: the last time;
+    follows: the record goes through that head; cut: anchors that it does not go through, the first at cut_at_ms."""
+
+    lines: int
+    anchored_lines: int | None
+    anchored_at_ms: int | None
+    follows: bool
+    cut: int
+    cut_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """The newest run of one kind that a loop or a drill recorded."""
 
@@ -292,6 +317,7 @@ class Facts:
     keys: Observed[KeyFacts] = field(default_factory=Observed)
     segmentation: Observed[SegmentationFacts] = field(default_factory=Observed)
     door: Observed[DoorFacts] = field(default_factory=Observed)
+    answer: Observed[AnswerFacts] = field(default_factory=Observed)
     fresh: Observed[FreshFacts] = field(default_factory=Observed)
     journal: Observed[JournalFacts] = field(default_factory=Observed)
     witness: Observed[WitnessFacts] = field(default_factory=Observed)
@@ -300,6 +326,7 @@ class Facts:
     target: Observed[TargetFacts] = field(default_factory=Observed)
     sites: Observed[tuple[SiteFacts, ...]] = field(default_factory=Observed)
     access: Observed[AccessFacts] = field(default_factory=Observed)
+    rights: Observed[RightsFacts] = field(default_factory=Observed)
+    unwraps: Observed[UnwrapFacts] = field(default_factory=Observed)
     measurements: Observed[Measurements] = field(default_factory=Observed)
     availability: Observed[AvailabilityFacts] = field(default_factory=Observed)
-    answer: Observed[AnswerFacts] = field(default_factory=Observed)

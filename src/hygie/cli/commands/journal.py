@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hygie.base.language import say
-from hygie.cli.acts import run_work
+from hygie.cli.acts import operator_name, run_work
 from hygie.cli.frame import frame_of
 
 if TYPE_CHECKING:
     from hygie.app import House
     from hygie.base.permit import Place
+    from hygie.cli.frame import Frame
     from hygie.database.pool import Database
+    from hygie.gate.anchors import Anchor
     from hygie.gate.local import LocalOperator
     from hygie.gate.reconcile import Reconciliation
     from hygie.journal.entry import Entry
     from hygie.journal.reader import Found
+    from hygie.probes.reconcile import JournalWatch, RightsLook
 
 SHOWN = 50
 UNWRAP_LINES = 1_000  # asked of the KMS at once: its limit
@@ -71,8 +74,8 @@ def register(app: typer.Typer) -> None:
     group.command(
         "reconcile",
         help=say(
-            fr="Rapproche le registre des clés données par le KMS et le journal : une clé sans trace est nommée.",
-            en="Compare the KMS's record of the keys it gave with the journal: a key without a trace is named.",
+            fr="Rapproche du journal les clés données et les droits : clé sans trace, registre coupé, droit sans acte.",
+            en="Compare the key record and the rights with the journal: key without trace, cut record, unsaid right.",
         ),
         epilog=f"{example}: hygie journal reconcile",
     )(reconcile)
@@ -134,7 +137,7 @@ def status(context: typer.Context) -> None:
     async def act(house: House, records: Database, _: Database, operator: LocalOperator) -> None:
         del operator
         facts = await _status(house, records)
-        frame.out.table(["", ""], [[name, "—" if value is None else value] for name, value in facts.items()])
+        frame.out.table(["", ""], _told(facts))
         frame.out.result(facts)
 
     run_work(frame, act)
@@ -205,38 +208,95 @@ def key(context: typer.Context) -> None:
     run_work(frame, act)
 
 
-def reconcile(context: typer.Context) -> None:
-    """Keys given out against entries."""
+def reconcile(
+    context: typer.Context,
+    new_record: Annotated[
+        bool,
+        typer.Option(
+            help=say(
+                fr="Après enquête : ancre le registre des clés présent et ne demande plus les ancres d'avant.",
+                en="After an inquiry: anchor the present key record and ask no more for the anchors before it.",
+            )
+        ),
+    ] = False,
+) -> None:
+    """Keys given out against entries, the key record against its anchors, rights against their acts."""
+    from hygie.gate.anchors import anchor_entry, not_in_record, require_anchored
     from hygie.gate.reconcile import require_journaled
+    from hygie.gate.told import require_told
+    from hygie.journal.writer import JournalWriter
+    from hygie.probes.reconcile import JournalWatch
 
     frame = frame_of(context)
 
-    async def act(house: House, records: Database, _: Database, operator: LocalOperator) -> None:
-        del operator
-        with frame.out.step(say(fr="Rapprochement des clés et du journal", en="Keys against the journal")):
-            found = await _reconciled(house, records)
-        for line in found.orphans:
-            frame.out.warn(
-                say(
-                    fr=f"ligne {line.line}, permis {line.permit}, motif {line.reason} : aucune entrée",
-                    en=f"line {line.line}, permit {line.permit}, reason {line.reason}: no entry",
-                )
-            )
-        frame.out.line(
-            say(
-                fr=f"{found.lines} lignes, {found.keys} clés données ; {found.matched} lignes journalisées,"
-                f" {found.refused} refus, {found.waiting} trop récentes, {len(found.orphans)} sans trace.",
-                en=f"{found.lines} lines, {found.keys} keys given; {found.matched} lines journaled,"
-                f" {found.refused} refused, {found.waiting} too recent, {len(found.orphans)} without a trace.",
-            )
-        )
-        frame.out.result(_reconciled_facts(found))
+    async def act(house: House, records: Database, pool: Database, _: LocalOperator) -> None:
+        watch = JournalWatch(house, records)
+        with frame.out.step(say(fr="Rapprochement des clés, des droits et du journal", en="Keys, rights, journal")):
+            found, look = await _reconciled(house, watch)
+            cut = await not_in_record(house.kms, watch.told.anchors)
+        if new_record:
+            journal = JournalWriter(pool, house.month_keys, house.clock)
+            status = await house.kms.status()
+            anchor = anchor_entry(status, house.clock.now_ms(), account=operator_name(), anew="operator")
+            await journal.append_now([anchor])
+            await journal.close()
+        _warn(frame, found, cut, look)
+        facts = {"anchors": len(watch.told.anchors), "cut": [_anchor_facts(one) for one in cut]}
+        facts |= {"rights": look.live, "compared": look.complete, "wrong": [one.name for one in look.wrong]}
+        frame.out.result(_reconciled_facts(found) | facts)
         require_journaled(found)
+        require_anchored([] if new_record else cut)
+        require_told(look.wrong)
 
     run_work(frame, act)
 
 
-async def _reconciled(house: House, records: Database) -> Reconciliation:
+def _warn(frame: Frame, found: Reconciliation, cut: list[Anchor], look: RightsLook) -> None:
+    """What was found, line by line, then in one sentence."""
+    from hygie.base.clock import iso_ms
+
+    for line in found.orphans:
+        frame.out.warn(
+            say(
+                fr=f"ligne {line.line}, permis {line.permit}, motif {line.reason} : aucune entrée",
+                en=f"line {line.line}, permit {line.permit}, reason {line.reason}: no entry",
+            )
+        )
+    for anchor in cut:
+        at = iso_ms(anchor.at_ms)
+        frame.out.warn(
+            say(
+                fr=f"registre des clés : {anchor.lines} lignes ancrées le {at}, introuvables",
+                en=f"key record: {anchor.lines} lines anchored on {at}, not there",
+            )
+        )
+    for wrong in look.wrong:
+        frame.out.warn(
+            say(
+                fr=f"droit sans acte au journal : {wrong.name}",
+                en=f"right without its act in the journal: {wrong.name}",
+            )
+        )
+    frame.out.line(
+        say(
+            fr=f"{found.lines} lignes, {found.keys} clés données ; {found.matched} lignes journalisées,"
+            f" {found.refused} refus, {found.waiting} trop récentes, {len(found.orphans)} sans trace."
+            f" {look.live} droits, {len(look.wrong)} sans acte. {len(cut)} ancre(s) que le registre n'a plus.",
+            en=f"{found.lines} lines, {found.keys} keys given; {found.matched} lines journaled,"
+            f" {found.refused} refused, {found.waiting} too recent, {len(found.orphans)} without a trace."
+            f" {look.live} rights, {len(look.wrong)} without their act. {len(cut)} anchor(s) that the record lost.",
+        )
+    )
+
+
+def _anchor_facts(anchor: Anchor) -> dict[str, Any]:
+    from hygie.base.clock import iso_ms
+
+    return {"lines": anchor.lines, "head": anchor.head.hex(), "at": iso_ms(anchor.at_ms)}
+
+
+async def _reconciled(house: House, watch: JournalWatch) -> tuple[Reconciliation, RightsLook]:
+    """Read the key record, then the whole journal once, for all that is compared."""
     from hygie.gate.reconcile import reconcile as compare
     from hygie.keys.kms import UnwrapLine
 
@@ -244,30 +304,14 @@ async def _reconciled(house: House, records: Database) -> Reconciliation:
     lines: list[UnwrapLine] = []
     while some := await house.kms.unwrap_record(lines[-1].line if lines else -1, UNWRAP_LINES):
         lines += some
-    await _published(house, records)
-    reader = await house.journal_reader(records)
     entries: list[Entry] = []
-    async for index, leaf in reader.entries():
-        entry = (await reader.open(index, leaf)).entry
-        if entry is not None and entry.permit_id:
-            entries.append(entry)
-    return compare(lines, entries, now_ms=now_ms)
 
+    def hear(found: Found) -> None:
+        if found.entry is not None and found.entry.permit_id:
+            entries.append(found.entry)
 
-async def _published(house: House, records: Database) -> None:
-    """Wait until what the journal holds now is on the sites, some seconds at most: later lines are too recent."""
-    import asyncio
-
-    from hygie.gate.reconcile import RECENT_MS
-
-    reader = await house.journal_reader(records)
-    wanted: int | None = None
-    for _ in range(RECENT_MS // 500):
-        size, pending = await _head(records)
-        wanted = size + pending if wanted is None else wanted
-        if (await reader.checkpoint())[0].size >= wanted:
-            return
-        await asyncio.sleep(0.5)
+    look = await watch.look_at_rights(hear)
+    return compare(lines, entries, now_ms=now_ms), look
 
 
 def _reconciled_facts(found: Reconciliation) -> dict[str, Any]:
@@ -320,6 +364,36 @@ async def _status(house: House, records: Database) -> dict[str, Any]:
     return facts
 
 
+def _told(facts: dict[str, Any]) -> list[list[str]]:
+    """The same for a person."""
+    from hygie.proof.judge import duration
+
+    names = {
+        "origin": say(fr="journal", en="journal"),
+        "size": say(fr="entrées indexées", en="entries indexed"),
+        "pending": say(fr="en attente", en="waiting"),
+        "published": say(fr="publiées", en="published"),
+        "root": say(fr="racine signée", en="signed root"),
+        "cosigned_ms": say(fr="cosigné par le témoin le", en="cosigned by the witness"),
+        "cosigned_refused": say(fr="cosignature refusée", en="cosignature refused"),
+        "last_entry_ms": say(fr="dernière entrée le", en="last entry"),
+        "age_ms": say(fr="son âge", en="its age"),
+    }
+    told = []
+    for name, words in names.items():
+        value = facts.get(name)
+        if value is None and name == "cosigned_refused":
+            continue
+        if isinstance(value, int) and name.endswith("_ms"):
+            value = duration(value / 1000).said() if name == "age_ms" else f"{_second(value)} UTC"
+        told.append([words, "—" if value is None else str(value)])
+    return told
+
+
+def _second(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 async def _tenant(records: Database, name: str) -> Place:
     """Where the entries of a client are journaled; everywhere when none is named. Raises: NotFoundError."""
     from hygie.base.errors import NotFoundError
@@ -365,14 +439,12 @@ def _instant(since: str, now_ms: int) -> int:
 
 
 def _row(found: Found) -> list[object]:
-    from hygie.base.clock import iso_ms
-
     entry = found.entry
     if entry is None:
-        return [found.index, iso_ms(found.head.at_ms), "", say(fr="(clé détruite)", en="(key destroyed)"), "", "", ""]
+        return [found.index, _second(found.head.at_ms), "", say(fr="(clé détruite)", en="(key destroyed)"), "", "", ""]
     detail = " ".join(f"{name}={value[:16]}" for name, value in entry.detail.items())
     account = entry.account or entry.address
-    return [found.index, iso_ms(entry.at_ms), account, entry.action.value, entry.outcome, entry.count or "", detail]
+    return [found.index, _second(entry.at_ms), account, entry.action.value, entry.outcome, entry.count or "", detail]
 
 
 def _facts(found: Found) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hygie.proof.facts import ClockFacts, FreshFacts, HistoryFacts, JournalFacts, WitnessFacts
+from hygie.base.clock import iso_ms
+from hygie.proof.facts import ClockFacts, FreshFacts, HistoryFacts, JournalFacts, UnwrapFacts, WitnessFacts
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
 MINUTES_S = 600.0
@@ -108,6 +109,23 @@ def witness(fact: WitnessFacts, _: Context) -> Outcome:
     return unknown(why, observed, declared, attested)
 
 
+def unwraps(fact: UnwrapFacts, _: Context) -> Outcome:
+    """The key record is the one whose heads the journal holds."""
+    anchored = "-" if fact.anchored_lines is None else str(fact.anchored_lines)
+    observed = Text(f"{fact.lines} lignes, {anchored} ancrées", f"{fact.lines} lines, {anchored} anchored")
+    declared = Text("le registre passe par chaque tête ancrée", "the record goes through each anchored head")
+    if fact.anchored_at_ms is None:
+        why = Text("Registre des clés pas encore ancré.", "The key record is not anchored yet.")
+        return unknown(why, observed, declared, Text("Vérifiez hygie work.", "Check hygie work."))
+    at_ms = fact.cut_at_ms if fact.cut_at_ms is not None else fact.anchored_at_ms
+    if fact.cut or not fact.follows:
+        at = iso_ms(at_ms)
+        why = Text(f"Registre des clés coupé ou altéré depuis {at}.", f"The key record was cut or altered since {at}.")
+        remedy = Text("Gardez-le comme preuve, prévenez la sécurité.", "Keep it as evidence, tell security.")
+        return unsatisfied(why, observed, declared, remedy)
+    return satisfied(Text("Registre des clés entier.", "The key record is whole."), observed, declared, at_ms=at_ms)
+
+
 def clock(fact: ClockFacts, _: Context) -> Outcome:
     """Instants in the journal can be believed."""
     state = _STATES[fact.disciplined]
@@ -160,6 +178,15 @@ CHECKS = (
         MINUTES_S,
         _T + "test_a_witness_of_ones_own_is_red",
         witness,
+    ),
+    Check(
+        "tech-3.unwraps",
+        Text("Registre des clés", "Key record"),
+        Text("Le registre des clés est entier", "The key record is whole"),
+        "unwraps",
+        MINUTES_S,
+        _T + "test_a_key_record_that_is_cut_is_red",
+        unwraps,
     ),
     Check(
         "tech-3.clock",

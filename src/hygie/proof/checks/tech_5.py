@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hygie.proof.facts import AccessFacts, FileFacts, ProcessesFacts
+from hygie.proof.facts import AccessFacts, FileFacts, ProcessesFacts, RightsFacts
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
 MINUTES_S = 600.0
@@ -93,6 +93,25 @@ def rights(fact: AccessFacts, context: Context) -> Outcome:
     return satisfied(Text("Jetons courts, tenus.", "Tokens are short and kept."), observed, declared)
 
 
+def grants(fact: RightsFacts, _: Context) -> Outcome:
+    """Every right in the tables was written by Hygie and said in the journal."""
+    found = [*fact.forged, *fact.wrong]
+    observed = Text(
+        f"{fact.live} droits : {len(fact.forged)} sans MAC, {len(fact.wrong)} que le journal dément",
+        f"{fact.live} rights: {len(fact.forged)} without their MAC, {len(fact.wrong)} that the journal denies",
+    )
+    declared = Text("chacun scellé et journalisé", "each one sealed and journaled")
+    remedy = Text("hygie journal reconcile ; prévenez la sécurité", "hygie journal reconcile; tell security")
+    if found:
+        why = Text(f"Droit écrit hors de Hygie : {found[0]}.", f"A right written behind Hygie's back: {found[0]}.")
+        return unsatisfied(why, observed, declared, remedy)
+    if fact.compared_at_ms is None or not fact.complete:
+        why = Text("Droits pas encore comparés au journal.", "Rights not yet compared with the journal.")
+        return unknown(why, observed, declared, Text("Vérifiez hygie work.", "Check hygie work."))
+    why = Text("Chaque droit a son acte au journal.", "Every right has its act in the journal.")
+    return satisfied(why, observed, declared, at_ms=fact.compared_at_ms)
+
+
 def accounts(fact: AccessFacts, context: Context) -> Outcome:
     """No account has a name that everybody tries, and nothing else may log in to the database."""
     default = sorted(one["id"] for one in fact.accounts if one["state"] == "open" and one["id"] in DEFAULT_NAMES)
@@ -151,6 +170,15 @@ CHECKS = (
         MINUTES_S,
         _T + "test_a_live_token_of_a_closed_account_is_red",
         rights,
+    ),
+    Check(
+        "tech-5.grants",
+        Text("Origine des droits", "Origin of rights"),
+        Text("Aucun droit écrit hors de Hygie", "No right written behind Hygie's back"),
+        "rights",
+        MINUTES_S,
+        _T + "test_a_right_written_by_sql_is_red",
+        grants,
     ),
     Check(
         "tech-5.accounts",

@@ -1,0 +1,145 @@
+"""The MAC of each row that gives a right: who writes the tables without the keys gives nobody anything.
+
+Source: docs/adr/0014-rights-carry-a-mac.md.  The key is a purpose of the platform's own scope in the KMS.  The command
+line makes a MAC with each account, token and habilitation; the gate checks it whenever it loads the rights.  A right
+that is withdrawn loses its MAC, so that a row which lives again by SQL is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from hygie.base.actions import Action
+from hygie.base.canonical import Field, canonical
+from hygie.gate.errors import ForgedRightsError
+from hygie.journal.entry import PLATFORM, Entry
+from hygie.keys.kms import Kms
+
+PURPOSE = "rights"
+CONTEXT = "hygie right v1"
+PRINT_BYTES = 16
+NAMES_MAX = 20  # told in one entry or one sentence; the count says them all
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+
+Connection = psycopg.AsyncConnection[Any]
+
+# What the MAC covers, in order; the column ``mac`` itself comes after.
+COVERED: Final[Mapping[str, tuple[str, ...]]] = {
+    "account": ("id", "kind", "label", "professional_id", "created_ms", "ends_ms"),
+    "token": ("id", "hash", "account", "environment", "created_ms", "expires_ms"),
+    "habilitation": ("id", "account", "environment", "role", "reason", "approver", "starts_ms", "ends_ms"),
+}
+_LIVE: Final[Mapping[str, str]] = {
+    "account": "state = 'open' AND ends_ms > %s",
+    "token": "revoked_ms IS NULL AND expires_ms > %s",
+    "habilitation": "revoked_ms IS NULL AND ends_ms > %s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A live row of ``account``, ``token`` or ``habilitation``. values: the columns of ``COVERED``, by name."""
+
+    table: str
+    values: Mapping[str, Any]
+    mac: bytes | None
+
+    @property
+    def id(self) -> str:
+        """Its id, as the journal names it."""
+        return str(self.values["id"])
+
+    @property
+    def name(self) -> str:
+        """Table and id, for people; an id that no command makes is not repeated."""
+        return f"{self.table} {self.id if _NAME.match(self.id) else '?'}"
+
+    @property
+    def print(self) -> str:
+        """What the journal keeps of its MAC: enough to compare, nothing to use. Empty without a MAC."""
+        return print_of(self.mac) if self.mac is not None else ""
+
+
+async def rights_key(kms: Kms) -> bytes:
+    """The key of the MACs; the platform's own scope is made at first use."""
+    await kms.create_tenant(PLATFORM)
+    await kms.create_environment(PLATFORM, PLATFORM)
+    return await kms.environment_key(PLATFORM, PLATFORM, PURPOSE)
+
+
+def mac_of(key: bytes, table: str, values: Mapping[str, Any]) -> bytes:
+    """The MAC (32 bytes) of one row. Raises: OverflowError: a negative number, which no command writes."""
+    fields: list[Field] = [values[name] for name in COVERED[table]]
+    return hmac.digest(key, canonical(CONTEXT, table, *fields), hashlib.sha256)
+
+
+def print_of(mac: bytes) -> str:
+    """The first half of the MAC's SHA-256, in hexadecimal: shown to an auditor, it lets nobody write a row again."""
+    return hashlib.sha256(mac).digest()[:PRINT_BYTES].hex()
+
+
+def is_ours(right: Right, key: bytes) -> bool:
+    """Whether the row is one that Hygie wrote, unchanged. About 3 microseconds."""
+    if right.mac is None:
+        return False
+    try:
+        return hmac.compare_digest(right.mac, mac_of(key, right.table, right.values))
+    except (OverflowError, TypeError):  # a negative number, or nothing, where the tables' own rules were dropped
+        return False
+
+
+async def live_rights(connection: Connection, now_ms: int) -> list[Right]:
+    """Every account, token and habilitation that is neither ended nor withdrawn, true or not; accounts first."""
+    found: list[Right] = []
+    for table, columns in COVERED.items():
+        statement = sql.SQL("SELECT {}, mac FROM {} WHERE ").format(
+            sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier("hygie", table)
+        ) + sql.SQL(_LIVE[table])
+        cursor = await connection.execute(statement, (now_ms,))
+        async for row in cursor:
+            found.append(Right(table, dict(zip(columns, row, strict=False)), row[-1]))
+    return found
+
+
+def told(rights: Sequence[Right]) -> list[str]:
+    """The names of a few of them, for a sentence or an entry."""
+    return sorted(right.name for right in rights)[:NAMES_MAX]
+
+
+def forged_entry(rights: Sequence[Right], at_ms: int) -> Entry:
+    """What the journal says of rows that were written without the keys."""
+    return Entry(
+        action=Action.RIGHT_REFUSED,
+        outcome="refused",
+        kind="security",
+        at_ms=at_ms,
+        count=len(rights),
+        detail={"code": ForgedRightsError.code, "rights": ", ".join(told(rights))},
+    )
+
+
+async def adopt(connection: Connection, key: bytes, now_ms: int) -> int:
+    """Give the live rows that have no MAC theirs: once, when an installation of a former version is upgraded.
+
+    Returns how many. What the tables say at that moment is believed; ``hygie journal reconcile`` compares it.
+    """
+    count = 0
+    for right in await live_rights(connection, now_ms):
+        if right.mac is None:
+            await set_mac(connection, right.table, right.id, mac_of(key, right.table, right.values))
+            count += 1
+    return count
+
+
+async def set_mac(connection: Connection, table: str, id_: str, mac: bytes) -> None:
+    """Write one row's MAC."""
+    statement = sql.SQL("UPDATE {} SET mac = %s WHERE id = %s").format(sql.Identifier("hygie", table))
+    await connection.execute(statement, (mac, id_))
