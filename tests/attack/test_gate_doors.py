@@ -16,6 +16,7 @@ from hygie.app import open_administration, open_house
 from hygie.base.actions import Role
 from hygie.gate.administration import Administration
 from hygie.gate.gate import REFUSALS_PER_MINUTE_MAX
+from hygie.gate.rights import live_rights, mac_of, rights_key, set_mac
 from tests.attack.installation import Installation, ask, attacked, connected, place, serving_alone, whole_journal
 
 PROCESSES = 2
@@ -161,11 +162,16 @@ def test_what_expires_stops_by_the_clock_without_anybody_acting(town: Town) -> N
 
 
 def shift_habilitation(made: Installation, account: str, ends_ms: int) -> None:
-    """Make a habilitation end at an instant (days are the least that a command takes)."""
+    """Make a habilitation end at an instant (days are the least that a command takes), with the MAC of its row."""
 
     async def main() -> None:
         async with open_house(made.data) as house, open_administration(house, "local:test") as acts:
+            key = await rights_key(house.kms)
             await _execute(acts, "UPDATE hygie.habilitation SET ends_ms = %s WHERE account = %s", ends_ms, account)
+            async with acts._database.transaction() as connection:
+                for right in await live_rights(connection, 0):
+                    if right.table == "habilitation" and right.values["account"] == account:
+                        await set_mac(connection, right.table, right.id, mac_of(key, right.table, right.values))
 
     asyncio.run(main())
 
