@@ -35,8 +35,61 @@ def unproved(checks: Iterable[Check], root: Path = ROOT) -> Iterator[str]:
             yield f"{check.id}: {check.sabotage} does not see it red"
 
 
+# The probe behind a fact, where a test breaks what the probe looks at and not the whole installation.
+PROBES = {"swap": "swap_state(", "tls": "probe_tls(", "door": "knock(", "clock": "probe_clock("}
+
+
+def through_probes(check: Check, root: Path = ROOT) -> set[str]:
+    """The verdicts that the sabotage test of a check obtains through a probe: ``satisfied``, ``unsatisfied``."""
+    file, _, name = check.sabotage.partition("::")
+    whole = (root / file).read_text()
+    tests = (one for one in ast.parse(whole).body if isinstance(one, ast.FunctionDef) and one.name == name)
+    text = "".join(map(ast.unparse, tests))
+    judged = f"{check.judge.__module__.rpartition('.')[2]}.{check.judge.__name__}("
+    probed = PROBES.get(check.fact, "\0") in whole and judged in text
+    # What a parametrized test expects stands in its decorator, which unparse gives too.
+    return {
+        verdict
+        for verdict, method in (("satisfied", "green"), ("unsatisfied", "red"))
+        if f".{method}('{check.id}'" in text or (probed and f"'{verdict}'" in text)
+    }
+
+
+def misdeclared(checks: Iterable[Check], root: Path = ROOT) -> Iterator[str]:
+    """Checks that a made-up fact alone has turned green or red without saying so, or that say so for nothing."""
+    for check in checks:
+        missing = {"satisfied", "unsatisfied"} - through_probes(check, root)
+        declared, _, why = check.on_facts.partition(": ")
+        if missing != ({declared} if declared else set()) or (declared and not why):
+            yield f"{check.id}: not seen through a probe: {sorted(missing)}, declared: {check.on_facts!r}"
+
+
 def test_each_check_was_seen_red() -> None:
     assert_none(list(unproved(CHECKS)))
+
+
+def test_each_check_was_seen_green_and_red_through_a_probe_or_says_which_was_not() -> None:
+    assert_none(list(misdeclared(CHECKS)))
+
+
+def test_the_rule_catches_a_verdict_on_made_up_facts(tmp_path: Path) -> None:
+    folder = tmp_path / "tests" / "sabotage"
+    folder.mkdir(parents=True)
+    (folder / "test_x.py").write_text(
+        "def test_both(broken):\n    broken.green('tech-1.swap')\n    broken.red('tech-1.swap')\n"
+        "def test_red(broken):\n    broken.red('tech-1.swap')\n    assert tech_1.swap(x, y) == 'satisfied'\n"
+    )
+    swap = next(check for check in CHECKS if check.id == "tech-1.swap")
+
+    def found(function: str, on_facts: str) -> list[str]:
+        one = replace(swap, sabotage=f"tests/sabotage/test_x.py::{function}", on_facts=on_facts)
+        return list(misdeclared([one], tmp_path))
+
+    assert found("test_both", "") == []
+    assert found("test_both", "satisfied: why")
+    assert found("test_red", "")
+    assert found("test_red", "satisfied: ")
+    assert found("test_red", "satisfied: why") == []
 
 
 def test_the_rule_catches_a_check_that_was_not(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -21,13 +21,26 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from hygie.app import dsns_of, open_house
+from hygie.app import dsns_of, open_house, opened
+from hygie.base.clock import SystemClock
 from hygie.base.layout import DataFolder
 from hygie.base.settings import load_settings
 from hygie.probes.status import judge_one
 from hygie.proof.model import Finding
+from hygie.upkeep import Comparison
 from tests.acceptance.conftest import Installation
 from tests.attack.installation import attacked, pids
+
+
+class Ahead(SystemClock):
+    """A clock that stands some days later."""
+
+    def __init__(self, days: float) -> None:
+        super().__init__()
+        self._ahead_ms = int(days * 86_400_000)
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self._ahead_ms
 
 
 @dataclass
@@ -36,12 +49,12 @@ class Broken:
 
     made: Installation
 
-    def finding(self, check: str) -> Finding:
-        """What one check says now."""
+    def finding(self, check: str, *, ahead_days: float = 0.0) -> Finding:
+        """What one check says now, or would say so many days later."""
 
         async def look() -> Finding:
             async with open_house(self.made.data) as house:
-                return await judge_one(house, check)
+                return await judge_one(replace(house, clock=Ahead(ahead_days)) if ahead_days else house, check)
 
         return asyncio.run(look())
 
@@ -49,9 +62,9 @@ class Broken:
         """Its verdict."""
         return self.finding(check).verdict.value
 
-    def red(self, check: str, word: str = "") -> None:
-        """It is red now, and says why with this word."""
-        finding = self.finding(check)
+    def red(self, check: str, word: str = "", *, ahead_days: float = 0.0) -> None:
+        """It is red now (or so many days later), and says why with this word."""
+        finding = self.finding(check, ahead_days=ahead_days)
         assert finding.verdict.value == "unsatisfied", finding.outcome
         assert word in finding.outcome.why.en, finding.outcome
 
@@ -78,18 +91,42 @@ class Broken:
             json.dumps(facts),
         )
 
+    def compare(self) -> None:
+        """One turn of the comparison that the working process makes every minute."""
+
+        async def main() -> None:
+            async with (
+                open_house(self.made.data) as house,
+                opened(house.dsns.sealer, size=1) as records,
+                opened(house.dsns.hosting, size=1) as pool,
+            ):
+                await Comparison(house, records, pool).run()
+
+        asyncio.run(main())
+
     @contextmanager
-    def impostor(self, *program: str, user: int | None = None) -> Iterator[None]:
-        """A process that the system shows as a hosting process of this installation."""
+    def impostor(self, *program: str, user: int | None = None) -> Iterator[int]:
+        """A process that the system shows as a hosting process of this installation: its pid."""
         words = ("hygie", "--data", str(self.made.data), "serve")
         started = subprocess.Popen([*program, *words], stdout=subprocess.PIPE, user=user, cwd="/")
         try:
             assert started.stdout is not None
-            started.stdout.readline()
-            yield
+            assert started.stdout.readline(), "it died at once"
+            yield started.pid
         finally:
             started.kill()
             started.communicate()
+
+    @contextmanager
+    def altered_snapshot(self) -> Iterator[None]:
+        """The newest manifest of the backup target with one byte changed."""
+        manifest = max((self.made.data / "backup" / "snapshots").iterdir())
+        held = manifest.read_bytes()
+        manifest.write_bytes(held.replace(b"a", b"b", 1))
+        try:
+            yield
+        finally:
+            manifest.write_bytes(held)
 
     @contextmanager
     def certificate(self, *, days: float, foreign: bool) -> Iterator[None]:

@@ -91,6 +91,7 @@ def test_a_passphrase_beside_the_data_is_red(broken: Broken) -> None:
 
 def test_an_old_key_is_red(broken: Broken) -> None:
     broken.green("tech-1.rotation")
+    broken.red("tech-1.rotation", "lasted too long", ahead_days=20)  # the epoch
     old = _keys(root_at_ms=CONTEXT.now_ms - 400 * DAY_MS, epoch_at_ms=CONTEXT.now_ms)
     assert tech_1.key_age(old, CONTEXT).verdict.value == "unsatisfied"
     late = _keys(root_at_ms=CONTEXT.now_ms, epoch_at_ms=CONTEXT.now_ms - 30 * DAY_MS)

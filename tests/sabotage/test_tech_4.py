@@ -16,14 +16,9 @@ DAY_MS = 86_400_000
 def test_an_old_backup_is_red(broken: Broken) -> None:
     broken.made.hygie("backup", "run")
     broken.green("tech-4.recent")
-    manifest = max((broken.made.data / "backup" / "snapshots").iterdir())
-    held = manifest.read_bytes()
-    manifest.write_bytes(held.replace(b"a", b"b", 1))
-    try:
+    with broken.altered_snapshot():
         assert broken.made.run("backup", "run").returncode != 0
         broken.red("tech-4.recent", "failed")
-    finally:
-        manifest.write_bytes(held)
     broken.made.hygie("backup", "run")
     broken.green("tech-4.recent")
     for age_ms, verdict in ((60_000, "satisfied"), (2 * DAY_MS, "unsatisfied")):
@@ -32,12 +27,20 @@ def test_an_old_backup_is_red(broken: Broken) -> None:
 
 
 def test_a_failed_drill_is_red(broken: Broken) -> None:
-    broken.measured("drill-restore", passed=False, facts={})
-    broken.red("tech-4.drill")
-    broken.measured("drill-restore", passed=True, facts={})
+    """Real drills: of a target that restores, of one whose newest manifest was altered, then mended."""
+    assert broken.verdict("tech-4.drill") == "unknown"  # none was run
+    broken.made.hygie("backup", "run")
+    broken.made.hygie("drill", "restore")
     broken.green("tech-4.drill")
-    broken.sql("UPDATE hygie.measurement SET at_ms = at_ms - %s WHERE kind = 'drill-restore'", 91 * DAY_MS)
-    assert broken.verdict("tech-4.drill") == "unknown"  # its evidence has expired
+    with broken.altered_snapshot():
+        assert broken.made.run("drill", "restore").returncode != 0
+        broken.red("tech-4.drill", "failed")
+    broken.made.hygie("drill", "restore")
+    broken.green("tech-4.drill")
+    finding = broken.finding("tech-4.drill", ahead_days=91)  # its evidence has expired
+    assert finding.verdict.value == "unknown"
+    assert finding.outcome.remedy is not None
+    assert finding.outcome.remedy.en == "hygie drill restore"
 
 
 def test_a_folder_is_no_worm(broken: Broken) -> None:

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 
-from hygie.base.settings import default_settings
+from hygie.base.layout import DataFolder
+from hygie.base.settings import default_settings, load_settings
+from hygie.probes.machine import probe_processes
 from hygie.proof.checks import tech_5
-from hygie.proof.facts import ProcessesFacts, ProcessFacts
+from hygie.proof.facts import ProcessesFacts, ProcessFacts, RightsFacts
 from hygie.proof.model import Context
 from tests.sabotage.conftest import Broken
 
 CONTEXT = Context(default_settings(), now_ms=1)
 GOOD = ProcessFacts("kms", 7, 1000, 0, "no", 0, no_new_privileges=True)
 NOBODY = 65_534
+# A process that protects itself as those of Hygie do, but for one thing; not as root, where nothing could be told.
+HARDENED = """
+import ctypes, os, resource, time
+from hygie.base import hardening
+{before}
+if os.geteuid() == 0:
+    os.setgid({nobody})
+    os.setuid({nobody})
+hardening.harden_process()
+{after}
+print("ready", flush=True)
+time.sleep(60)
+"""
+DUMPABLE = "ctypes.CDLL(None).prctl(4, ctypes.c_ulong(1), 0, 0, 0)"
+CORES = "resource.setrlimit(resource.RLIMIT_CORE, (1, 1)); resource.setrlimit = lambda *_: None"
+NEW_RIGHTS = "hardening.PR_SET_NO_NEW_PRIVS = hardening.PR_GET_DUMPABLE"
 
 
 def test_a_process_that_dumps_core_is_red(broken: Broken) -> None:
@@ -22,6 +41,15 @@ def test_a_process_that_dumps_core_is_red(broken: Broken) -> None:
     user = NOBODY if os.geteuid() == 0 else None
     with broken.impostor("/bin/sh", "-c", "echo ready; sleep 60; :", user=user):
         broken.red("tech-5.processes", "Memory exposed: serve")
+    for before, after, verdict, word in (
+        ("", "", "satisfied", "hardened"),
+        ("", DUMPABLE, "unsatisfied", "Memory exposed: serve"),
+        (CORES, "", "unsatisfied", "Memory exposed: serve"),
+        (NEW_RIGHTS, "", "unsatisfied", "May gain rights: serve"),
+    ):
+        with broken.impostor(sys.executable, "-c", HARDENED.format(before=before, after=after, nobody=NOBODY)) as pid:
+            outcome = tech_5.processes(_shown(broken, pid), CONTEXT)
+        assert (outcome.verdict.value, word in outcome.why.en) == (verdict, True), outcome
 
     def judged(one: ProcessFacts, expected: tuple[str, ...] = ("kms",), *, piped: bool = False) -> str:
         return tech_5.processes(ProcessesFacts((one,), expected, cores_piped=piped), CONTEXT).verdict.value
@@ -34,6 +62,14 @@ def test_a_process_that_dumps_core_is_red(broken: Broken) -> None:
     assert judged(replace(GOOD, traceable="unknown")) == "unknown"
     assert judged(GOOD, piped=True) == "unknown"
     assert judged(GOOD, ("kms", "work")) == "unsatisfied"
+
+
+def _shown(broken: Broken, pid: int) -> ProcessesFacts:
+    """What the probe shows of one process."""
+    folder = DataFolder.at(broken.made.data)
+    facts = probe_processes(load_settings(folder.path), folder)
+    found = tuple(one for one in facts.processes if one.pid == pid)
+    return ProcessesFacts(found, ("serve",), cores_piped=False)
 
 
 def test_an_exposed_key_file_is_red(broken: Broken) -> None:
@@ -64,6 +100,34 @@ def test_a_live_token_of_a_closed_account_is_red(broken: Broken) -> None:
     broken.red("tech-5.rights", "too long")
     broken.made.hygie("token", "revoke", token["id"])
     broken.green("tech-5.rights")
+
+
+def test_a_right_written_by_sql_is_red(broken: Broken) -> None:
+    broken.compare()
+    broken.green("tech-5.grants")
+    broken.sql("UPDATE hygie.habilitation SET ends_ms = ends_ms + 1 WHERE account = 'app'")
+    try:
+        broken.red("tech-5.grants", "habilitation")
+    finally:
+        broken.sql("UPDATE hygie.habilitation SET ends_ms = ends_ms - 1 WHERE account = 'app'")
+    broken.green("tech-5.grants")
+    # A withdrawn one brought back whole, with the MAC of before: only the journal tells.
+    id_ = broken.made.hygie("token", "create", "app", "chu", "prod")["id"]
+    broken.sql("CREATE TABLE hygie.held AS SELECT id, mac FROM hygie.token")
+    broken.made.hygie("token", "revoke", id_)
+    back = "UPDATE hygie.token k SET revoked_ms = NULL, mac = h.mac FROM hygie.held h WHERE h.id = k.id AND k.id = %s"
+    broken.sql(back, id_)
+    try:
+        broken.compare()
+        broken.red("tech-5.grants", f"token {id_} (withdrawn)")
+    finally:
+        broken.sql("UPDATE hygie.token SET revoked_ms = 1, mac = NULL WHERE id = %s", id_)
+        broken.sql("DROP TABLE hygie.held")
+    broken.compare()
+    broken.green("tech-5.grants")
+    for at_ms in (None, 1):
+        fact = RightsFacts(1, (), at_ms, complete=False, wrong=())
+        assert tech_5.grants(fact, CONTEXT).verdict.value == "unknown"
 
 
 def test_a_default_account_is_red(broken: Broken) -> None:

@@ -90,7 +90,16 @@ def test_lost_minutes_are_red(broken: Broken) -> None:
 
 
 def test_a_failed_site_loss_drill_is_red(broken: Broken) -> None:
-    broken.measured("drill-site-loss", passed=False, facts={})
-    broken.red("tech-8.recovery")
-    broken.measured("drill-site-loss", passed=True, facts={})
+    assert broken.verdict("tech-8.recovery") == "unknown"  # none was run
+    broken.made.hygie("backup", "run")
+    broken.made.hygie("drill", "site-loss")
     broken.green("tech-8.recovery")
+    with broken.altered_snapshot():
+        assert broken.made.run("drill", "site-loss").returncode != 0
+        broken.red("tech-8.recovery", "failed")
+    broken.made.hygie("drill", "site-loss")
+    broken.green("tech-8.recovery")
+    finding = broken.finding("tech-8.recovery", ahead_days=91)
+    assert finding.verdict.value == "unknown"
+    assert finding.outcome.remedy is not None
+    assert finding.outcome.remedy.en == "hygie drill site-loss"

@@ -146,7 +146,7 @@ _DEFAULT_SITES = (
 
 def default_settings(*, production: bool = False, language: Language | None = None, port: int = 8443) -> Settings:
     """The settings of one machine: three folders as sites, quorum of two, everything in the data folder."""
-    operator = BackupSettings().operator
+    operator = "l'administrateur de cette machine" if language == "fr" else BackupSettings().operator
     sites = tuple(
         SiteSettings(
             name=name, path=f"sites/{name}", country="FR", city=city, latitude=north, longitude=east, operator=operator
@@ -155,7 +155,8 @@ def default_settings(*, production: bool = False, language: Language | None = No
     )
     processes = max(1, min(os.cpu_count() or 1, PROCESSES_DEFAULT_MAX))
     host = HostSettings(port=port, processes=processes)
-    return Settings(production=production, language=language, sites=sites, host=host)
+    backups = BackupSettings(operator=operator)
+    return Settings(production=production, language=language, sites=sites, host=host, backups=backups)
 
 
 def check_settings(settings: Settings, folder: DataFolder) -> None:

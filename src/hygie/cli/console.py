@@ -7,6 +7,7 @@ silent, warnings and errors go to the standard error.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.console import RenderableType
 
+_DECIMAL = re.compile(r"(?<=\d)\.(?=\d+ (?:s|ms|Mo|%)(?!\w))")
 PROGRESS_AFTER_S = 1.0  # below, a bar would only flicker
 
 
@@ -38,7 +40,7 @@ class Console:
     def line(self, text: str = "", *, style: str = "") -> None:
         """One line for a person."""
         if not self.json_mode:
-            self._rich().print(text, style=style or None, soft_wrap=True)
+            self._rich().print(figures(text), style=style or None, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """One line on the standard error, in both modes."""
@@ -169,6 +171,11 @@ class Console:
             _tolerate(sys.stderr)
             self._errors = RichConsole(stderr=True, markup=False, emoji=False, highlight=False)
         return self._errors
+
+
+def figures(text: str) -> str:
+    """A French reader's decimals have a comma: those that stand before a unit, so that no name is touched."""
+    return say(fr=_DECIMAL.sub(",", text), en=text)
 
 
 def _tolerate(stream: TextIO) -> None:

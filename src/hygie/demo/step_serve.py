@@ -95,10 +95,10 @@ async def load(stage: Stage) -> Proved:
     if found.bundles:
         proved.lines.append(
             say(
-                fr=f"{found.bundles} dossier(s) inventé(s), {found.resources} ressources FHIR,"
+                fr=f"Dossiers inventés : {found.bundles}, soit {found.resources} ressources FHIR,"
                 f" {found.resources_per_s}/s : vérifiées, chiffrées par patient, durables sur 2 sites sur 3,"
                 " journalisées.",
-                en=f"{found.bundles} invented record(s), {found.resources} FHIR resources, {found.resources_per_s}/s:"
+                en=f"Invented records: {found.bundles}, {found.resources} FHIR resources, {found.resources_per_s}/s:"
                 " checked, encrypted per patient, durable on 2 sites of 3, journaled.",
             )
         )

@@ -109,7 +109,8 @@ class Check:
 
     fact: the field of ``Facts`` it judges; fresh_s: evidence older than this is unknown; sabotage: the test that has
     seen this check red after breaking the real thing, ``file::function`` under tests/sabotage; renew: what makes new
-    evidence, when no loop of ``hygie work`` does.
+    evidence, when no loop of ``hygie work`` does; on_facts: which verdict no test has obtained through a probe, only by
+    giving the check a fact made up for it, and why.
     """
 
     id: str
@@ -121,6 +122,7 @@ class Check:
     judge: Judge = field(repr=False)
     evidence: Evidence = Evidence.MEASURED
     renew: Text | None = None
+    on_facts: str = ""
 
     @property
     def obligation(self) -> str:

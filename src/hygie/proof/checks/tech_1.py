@@ -19,8 +19,8 @@ def plaintext(fact: DiskScan, _: Context) -> Outcome:
     files = sum(area.files for area in fact.areas)
     read, total = (sum(sizes) / 1e6 for sizes in zip(*((a.bytes_read, a.bytes_total) for a in fact.areas), strict=True))
     observed = Text(
-        f"{len(fact.found)} texte(s) clair(s) dans {files} fichiers, {read:.0f} Mo lus sur {total:.0f}",
-        f"{len(fact.found)} plaintext(s) in {files} files, {read:.0f} MB read of {total:.0f}",
+        f"textes clairs : {len(fact.found)} ; {files} fichiers, {read:.0f} Mo lus sur {total:.0f}",
+        f"plaintexts: {len(fact.found)}; {files} files, {read:.0f} MB read of {total:.0f}",
     )
     declared = Text("aucun texte clair", "no plaintext")
     if fact.found:
@@ -47,7 +47,7 @@ def flows(fact: TlsFacts, context: Context) -> Outcome:
     days = (fact.ends_ms - context.now_ms) / DAY_MS if fact.ends_ms else None
     left = same("?") if days is None else Text(f"{days:.0f} j", f"{days:.0f} d")
     observed = Text(
-        f"{fact.version} {fact.cipher}, certificat {left.fr}; "
+        f"{fact.version} {fact.cipher}, certificat {left.fr} ; "
         + ", ".join(f"{name} : {OFFERS_FR[answer]}" for name, answer in fact.offers.items()),
         f"{fact.version} {fact.cipher}, certificate {left.en}; "
         + ", ".join(f"{name}: {answer}" for name, answer in fact.offers.items()),
@@ -174,6 +174,7 @@ CHECKS = (
         MINUTES_S,
         _T + "test_a_passphrase_beside_the_data_is_red",
         key_custody,
+        on_facts="satisfied: needs keys that cannot be exported (HSM), not built",
     ),
     Check(
         "tech-1.rotation",

@@ -14,7 +14,7 @@ def database(fact: SegmentationFacts, _: Context) -> Outcome:
     odd = [one for one in (*fact.across, *fact.administration) if one.outcome not in {"allowed", "refused"}]
     blind = [one for one in fact.controls if one.outcome != "allowed"]
     tried = len(fact.across) + len(fact.administration)
-    observed = Text(f"{tried} tentatives, {len(leaks)} acceptée(s)", f"{tried} attempts, {len(leaks)} allowed")
+    observed = Text(f"{tried} tentatives, acceptées : {len(leaks)}", f"{tried} attempts, allowed: {len(leaks)}")
     declared = Text("toutes refusées", "all refused")
     if leaks:
         one = leaks[0]

@@ -11,7 +11,11 @@ DELAY_MS_MAX = 10_000
 WAITING_MS_MAX = 10_000  # from the entry's instant; the sealer publishes each half second
 CLOCK_ERROR_MS_MAX = 1_000.0
 FALSE = -1
-_STATES = {"yes": Text("disciplinée", "disciplined"), "no": Text("libre", "free"), "unknown": Text("?", "?")}
+_STATES = {
+    "yes": Text("disciplinée", "disciplined"),
+    "no": Text("libre", "free"),
+    "unknown": Text("non dit", "not told"),
+}
 
 
 def fresh(fact: FreshFacts, _: Context) -> Outcome:
@@ -67,8 +71,8 @@ def history(fact: HistoryFacts, _: Context) -> Outcome:
     """The tree, read again in parts, is the one that was signed."""
     rows = Text("trop pour un coup d'œil", "too many for one look") if fact.rows is None else same(str(fact.rows))
     observed = Text(
-        f"{fact.size} entrées : {fact.bundles} lots relus, {fact.checkpoints} têtes, {rows.fr} lignes comparées",
-        f"{fact.size} entries: {fact.bundles} bundles re-read, {fact.checkpoints} heads, {rows.en} rows compared",
+        f"{fact.size} entrées : lots relus {fact.bundles}, têtes {fact.checkpoints}, lignes comparées {rows.fr}",
+        f"{fact.size} entries: bundles re-read {fact.bundles}, heads {fact.checkpoints}, rows compared {rows.en}",
     )
     declared = Text("tout mène à la racine signée", "all leads to the signed root")
     if fact.broken:

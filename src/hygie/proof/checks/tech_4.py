@@ -92,5 +92,6 @@ CHECKS = (
         MINUTES_S,
         _T + "test_a_folder_is_no_worm",
         locked,
+        on_facts="satisfied: needs a locked target (S3), not built",
     ),
 )

@@ -56,7 +56,7 @@ def _list(names: Sequence[str]) -> str:
 def files(fact: Sequence[FileFacts], _: Context) -> Outcome:
     """Secret files are readable by their owner only."""
     exposed = [one.path for one in fact if one.exposed]
-    observed = Text(f"{len(fact)} lieux, {len(exposed)} exposé(s)", f"{len(fact)} places, {len(exposed)} exposed")
+    observed = Text(f"{len(fact)} lieux, exposés : {len(exposed)}", f"{len(fact)} places, exposed: {len(exposed)}")
     declared = Text("aucun exposé", "none exposed")
     if exposed:
         why = Text(f"Ouvert aux autres : {exposed[0]}.", f"Open to others: {exposed[0]}.")
@@ -197,5 +197,6 @@ CHECKS = (
         MINUTES_S,
         _T + "test_no_second_factor_is_red",
         second_factor,
+        on_facts="satisfied: never given, a second factor is not built",
     ),
 )

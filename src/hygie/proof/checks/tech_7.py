@@ -38,7 +38,7 @@ def independence(fact: Sequence[SiteFacts], _: Context) -> Outcome:
     """No accident takes two sites."""
     domains = {one.domain for one in fact}
     observed = Text(
-        f"{len(fact)} sites, {len(domains)} domaine(s) de panne", f"{len(fact)} sites, {len(domains)} failure domain(s)"
+        f"{len(fact)} sites, domaines de panne : {len(domains)}", f"{len(fact)} sites, failure domains: {len(domains)}"
     )
     declared = Text("un centre de données par site", "one datacentre per site")
     if len(domains) < max(len(fact), SITES_MIN):
@@ -75,7 +75,7 @@ def scrubbed(fact: Measurements, _: Context) -> Outcome:
         return unknown(Text("Aucune relecture encore.", "No scrub yet."), same("-"), declared, remedy)
     damaged = len(newest.facts.get("damaged", [])) + len(newest.facts.get("missing", []))
     checked = newest.facts.get("checked", 0)
-    observed = Text(f"{checked} relus, {damaged} défaut(s)", f"{checked} re-read, {damaged} fault(s)")
+    observed = Text(f"{checked} relus, défauts : {damaged}", f"{checked} re-read, faults: {damaged}")
     if not newest.passed:
         why = Text("La relecture a trouvé des copies altérées.", "The scrub found altered copies.")
         return unsatisfied(why, observed, declared, remedy, at_ms=newest.at_ms)
@@ -101,6 +101,7 @@ CHECKS = (
         MINUTES_S,
         _T + "test_folders_of_one_disk_are_red",
         independence,
+        on_facts="satisfied: needs sites on several machines",
     ),
     Check(
         "tech-7.lag",
