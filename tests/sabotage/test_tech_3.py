@@ -15,7 +15,7 @@ from hygie.base.settings import default_settings, load_settings
 from hygie.probes.journal import where_is
 from hygie.probes.machine import probe_clock
 from hygie.proof.checks import tech_3
-from hygie.proof.facts import ClockFacts, WitnessFacts
+from hygie.proof.facts import ClockFacts, UnwrapFacts, WitnessFacts
 from hygie.proof.model import Context
 from tests.sabotage.conftest import Broken
 
@@ -123,6 +123,33 @@ def test_a_witness_at_an_address_of_this_machine_is_here(address: str, where: st
     assert where_is(address) == where
 
 
-def test_a_free_running_clock_is_red() -> None:
-    assert tech_3.clock(ClockFacts("yes", 5.0), CONTEXT).verdict.value == "satisfied"
+def test_a_key_record_that_is_cut_is_red(broken: Broken) -> None:
+    record = broken.made.data / "kms" / "unwraps.log"
+    broken.compare()
+    broken.green("tech-3.unwraps")
+    with broken.frozen("work"):
+        with changed([record], record.read_bytes().rpartition(b'{"')[0]):
+            broken.red("tech-3.unwraps", "cut or altered")
+        broken.green("tech-3.unwraps")
+        facts = {"lines": 0, "head": "00" * 32, "cut": 1, "cut_at_ms": 1_764_000_000_000}
+        broken.measured("unwraps", passed=False, facts=facts)
+        broken.red("tech-3.unwraps", "since 2025-11-24T16:00")
+    broken.compare()
+    broken.green("tech-3.unwraps")
+    never = UnwrapFacts(3, None, None, follows=False, cut=0, cut_at_ms=None)
+    assert tech_3.unwraps(never, CONTEXT).verdict.value == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("status", "max_error_us", "verdict"),
+    [
+        (0x2001, 5_000, "satisfied"),  # STA_PLL, STA_NANO: what a disciplined clock shows
+        (0x2001, 16_000_000, "unsatisfied"),
+        (0x2041, 16_000_000, "unknown"),  # STA_UNSYNC: some machines are kept right by what their kernel does not see
+    ],
+)
+def test_a_free_running_clock_is_red(status: int, max_error_us: int, verdict: str) -> None:
+    """The machine's clock cannot be let loose for a test: the probe reads a kernel that lies."""
+    assert tech_3.clock(probe_clock(lambda: (status, max_error_us)), CONTEXT).verdict.value == verdict
+    assert {"satisfied", "unsatisfied", "unknown"} >= {verdict, tech_3.clock(probe_clock(), CONTEXT).verdict.value}
     assert tech_3.clock(ClockFacts("no", 5.0), CONTEXT).verdict.value == "unsatisfied"

@@ -182,6 +182,7 @@ CHECKS = (
         MINUTES_S,
         _T + "test_a_witness_of_ones_own_is_red",
         witness,
+        on_facts="satisfied: never given, who runs a witness cannot be seen from here",
     ),
     Check(
         "tech-3.unwraps",
