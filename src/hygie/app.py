@@ -15,7 +15,6 @@ from pathlib import Path
 from hygie import __version__
 from hygie.backups.keys import log_keys_of
 from hygie.base.clock import SystemClock
-from hygie.base.errors import SettingsError
 from hygie.base.layout import DataFolder
 from hygie.base.permit import Place
 from hygie.base.settings import Settings, SiteSettings, load_settings
@@ -29,6 +28,7 @@ from hygie.gate.administration import Administration
 from hygie.gate.gate import Gate
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.journal.checkpoint import COSIGNATURE_V1, VerifierKey
+from hygie.journal.errors import WitnessKeyAbsentError
 from hygie.journal.reader import JournalReader
 from hygie.journal.sealer import Sealer
 from hygie.journal.witness_client import WitnessClient
@@ -111,14 +111,16 @@ class House:
         return log_keys_of(await self.kms.status())
 
     def witness(self) -> WitnessClient | None:
-        """The witness, once its public key is known here."""
-        try:
-            key = VerifierKey.parse((self.folder.witness / "witness.pub").read_text().strip())
-        except FileNotFoundError:
+        """The witness, once its public key is known here.
+
+        Raises: WitnessKeyAbsentError: one elsewhere is set, and its key was not put here.
+        """
+        key = witness_key(self.settings, self.folder)
+        if key is None:
             return None
-        if key.kind != COSIGNATURE_V1:
-            raise SettingsError(setting="witness", reason="not a witness's key")
-        return WitnessClient(self.settings.witness.url or str(witness_socket(self.settings, self.folder)), key)
+        set_ = self.settings.witness
+        authority = self.folder.resolve(set_.authority) if set_.authority is not None else None
+        return WitnessClient(set_.url or str(witness_socket(self.settings, self.folder)), key, authority=authority)
 
     async def context(self, place: Place) -> EnvironmentContext:
         """One environment's keys and tokens, for offline work."""
@@ -188,6 +190,23 @@ def kms_socket(settings: Settings, folder: DataFolder) -> Path:
 def witness_socket(settings: Settings, folder: DataFolder) -> Path:
     """The witness's unix socket, when it runs on this machine."""
     return Path(settings.witness.socket) if settings.witness.socket else folder.socket("witness.sock")
+
+
+def witness_key(settings: Settings, folder: DataFolder) -> VerifierKey | None:
+    """The public key by which the witness is known here; None: the one of this machine has not made it yet.
+
+    Raises: WitnessKeyAbsentError: one elsewhere is set, and its key was not put here; VerifierKeyError.
+    """
+    path = folder.witness / "witness.pub"
+    try:
+        key = VerifierKey.parse(path.read_text().strip())
+    except FileNotFoundError:
+        if settings.witness.url is not None:
+            raise WitnessKeyAbsentError(file=str(path)) from None
+        return None
+    if key.kind != COSIGNATURE_V1:
+        raise WitnessKeyAbsentError(file=str(path))
+    return key
 
 
 def new_site(settings: SiteSettings, folder: DataFolder) -> Site:

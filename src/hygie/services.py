@@ -9,7 +9,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from hygie.upkeep import Upkeep
 
 WITNESS_NAME = "hygie/witness"
 LOG_KEY = "log.key"  # in the witness's folder: the journal's public key
+WITNESS_KEY = "witness.pub"  # beside it: its own public key
 FORMER_KEYS = "former.keys"  # beside it: those it had before, one a line
 SEALER_POOL = 3
 COLLECT_AFTER = (20_000, 20, 50)  # objects; Python's 700 would look through a large bundle again and again
@@ -177,29 +179,68 @@ def _credential(settings: Settings, folder: DataFolder) -> SecretSource:
     return SecretSource(file=folder.resolve(name))
 
 
-def witness(data: Path, *, ready_fd: int | None = None) -> None:
-    """The witness's process, over the journal key published in its folder. Blocks."""
+@dataclass(frozen=True, slots=True)
+class WitnessPlace:
+    """How a witness stands elsewhere than beside its journal. listen: ``host:port`` or a socket's path, None: the
+    socket of the settings; log_keys: files of the journals' public keys, none: the ones in its folder; certificate:
+    to answer ``https``."""
+
+    listen: str | None = None
+    log_keys: tuple[Path, ...] = ()
+    name: str = WITNESS_NAME
+    certificate: CertificateFiles | None = None
+
+
+def witness(
+    data: Path,
+    *,
+    place: WitnessPlace = WitnessPlace(),
+    ready_fd: int | None = None,
+    tell: Callable[[str, str], None] | None = None,
+) -> None:
+    """The witness's process; only one beside its journal needs an installation in ``data``. Blocks.
+
+    Args: tell: called with its public key and its address once it answers.
+    Raises: WitnessSettingsError; VerifierKeyError; TlsFileError; OSError: the address is taken.
+    """
     begin("witness")
     folder = DataFolder.at(data)
-    settings = load_settings(folder.path)
-    logs = [VerifierKey.parse((folder.witness / LOG_KEY).read_text().strip())]
-    if (folder.witness / FORMER_KEYS).exists():  # what it cosigned before the journal's key was replaced
-        logs += [VerifierKey.parse(line) for line in (folder.witness / FORMER_KEYS).read_text().splitlines()]
+    listen = place.listen or str(witness_socket(load_settings(folder.path), folder))
+    # former: what it cosigned before the journal's key was replaced
+    files = place.log_keys or (folder.witness / LOG_KEY, folder.witness / FORMER_KEYS)
+    lines = [line for file in files if file.exists() or file.name != FORMER_KEYS for line in _lines(file)]
+    logs = [VerifierKey.parse(line) for line in lines]
+    tls = LiveTls(place.certificate) if place.certificate is not None else None
 
     async def run() -> None:
         ready = asyncio.Event()
-        telling = asyncio.create_task(_tell_when(ready, ready_fd))
-        await run_witness(
-            folder.witness,
-            str(witness_socket(settings, folder)),
-            name=WITNESS_NAME,
-            logs=logs,
-            stop=_stop_event(),
-            ready=ready,
-        )
-        await telling
+        telling = [asyncio.create_task(_tell_when(ready, ready_fd)), asyncio.create_task(introduce(ready))]
+        watching = asyncio.create_task(tls.watch()) if tls is not None else None
+        try:
+            await run_witness(
+                folder.witness,
+                listen,
+                name=place.name,
+                logs=logs,
+                stop=_stop_event(),
+                ready=ready,
+                tls=tls.context if tls is not None else None,
+            )
+            await asyncio.gather(*telling)
+        finally:
+            if watching is not None:
+                watching.cancel()
+
+    async def introduce(ready: asyncio.Event) -> None:
+        await ready.wait()
+        if tell is not None:
+            tell(_lines(folder.witness / WITNESS_KEY)[0], listen)
 
     _run(run())
+
+
+def _lines(file: Path) -> list[str]:
+    return [line.strip() for line in file.read_text().splitlines() if line.strip()]
 
 
 def _stop_event() -> asyncio.Event:

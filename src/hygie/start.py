@@ -15,8 +15,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hygie.app import dsns_of, embedded_postgres, kms_socket, open_house
+from hygie.app import dsns_of, embedded_postgres, kms_socket, open_house, witness_key
 from hygie.base.errors import HygieError, SettingsError, UnavailableError
 from hygie.base.files import write_durably
 from hygie.base.layout import DataFolder
@@ -27,6 +28,7 @@ from hygie.database.external import prepare_external
 from hygie.database.migrate import migrate, pending_migrations
 from hygie.database.pool import Database
 from hygie.gate.platform_ledger import platform_keys
+from hygie.journal.errors import WitnessKeyAbsentError
 from hygie.keys.client import KmsClient
 from hygie.keys.file_kms import FileKms
 from hygie.keys.file_root import check_opens, sealing_in
@@ -34,7 +36,7 @@ from hygie.keys.sealing import Passphrase, Secret, SharePlan, Shares
 from hygie.keys.secret_source import secret_bytes
 from hygie.processes import READY_FD, SECRET_FD, Service, ServiceFailedError, Supervisor
 from hygie.server.server import listen
-from hygie.services import FORMER_KEYS, LOG_KEY, certificate_files
+from hygie.services import FORMER_KEYS, LOG_KEY, WITNESS_KEY, certificate_files
 
 CREDENTIAL_NAME = "kms.credential"
 CREDENTIAL_BYTES = 24
@@ -115,6 +117,19 @@ def draw_credential(folder: DataFolder) -> Path:
     return path
 
 
+def check_witness_elsewhere(settings: Settings, folder: DataFolder) -> None:
+    """Refuse to start for a witness elsewhere whose public key nobody brought here.
+
+    Raises: WitnessKeyAbsentError: it is absent, or it is the key of the witness of this machine.
+    """
+    key = witness_key(settings, folder)
+    own = folder.witness / "witness.key"
+    if key is not None and own.exists():
+        public = Ed25519PrivateKey.from_private_bytes(own.read_bytes()).public_key().public_bytes_raw()
+        if public == key.public_key:
+            raise WitnessKeyAbsentError(file=str(folder.witness / WITNESS_KEY))
+
+
 def deal_shares(settings: Settings, folder: DataFolder) -> list[str]:
     """Make the keys, sealed by shares as the settings say. Returns: the shares to hand out; nobody has them again.
 
@@ -156,9 +171,10 @@ def services(settings: Settings, folder: DataFolder, secret: Secret, listener: s
     opening = ("--shares-fd" if isinstance(secret, Shares) else "--secret-fd", SECRET_FD)
     listed = [
         Service("kms", (*data, "kms", "--ready-fd", READY_FD, *opening), secret=secret_bytes(secret)),
-        Service("witness", (*data, "witness", "--ready-fd", READY_FD)),
-        Service("work", (*data, "work", "--ready-fd", READY_FD)),
     ]
+    if settings.witness.url is None:
+        listed.append(Service("witness", (*data, "witness", "--ready-fd", READY_FD)))
+    listed.append(Service("work", (*data, "work", "--ready-fd", READY_FD)))
     accept = ("--listen-fd", str(listener.fileno()))
     for number in range(settings.host.processes):
         serve = (*data, "serve", "--ready-fd", READY_FD, *accept)
@@ -187,6 +203,8 @@ async def running(
     settings = load_settings(folder.path)
     check_machine(settings, folder)
     folder.create_run()
+    if settings.witness.url is not None:
+        check_witness_elsewhere(settings, folder)
     certificate_files(settings, folder)
     listener = take_port(settings)  # now: whoever serves already is told at once
     try:

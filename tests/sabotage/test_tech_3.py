@@ -116,6 +116,8 @@ def test_a_witness_of_ones_own_is_red(broken: Broken) -> None:
         ("127.0.0.1:9000", "here"),
         ("http://localhost:9000", "here"),
         ("[::1]:9000", "here"),
+        ("https://localhost", "here"),
+        ("https://192.0.2.7/w1", "elsewhere"),
         ("192.0.2.7:9000", "elsewhere"),  # RFC 5737: nobody's
     ],
 )

@@ -26,6 +26,7 @@ from hygie.base.settings_checks import (
     check_quorum,
     check_secret_file,
     check_swap,
+    check_witness_url,
 )
 
 SETTINGS_BYTES_MAX = 1 << 20  # a settings file is a page; anything larger is not one
@@ -92,10 +93,14 @@ class KmsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The witness: a unix socket on this machine, or the URL of one under another administrator."""
+    """The witness: a unix socket on this machine, or the URL of one under another administrator.
+
+    authority: a PEM file of who signs that one's certificate, when the system does not know them.
+    """
 
     socket: FilePath | None = None
     url: Text | None = None
+    authority: FilePath | None = None
 
 
 class BackupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,6 +180,8 @@ def check_settings(settings: Settings, folder: DataFolder) -> None:
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="backups: rpo_minutes below every_minutes")
     if settings.kms.threshold > settings.kms.shares:
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="kms: threshold above shares")
+    if settings.witness.url is not None:
+        check_witness_url(settings.witness.url, production=settings.production)
     if (settings.host.certificate is None) != (settings.host.key is None):
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="host: certificate and key go together")
 

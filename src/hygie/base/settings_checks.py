@@ -7,8 +7,10 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hygie.base.errors import SettingsError
 from hygie.base.hardening import Swap, swap_state
@@ -107,6 +109,29 @@ def check_countries(allowed: Iterable[str], country_of_site: Mapping[str, str]) 
     for site, country in country_of_site.items():
         if country not in countries:
             raise CountryError(country=country, where=site)
+
+
+def check_witness_url(url: str, *, production: bool) -> None:
+    """Refuse what is not the URL of a server; in production, one that another machine could answer in clear.
+
+    Signatures authenticate both sides whatever the transport; TLS keeps a stranger from silencing the witness unseen.
+    Raises: SettingsError.
+    """
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or (production and parts.scheme == "http" and not _is_loopback(parts.hostname or "")):
+        reason = "https://host:port; http:// only on this machine, or outside production"
+        raise SettingsError(setting="witness.url", reason=reason)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def check_places(places: Mapping[str, Path]) -> None:

@@ -117,6 +117,14 @@ class VerifierKeyError(SettingsError):
     en = "Public key refused: {reason}."
 
 
+class WitnessKeyAbsentError(SettingsError):
+    """A witness elsewhere is set, and its public key is not here, or the key here is this machine's own witness's."""
+
+    code = "HYG-622"
+    fr = "{file} doit contenir la clé publique du témoin de witness.url, et de lui seul : copiez-y son witness.pub."
+    en = "{file} must hold the public key of the witness at witness.url, and of no other: copy its witness.pub there."
+
+
 class WitnessSettingsError(SettingsError):
     """The witness cannot start with this state or these logs."""
 

@@ -1,4 +1,4 @@
-"""The little HTTP/1.1 that the witness protocol needs, on asyncio streams, over TCP or a unix socket.
+"""The little HTTP/1.1 that the witness protocol needs, on asyncio streams, over TCP, with TLS or not, or a unix socket.
 
 One request at a time, bodies with Content-Length only, everything bounded.  The witness must stay small enough to be
 read whole by the administrator who runs it, so it takes no web framework.
@@ -7,8 +7,10 @@ read whole by the administrator who runs it, so it takes no web framework.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 HEAD_BYTES_MAX = 8 * 1024
 BODY_BYTES_MAX = 64 * 1024  # 63 proof lines of 45 bytes and a checkpoint with many signatures
@@ -57,9 +59,34 @@ class ProtocolError(Exception):
 Handler = Callable[[Request], Awaitable[Answer]]
 
 
+class Url(NamedTuple):
+    """Where a server answers over TCP. prefix: of its paths, without the final slash."""
+
+    tls: bool
+    host: str
+    port: int
+    prefix: str
+
+    @property
+    def authority(self) -> str:
+        """``host:port``, as the Host field says it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_url(address: str) -> Url:
+    """Read ``http://host:port/prefix``, ``https://…``, or ``host:port``. Raises: ValueError: it is none of them."""
+    if "://" not in address:
+        return Url(False, *split_address(address), "")
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("not a URL of a server")
+    tls = parts.scheme == "https"
+    return Url(tls, parts.hostname, parts.port or (443 if tls else 80), parts.path.rstrip("/"))
+
+
 def is_socket_path(address: str) -> bool:
-    """Whether an address is a unix socket's path; else it is ``host:port``."""
-    return "/" in address
+    """Whether an address is a unix socket's path; else it is a URL or ``host:port``."""
+    return "/" in address and "://" not in address
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -70,8 +97,8 @@ def split_address(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def start_server(address: str, handler: Handler) -> asyncio.Server:
-    """Listen on a unix socket's path or on host:port. Raises: OSError, ValueError."""
+async def start_server(address: str, handler: Handler, *, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+    """Listen on a unix socket's path or on host:port, there with TLS if asked. Raises: OSError, ValueError."""
     places = asyncio.Semaphore(CONNECTIONS_MAX)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -90,31 +117,39 @@ async def start_server(address: str, handler: Handler) -> asyncio.Server:
     if is_socket_path(address):
         return await asyncio.start_unix_server(serve, address, limit=HEAD_BYTES_MAX)
     host, port = split_address(address)
-    return await asyncio.start_server(serve, host, port, limit=HEAD_BYTES_MAX)
+    return await asyncio.start_server(serve, host, port, limit=HEAD_BYTES_MAX, ssl=tls)
 
 
-async def request(address: str, method: str, path: str, body: bytes = b"") -> Answer:
+async def request(
+    address: str, method: str, path: str, body: bytes = b"", *, tls: ssl.SSLContext | None = None
+) -> Answer:
     """One exchange on a connection of its own.
 
-    Raises: OSError, TimeoutError: no answer; ProtocolError: not HTTP, or too large.
+    Args: address: a unix socket's path, a URL, or ``host:port``; tls: for ``https``, whom to trust (the system's
+    authorities by default).
+    Raises: OSError, TimeoutError: no answer, or not the server of that name; ProtocolError: not HTTP, or too large.
     """
+    host, prefix = "witness", ""
     async with asyncio.timeout(EXCHANGE_S_MAX):
         if is_socket_path(address):
             reader, writer = await asyncio.open_unix_connection(address, limit=HEAD_BYTES_MAX)
         else:
-            reader, writer = await asyncio.open_connection(*split_address(address), limit=HEAD_BYTES_MAX)
-        try:
-            head = (
-                f"{method} {path} HTTP/1.1\r\nHost: witness\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            url = parse_url(address)
+            host, prefix = url.authority, url.prefix
+            reader, writer = await asyncio.open_connection(
+                url.host, url.port, limit=HEAD_BYTES_MAX, ssl=(tls or True) if url.tls else None
             )
-            writer.write(head.encode() + body)
+        try:
+            first = f"{method} {prefix}{path} HTTP/1.1"
+            fields = f"Host: {host}\r\nContent-Length: {len(body)}\r\nConnection: close"
+            writer.write(f"{first}\r\n{fields}\r\n\r\n".encode() + body)
             await writer.drain()
-            first, fields = await _read_head(reader)
-            parts = first.split(" ", 2)
+            status_line, answered = await _read_head(reader)
+            parts = status_line.split(" ", 2)
             if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not parts[1].isdigit():
                 raise ProtocolError(400)
-            content = await _read_body(reader, fields)
-            return Answer(int(parts[1]), content, fields.get("content-type", ""))
+            content = await _read_body(reader, answered)
+            return Answer(int(parts[1]), content, answered.get("content-type", ""))
         except asyncio.IncompleteReadError as error:
             raise ProtocolError(400) from error
         finally:

@@ -18,6 +18,7 @@ import hashlib
 import logging
 import os
 import signal
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -188,10 +189,12 @@ async def run_witness(
     clock: Clock | None = None,
     stop: asyncio.Event | None = None,
     ready: asyncio.Event | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until ``stop`` is set.
 
-    Args: listen: a unix socket's path (made 0600) or host:port; logs: the Ed25519 keys of the logs to witness.
+    Args: listen: a unix socket's path (made 0600) or host:port; logs: the Ed25519 keys of the logs to witness; tls:
+    for host:port, to answer ``https``.
     Raises: WitnessSettingsError; OSError: the address is taken.
     """
     witness = Witness(state, name=name, logs=logs, clock=clock or SystemClock())
@@ -199,7 +202,7 @@ async def run_witness(
         await asyncio.to_thread(Path(listen).unlink, missing_ok=True)
     mask = os.umask(0o177)
     try:
-        server = await start_server(listen, witness.handle)
+        server = await start_server(listen, witness.handle, tls=tls)
     finally:
         os.umask(mask)
     async with server:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+
 from hygie.journal.checkpoint import NOTE_BYTES_MAX, VerifierKey, parse_signature_line, verify_cosignature
 from hygie.journal.errors import CheckpointInvalidError, WitnessRefusedError, WitnessUnavailableError
 from hygie.journal.http1 import Answer, ProtocolError, request
@@ -17,11 +20,16 @@ class WitnessBehindError(Exception):
 
 
 class WitnessClient:
-    """A witness at an address (unix socket path or host:port), known by its public key."""
+    """A witness at an address (unix socket path, URL or host:port), known by its public key."""
 
-    def __init__(self, address: str, key: VerifierKey) -> None:
+    def __init__(self, address: str, key: VerifierKey, *, authority: Path | None = None) -> None:
+        """Args: authority: a PEM file of who signs the certificate of an ``https`` witness; the system's by default.
+
+        Raises: OSError: the file is absent, or holds no certificate.
+        """
         self.address = address
         self.key = key
+        self._tls = ssl.create_default_context(cafile=str(authority)) if authority is not None else None
 
     async def add_checkpoint(self, submission: AddCheckpoint) -> bytes:
         """The note with the witness's verified cosignature.
@@ -58,8 +66,8 @@ class WitnessClient:
 
     async def _request(self, method: str, path: str, body: bytes) -> Answer:
         try:
-            return await request(self.address, method, path, body)
-        except (OSError, TimeoutError, ProtocolError) as error:
+            return await request(self.address, method, path, body, tls=self._tls)
+        except (OSError, TimeoutError, ValueError, ProtocolError) as error:
             raise WitnessUnavailableError(reason="no answer") from error
 
     def _cosigned(self, note: bytes, lines: bytes) -> bytes:

@@ -16,6 +16,7 @@ from hygie.base.errors import HygieError, IntegrityError
 from hygie.database.pool import Database
 from hygie.journal.checkpoint import Checkpoint, VerifierKey
 from hygie.journal.errors import CheckpointInvalidError, JournalTamperedError
+from hygie.journal.http1 import is_socket_path, parse_url
 from hygie.journal.leaf import read_head
 from hygie.journal.published import PublishedTree, verified
 from hygie.journal.reader import JournalReader
@@ -88,9 +89,9 @@ async def look_at_witness(reader: JournalReader, witness: WitnessClient, keys: S
 
 def where_is(address: str) -> str:
     """``here`` for a unix socket or an address of this machine, else ``elsewhere``. Blocks: asks the resolver."""
-    host = address.removeprefix("https://").removeprefix("http://").split("/", 1)[0].rpartition(":")[0].strip("[]")
-    if address.startswith(("/", ".")) or not host:
+    if is_socket_path(address):
         return "here"
+    host = parse_url(address).host
     found = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     return "here" if any(_is_own(one) for one in found) else "elsewhere"
 
