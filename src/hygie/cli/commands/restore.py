@@ -13,7 +13,7 @@ import typer
 from hygie.base.language import current_language, say
 from hygie.cli.acts import operator_name
 from hygie.cli.frame import Frame, frame_of
-from hygie.cli.secret import read_secret
+from hygie.cli.secret import read_secret, share_option
 
 if TYPE_CHECKING:
     from hygie.backups.restore import Progress, RestoreReport, RestoreRequest
@@ -53,10 +53,7 @@ def restore(
         Path | None,
         typer.Option(help=say(fr="Fichier privé de la phrase de passe.", en="Private file of the passphrase.")),
     ] = None,
-    share_file: Annotated[
-        list[Path] | None,
-        typer.Option(help=say(fr="Fichier privé d'une part (à répéter).", en="Private file of one share (repeat).")),
-    ] = None,
+    share_file: Annotated[list[Path] | None, share_option()] = None,
     settings: Annotated[
         Path | None, typer.Option(help=say(fr="Réglages du nouveau lieu.", en="Settings of the fresh place."))
     ] = None,
@@ -68,8 +65,8 @@ def restore(
         str | None,
         typer.Option(
             help=say(
-                fr="Après une perte de clés seulement : prendre celles de cet instantané plus ancien.",
-                en="After a loss of keys only: take those of this older snapshot.",
+                fr="Perte de clés seulement : celles de cet instantané.",
+                en="Loss of keys only: those of this snapshot.",
             )
         ),
     ] = None,
@@ -85,7 +82,7 @@ def restore(
     ] = False,
 ) -> None:
     """Restore into a fresh place; leaves with 50 when something lacks."""
-    from hygie.backups.restore import RestoreRequest, require_complete, restored
+    from hygie.backups.restore import RestoreRequest, require_complete
     from hygie.backups.target import FolderTarget
     from hygie.base.clock import SystemClock
     from hygie.base.hardening import harden_process
@@ -103,22 +100,24 @@ def restore(
         which=snapshot,
         keys_of=keys_of,
     )
-
-    async def main() -> RestoreReport:
-        journaled = frame.folder.settings_file.exists() and not production_lost
-        async with (
-            _on_record(frame, request) if journaled else _alone(),
-            _shown(frame) as progress,
-            restored(request, progress) as place,
-        ):
-            return place.report
-
+    journaled = frame.folder.settings_file.exists() and not production_lost
     try:
-        report = asyncio.run(main())
+        report = asyncio.run(_restored(frame, request, journaled=journaled))
     finally:
         target.close()
     _say(frame, report)
     require_complete(report)
+
+
+async def _restored(frame: Frame, request: RestoreRequest, *, journaled: bool) -> RestoreReport:
+    from hygie.backups.restore import restored
+
+    async with (
+        _on_record(frame, request) if journaled else _alone(),
+        _shown(frame) as progress,
+        restored(request, progress) as place,
+    ):
+        return place.report
 
 
 def target_path(frame: Frame, source: Path | None) -> Path:
