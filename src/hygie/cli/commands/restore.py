@@ -63,12 +63,7 @@ def restore(
     ] = 8443,
     keys_of: Annotated[
         str | None,
-        typer.Option(
-            help=say(
-                fr="Perte de clés seulement : celles de cet instantané.",
-                en="Loss of keys only: those of this snapshot.",
-            )
-        ),
+        typer.Option(help=say(fr="Clés perdues : celles de cet instantané.", en="Keys lost: those of this snapshot.")),
     ] = None,
     production_lost: Annotated[
         bool,
