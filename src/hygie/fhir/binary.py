@@ -163,7 +163,9 @@ def _content_type(stored: Stored) -> bytes:
 
 
 def wants_resource(call: Call) -> bool:
-    """Whether the client asks for the Binary as a FHIR resource rather than for its content."""
+    """Whether the client asks for the Binary as a FHIR resource rather than for its content; in a batch it must."""
+    if call.body is not None:
+        return True
     if "_format=" in call.query:
         return any(name == "_format" and "json" in value for name, value in call.parameters())
     accept = call.headers.get(b"accept", b"")

@@ -28,6 +28,7 @@ Methods = dict[str, Handler]
 
 ROUTE_KEY = "hygie.route"  # what the server's access log may print of a path
 VERSION_DIGITS_MAX = 10
+VERSION_MAX = (1 << 31) - 1  # what the catalogue counts to
 GZIP_LEVEL = 1  # FHIR JSON shrinks six-fold already; higher levels cost more than they save
 
 
@@ -156,6 +157,8 @@ class Face:
             if not (parts[3].isascii() and parts[3].isdigit()) or len(parts[3]) > VERSION_DIGITS_MAX:
                 raise NoSuchRouteError()
             call.version = int(parts[3])
+            if call.version > VERSION_MAX:
+                raise NoSuchRouteError()
             methods = self._binary_version if type_ == "Binary" else self._version_read
             return methods, f"{type_}/{{id}}/_history/{{version}}"
         if type_ == "Patient" and len(parts) == 3:

@@ -23,6 +23,7 @@ from hygie.fhir.requests import (
     check_json_content,
     language_of,
     preferred_return,
+    query_text,
     version_of_etag,
 )
 from hygie.fhir.search import extract
@@ -150,7 +151,7 @@ class Interactions:
         one = new_object(await self.parsed_of(call), draw_id(), call.base, new=True)
         query = call.headers.get(b"if-none-exist")
         if query is not None:
-            return await self._create_if_none(call, permit, one, query.decode("latin-1"))
+            return await self._create_if_none(call, permit, one, query_text(query))
         (written,) = await self.vault.write(permit, WriteRequest([one]))
         return self._stored(call, one, written)
 
@@ -246,6 +247,7 @@ class Interactions:
 def updated_where(parsed: Parsed, found: Sequence[str], base: str, expected: int | None) -> NewObject:
     """The object a conditional update stores.
 
+    Under the body's own id, only what is not there is created: another resource may have that id, and not match.
     Raises: AmbiguousConditionError: several match; BodyError: the one that matches has another id than the body.
     """
     if len(found) > 1:
@@ -256,8 +258,8 @@ def updated_where(parsed: Parsed, found: Sequence[str], base: str, expected: int
             raise BodyError("id-match")
         return new_object(parsed, found[0], base, if_version=expected)
     if own_id is not None:
-        return new_object(parsed, own_id, base, if_version=expected)
-    return new_object(parsed, draw_id(), base, new=True)
+        return new_object(parsed, own_id, base, if_version=expected or 0)
+    return new_object(parsed, draw_id(), base, new=True, if_version=expected)
 
 
 def deleted_where(type_: str, found: Sequence[str]) -> list[NewObject]:

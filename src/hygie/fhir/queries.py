@@ -120,7 +120,7 @@ def since_of_history(parameters: Parameters) -> int:
     for name, _ in parameters:
         if name not in {*_FORM_ONLY, "_count", "_since"}:
             raise UnsupportedParameterError(parameter=safe_name(name), type="_history")
-    return _instant(_first(parameters, "_since")) or 0
+    return max(0, _instant(_first(parameters, "_since")) or 0)
 
 
 def _instant(text: str | None) -> int | None:

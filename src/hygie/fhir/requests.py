@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote_from_bytes
 
 from hygie.base.errors import Language
 from hygie.base.permit import Permit
@@ -35,8 +35,9 @@ QUERY_PARAMETERS_MAX = 200
 FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _JSON_KINDS = frozenset({"application/fhir+json", "application/json", "text/json", "json", "application/json+fhir"})
 _ANY_KINDS = frozenset({"*/*", "application/*"})
-_ETAG = re.compile(rb'\s*(?:W/)?"?(\d{1,18})"?\s*')
+_ETAG = re.compile(rb'\s*(?:W/)?"?([1-9]\d{0,17})"?\s*')  # versions begin at 1
 _HOST = re.compile(rb"[A-Za-z0-9.\-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
+_ASCII = bytes(range(128))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -96,13 +97,18 @@ def parse_parameters(query: str) -> list[tuple[str, str]]:
         raise BodyError("query") from error
 
 
+def query_text(raw: bytes) -> str:
+    """A query as it came, its bytes outside ASCII percent-encoded: they are read as UTF-8 or refused, as the others."""
+    return raw.decode("ascii") if raw.isascii() else quote_from_bytes(raw, safe=_ASCII)
+
+
 def make_call(scope: MutableMapping[str, Any], receive: Receive, public_url: str) -> Call:
     """The call behind an ASGI scope, path left to the router.
 
     Args: public_url: scheme and authority clients use, or "" to take the Host header.
     """
     headers = dict(scope["headers"])
-    call = Call(scope["method"], scope["query_string"].decode("latin-1"), headers, receive)
+    call = Call(scope["method"], query_text(scope["query_string"]), headers, receive)
     authorization = headers.get(b"authorization", b"")
     if authorization[:7].lower() == b"bearer ":
         call.token = authorization[7:].strip().decode("latin-1")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Final
 
@@ -22,7 +22,7 @@ from hygie.fhir.interactions import deleted_where, deletion, draw_id, new_object
 from hygie.fhir.links import names_any, relinked
 from hygie.fhir.queries import condition, split_reference_query
 from hygie.fhir.references import conditional_references, names_drawn, rewrite, rewrite_drawn
-from hygie.fhir.requests import FHIR_ID, version_of_etag
+from hygie.fhir.requests import FHIR_ID, parse_parameters, version_of_etag
 from hygie.fhir.search.terms import REFERENCE, SEPARATOR
 from hygie.fhir.structures import parse_clean, resource_types
 from hygie.vault.errors import AmbiguousConditionError, UnresolvedConditionError
@@ -147,7 +147,7 @@ class Transaction:
     @staticmethod
     def _check_unique(targets: Sequence[Target]) -> None:
         urls: set[str] = set()
-        asked: set[tuple[str, str]] = set()
+        asked: set[tuple[str, object]] = set()
         for target in targets:
             view = target.view
             if view.full_url and view.method != "DELETE":
@@ -155,9 +155,13 @@ class Transaction:
                     raise locate(BodyError("full-url-twice"), view.index, "fullUrl")
                 urls.add(view.full_url)
             if target.query:
-                if (target.type, target.query) in asked:
-                    raise locate(BodyError("condition-twice"), view.index, "request")
-                asked.add((target.type, target.query))
+                try:
+                    same = (target.type, tuple(sorted(parse_parameters(target.query))))
+                    if same in asked:
+                        raise BodyError("condition-twice")
+                except HygieError as error:
+                    raise locate(error, view.index, "request") from None
+                asked.add(same)
 
     def _address(self, target: Target) -> None:
         """Note what the entry's full url will stand for, and its condition."""
@@ -285,6 +289,8 @@ class Transaction:
             return None  # a conditional create that found its resource stores nothing
         one = draft.one
         assert one is not None
+        if target.query and there is None and not target.drawn and one.if_version is None:
+            one = replace(one, if_version=0)  # the client's id may be another resource's, which did not match
         id_ = there or target.id
         if id_ != target.id and not target.drawn:
             raise BodyError("id-match")

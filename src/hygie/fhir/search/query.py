@@ -160,6 +160,7 @@ class _Compiler:
         self._query = query
         self._served = parameters_of(query.type)
         self._half_lines: dict[str, list[Ask]] = {}
+        self._count_alone = False
 
     def add(self, name: str, value: str) -> None:
         """One name and its value."""
@@ -200,7 +201,9 @@ class _Compiler:
         query.predicates.append(lambda resource: any(_any(read, test, resource) for read, test in tests))
 
     def finish(self) -> None:
-        """Join what had to wait for all the names: the two sides of a range of dates."""
+        """Join what had to wait for all the names: the two sides of a range of dates, a count that was asked alone."""
+        if self._count_alone:
+            self._query.count, self._query.total = 0, True
         if self._query.ids is not None and self._query.predicates:
             self._query.precise = False  # objects named by id are read without looking at their terms
         for code, asks in self._half_lines.items():
@@ -306,9 +309,8 @@ class _Compiler:
         self._query.total = value != "none"
 
     def _add_summary(self, value: str) -> None:
-        if value == "count":
-            self._query.count, self._query.total = 0, True
-        elif value != "false":
+        self._count_alone = value == "count"
+        if not self._count_alone and value != "false":
             raise UnsupportedModifierError(parameter="_summary", reason="count|false")
 
     def _add_sort(self, value: str) -> None:
@@ -332,6 +334,8 @@ class _Compiler:
             if parameter is None or parameter.kind != "reference":
                 raise UnsupportedParameterError(parameter="_include", type=self._query.type)
             target = parts[2] if len(parts) == 3 else ""
+            if len(parts) == 3 and target not in parameter.definition.targets:
+                raise ParameterValueError(parameter="_include", reason="target type")
             self._query.includes.append(Include(parameter, target, reader(parameter)))
 
 
