@@ -20,7 +20,7 @@ def test_an_exception_is_logged_without_its_text() -> None:
     said = io.StringIO()
     handler = logging.StreamHandler(said)
     handler.setFormatter(Discreet("%(message)s"))
-    log = logging.getLogger("hygie.test.library")
+    log = logging.getLogger("hygie.test.parts")
     log.addHandler(handler)
     try:
         spoil("Jeanne")
