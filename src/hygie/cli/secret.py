@@ -149,5 +149,13 @@ def _typed(label: str, *, twice: bool = False, empty: bool = False) -> str:
     shown = f"{label} ({say(fr='vide pour finir', en='empty to end')})" if empty else label
     default = "" if empty else None
     return str(
-        typer.prompt(shown, hide_input=True, confirmation_prompt=twice, default=default, show_default=False, err=True)
+        typer.prompt(
+            shown,
+            hide_input=True,
+            confirmation_prompt=say(fr="Encore une fois", en="Once more") if twice else False,
+            default=default,
+            show_default=False,
+            prompt_suffix=say(fr=" : ", en=": "),
+            err=True,
+        )
     )

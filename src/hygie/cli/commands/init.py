@@ -127,7 +127,7 @@ def init(
     frame.out.line(say(fr=f"Installation prête : {path}", en=f"Installation ready: {path}"))
     shown = _hand_out(frame, settings, dealing, dealt) if dealing is not None else {}
     ask = " --ask" if settings.kms.credential is None else ""
-    frame.out.line(say(fr="Ensuite", en="Next") + f": hygie up --data {folder.path}{ask}")
+    frame.out.line(say(fr="Ensuite :", en="Next:") + f" hygie up --data {folder.path}{ask}")
     frame.out.result({"settings": str(path), "warnings": [warning.code for warning in warnings], **shown})
 
 

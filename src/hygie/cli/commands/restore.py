@@ -207,5 +207,5 @@ def _say(frame: Frame, report: RestoreReport) -> None:
     for name in report.broken_manifests:
         frame.out.warn(say(fr=f"Manifeste non intègre : {name}", en=f"Manifest not intact: {name}"))
     if report.complete:
-        frame.out.line(say(fr="Ensuite", en="Next") + f": hygie up --data {report.into}")
+        frame.out.line(say(fr="Ensuite :", en="Next:") + f" hygie up --data {report.into}")
     frame.out.result(report.facts())
