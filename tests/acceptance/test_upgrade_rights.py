@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import psycopg
 import pytest
 
 import hygie
+from hygie.app import dsns_of
+from hygie.base.layout import DataFolder
+from hygie.base.settings import load_settings
 from tests.acceptance.conftest import Installation
 
 
@@ -36,3 +40,30 @@ def test_a_token_revoked_since_the_copy_stays_revoked(
     installation.up()
     assert installation.fhir("GET", "Patient/absent", token=stolen["token"]).status == 401
     assert installation.fhir("GET", "Patient/absent").status == 404
+
+
+def test_an_installation_of_before_rows_had_macs_keeps_its_rights(installation: Installation) -> None:
+    """As a version that knew no MAC left it, with a right that somebody wrote by SQL then: the journal tells it."""
+    folder = DataFolder.at(installation.data)
+    files = (Path(hygie.__file__).parent / "database" / "migrations").glob("*.sql")
+    later = sorted(path.stem for path in files if path.stem >= "0005")
+    with psycopg.connect(dsns_of(load_settings(folder.path), folder).owner, autocommit=True) as owner:
+        for table in ("account", "token", "habilitation"):
+            owner.execute(f"ALTER TABLE hygie.{table} DROP COLUMN mac".encode())
+        owner.execute("DROP FUNCTION hygie.trim_measurements")  # what 0006 makes
+        owner.execute("DELETE FROM hygie.migration WHERE scope = '' AND name >= '0005'")
+        owner.execute(
+            "INSERT INTO hygie.habilitation SELECT 'forged', account, environment, 'reader', reason, approver,"
+            " starts_ms, ends_ms FROM hygie.habilitation LIMIT 1"
+        )
+    installation.down()
+    assert installation.hygie("upgrade")["migrations"] == later
+    installation.up()
+    assert installation.fhir("GET", "Patient/absent").status == 404
+    (upgraded,) = installation.hygie("journal", "show", "--action", "platform:upgrade", "--limit", "1")
+    assert int(upgraded["detail"]["adopted"]) >= 3
+    refused = installation.hygie("journal", "reconcile", exit_code=50)["error"]
+    assert refused["code"] == "HYG-562"
+    assert "habilitation forged (unsaid)" in refused["message"]
+    installation.hygie("habilitation", "revoke", "forged")
+    assert installation.hygie("journal", "reconcile")["wrong"] == []

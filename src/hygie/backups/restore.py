@@ -37,6 +37,7 @@ from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings
 from hygie.database.cluster import Dsns
 from hygie.database.pool import Database
+from hygie.gate.anchors import anchor_entry
 from hygie.journal.entry import Entry
 from hygie.journal.reader import JournalReader
 from hygie.journal.tiles import CHECKPOINT, PREFIX
@@ -263,7 +264,9 @@ async def _record(place: RestoredPlace, request: RestoreRequest) -> None:
         permit_id=place.permit_id,
         detail={"snapshot": report.snapshot, "number": str(report.number), "sha256": report.sha256},
     )
-    await journal.append_now([entry])
+    # The place's KMS begins a record of its own: what was anchored of production's is not asked of it.
+    anchor = anchor_entry(await place.kms.status(), request.clock.now_ms(), account=request.operator, anew="restore")
+    await journal.append_now([entry, anchor])
     await journal.close()
     async with opened(place.dsns.sealer, size=1) as records:
         facts = report.facts()

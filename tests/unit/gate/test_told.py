@@ -1,0 +1,111 @@
+"""What the journal says of rights, against rows that say something else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hygie.base.actions import Action
+from hygie.gate.errors import ForgedRightsError
+from hygie.gate.rights import COVERED, Right, is_ours, mac_of
+from hygie.gate.told import Told, require_told
+from hygie.journal.entry import Entry
+from hygie.journal.leaf import Head
+
+KEY = bytes(range(32))
+PLACE = b"e" * 16
+ROW: dict[str, dict[str, Any]] = {
+    "account": {"id": "marie", "kind": "person", "label": "M", "professional_id": "8", "created_ms": 10, "ends_ms": 99},
+    "token": {
+        **{"id": "t1", "hash": b"h" * 32, "account": "marie", "environment": PLACE},
+        **{"created_ms": 10, "expires_ms": 99},
+    },
+    "habilitation": {
+        **{"id": "h1", "account": "marie", "environment": PLACE, "role": "reader", "reason": "why"},
+        **{"approver": "paul", "starts_ms": 10, "ends_ms": 99},
+    },
+}
+GIVEN = {
+    "account": Action.ACCOUNT_CREATE,
+    "token": Action.TOKEN_CREATE,
+    "habilitation": Action.HABILITATION_GRANT,
+}
+WITHDRAWN = {
+    "account": Action.ACCOUNT_DISABLE,
+    "token": Action.TOKEN_REVOKE,
+    "habilitation": Action.HABILITATION_REVOKE,
+}
+
+
+def right(table: str, **other: Any) -> Right:
+    values = ROW[table] | other
+    return Right(table, values, mac_of(KEY, table, values))
+
+
+def hear(told: Told, action: Action, place: bytes = PLACE, *, outcome: str = "done", **detail: str) -> None:
+    entry = Entry(action, outcome, "administration", 20, environment_id=place, detail=detail)
+    told.hear(Head("administration", "2026-11", bytes(16), 20), entry)
+
+
+def given(told: Told, one: Right, **other: str) -> None:
+    """The entry of one right, as a version that kept no print of its MAC wrote it unless told otherwise."""
+    detail = {one.table: one.id, "account": "marie"} | ({"role": "reader"} if one.table == "habilitation" else {})
+    hear(told, GIVEN[one.table], **(detail | other))
+
+
+def reasons(told: Told, *rights: Right, complete: bool = True) -> list[str]:
+    return [wrong.reason for wrong in told.wrong(rights, KEY, complete=complete)]
+
+
+@pytest.mark.parametrize("table", list(COVERED))
+def test_each_word_of_a_row_is_under_its_mac(table: str) -> None:
+    true = right(table)
+    assert is_ours(true, KEY)
+    assert not is_ours(true, bytes(32))
+    assert not is_ours(replace(true, mac=None), KEY)
+    for name, value in true.values.items():
+        more = {int: 1, bytes: b"x", str: "x"}[type(value)]
+        assert not is_ours(replace(true, values={**true.values, name: value + more}), KEY), name
+        for nothing in (None, -1):
+            assert not is_ours(replace(true, values={**true.values, name: nothing}), KEY), name
+
+
+@pytest.mark.parametrize("table", list(COVERED))
+def test_a_right_has_its_act_and_no_later_withdrawal(table: str) -> None:
+    told, one = Told(), right(table)
+    assert reasons(told, one) == ["unsaid"]
+    assert reasons(told, one, complete=False) == []
+    given(told, one)
+    assert reasons(told, one) == []
+    hear(told, WITHDRAWN[table], outcome="refused", **{table: one.id})
+    assert reasons(told, one) == []
+    hear(told, WITHDRAWN[table], **{table: one.id})
+    assert reasons(told, one) == ["withdrawn"]
+    assert reasons(told, replace(one, mac=bytes(32))) == ["mac"]
+    with pytest.raises(ForgedRightsError, match=f"{table} {one.id} \\(withdrawn\\)"):
+        require_told(told.wrong([one], KEY))
+
+
+def test_a_row_that_is_not_the_one_that_was_said_differs() -> None:
+    told, one = Told(), right("habilitation")
+    given(told, one)
+    assert reasons(told, right("habilitation", role="application")) == ["differs"]
+    assert reasons(told, right("habilitation", account="other")) == ["differs"]
+    assert reasons(told, right("habilitation", environment=b"o" * 16)) == ["differs"]
+    assert reasons(told, right("habilitation", ends_ms=999)) == []  # entries of former versions do not say it
+    given(told, one, print=one.print)
+    assert reasons(told, one) == []
+    assert reasons(told, right("habilitation", ends_ms=999)) == ["differs"]
+
+
+def test_a_right_older_than_what_opens_no_more_is_not_judged() -> None:
+    told, one = Told(), right("token")
+    told.hear(Head("administration", "2020-01", bytes(16), 10), None)
+    assert reasons(told, one) == []
+    assert reasons(told, right("token", created_ms=11)) == ["unsaid"]
+
+
+def test_an_id_that_no_command_makes_is_not_repeated() -> None:
+    assert right("token", id="'; DROP TABLE x").name == "token ?"
