@@ -162,7 +162,7 @@ def test_one_full_site_is_named_and_the_quorum_goes_on(made: Installation) -> No
             assert made.fhir("POST", "", bundle("f4", "f5")).status == 200
             found = findings(made)["tech-7.placement"]
             assert found["verdict"] == "unsatisfied"
-            assert "lille" in found["observed"]
+            assert "lille Lille FR HYG-440 full" in found["observed"]
             whole = packs(made, "paris")
             assert all(whole.get(name) == data for name, data in packs(made, "lille").items()), "nothing cut short"
             assert len(packs(made, "lille")) < len(whole)
@@ -196,7 +196,7 @@ def test_read_only_sites_are_passed_over_then_refuse_then_serve_again(made: Inst
         assert made.fhir("GET", "Patient/r0").status == 200
         found = findings(made)["tech-7.placement"]
         assert found["verdict"] == "unsatisfied"
-        assert "lille" in found["observed"]
+        assert "lille Lille FR HYG-440 read-only" in found["observed"]
         assert mount("-o", "remount,ro", folders[0])
         refused_cleanly(put(made, "r1"))
         refused_cleanly(made.fhir("POST", "", bundle("r1", "r2")))

@@ -152,7 +152,7 @@ async def _sites(house: House) -> tuple[SiteFacts, ...]:
         try:
             await on_upkeep(house.sites.link(name), lambda site: site.check())
         except HygieError as error:
-            return error.code
+            return f"{error.code} {error.facts.get('reason', '')}".strip()  # full, absent…: what to do depends on it
         return ""
 
     sites = house.sites.sites
