@@ -22,7 +22,10 @@ from pathlib import Path
 from hygie.app import House, open_administration, open_house, opened
 from hygie.base.actions import Role
 from hygie.base.permit import Place
+from hygie.journal.checkpoint import parse_checkpoint, parse_note
 from hygie.journal.entry import Entry
+from hygie.journal.tiles import CHECKPOINT, PREFIX
+from hygie.sites.errors import SiteUnavailableError
 from tests.acceptance.conftest import Answer, Installation, new_installation
 
 PROC = Path("/proc")
@@ -184,21 +187,31 @@ def opaque_ids(made: Installation, pairs: Iterable[tuple[str, str]]) -> dict[tup
 
 
 async def _published(house: House, seconds: float) -> None:
-    """Wait until every committed entry has its index."""
+    """Wait until every committed entry has its index, and the checkpoint that the sites show covers it."""
     end = time.monotonic() + seconds
     async with opened(house.dsns.sealer, size=1) as database:
         while True:
             async with database.transaction() as connection:
-                cursor = await connection.execute("SELECT count(*) FROM hygie.journal_pending")
+                cursor = await connection.execute(
+                    "SELECT (SELECT count(*) FROM hygie.journal_pending), size FROM hygie.journal_head"
+                )
                 row = await cursor.fetchone()
-            if row is not None and row[0] == 0:
+            if row is not None and row[0] == 0 and await _shown(house) >= row[1]:
                 break
             assert time.monotonic() < end, "the sealer does not seal"
             await asyncio.sleep(0.1)
-    await asyncio.sleep(0.7)  # sealed, then published at the next interval
 
 
-def whole_journal(made: Installation, *, seconds: float = 30.0) -> list[Entry]:
+async def _shown(house: House) -> int:
+    """Size of the largest tree whose checkpoint a site shows."""
+    size = 0
+    with suppress(SiteUnavailableError):
+        async for _, note in house.sites.copies(f"{PREFIX}{CHECKPOINT}"):
+            size = max(size, parse_checkpoint(parse_note(note).text).size)
+    return size
+
+
+def whole_journal(made: Installation, *, seconds: float = 90.0) -> list[Entry]:
     """Every entry of the published journal, opened with the installation's own keys, oldest first."""
 
     async def main() -> list[Entry]:
@@ -224,7 +237,7 @@ def verify(made: Installation, folder: Path) -> subprocess.CompletedProcess[str]
 
     async def main() -> None:
         async with open_house(made.data) as house:
-            await _published(house, 30.0)
+            await _published(house, 90.0)
             async with opened(house.dsns.sealer, size=1) as database:
                 await (await house.journal_reader(database)).export(folder)
 

@@ -151,12 +151,19 @@ def test_what_expires_stops_by_the_clock_without_anybody_acting(town: Town) -> N
     grant = {"role": Role.READER, "reason": "attack", "approver": "chief", "days": 30}
     act(made, ("create_account", ("short",), words), ("grant", ("short", "chu", "prod"), grant))
     steady = new_token(made, account="short")
-    soon_ms = int(time.time() * 1000) + 2500
-    shift_habilitation(made, "short", soon_ms)
-    _, brief = token_and_id(made, days=2.5 / 86_400)
-    assert statuses(made, path, steady) == {(200, "")}
-    assert statuses(made, path, brief) == {(200, "")}
-    time.sleep(2.6)
+    span_s = 2.5
+    while True:  # what is asked before the end must be answered before it: a busy machine gets more time
+        ends_s = time.time() + span_s
+        shift_habilitation(made, "short", int(ends_s * 1000))
+        _, brief = token_and_id(made, days=span_s / 86_400)
+        both_end_s = time.time() + span_s
+        before = [statuses(made, path, token) for token in (steady, brief)]
+        if time.time() < ends_s:
+            break
+        span_s *= 2
+        assert span_s < 120
+    assert before == [{(200, "")}] * 2
+    time.sleep(max(both_end_s + 0.05 - time.time(), 0))
     assert statuses(made, path, brief) == {(401, "HYG-260")}
     assert statuses(made, path, steady) == {(403, "HYG-200")}
 
@@ -295,17 +302,19 @@ def test_brute_force_is_slowed_down_and_written_and_does_not_lock_others_out(tow
         connection.close()
 
     threads = [threading.Thread(target=guess) for _ in range(8)]
+    began = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    minutes = 2 + int((time.monotonic() - began) / 60)  # those that began or ended meanwhile
     told = [status for status, _ in seen]
     assert set(told) == {401, 429}
-    # each of two processes has its own count, and a minute may end meanwhile
-    assert told.count(401) <= 2 * PROCESSES * REFUSALS_PER_MINUTE_MAX
+    # each of two processes has its own count
+    assert told.count(401) <= minutes * PROCESSES * REFUSALS_PER_MINUTE_MAX
     assert all(retry for status, retry in seen if status == 429)
     assert ask(made, path, made.token).status == 200, "another address goes on"
     written = [e for e in whole_journal(made) if e.address == "127.0.0.9" and e.outcome == "refused"]
     assert sum(e.detail["code"] == "HYG-260" for e in written) == told.count(401)
     more = sum(e.detail["code"] == "HYG-460" for e in written)
-    assert 1 <= more <= 2 * PROCESSES, "that more was refused is written once a minute"
+    assert 1 <= more <= minutes * PROCESSES, "that more was refused is written once a minute"
