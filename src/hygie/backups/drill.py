@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Collection
-from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -18,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from hygie.backups.errors import DrillReportForgedError
 from hygie.base.canonical import canonical
-from hygie.base.errors import Language
 
 CONTEXT = "hygie drill report v1"
 FORMAT = "hygie-drill-1"
@@ -119,30 +117,6 @@ def verify_report(data: bytes, *, public_keys: Collection[bytes]) -> DrillReport
     except (InvalidSignature, ValueError) as error:
         raise DrillReportForgedError(reason="the signature does not match") from error
     return signed.report
-
-
-def text_of(report: DrillReport, language: Language) -> str:
-    """The report for a person."""
-    french = language == "fr"
-    at = datetime.fromtimestamp(report.started_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    verdict = ("RÉUSSI" if french else "PASSED") if report.passed else ("EN ÉCHEC" if french else "FAILED")
-    lines = [
-        f"{'Exercice' if french else 'Drill'} {report.kind} — {verdict}",
-        f"{'Identifiant' if french else 'Id'} {report.drill_id}, {at}, {report.operator}",
-    ]
-    if report.snapshot:
-        lines.append(f"{'Instantané n°' if french else 'Snapshot number'} {report.snapshot_number}: {report.snapshot}")
-    for label, measured, promised in (
-        ("RTO (DMIA)", report.rto_s, report.promised_rto_s),
-        ("RPO (PDMA)", report.rpo_s, report.promised_rpo_s),
-    ):
-        if measured is not None:
-            against = "" if promised is None else f" / {'promis' if french else 'promised'} {promised} s"
-            lines.append(f"{label}: {measured:.2f} s{against}")
-    lines += [f"{name}: {value:g}" for name, value in sorted(report.figures.items())]
-    lines.append("")
-    lines += [f"[{'x' if check.passed else ' '}] {check.name}: {check.detail}" for check in report.checks]
-    return "\n".join(lines) + "\n"
 
 
 def _encode(signed: _Signed) -> bytes:

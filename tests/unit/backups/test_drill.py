@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hygie.backups.copy import newest_snapshot
-from hygie.backups.drill import DrillCheck, DrillReport, attach, promise_checks, text_of, to_sign, verify_report
+from hygie.backups.drill import DrillCheck, DrillReport, attach, promise_checks, to_sign, verify_report
+from hygie.backups.drill_text import WORDS, text_of
 from hygie.backups.drills import Promise, run_sandbox_drill
 from hygie.backups.errors import BackupDamagedError, DrillReportForgedError
 from hygie.backups.keys import public_keys
@@ -90,7 +91,8 @@ def test_people_read_the_report_in_their_language() -> None:
     assert "RÉUSSI" in text_of(report(), "fr")
     assert "EN ÉCHEC" in text_of(failed, "fr")
     assert "FAILED" in text_of(failed, "en")
-    assert "[ ] rto kept: 61 s" in text_of(failed, "en")
+    assert "✗ rto kept: 61 s" in text_of(failed, "en")
+    assert "✗ DMIA tenue : 61 s" in text_of(failed, "fr")
 
 
 def test_each_drill_passes_on_a_sound_backup(open_house, tmp_path) -> None:  # noqa: F811
@@ -104,6 +106,7 @@ def test_each_drill_passes_on_a_sound_backup(open_house, tmp_path) -> None:  # n
                 request = request_of(house, target, tmp_path / kind)
                 found = verify_report(await _drill(kind, request), public_keys=keys)
                 assert found.passed, text_of(found, "en")
+                assert {one.name for one in found.checks} | found.figures.keys() <= WORDS.keys()  # all said in French
                 assert (found.kind, found.drill_id) == (kind, "d")
                 assert found.rto_s is not None
                 assert found.figures["resources"] == 3

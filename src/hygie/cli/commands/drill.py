@@ -273,7 +273,8 @@ def _finish(frame: Frame, data: bytes, folder: Path, *, keep: bool) -> None:
     """Write the report beside the sandbox, show it, clean up. Raises: DrillFailedError."""
     import msgspec
 
-    from hygie.backups.drill import DrillReport, text_of
+    from hygie.backups.drill import DrillReport
+    from hygie.backups.drill_text import text_of
     from hygie.backups.errors import DrillFailedError
     from hygie.base.files import write_durably
 
