@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,8 +151,19 @@ async def _work(data: Path, ready_fd: int | None) -> None:
             task.result()
 
 
-def kms(data: Path, *, secret_fd: int | None, shares_fd: int | None = None, ready_fd: int | None = None) -> None:
-    """The key process. Blocks. Without a secret it waits, sealed, for shares or the passphrase."""
+def kms(
+    data: Path,
+    *,
+    secret_fd: int | None = None,
+    shares_fd: int | None = None,
+    ready_fd: int | None = None,
+    allowed_uids: Sequence[int] = (),
+    admin_gids: Sequence[int] = (),
+) -> None:
+    """The key process. Blocks. Without a secret it waits, sealed, for shares or the passphrase.
+
+    Args: allowed_uids: users who host; admin_gids: groups in which they administer too, as ``hygie work`` must.
+    """
     begin("kms")
     folder = DataFolder.at(data)
     settings = load_settings(folder.path)
@@ -166,6 +177,8 @@ def kms(data: Path, *, secret_fd: int | None, shares_fd: int | None = None, read
         kms_socket(settings, folder),
         secret=secret,
         production=settings.production,
+        allowed_uids=allowed_uids,
+        admin_gids=admin_gids,
         ready_fd=ready_fd,
     )
 

@@ -96,6 +96,14 @@ class KeysNotMadeError(SettingsError):
     en = "There is no key here yet: hygie init --shares N --threshold K makes them, and hands out the shares."
 
 
+class KeysAbsentError(SettingsError):
+    """An installation that was started has no key any more: an unmounted folder, or keys held by another user."""
+
+    code = "HYG-698"
+    fr = "Les clés de cette installation ne sont pas dans {folder} : remettez-les ; un départ n'en fait pas d'autres."
+    en = "The keys of this installation are not in {folder}: put them back; a start makes no others."
+
+
 def take_port(settings: Settings) -> socket.socket:
     """The listening socket of the settings. Raises: PortTakenError; OSError: no such address, no right."""
     try:
@@ -142,11 +150,14 @@ def deal_shares(settings: Settings, folder: DataFolder) -> list[str]:
 def opening_secret(settings: Settings, folder: DataFolder, given: Secret | None) -> Secret:
     """What opens the keys: as given, or the credential of the settings. Makes the keys at a first start.
 
-    Raises: CredentialNeededError, SharesNeededError: nobody gave it; KeysNotMadeError; ShareRefusedError,
-    SharesLackingError, WrongPassphraseError: these shares do not open; WeakPassphraseError (production).
+    Raises: CredentialNeededError, SharesNeededError: nobody gave it; KeysNotMadeError; KeysAbsentError;
+    ShareRefusedError, SharesLackingError, WrongPassphraseError: these shares do not open; WeakPassphraseError
+    (production).
     """
     how = sealing_in(folder.kms)
     by_shares = (how.kind if how is not None else settings.kms.sealing) == "shares"
+    if how is None and (folder.postgres.exists() or folder.postgres_secrets.exists()):
+        raise KeysAbsentError(folder=str(folder.kms))
     if how is None and (by_shares or isinstance(given, Shares)):
         raise KeysNotMadeError()
     if given is None and by_shares:

@@ -148,6 +148,12 @@ def test_a_passphrase_that_nobody_gives_or_that_is_wrong_is_told_as_such(place: 
     place.down(how=signal.SIGTERM)
     credential.write_text("girafe lampion cuivre orange")
     assert place.hygie("up", exit_code=10)["error"]["code"] == "HYG-131"
+    # keys that are not there are not made again: what they sealed is
+    keys = place.data / "kms"
+    keys.rename(place.data.parent / "away")
+    keys.mkdir(mode=0o700)
+    assert place.hygie("up", exit_code=60)["error"]["code"] == "HYG-698"
+    assert list(keys.iterdir()) == []
 
 
 def asked_without_terminal(place: Installation, *words: str) -> dict[str, str]:

@@ -215,7 +215,8 @@ AnyQuestion = (
     | ChangeSealing
 )
 
-# What a hosting process needs day by day; everything else is for the users who administer the KMS.
+# What a hosting process needs day by day; everything else is for those who administer the KMS. It signs nothing: a
+# signature makes a checkpoint, a tombstone, a certificate.
 HOSTING = (
     CreateTenant,
     CreateEnvironment,
@@ -224,7 +225,6 @@ HOSTING = (
     Wrap,
     Unwrap,
     MonthKey,
-    Sign,
     PublicKey,
     Status,
 )

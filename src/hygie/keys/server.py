@@ -32,6 +32,7 @@ IN_FLIGHT_MAX = 64  # questions under way per connection (64 MiB at most); beyon
 FRAME_TIMEOUT_S = 10.0  # a frame that began is whole within this, or its connection ends
 SOCKET_PATH_BYTES_MAX = 100  # sun_path has 104 bytes on macOS, 108 on Linux
 SAVE_INTERVAL_S = 5.0
+ROOT = 0
 
 log = logging.getLogger("hygie.keys")
 
@@ -46,13 +47,16 @@ class KmsServer:
         *,
         allowed_uids: Iterable[int] = (),
         admin_uids: Iterable[int] | None = None,
+        admin_gids: Iterable[int] = (),
         frame_timeout_s: float = FRAME_TIMEOUT_S,
     ) -> None:
-        """Args: allowed_uids: users besides this process's own; admin_uids: who may destroy, rotate, export, unseal
-        (default: this process's own user)."""
+        """Args: allowed_uids: users besides this process's own; admin_uids: who may sign, destroy, rotate, export,
+        unseal (default: this process's own user, and root); admin_gids: allowed users who are in one of these groups
+        may too."""
         self._desk = Desk(kms)
         self._socket = socket
-        self._admin_uids = frozenset({os.geteuid()} if admin_uids is None else admin_uids)
+        self._admin_uids = frozenset({os.geteuid(), ROOT} if admin_uids is None else admin_uids)
+        self._admin_gids = frozenset(admin_gids)
         self._allowed_uids = frozenset({os.geteuid(), *allowed_uids}) | self._admin_uids
         self._frame_timeout_s = frame_timeout_s
         self._connections: set[asyncio.Task[None]] = set()
@@ -64,7 +68,7 @@ class KmsServer:
 
         Raises: KmsSettingsError: the path is too long, or its folder is open to other users.
         """
-        listener = _listen(self._socket, shared=len(self._allowed_uids) > 1)
+        listener = _listen(self._socket, shared=bool(self._allowed_uids - {os.geteuid(), ROOT}))
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=QUESTION_BYTES_MAX)
         self._saver = asyncio.create_task(self._save())
 
@@ -112,7 +116,7 @@ class KmsServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer) -> None:
         room = asyncio.Semaphore(IN_FLIGHT_MAX)
-        administers = peer.uid in self._admin_uids
+        administers = peer.uid in self._admin_uids or bool(peer.gids & self._admin_gids)
         async with asyncio.TaskGroup() as group:
             while True:
                 try:
@@ -205,11 +209,13 @@ def run_kms(
     production: bool = False,
     allowed_uids: Iterable[int] = (),
     admin_uids: Iterable[int] | None = None,
+    admin_gids: Iterable[int] = (),
     ready_fd: int | None = None,
 ) -> None:
     """The whole life of the KMS's process. Blocks.
 
-    Args: secret: opens the root at once; None: it waits sealed for :meth:`KmsClient.unseal`.
+    Args: secret: opens the root at once; None: it waits sealed for :meth:`KmsClient.unseal`; the others: see
+    :class:`KmsServer`.
     Raises: SettingsError, IntegrityError, WrongPassphraseError: it does not start.
     """
     harden_process()
@@ -218,7 +224,7 @@ def run_kms(
     try:
         if secret is not None:
             kms.unseal(secret)
-        server = KmsServer(kms, socket, allowed_uids=allowed_uids, admin_uids=admin_uids)
+        server = KmsServer(kms, socket, allowed_uids=allowed_uids, admin_uids=admin_uids, admin_gids=admin_gids)
         asyncio.run(serve_kms(server, ready_fd=ready_fd))
     finally:
         kms.close()

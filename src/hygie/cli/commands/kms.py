@@ -38,6 +38,26 @@ def kms(
             )
         ),
     ] = None,
+    allow_uid: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0,
+            help=say(
+                fr="Autre utilisateur du système qui héberge, par son numéro (à répéter).",
+                en="Another user of the system who hosts, by number (repeat).",
+            ),
+        ),
+    ] = None,
+    admin_gid: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0,
+            help=say(
+                fr="Groupe dont les processus de ces utilisateurs administrent aussi les clés (à répéter).",
+                en="Group in which these users' processes also administer the keys (repeat).",
+            ),
+        ),
+    ] = None,
     ready_fd: Annotated[
         int | None, typer.Option(help=say(fr="Descripteur à prévenir une fois prêt.", en="Descriptor told when ready."))
     ] = None,
@@ -46,4 +66,11 @@ def kms(
     from hygie import services
 
     frame = frame_of(context)
-    services.kms(frame.folder.path, secret_fd=secret_fd, shares_fd=shares_fd, ready_fd=ready_fd)
+    services.kms(
+        frame.folder.path,
+        secret_fd=secret_fd,
+        shares_fd=shares_fd,
+        ready_fd=ready_fd,
+        allowed_uids=allow_uid or (),
+        admin_gids=admin_gid or (),
+    )
