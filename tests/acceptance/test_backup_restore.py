@@ -92,6 +92,11 @@ def test_a_restored_place_serves_what_production_had(filled: Installation, fresh
         assert filled.fhir("GET", "Patient/only-there").status == 404
         # the journal goes on, signed by the successor key and cosigned by the place's own witness
         assert place.hygie("drill", "journal-tamper")["passed"]
+        # its rights have their acts in that journal; its KMS began another record of keys
+        found = place.hygie("journal", "reconcile")
+        assert (found["wrong"], found["cut"], found["compared"]) == ([], [], True)
+        assert found["rights"] >= 3
+        assert found["anchors"] >= 1
     finally:
         place.down(how=signal.SIGTERM)
 

@@ -131,6 +131,8 @@ def test_everything_comes_back_from_one_site(filled: Installation) -> None:
     assert after["Patient/p2"][0] in {404, 410}
     assert "Zephyrin2" not in json.dumps(after)
     assert filled.fhir("GET", "Patient/p0", token=revoked["token"]).status == 401
+    found = filled.hygie("journal", "reconcile")
+    assert (found["wrong"], found["cut"], found["compared"]) == ([], [], True)
     # what is written next goes on from there
     body = {"resourceType": "Patient", "id": "p0", "name": [{"family": "Zephyrin0ter"}]}
     assert filled.fhir("PUT", "Patient/p0", body).json["meta"]["versionId"] == "3"
