@@ -111,6 +111,25 @@ def typed(place: Installation, lines: list[str]) -> str:
     return said.decode()
 
 
+def test_holders_come_one_by_one_to_a_key_process_that_waits(place: Installation) -> None:
+    _, files = prepared(place, "--shares-into", str(place.data.parent / "holders"))
+    told, tells = os.pipe()
+    words = [sys.executable, "-m", "hygie", "--data", str(place.data), "kms", "--ready-fd", str(tells)]
+    process = subprocess.Popen(words, pass_fds=(tells,), stderr=subprocess.DEVNULL)
+    os.close(tells)
+    try:
+        assert os.read(told, 1) == b"\n"
+        assert asked_without_terminal(place, "unseal")["code"] == "HYG-193"
+        assert place.hygie("unseal", *opening(files[1])) == {"open": False, "missing": 1}
+        assert place.hygie("unseal", *opening(files[1])) == {"open": False, "missing": 1}
+        assert place.hygie("unseal", *opening(files[0])) == {"open": True, "missing": 0}
+        assert place.hygie("unseal") == {"open": True, "missing": 0}
+    finally:
+        os.close(told)
+        process.terminate()
+        process.wait(30)
+
+
 def test_shares_are_shown_once_and_never_put_beside_what_they_open(place: Installation) -> None:
     refused = place.hygie("init", "--shares", "3", "--shares-into", str(place.data / "shares"), exit_code=60)
     assert refused["error"]["code"] == "HYG-697"

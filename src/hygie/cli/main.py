@@ -31,9 +31,10 @@ EXIT_INTERRUPTED = 130
 EXIT_UNEXPECTED = 70
 
 # The order of the help page. A name is listed only when its file exists.
-_SERVICES = "init up serve kms work witness demo status verify backup restore drill scrub rebuild erase rotate upgrade"
+_SERVICES = "init up serve kms unseal work witness demo status verify"
+_CARE = "backup restore drill scrub rebuild erase rotate upgrade"
 _PEOPLE = "tenant environment account habilitation token journal"
-ORDER = (*_SERVICES.split(), *_PEOPLE.split())
+ORDER = (*_SERVICES.split(), *_CARE.split(), *_PEOPLE.split())
 
 _VALUED = ("--data", "--lang")
 _FLAGS = ("--json",)

@@ -46,7 +46,7 @@ def given_secret(frame: Frame, *, ask: bool, share_files: Sequence[Path] | None)
     from hygie.keys.sealing import Passphrase, Shares
 
     if share_files:
-        return _shares_in(share_files)
+        return shares_in(share_files)
     if not ask:
         return None
     how = sealing_in(frame.folder.kms)
@@ -71,7 +71,7 @@ def read_secret(credential: Path | None, share_files: list[Path], *, fd: int | N
             given = json.loads(stream.read(PIPE_BYTES_MAX))
         return Shares(given["shares"]) if "shares" in given else Passphrase(given["passphrase"])
     if share_files:
-        return _shares_in(share_files)
+        return shares_in(share_files)
     if credential is not None:
         passphrase = SecretSource(file=credential).read()
         assert passphrase is not None
@@ -109,7 +109,18 @@ def check_terminal(option: str) -> None:
         raise NoTerminalError(option=option)
 
 
-def _shares_in(files: Sequence[Path]) -> Shares:
+def typed_secret(*, by_shares: bool) -> Secret:
+    """One share, or the passphrase, typed. Raises: NoTerminalError."""
+    from hygie.keys.sealing import Passphrase, Shares
+
+    check_terminal("--share-file" if by_shares else "kms.credential")
+    if by_shares:
+        return Shares([_typed(say(fr="Votre part", en="Your share"))])
+    return Passphrase(_typed(say(fr="Phrase de passe", en="Passphrase")))
+
+
+def shares_in(files: Sequence[Path]) -> Shares:
+    """The shares of private files. Raises: KmsSettingsError: one is absent, or readable by others."""
     from hygie.keys.sealing import Shares
     from hygie.keys.secret_source import SecretSource
 
