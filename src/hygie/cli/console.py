@@ -56,8 +56,12 @@ class Console:
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", indent: int = 0
     ) -> None:
-        """A table for a person; cells are plain text. Too wide for the terminal, it becomes lines or blocks."""
-        if self.json_mode:
+        """A table for a person; cells are plain text. Too wide for the terminal, it becomes lines or blocks.
+
+        Without any row there is nothing to show, not even its head.
+        """
+        rows = list(rows)
+        if self.json_mode or not rows:
             return
         from hygie.cli.tables import laid_out
 

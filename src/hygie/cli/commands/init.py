@@ -72,7 +72,8 @@ def init(
     production: Annotated[
         bool,
         typer.Option(
-            help=say(fr="Mode production : refuse les réglages faibles.", en="Production: refuses weak settings.")
+            "--production",
+            help=say(fr="Mode production : refuse les réglages faibles.", en="Production: refuses weak settings."),
         ),
     ] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help=say(fr="Port HTTPS.", en="HTTPS port."))] = 8443,

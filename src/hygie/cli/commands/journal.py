@@ -113,6 +113,8 @@ def show(
         asked = Asked(place.tenant_id if tenant else None, actions, outcomes, _instant(since, house.clock.now_ms()))
         found = await newest(await house.journal_reader(records), asked, limit)
         await operator.record(Action.JOURNAL_READ, place, count=len(found))
+        if not found:
+            frame.out.line(say(fr="Aucune entrée.", en="No entry."))
         frame.out.table(
             [
                 say(fr="rang", en="index"),

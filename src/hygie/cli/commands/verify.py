@@ -43,10 +43,10 @@ def verify(
         str, typer.Option(help=say(fr="Celle du témoin, pour un export.", en="The witness's, for an export."))
     ] = "",
     show: Annotated[
-        bool, typer.Option(help=say(fr="Montrer les entrées divulguées.", en="Print disclosed entries."))
+        bool, typer.Option("--show", help=say(fr="Montrer les entrées divulguées.", en="Print disclosed entries."))
     ] = False,
     strict: Annotated[
-        bool, typer.Option(help=say(fr="Refuser les entrées antidatées.", en="Refuse back-dated entries."))
+        bool, typer.Option("--strict", help=say(fr="Refuser les entrées antidatées.", en="Refuse back-dated entries."))
     ] = False,
 ) -> None:
     """Check a file."""
