@@ -7,8 +7,14 @@ from hygie.base.language import say
 from hygie.demo.stage import Stage, check
 from hygie.demo.story import Proved, Table
 from hygie.probes.status import judge_platform
+from hygie.proof.model import Verdict
 
 OBLIGATIONS = 8
+# What this story has just shown, and what no machine alone can show: the table must say both.
+HELD = frozenset(
+    {"tech-1.plaintext", "tech-1.flows", "tech-2.database", "tech-2.door", "tech-3.history", "tech-5.files"}
+)
+NEVER_HERE = frozenset({"tech-1.custody", "tech-3.witness", "tech-4.lock", "tech-7.independence"})
 MARKS = {"satisfied": "✓", "unsatisfied": "✗", "unknown": "?", "not_applicable": "–"}
 
 
@@ -20,6 +26,16 @@ async def status(stage: Stage) -> Proved:
         len(results) == OBLIGATIONS and all(one.findings for one in results),
         fr="une obligation n'a pas été contrôlée",
         en="an obligation was not checked",
+    )
+    green = {one.check.id for result in results for one in result.findings if one.verdict is Verdict.SATISFIED}
+    lost, false = sorted(HELD - green), sorted(NEVER_HERE & green)
+    check(
+        not lost, fr=f"l'état ne montre pas {', '.join(lost)} satisfait", en=f"{', '.join(lost)} is not shown satisfied"
+    )
+    check(
+        not false,
+        fr=f"l'état montre {', '.join(false)} satisfait sur une seule machine",
+        en=f"{', '.join(false)} is shown satisfied on one machine",
     )
     proved = Proved(facts={"verdicts": {one.obligation.id: one.verdict.value for one in results}})
     proved.lines = [
