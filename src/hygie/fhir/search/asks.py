@@ -23,6 +23,7 @@ from hygie.fhir.search.match import (
 )
 from hygie.fhir.search.parameters import Parameter
 from hygie.fhir.search.terms import (
+    BAR,
     DATE,
     NUMBER,
     PREFIX_LENGTHS,
@@ -46,6 +47,7 @@ _PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.+)", re.DOTALL)
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]{1,4})?", re.ASCII)
 _PAIRED = frozenset({"CodeableConcept", "Coding", "Identifier"})
+_BARRED = _PAIRED | {"uri", "string"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,10 @@ def _ask_token(parameter: Parameter, text: str, _modifier: str) -> Ask:
     precise = _exact(parameter)
     for leaf in parameter.leaves:
         value = token.code
+        if leaf.type in _BARRED:
+            value = value.replace("|", BAR)
         if leaf.type in _PAIRED and token.system is not None:
-            value = f"{token.system}|{token.code}"
+            value = f"{token.system}|{value}"
         elif leaf.type not in _PAIRED and leaf.type != "code" and token.system:
             precise = False
         terms[f"{leaf.slot}{SEPARATOR}{TOKEN}{value}"] = None
@@ -178,13 +182,23 @@ def _ask_reference(parameter: Parameter, text: str, modifier: str, base_url: str
     probes = [unversioned(one).partition("|")[0] for one in sorted(accepted)]
     patient = relative[0][8:] if len(relative) == 1 and relative[0].startswith("Patient/") else ""
     whole = not any("|" in one or "/_history/" in one for one in accepted)
-    aimed = all(not leaf.target or (parts and parts[1] == leaf.target) or relative for leaf in parameter.leaves)
     return Ask(
         (slot_terms(parameter, REFERENCE, list(dict.fromkeys(probes))),),
         reference_test(frozenset(accepted)),
-        precise=whole and aimed and not any(hop.where for leaf in parameter.leaves for hop in leaf.hops),
+        precise=whole
+        and _aimed(parameter, accepted)
+        and not any(hop.where for leaf in parameter.leaves for hop in leaf.hops),
         patient=patient if "/" not in patient else "",
     )
+
+
+def _aimed(parameter: Parameter, accepted: set[str]) -> bool:
+    """Whether each element that the parameter reads may point to every type that is asked for."""
+    asked = {parts[1] if (parts := reference_parts(one)) else "" for one in accepted}
+    goals: dict[str, set[str]] = {}
+    for leaf in parameter.leaves:
+        goals.setdefault(leaf.slot, set()).add(leaf.target)
+    return all("" in of_slot or asked <= of_slot for of_slot in goals.values())
 
 
 # -- dates ---------------------------------------------------------------------------------------------------------

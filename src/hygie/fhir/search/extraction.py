@@ -20,7 +20,7 @@ from hygie.fhir.search import terms
 from hygie.fhir.search.compartment import compartment_slots
 from hygie.fhir.search.errors import SearchLimitError
 from hygie.fhir.search.parameters import Leaf, list_slots, parameters_of
-from hygie.fhir.search.terms import MANY, PRESENT, REFERENCE, SEPARATOR, TERMS_MAX, TOKEN, URI
+from hygie.fhir.search.terms import BAR, MANY, PRESENT, REFERENCE, SEPARATOR, TERMS_MAX, TOKEN, URI
 from hygie.fhir.search.values import reference_parts, unversioned
 
 _REFERENCE_FIELD = re.compile(rb'"reference"\s*:\s*"((?:[^"\\]|\\.)*)"')
@@ -244,14 +244,14 @@ def _token_lines(type_: str, head: str, v: str) -> list[str]:
             f"    for c in {v}.coding:",
             *("        " + line for line in _pair_lines(head, "c", "code")),
         ]
-    if type_ == "Coding":
-        return _pair_lines(head, v, "code")
-    if type_ == "Identifier":
-        return _pair_lines(head, v, "value")
+    if type_ in {"Coding", "Identifier"}:
+        return _pair_lines(head, v, "code" if type_ == "Coding" else "value")
     if type_ == "ContactPoint":
         return [f"if {v}.value is not None:", f"    add({head!r} + {v}.value)"]
     if type_ == "boolean":
         return [f"add({head + 'true'!r} if {v} else {head + 'false'!r})"]
+    if type_ in {"uri", "string"}:
+        return [f"add({head!r} + {v}.replace('|', {BAR!r}))"]
     return [f"add({head!r} + {v})"]
 
 
@@ -259,6 +259,8 @@ def _pair_lines(head: str, v: str, attribute: str) -> list[str]:
     return [
         f"s = {v}.{attribute}",
         "if s is not None:",
+        "    if '|' in s:",
+        f"        s = s.replace('|', {BAR!r})",
         f"    add({head!r} + s)",
         f"    add({head!r} + ({v}.system or '') + '|' + s)",
     ]

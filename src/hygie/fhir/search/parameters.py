@@ -135,6 +135,15 @@ def list_slots(type_: str) -> frozenset[str]:
     return frozenset(leaf.slot for leaf in leaves if leaf.many)
 
 
+@cache
+def shares_terms(type_: str, code: str) -> bool:
+    """Whether terms of a parameter's slots also come from types that it does not read (a uri beside a canonical)."""
+    parameter = parameters_of(type_)[code]
+    own = {(leaf.slot, leaf.type) for leaf in parameter.leaves}
+    of_kind = (leaf for one in parameters_of(type_).values() if one.kind == parameter.kind for leaf in one.leaves)
+    return any(leaf.slot in parameter.slots and (leaf.slot, leaf.type) not in own for leaf in of_kind)
+
+
 def _resolve(definition: Definition) -> Parameter:
     searched = SEARCHED_TYPES.get(definition.kind)
     if searched is None:

@@ -25,7 +25,7 @@ from hygie.fhir.search.errors import (
     safe_name,
 )
 from hygie.fhir.search.match import Reader, Test, date_interval, number_interval, reader
-from hygie.fhir.search.parameters import Parameter, list_slots, parameters_of
+from hygie.fhir.search.parameters import Parameter, list_slots, parameters_of, shares_terms
 from hygie.fhir.search.terms import DATE, MANY, SEPARATOR, WIDE, date_cover
 from hygie.fhir.search.values import plain_text, reference_parts
 from hygie.fhir.types import struct_of
@@ -219,7 +219,8 @@ class _Compiler:
         clauses = presence(parameter) if wanted else ()
         for clause in clauses:
             self._clause(clause)
-        if not clauses or any(leaf.conditional for leaf in parameter.leaves):
+        shared = shares_terms(self._query.type, parameter.code)
+        if not clauses or shared or any(leaf.conditional for leaf in parameter.leaves):
             self._query.precise = False
 
     def _add_values(self, parameter: Parameter, modifier: str, value: str) -> None:
@@ -237,6 +238,8 @@ class _Compiler:
             return
         query.predicates.append(lambda resource: _any_of(read, tests, resource))
         query.precise = query.precise and all(one.precise for one in asks)
+        if query.precise and shares_terms(query.type, parameter.code):
+            query.precise = False
         if len(asks) == 1 and asks[0].patient and compartment_slots(query.type).issuperset(parameter.slots):
             query.patient = asks[0].patient
         if len(asks) == 1 and _is_half_line(asks[0]) and not any(leaf.many for leaf in parameter.leaves):

@@ -16,6 +16,7 @@ from hygie.fhir.search.values import DAY_MS, FIRST_MS, LAST_MS, date_bounds, per
 Add = Callable[[str], object]
 
 SEPARATOR = "\x1f"
+BAR = "\\|"  # of a code or an identifier's value: a bare one stands between system and code
 TOKEN, TEXT, REFERENCE, URI, DATE, NUMBER, UNIT, PRESENT, WIDE, MANY = "tsrudqnpwm"
 
 TERMS_MAX = (
@@ -49,7 +50,7 @@ def period_terms(prefix: str, period: Any, add: Add) -> None:
 
 def timing_bounds(timing: Any) -> tuple[int, int] | None:
     """The outer limits of a Timing: its events and the bounds of its repetition; None when it says neither."""
-    found = [date_bounds(event) for event in timing.event or ()]
+    found = [date_bounds(event) for event in timing.event or () if event is not None]  # null beside an extension
     period = timing.repeat.boundsPeriod if timing.repeat is not None else None
     if period is not None:
         found.append(period_bounds(period.start, period.end))
