@@ -174,8 +174,6 @@ def unsatisfied(why: Text, observed: Text, declared: Text, remedy: Text, *, at_m
     return Outcome(Verdict.UNSATISFIED, why, observed, declared, remedy, at_ms)
 
 
-def unknown(
-    why: Text, observed: Text, declared: Text, remedy: Text | None = None, *, at_ms: int | None = None
-) -> Outcome:
+def unknown(why: Text, observed: Text, declared: Text, remedy: Text, *, at_ms: int | None = None) -> Outcome:
     """Nobody knows, and what would make it known."""
     return Outcome(Verdict.UNKNOWN, why, observed, declared, remedy, at_ms)

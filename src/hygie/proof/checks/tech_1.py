@@ -37,6 +37,7 @@ def plaintext(fact: DiskScan, _: Context) -> Outcome:
             Text(f"Lieux non relus : {', '.join(away) or 'contrôle'}.", f"Not read: {', '.join(away) or 'control'}."),
             observed,
             declared,
+            Text("Relisez-les là où ils sont.", "Have them read where they are."),
         )
     return satisfied(Text("Les octets bruts sont chiffrés.", "Raw bytes are ciphertext."), observed, declared)
 
@@ -70,7 +71,7 @@ def flows(fact: TlsFacts, context: Context) -> Outcome:
         return unsatisfied(why, observed, declared, remedy)
     if any(answer != "refused" for answer in fact.offers.values()):
         why = Text("Une offre faible sans refus net.", "A weak offer not clearly refused.")
-        return unknown(why, observed, declared)
+        return unknown(why, observed, declared, remedy)
     why = Text("TLS moderne, offres faibles refusées.", "Modern TLS, weak offers refused.")
     return satisfied(why, observed, declared)
 
@@ -85,7 +86,9 @@ def swap(fact: Swap, _: Context) -> Outcome:
     if fact.safe == "no":
         remedy = Text("Coupez ou chiffrez le swap.", "Turn swap off, or encrypt it.")
         return unsatisfied(Text("Du swap en clair.", "Swap in clear."), observed, declared, remedy)
-    return unknown(Text("L'état du swap n'est pas montré.", "The state of swap is not shown."), observed, declared)
+    remedy = Text("Coupez le swap, ou montrez qu'il est chiffré.", "Turn swap off, or show that it is encrypted.")
+    why = Text("L'état du swap n'est pas montré.", "The state of swap is not shown.")
+    return unknown(why, observed, declared, remedy)
 
 
 _BESIDE = {
@@ -102,9 +105,7 @@ def key_custody(fact: KeyFacts, _: Context) -> Outcome:
     beside = _BESIDE[fact.beside]
     observed = Text(f"{fact.driver}, {fact.sealing}, {beside.fr}", f"{fact.driver}, {fact.sealing}, {beside.en}")
     declared = Text("clés hors d'atteinte de qui tient les données", "keys out of reach of whoever holds the data")
-    remedy = Text(
-        "Parts k sur n ou phrase tapée ; plus tard un HSM.", "k of n shares or a typed passphrase; later an HSM."
-    )
+    remedy = Text("Parts k sur n, ou phrase tapée (hygie up --ask).", "k of n shares, or a typed one (hygie up --ask).")
     if fact.beside in {"inside", "same-device"}:
         why = Text("La phrase de passe est à côté des données.", "The passphrase lies beside the data.")
         return unsatisfied(why, observed, declared, remedy)
@@ -113,7 +114,8 @@ def key_custody(fact: KeyFacts, _: Context) -> Outcome:
         return unsatisfied(why, observed, declared, remedy)
     if fact.exportable:
         why = Text("Clés en fichier, exportables : pas de HSM.", "Keys in files, exportable: no HSM.")
-        return unsatisfied(why, observed, declared, remedy)
+        later = Text("Un HSM, dans une version à venir.", "An HSM, in a version to come.")
+        return unsatisfied(why, observed, declared, later)
     return satisfied(Text("Clés tenues à part.", "Keys are held apart."), observed, declared)
 
 

@@ -8,6 +8,12 @@ from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, un
 MINUTES_S = 600.0
 
 
+_SECOND = Text(
+    "Créez-en un second, de test (hygie environment create).",
+    "Create a second one, for tests (hygie environment create).",
+)
+
+
 def database(fact: SegmentationFacts, _: Context) -> Outcome:
     """An environment's role reads itself, and nothing else."""
     leaks = [one for one in (*fact.across, *fact.administration) if one.outcome == "allowed"]
@@ -26,10 +32,11 @@ def database(fact: SegmentationFacts, _: Context) -> Outcome:
             Text(f"{one.role} lit {one.target}.", f"{one.role} reads {one.target}."), observed, declared, remedy
         )
     if blind or odd or fact.environments < 2:
-        why = Text("Moins de deux environnements à opposer.", "Fewer than two environments to oppose.")
+        why, remedy = Text("Moins de deux environnements à opposer.", "Fewer than two environments."), _SECOND
         if blind or odd:
             why = Text("Une sonde n'a pas pu s'exercer.", "A probe could not be tried.")
-        return unknown(why, observed, declared)
+            remedy = Text("Voyez les journaux de la base (logs/).", "See the database's logs (logs/).")
+        return unknown(why, observed, declared, remedy)
     return satisfied(
         Text("Chaque environnement ne voit que lui.", "Each environment sees itself only."), observed, declared
     )
@@ -56,9 +63,8 @@ def door(fact: DoorFacts, _: Context) -> Outcome:
             why, observed, declared, Text("Prévenez la sécurité, à l'instant.", "Tell security, at once.")
         )
     if fact.own is None or fact.other is None:
-        why = Text("Moins de deux environnements à opposer.", "Fewer than two environments to oppose.")
-        remedy = same("hygie environment create")
-        return unknown(why, observed, declared, remedy)
+        why = Text("Moins de deux environnements à opposer.", "Fewer than two environments.")
+        return unknown(why, observed, declared, _SECOND)
     why = Text("Le voisin est refusé comme s'il n'existait pas.", "A neighbour is refused as if it did not exist.")
     return satisfied(why, observed, declared)
 
@@ -73,7 +79,8 @@ def network(fact: FlowFacts, context: Context) -> Outcome:
         why = Text("Un port ouvert n'est pas déclaré.", "An open port is not declared.")
         return unsatisfied(why, observed, declared, Text("Fermez ce port.", "Close this port."))
     if fact.unreadable or not fact.listening:
-        return unknown(Text("Ports non lisibles.", "Ports could not be read."), observed, declared)
+        remedy = Text("Lancez hygie status sous le compte de Hygie.", "Run hygie status as Hygie's own user.")
+        return unknown(Text("Ports non lisibles.", "Ports could not be read."), observed, declared, remedy)
     return satisfied(Text("Seul le port déclaré est ouvert.", "Only the declared port is open."), observed, declared)
 
 

@@ -41,7 +41,10 @@ def processes(fact: ProcessesFacts, _: Context) -> Outcome:
     if why is not None:
         return unsatisfied(why, observed, declared, remedy)
     if fact.cores_piped or any(one.core_limit is None or one.traceable == "unknown" for one in fact.processes):
-        return unknown(Text("Protections non montrées.", "Protections are not shown."), observed, declared)
+        remedy = Text(
+            "Gardez les cores hors d'un programme (core_pattern).", "Keep cores from a program (core_pattern)."
+        )
+        return unknown(Text("Protections non montrées.", "Protections are not shown."), observed, declared, remedy)
     return satisfied(Text("Processus durcis.", "Processes are hardened."), observed, declared)
 
 

@@ -56,7 +56,8 @@ def lag(fact: Measurements, _: Context) -> Outcome:
     newest = fact.get("catch-up")
     declared = Text("aucun retard", "no lag")
     if newest is None:
-        return unknown(Text("Aucun rattrapage mesuré.", "No catch-up measured."), same("-"), declared)
+        remedy = Text("Vérifiez que hygie work tourne.", "Check that hygie work runs.")
+        return unknown(Text("Aucun rattrapage mesuré.", "No catch-up measured."), same("-"), declared, remedy)
     sites = newest.facts.get("sites", {})
     observed = same(", ".join(f"{name} {one.get('lacking', '?')}" for name, one in sites.items()) or "-")
     if not newest.passed:
