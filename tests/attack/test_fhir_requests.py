@@ -189,3 +189,25 @@ def test_what_was_asked_is_what_is_answered(open_house) -> None:
             assert (await door.ask("GET", f"/Observation?_include={include}"))[0] == 400, include
 
     attack(open_house, scenario)
+
+
+def test_a_conditional_update_that_is_drafted_twice_stores_what_was_sent(open_house) -> None:
+    """The vault asks for the objects again when another writer was faster."""
+
+    async def scenario(house: Any, door: Door) -> None:
+        sent = {"meta": {"versionId": "7", "profile": ["http://p"]}, "identifier": [{"system": "urn:s", "value": "1"}]}
+        assert (await door.ask("PUT", "/Patient/p1", person("p1", **sent)))[0] == 201
+        write = house.vault.write
+
+        async def twice(permit: Permit, request: Any) -> Any:
+            request.objects({"request": ["another"]})
+            return await write(permit, request)
+
+        house.vault.write = twice
+        status, stored, _ = await door.ask("PUT", "/Patient?identifier=urn:s%7C1", person(**sent, active=True))
+        assert (status, stored["id"], stored["meta"]["versionId"]) == (200, "p1", "2")
+        house.vault.write = write
+        read = (await door.ask("GET", "/Patient/p1"))[1]
+        assert (read["active"], read["meta"]["profile"], read["id"]) == (True, ["http://p"], "p1")
+
+    attack(open_house, scenario)

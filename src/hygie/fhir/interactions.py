@@ -27,7 +27,7 @@ from hygie.fhir.requests import (
     version_of_etag,
 )
 from hygie.fhir.search import extract
-from hygie.fhir.structures import Parsed, encode, parse
+from hygie.fhir.structures import Parsed, encode, parse, parse_clean
 from hygie.vault.errors import AmbiguousConditionError, ObjectDeletedError
 from hygie.vault.model import NewObject, Stored, WriteRequest, Written
 
@@ -194,10 +194,12 @@ class Interactions:
         expected = self.expected_version(call)
         permit = await self.admit(call, Action.OBJECT_UPDATE, UPSERT)
         parsed = await self.parsed_of(call)
+        fresh = [parsed]  # making an object changes the resource: a second time needs it anew
         made: list[NewObject] = []
 
         def build(found: Mapping[str, Sequence[str]]) -> list[NewObject]:
-            made[:] = [updated_where(parsed, found[_KEY], call.base, expected)]
+            one = fresh.pop() if fresh else parse_clean(parsed.encoded, expected=call.type)
+            made[:] = [updated_where(one, found[_KEY], call.base, expected)]
             return made
 
         request = WriteRequest(build, [condition(_KEY, call.type, call.query, call.base)])

@@ -66,7 +66,7 @@ class WriteRequest:
     """All or nothing: either every object is stored, or none.
 
     objects: the objects, or a function that makes them once conditions are resolved (condition key -> ids found,
-    two at most); the function may raise a HygieError to refuse the whole.
+    two at most), and again if another writer was faster; the function may raise a HygieError to refuse the whole.
     """
 
     objects: list[NewObject] | Builder

@@ -23,6 +23,7 @@ from hygie.vault.model import (
     REQUEST_OBJECTS_MAX,
     Condition,
     NewObject,
+    Stored,
     WriteRequest,
     Written,
 )
@@ -58,13 +59,21 @@ class Plan:
     replaced: set[bytes] = field(default_factory=set)
 
 
+RESOLVED_MAX = 3  # times that conditions are resolved for one request before it is told of the conflict
+
+
 @dataclass(slots=True)
 class _Draft:
-    """One request while it is decided."""
+    """One request while it is decided. seen: versions that its conditions found, by opaque id."""
 
     permit: Permit
     objects: list[NewObject]
     error: HygieError | None = None
+    seen: dict[bytes, int] = field(default_factory=dict)
+
+    def is_stale(self, current: Mapping[bytes, CurrentRow]) -> bool:
+        """Whether what a condition found, and the request changes, is not what is there now."""
+        return any(key in current and current[key].version != version for key, version in self.seen.items())
 
 
 class Planner:
@@ -78,8 +87,7 @@ class Planner:
     async def plan(self, connection: Connection, requests: Sequence[tuple[Permit, WriteRequest]]) -> Plan:
         """Lock, look up and decide. A refused request appears in ``results`` and ``refusals``, alone."""
         drafts = [await self._draft(connection, permit, request) for permit, request in requests]
-        await self._lock_objects(connection, drafts)
-        current = await catalogue.current_rows(connection, self._looked_up(drafts))
+        current = await self._locked(connection, requests, drafts)
         plan = Plan(at_ms=self._clock.now_ms())
         for draft in drafts:
             self._decide(draft, plan, current)
@@ -88,19 +96,43 @@ class Planner:
             plan.number = await catalogue.next_pack_number(connection)
         return plan
 
+    async def _locked(
+        self, connection: Connection, requests: Sequence[tuple[Permit, WriteRequest]], drafts: list[_Draft]
+    ) -> dict[bytes, CurrentRow]:
+        """Current versions, under the locks of their objects.
+
+        A condition looks before it can know what to lock; if another writer changed what it found meanwhile, the
+        request is drafted again.
+        """
+        stale: list[int] = []
+        current: dict[bytes, CurrentRow] = {}
+        for _ in range(RESOLVED_MAX):
+            for rank in stale:
+                drafts[rank] = await self._draft(connection, *requests[rank])
+            await self._lock_objects(connection, drafts)
+            current = await catalogue.current_rows(connection, self._looked_up(drafts))
+            stale = [rank for rank, draft in enumerate(drafts) if draft.is_stale(current)]
+            if not stale:
+                break
+        for rank in stale:
+            drafts[rank].error = VersionConflictError()
+        return current
+
     async def _draft(self, connection: Connection, permit: Permit, request: WriteRequest) -> _Draft:
         """Resolve conditions under their locks and let the caller make its objects."""
         try:
             found = await self._resolve_conditions(connection, permit, request.conditions)
-            objects = request.objects(found) if callable(request.objects) else request.objects
+            ids = {key: [stored.id for stored in matching] for key, matching in found.items()}
+            objects = request.objects(ids) if callable(request.objects) else request.objects
             _check_limits(permit, objects)
         except HygieError as error:
             return _Draft(permit, [], error)
-        return _Draft(permit, objects)
+        seen = {self._index.object_id(s.type, s.id): s.version for matching in found.values() for s in matching}
+        return _Draft(permit, objects, seen=seen)
 
     async def _resolve_conditions(
         self, connection: Connection, permit: Permit, conditions: Sequence[Condition]
-    ) -> Mapping[str, Sequence[str]]:
+    ) -> Mapping[str, Sequence[Stored]]:
         if not conditions:
             return {}
         keys = {lock_key(self._index.subject("condition", (c.type, *sorted(map(str, c.clauses))))) for c in conditions}

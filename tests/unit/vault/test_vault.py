@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -189,6 +191,61 @@ def test_conditional_creates_that_race_make_one(open_house) -> None:
                 return bool(await house.vault.write(house.writing(), WriteRequest(build, [condition])))
 
             assert sum(await asyncio.gather(*(create(n) for n in range(6)))) == 1
+
+    asyncio.run(main())
+
+
+class SlowSites:
+    """The house's sites, where a pack waits until it may go: its writer holds its locks."""
+
+    def __init__(self, house: Any) -> None:
+        self._sites = house.sites
+        self.reached, self.go = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sites, name)
+
+    async def place(self, name: str, data: bytes) -> Any:
+        self.reached.set()
+        await self.go.wait()
+        return await self._sites.place(name, data)
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_a_condition_that_was_overtaken_is_looked_at_again(open_house, still: bool) -> None:
+    """It found an object that another writer was changing: what is there under the lock decides."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            await house.vault.write(house.writing(), WriteRequest([patient("p1", "zoé")]))
+            slow = SlowSites(house)
+            other = dataclasses.replace(house, sites=slow).new_vault()
+            changed = patient("p1", "zoé" if still else "ada")
+            first = asyncio.create_task(other.write(house.writing(), WriteRequest([changed])))
+            await slow.reached.wait()
+
+            def build(found):
+                return [NewObject("Patient", id_, b"", (), (), delete=True) for id_ in found["k"]]
+
+            condition = Condition("k", "Patient", [["Patient|name|zoé"]])
+            second = asyncio.create_task(house.vault.write(house.writing(), WriteRequest(build, [condition])))
+            waiting = 0
+            while not waiting:
+                async with house.database.transaction() as connection:
+                    cursor = await connection.execute(
+                        "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                    )
+                    waiting = len(await cursor.fetchall())
+            slow.go.set()
+            assert [one.version for one in await first] == [2]
+            assert [one.version for one in await second] == ([3] if still else [])
+            reading = house.vault.read(house.permit(Action.OBJECT_READ), "Patient", "p1")
+            if still:
+                with pytest.raises(ObjectDeletedError):
+                    await reading
+            else:
+                assert b"ada" in (await reading).body
+            await other.close()
 
     asyncio.run(main())
 
