@@ -68,8 +68,8 @@ class RestoreIncompleteError(IntegrityError):
     """A restore that ended, but lacks something that the snapshot or the journal names."""
 
     code = "HYG-584"
-    fr = "Restauration incomplète : {missing} objet(s) manquant(s), {damaged} endommagé(s), le premier : {name}."
-    en = "Restore incomplete: {missing} object(s) missing, {damaged} damaged, the first one: {name}."
+    fr = "Restauration incomplète : objets manquants {missing}, endommagés {damaged}, le premier : {name}."
+    en = "Restore incomplete: objects missing {missing}, damaged {damaged}, the first one: {name}."
 
 
 class DrillFailedError(IntegrityError):

@@ -41,7 +41,7 @@ class TooFewSitesError(SettingsError):
     """One site cannot hold data that must survive the loss of one site."""
 
     code = "HYG-602"
-    fr = "Il faut au moins {sites_min} sites : {sites} déclaré(s)."
+    fr = "Il faut au moins {sites_min} sites ; déclarés : {sites}."
     en = "At least {sites_min} sites are needed: {sites} declared."
 
 

@@ -17,8 +17,8 @@ class PlaintextFoundError(IntegrityError):
     """A word planted in the records was found in clear under the vault. file: its path in the data folder."""
 
     code = "HYG-591"
-    fr = "Un mot planté dans les dossiers se lit en clair dans {file} ({count} fichier(s) en tout)."
-    en = "A word planted in the records can be read in clear in {file} ({count} file(s) in all)."
+    fr = "Un mot planté dans les dossiers se lit en clair dans {file} (en tout : {count})."
+    en = "A word planted in the records can be read in clear in {file} (in all: {count})."
 
 
 class DemoLateError(UnavailableError):

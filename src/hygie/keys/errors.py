@@ -40,8 +40,8 @@ class SharesLackingError(ShareRefusedError):
     """Fewer different shares than the root needs."""
 
     code = "HYG-133"
-    fr = "{given} part(s) différente(s) donnée(s), il en faut {needed} : --share-file pour chacune, ou --ask."
-    en = "{given} different share(s) given, {needed} needed: --share-file for each one, or --ask."
+    fr = "Parts différentes données : {given} ; il en faut {needed} : --share-file pour chacune, ou --ask."
+    en = "Different shares given: {given}, needed {needed}: --share-file for each one, or --ask."
 
 
 class DestructionGuardError(RefusedError):

@@ -141,10 +141,10 @@ class RebuildIncompleteError(IntegrityError):
 
     code = "HYG-553"
     fr = (
-        "Reconstruction incomplète : {missing} objet(s) manquant(s), {damaged} endommagé(s) ou sans clé, le premier :"
+        "Reconstruction incomplète : objets manquants {missing}, endommagés ou sans clé {damaged}, le premier :"
         " {name}. Un autre site les rend à hygie up, ou reconstruisez depuis lui avec --discard."
     )
     en = (
-        "Rebuild incomplete: {missing} object(s) missing, {damaged} damaged or without key, the first one: {name}."
+        "Rebuild incomplete: objects missing {missing}, damaged or without key {damaged}, the first one: {name}."
         " Another site gives them back once hygie up runs, or rebuild from it with --discard."
     )

@@ -138,7 +138,7 @@ def check(context: typer.Context) -> None:
         frame.out.line(
             say(
                 fr=f"{len(report.snapshots)} instantanés intègres,"
-                f" {report.objects} objets relus, {len(faults)} faute(s).",
+                f" {report.objects} objets relus, fautes : {len(faults)}.",
                 en=f"{len(report.snapshots)} snapshots intact, {report.objects} objects read, {len(faults)} faults.",
             )
         )

@@ -283,10 +283,10 @@ def _warn(frame: Frame, found: Reconciliation, cut: list[Anchor], look: RightsLo
         say(
             fr=f"{found.lines} lignes, {found.keys} clés données ; {found.matched} lignes journalisées,"
             f" {found.refused} refus, {found.waiting} trop récentes, {len(found.orphans)} sans trace."
-            f" {look.live} droits, {len(look.wrong)} sans acte. {len(cut)} ancre(s) que le registre n'a plus.",
+            f" {look.live} droits, {len(look.wrong)} sans acte. Ancres que le registre n'a plus : {len(cut)}.",
             en=f"{found.lines} lines, {found.keys} keys given; {found.matched} lines journaled,"
             f" {found.refused} refused, {found.waiting} too recent, {len(found.orphans)} without a trace."
-            f" {look.live} rights, {len(look.wrong)} without their act. {len(cut)} anchor(s) that the record lost.",
+            f" {look.live} rights, {len(look.wrong)} without their act. Anchors that the record lost: {len(cut)}.",
         )
     )
 

@@ -196,11 +196,11 @@ def _say(frame: Frame, report: RestoreReport) -> None:
     erased = sum(one.erased for one in report.environments)
     frame.out.line(
         say(
-            fr=f"{report.resources} versions de {len(report.environments)} environnement(s), {report.objects} objets,"
-            f" {report.journal_entries} entrées de journal vérifiées, {erased} périmètre(s) effacé(s), en"
+            fr=f"{report.resources} versions, {report.objects} objets, environnements : {len(report.environments)},"
+            f" {report.journal_entries} entrées de journal vérifiées, périmètres effacés : {erased}, en"
             f" {report.duration_s:.1f} s ({report.resources_per_s} versions/s).",
-            en=f"{report.resources} versions of {len(report.environments)} environment(s), {report.objects} objects,"
-            f" {report.journal_entries} journal entries verified, {erased} erased scope(s), in"
+            en=f"{report.resources} versions, {report.objects} objects, environments: {len(report.environments)},"
+            f" {report.journal_entries} journal entries verified, erased scopes: {erased}, in"
             f" {report.duration_s:.1f} s ({report.resources_per_s} versions/s).",
         )
     )

@@ -77,7 +77,7 @@ async def _epoch(
     await acts.publish()
     frame.out.line(
         say(
-            fr=f"Époque {turn.epoch} : {turn.moved} clés ré-emballées, {len(turn.destroyed)} époques détruites,"
+            fr=f"Époque {turn.epoch} : {turn.moved} clés réemballées, {len(turn.destroyed)} époques détruites,"
             f" {len(turn.closed)} effacements clos, {len(turn.waiting)} en attente des copies de sauvegarde.",
             en=f"Epoch {turn.epoch}: {turn.moved} keys wrapped anew, {len(turn.destroyed)} epochs destroyed,"
             f" {len(turn.closed)} erasures closed, {len(turn.waiting)} waiting for copies in backups.",
