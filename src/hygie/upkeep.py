@@ -18,6 +18,8 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, LiteralString
 
+import psycopg
+
 from hygie.app import House, opened
 from hygie.backups.erasures import copy_erasures
 from hygie.backups.gather import Source
@@ -72,6 +74,7 @@ OPERATOR = "system:work"
 VOID_NAMES_MAX = 20  # names of one journal entry; its count says them all
 ANCHORS_MAX = 4_096  # compared at a start: some days of a busy place; ``hygie journal reconcile`` compares all
 ANCHORS_AGAIN = 4  # compared again at each turn: the KMS may have been started anew on another record
+PAUSE_MAX = 120  # times a loop's period: what waited for a hung medium was no work, and must not put it off for hours
 SHARE_MAX = 0.05  # of the time spent in one loop: a larger installation is compared less often, not more heavily
 
 log = logging.getLogger("hygie.upkeep")
@@ -392,9 +395,10 @@ async def _every(
         began_s = monotonic()
         try:
             await act()
-        except (HygieError, OSError) as error:
+        except (HygieError, OSError, psycopg.Error) as error:
             log.warning("upkeep: %s", error.code if isinstance(error, HygieError) else type(error).__name__)
+        pause_s = min((monotonic() - began_s) / SHARE_MAX, period_s * PAUSE_MAX)
         try:
-            await asyncio.wait_for(stop.wait(), max(period_s, (monotonic() - began_s) / SHARE_MAX))
+            await asyncio.wait_for(stop.wait(), max(period_s, pause_s))
         except TimeoutError:
             continue

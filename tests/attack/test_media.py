@@ -121,6 +121,11 @@ def mount(*words: object) -> bool:
     return shutil.which("mount") is not None and not subprocess.run(["mount", *map(str, words)], check=False).returncode
 
 
+def read_only(made: Installation, folder: Path) -> None:
+    """The system refuses while somebody is writing there: then again."""
+    made.wait_for(lambda: mount("-o", "remount,ro", folder), seconds=30)
+
+
 @contextmanager
 def own_disk(path: Path, *, size: str) -> Iterator[Path]:
     """A folder moved to a small file system of its own, as it is; the former folder is there again at the end."""
@@ -191,13 +196,13 @@ def test_when_no_quorum_has_room_writes_are_refused_and_nothing_is_half_stored(m
 def test_read_only_sites_are_passed_over_then_refuse_then_serve_again(made: Installation) -> None:
     with ExitStack() as disks:
         folders = [disks.enter_context(own_disk(made.data / "sites" / site, size="8m")) for site in SITES[1:]]
-        assert mount("-o", "remount,ro", folders[1])
+        read_only(made, folders[1])
         assert put(made, "r0").status == 201
         assert made.fhir("GET", "Patient/r0").status == 200
         found = findings(made)["tech-7.placement"]
         assert found["verdict"] == "unsatisfied"
         assert "lille Lille FR HYG-440 read-only" in found["observed"]
-        assert mount("-o", "remount,ro", folders[0])
+        read_only(made, folders[0])
         refused_cleanly(put(made, "r1"))
         refused_cleanly(made.fhir("POST", "", bundle("r1", "r2")))
         assert made.fhir("GET", "Patient/r0").status == 200

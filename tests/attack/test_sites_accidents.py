@@ -15,6 +15,7 @@ import pytest
 
 from hygie.sites.catch_up import catch_up
 from hygie.sites.errors import SiteQuorumError, SiteUnavailableError
+from hygie.sites.scrub import scrub
 from tests.unit.sites.stage import expect, fill, site_set, stage
 
 LIMITED_WRITER = """
@@ -171,6 +172,29 @@ def test_repeated_loss_of_a_site_under_load_is_mended_by_catch_up(tmp_path: Path
             assert report.sites["lille"].left == []
             assert together.lag()["lille"].objects == 0
         assert all(sites["lille"].inner.get(name) == data for name, data in packs.items())
+        await together.close()
+
+    asyncio.run(main())
+
+
+def test_a_hung_site_holds_up_neither_catch_up_nor_scrub_of_the_others(tmp_path: Path) -> None:
+    async def main() -> None:
+        sites = stage(tmp_path)
+        together = site_set(sites)
+        packs = fill(sites, 3, 500)
+        (tmp_path / "lyon" / "packs" / "e1" / "000000000001.pack").unlink()
+        sites["lille"].hold()
+        report = await catch_up(together, expect(packs))
+        assert not report.sites["lille"].reachable
+        assert (report.sites["lyon"].copied, report.sites["lyon"].left) == (1, [])
+        (tmp_path / "lyon" / "packs" / "e1" / "000000000002.pack").unlink()
+        scrubbed = await scrub(together, expect(packs))
+        assert scrubbed.unreachable == {"lille": 3}
+        assert [fault.site for fault in scrubbed.mended] == ["lyon"]
+        sites["lille"].release()
+        while together.link("lille").upkeep.busy_s():
+            await asyncio.sleep(0.01)
+        assert (await scrub(together, expect(packs))).clean, "it is asked again once it answers"
         await together.close()
 
     asyncio.run(main())

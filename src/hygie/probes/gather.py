@@ -28,8 +28,10 @@ from hygie.proof.facts import Facts, KeyFacts, SiteFacts, TargetFacts
 from hygie.proof.judge import code_of
 from hygie.proof.model import Observed
 from hygie.sites.copies import on_upkeep
+from hygie.sites.errors import SiteUnavailableError
 
 T = TypeVar("T")
+SITE_S_MAX = 10.0  # a site that hangs is named, the others are told all the same
 PROBE_S_MAX = 20.0  # the disk scan bounds itself below this; anything slower is unknown
 
 
@@ -150,7 +152,10 @@ async def _sites(house: House) -> tuple[SiteFacts, ...]:
 
     async def look(name: str) -> str:
         try:
-            await on_upkeep(house.sites.link(name), lambda site: site.check())
+            async with asyncio.timeout(SITE_S_MAX):
+                await on_upkeep(house.sites.link(name), lambda site: site.check())
+        except TimeoutError:
+            return f"{SiteUnavailableError.code} timeout"
         except HygieError as error:
             return f"{error.code} {error.facts.get('reason', '')}".strip()  # full, absent…: what to do depends on it
         return ""

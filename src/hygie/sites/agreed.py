@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from hygie.base.errors import HygieError
-from hygie.sites.copies import Expected, on_upkeep
+from hygie.sites.copies import Expected, on_upkeep_or
 from hygie.sites.placement import SiteSet
 from hygie.sites.site import Site
 
@@ -39,7 +39,7 @@ async def agreed(
     for name, size_bytes in await site_set.list(prefix):
         if not never_changes(name):
             continue
-        digests = await asyncio.gather(*(on_upkeep(link, partial(_digest, name)) for link in site_set.links))
+        digests = await asyncio.gather(*(on_upkeep_or(link, partial(_digest, name), None) for link in site_set.links))
         found = {digest for digest in digests if digest is not None}
         if len(found) == 1:
             yield name, found.pop(), size_bytes

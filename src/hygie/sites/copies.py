@@ -38,7 +38,7 @@ class Fault:
 
 async def states_of(site_set: SiteSet, expected: Expected) -> dict[str, str]:
     """What each site has of an object: intact, absent, altered, foreign or unreachable. Re-reads every byte."""
-    calls = [on_upkeep(link, partial(_state, expected)) for link in site_set.links]
+    calls = [on_upkeep_or(link, partial(_state, expected), UNREACHABLE) for link in site_set.links]
     found = await asyncio.gather(*calls)
     return dict(zip(site_set.names, found, strict=True))
 
@@ -50,12 +50,12 @@ async def mend(site_set: SiteSet, expected: Expected, *, sources: list[str], tar
     """
     data: bytes | None = None
     for source in sources:
-        data = await on_upkeep(site_set.link(source), partial(_verified, expected))
+        data = await on_upkeep_or(site_set.link(source), partial(_verified, expected), None)
         if data is not None:
             break
     if data is None:
         return []
-    calls = [on_upkeep(site_set.link(target), partial(_write_again, expected, data)) for target in targets]
+    calls = [on_upkeep_or(site_set.link(target), partial(_write_again, expected, data), False) for target in targets]
     written = await asyncio.gather(*calls)
     mended = [target for target, done in zip(targets, written, strict=True) if done]
     for target in mended:
@@ -68,14 +68,22 @@ async def quarantine(site_set: SiteSet, name: str) -> list[str]:
 
     Returns: the sites where it was moved.
     """
-    calls = [on_upkeep(link, partial(_set_aside, name)) for link in site_set.links]
+    calls = [on_upkeep_or(link, partial(_set_aside, name), False) for link in site_set.links]
     moved = await asyncio.gather(*calls)
     return [site for site, done in zip(site_set.names, moved, strict=True) if done]
 
 
 async def on_upkeep(link: SiteLink, call: Callable[[Site], T]) -> T:
-    """Make a blocking call on the site's upkeep thread."""
-    return await link.upkeep.run(partial(call, link.site))
+    """Make a blocking call on the site's upkeep thread. Raises: SiteUnavailableError: as ``SiteLink.ask``."""
+    return await link.ask(call)
+
+
+async def on_upkeep_or(link: SiteLink, call: Callable[[Site], T], unanswered: T) -> T:
+    """The same; ``unanswered`` when the site does not answer."""
+    try:
+        return await link.ask(call)
+    except SiteUnavailableError:
+        return unanswered
 
 
 def _state(expected: Expected, site: Site) -> str:

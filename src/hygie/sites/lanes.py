@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,6 +25,13 @@ class Lane:
         self._idle = 0
         self._calls: queue.SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        self._began: dict[int, float] = {}  # when each thread began the call it is in
+
+    def busy_s(self) -> float:
+        """For how long the oldest call under way has been waiting for its medium."""
+        with self._lock:
+            began = min(self._began.values(), default=None)
+        return time.monotonic() - began if began is not None else 0.0
 
     def run(self, call: Callable[[], T]) -> asyncio.Future[T]:
         """Make ``call`` in a thread; the future belongs to the running loop."""
@@ -47,6 +55,8 @@ class Lane:
             item = self._calls.get()
             with self._lock:
                 self._idle -= 1
+                if item is not None:
+                    self._began[threading.get_ident()] = time.monotonic()
             if item is None:
                 return
             future, call = item
@@ -55,6 +65,8 @@ class Lane:
                 answer, error = call(), None
             except BaseException as raised:  # handed to the waiter, whatever it is
                 answer, error = None, raised
+            with self._lock:
+                del self._began[threading.get_ident()]
             _settle(future, answer, error)
             del future, call, answer, error
 

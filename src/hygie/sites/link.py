@@ -28,6 +28,7 @@ class SiteLimits:
     write_timeout_s: the most a caller waits for the quorum; read_timeout_s: for a read, over all sites;
     hedge_after_s: a read that is not answered by then is also asked of the next site; stall_after_s: a write older than
     this makes its site unhealthy; cool_down_s: first rest of an unhealthy site, doubled up to cool_down_s_max;
+    upkeep_timeout_s: for one call of upkeep, the listing of a large site among them;
     in_flight_bytes_max: over this, objects are not sent to a slow site any more: it is behind and catches up later.
     """
 
@@ -37,6 +38,7 @@ class SiteLimits:
     stall_after_s: float = 2.0
     cool_down_s: float = 1.0
     cool_down_s_max: float = 60.0
+    upkeep_timeout_s: float = 120.0
     in_flight_bytes_max: int = 64 << 20
 
 
@@ -106,6 +108,22 @@ class SiteLink:
     def read(self, call: Callable[[Site], T]) -> asyncio.Future[T]:
         """Start one read; its outcome is told to the health record by the caller of the read."""
         return self.reads.run(partial(call, self.site))
+
+    async def ask(self, call: Callable[[Site], T]) -> T:
+        """Make a blocking call on the thread of upkeep: a comparison, a scrub, a repair.
+
+        Raises: SiteUnavailableError (timeout): it does not answer in time, or an earlier call still waits for it; then
+        the others are compared and mended without it. What the call itself raises.
+        """
+        if self.upkeep.busy_s() <= self.limits.upkeep_timeout_s:
+            future = self.upkeep.run(partial(call, self.site))
+            try:
+                await asyncio.wait([future], timeout=self.limits.upkeep_timeout_s)
+                if future.done():
+                    return future.result()
+            finally:
+                future.add_done_callback(lambda late: late.exception())  # nobody may be waiting for it any more
+        raise SiteUnavailableError(site=self.name, reason="timeout")
 
     def note_behind(self, name: str, size_bytes: int) -> None:
         """Remember that the site lacks an object."""

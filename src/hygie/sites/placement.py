@@ -183,7 +183,7 @@ class SiteSet:
     async def list_sites(self, prefix: str) -> dict[str, dict[str, int] | None]:
         """Each site's own listing (name to bytes), or None for a site that did not answer."""
         check_prefix(prefix)
-        calls = [link.upkeep.run(partial(_listing, link.site, prefix)) for link in self.links]
+        calls = [link.ask(partial(_listing, prefix)) for link in self.links]
         listings: dict[str, dict[str, int] | None] = {}
         for link, answer in zip(self.links, await asyncio.gather(*calls, return_exceptions=True), strict=True):
             if isinstance(answer, BaseException):
@@ -302,7 +302,7 @@ def _get_many(batch: list[Range], site: Site) -> list[bytes | HygieError]:
     return site.get_many(batch)
 
 
-def _listing(site: Site, prefix: str) -> dict[str, int]:
+def _listing(prefix: str, site: Site) -> dict[str, int]:
     return dict(site.list(prefix))
 
 

@@ -29,6 +29,7 @@ QUICK = SiteLimits(
     stall_after_s=0.2,
     cool_down_s=0.1,
     cool_down_s_max=0.4,
+    upkeep_timeout_s=1.0,
     in_flight_bytes_max=1000,
 )
 
