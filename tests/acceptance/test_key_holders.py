@@ -69,6 +69,10 @@ def test_two_holders_of_three_open_what_init_sealed(place: Installation) -> None
     for pid in processes_of(place):
         seen = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
         assert not any(text.encode() in seen for text in texts)
+    # the copies of the keys open by the same holders, and by nobody at a script's end
+    place.hygie("backup", "run")
+    assert asked_without_terminal(place, "drill", "key-loss")["code"] == "HYG-193"
+    assert place.hygie("drill", "key-loss", *opening(files[0], files[1]))["passed"]
     place.down()
     # a command that starts the installation by itself takes them too
     shutil.rmtree(place.data / "postgres")
