@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from hygie.journal.checkpoint import parse_checkpoint, parse_note
+from hygie.journal.tiles import TILE_WIDTH
 from tests.attack.installation import Answer, Installation, attacked, client, kill, pids, verify
 
 SITES = ("paris", "lyon", "lille")
@@ -106,6 +108,12 @@ def packs(made: Installation, site: str) -> dict[str, bytes]:
 def whole_everywhere(made: Installation) -> bool:
     """Every site has what the catalogue names, by its digest (nothing is mended here), and no file half-written."""
     return bool(made.hygie("scrub", "--dry")["clean"]) and not half_written(made)
+
+
+def shown(made: Installation, site: str) -> int:
+    """Size of the journal that a site shows."""
+    note = (made.data / "sites" / site / "journal" / "checkpoint").read_bytes()
+    return parse_checkpoint(parse_note(note).text).size
 
 
 def half_written(made: Installation) -> list[Path]:
@@ -286,6 +294,10 @@ def test_hung_sites_are_left_alone_until_they_come_back(made: Installation, flag
             assert put(made, f"h{number}").status == 201
             assert made.fhir("GET", f"Patient/h{number}").status == 200
             assert time.monotonic() - began < 2 * SLOW_S
+        published = shown(made, "lyon")
+        for _ in range(TILE_WIDTH + 50):  # a tile of the journal is filled, and what it replaces is cleaned up
+            assert made.fhir("GET", "Patient/first").status == 200
+        made.wait_for(lambda: shown(made, "lyon") >= published + TILE_WIDTH + 50, seconds=60)
         flag.write_text(f"hung {made.data / 'sites'}/")
         answers: list[Answer] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -66,6 +67,12 @@ class Link(Protocol):
 
     @property
     def site(self) -> OneSite: ...
+
+    def read(self, call: Callable[[OneSite], T]) -> asyncio.Future[T]:
+        """Make a blocking call on a thread of this store's own: one that hangs takes no thread from anybody else."""
+
+    async def ask(self, call: Callable[[OneSite], T]) -> T:
+        """The same, aside from reads. Raises: UnavailableError: the store hangs."""
 
 
 class Sites(Protocol):

@@ -66,7 +66,7 @@ class PublishedTree:
         answered = False
         for link in self._sites.links:
             try:
-                edge = await _in_thread(partial(_read_edge, link.site, self.head.size))
+                edge = await _looked_at(link, partial(_read_edge, self.head.size))
             except NotFoundError:
                 answered = True
                 continue
@@ -194,19 +194,19 @@ def verified(note: bytes, keys: Sequence[VerifierKey]) -> Checkpoint:
 
 async def _read_checkpoint(link: Link) -> bytes | Exception | None:
     try:
-        return await _in_thread(partial(link.site.get, PREFIX + CHECKPOINT))
+        return await _looked_at(link, lambda site: site.get(PREFIX + CHECKPOINT))
     except NotFoundError:
         return None
     except (HygieError, OSError, TimeoutError) as error:
         return error
 
 
-async def _in_thread(call: Callable[[], T]) -> T:
+async def _looked_at(link: Link, call: Callable[[OneSite], T]) -> T:
     async with asyncio.timeout(SITE_S_MAX):
-        return await asyncio.to_thread(call)
+        return await link.read(call)
 
 
-def _read_edge(site: OneSite, size: int) -> Edge:
+def _read_edge(size: int, site: OneSite) -> Edge:
     levels: list[bytes] = []
     for tile in partial_tiles(size):
         levels += [b""] * (tile.level - len(levels))

@@ -42,6 +42,7 @@ from hygie.journal.witness import AddCheckpoint
 from hygie.journal.witness_client import WitnessBehindError, WitnessClient
 from hygie.journal.writer import JournalWriter
 
+CLEAN_S_MAX = 1.0  # a site that hangs must not hold up what follows; the call ends when it can
 INTERVAL_MS = 500
 STANDBY_MS = 3_000
 RETRY_MS = (500, 1_000, 2_000, 5_000)
@@ -285,12 +286,13 @@ class Sealer:
         """Remove the partial tiles that full ones replaced. A site that cannot keeps them: they do no harm."""
         for link in self._sites.links:
             try:
-                await asyncio.to_thread(partial(_clean_site, link.site, full))
-            except (HygieError, OSError) as error:
+                async with asyncio.timeout(CLEAN_S_MAX):
+                    await link.ask(partial(_clean_site, full))
+            except (HygieError, OSError, TimeoutError) as error:
                 _log.info("partial tiles stay on a site: %s", _code(error))
 
 
-def _clean_site(site: OneSite, full: Sequence[Tile]) -> None:
+def _clean_site(full: Sequence[Tile], site: OneSite) -> None:
     for tile in full:
         for name, _ in list(site.list(PREFIX + sequence.tile_prefix(tile))):
             site.delete(name)
