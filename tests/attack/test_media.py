@@ -116,6 +116,10 @@ def shown(made: Installation, site: str) -> int:
     return parse_checkpoint(parse_note(note).text).size
 
 
+def reached(made: Installation, site: str, size: int) -> None:
+    made.wait_for(lambda: shown(made, site) >= size, seconds=60)
+
+
 def half_written(made: Installation) -> list[Path]:
     return [path for site in SITES for path in (made.data / "sites" / site / ".tmp").rglob("*") if path.is_file()]
 
@@ -294,10 +298,11 @@ def test_hung_sites_are_left_alone_until_they_come_back(made: Installation, flag
             assert put(made, f"h{number}").status == 201
             assert made.fhir("GET", f"Patient/h{number}").status == 200
             assert time.monotonic() - began < 2 * SLOW_S
-        published = shown(made, "lyon")
-        for _ in range(TILE_WIDTH + 50):  # a tile of the journal is filled, and what it replaces is cleaned up
-            assert made.fhir("GET", "Patient/first").status == 200
-        made.wait_for(lambda: shown(made, "lyon") >= published + TILE_WIDTH + 50, seconds=60)
+        for count in (TILE_WIDTH, 1):  # a tile of the journal is filled, what it replaces is removed, and it goes on
+            wanted = shown(made, "lyon") + count
+            for _ in range(count):
+                assert made.fhir("GET", "Patient/first").status == 200
+            reached(made, "lyon", wanted)
         flag.write_text(f"hung {made.data / 'sites'}/")
         answers: list[Answer] = []
 
