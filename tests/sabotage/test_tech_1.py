@@ -23,7 +23,7 @@ from hygie.base.hardening import swap_state
 from hygie.base.settings import default_settings
 from hygie.probes.tls import probe_tls
 from hygie.proof.checks import tech_1
-from hygie.proof.facts import KeyFacts, TlsFacts
+from hygie.proof.facts import Area, DiskScan, KeyFacts, TlsFacts
 from hygie.proof.model import Context
 from tests.sabotage.conftest import Broken
 
@@ -49,6 +49,12 @@ def test_plaintext_in_a_log_is_red(broken: Broken) -> None:
         finally:
             leak.unlink()
     broken.green("tech-1.plaintext")
+
+
+def test_an_area_of_which_nothing_was_read_is_not_clean() -> None:
+    read, unread = Area("logs", 1, 10, 10), Area("database", 0, 0, 1_000)
+    assert tech_1.plaintext(DiskScan((read,), (), control=True), CONTEXT).verdict.value == "satisfied"
+    assert tech_1.plaintext(DiskScan((read, unread), (), control=True), CONTEXT).verdict.value == "unknown"
 
 
 def test_weak_tls_is_red(broken: Broken, tmp_path: Path) -> None:

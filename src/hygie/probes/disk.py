@@ -7,6 +7,7 @@ A planted sample goes through the same eyes at each run: a scanner that sees not
 from __future__ import annotations
 
 import os
+import random
 import re
 import stat
 import time
@@ -19,6 +20,7 @@ import zstandard
 from hygie.proof.facts import Area, DiskScan, Hit
 
 AREA_BYTES_MAX = 16 << 20  # newest files first: what was just written is what a mistake would have written
+FILE_BYTES_MAX = 4 << 20  # of one file, from anywhere in it: a log segment must not take the whole area's share
 SCAN_S_MAX = 6.0
 WINDOW_BYTES = 1 << 20
 OVERLAP_BYTES = 64  # longer than any mark, so that none is cut by two windows
@@ -70,11 +72,12 @@ def _scan_area(name: str, folder: Path, found: list[Hit], until: float) -> Area:
     total = sum(size for _, _, size in files)
     count = read = 0
     error = "" if folder.is_dir() else "absent"
-    for path, _, _ in files:
+    for path, _, size in files:
         if read >= AREA_BYTES_MAX or time.monotonic() > until:
             break
         try:
-            for window in _windows(path, AREA_BYTES_MAX - read):
+            limit = min(AREA_BYTES_MAX - read, FILE_BYTES_MAX)
+            for window in _windows(path, random.randrange(max(size - limit, 0) + 1), limit):  # noqa: S311 (a sample)
                 read += len(window)
                 mark = mark_in(window)
                 if mark is not None:
@@ -101,9 +104,10 @@ def _files(folder: Path) -> Iterator[tuple[Path, int, int]]:
                 yield path, status.st_mtime_ns, status.st_size
 
 
-def _windows(path: Path, limit: int) -> Iterable[bytes]:
-    """The file by windows that overlap, up to ``limit`` bytes."""
+def _windows(path: Path, start: int, limit: int) -> Iterable[bytes]:
+    """A part of the file by windows that overlap: ``limit`` bytes at most, from ``start``."""
     with path.open("rb") as file:
+        file.seek(start)
         tail = b""
         while limit > 0 and (data := file.read(min(WINDOW_BYTES, limit))):
             limit -= len(data)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from hygie.probes import disk
 from hygie.probes.disk import WINDOW_BYTES, mark_in, scan
 
 PATIENT = b'{"resourceType":"Patient","id":"1","name":[{"family":"Durand"}],"birthDate":"1950-03-01"}'
@@ -63,3 +64,19 @@ def test_the_newest_files_are_read_first(tmp_path: Path, monkeypatch: pytest.Mon
     found = scan({"site": tmp_path})
     assert found.found == ()
     assert (found.areas[0].bytes_read, found.areas[0].bytes_total) == (1_000, 2_000 + len(PATIENT))
+
+
+def test_one_large_file_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment of the database's log is written all the time, so it is always the newest, and the largest."""
+    monkeypatch.setattr(disk, "AREA_BYTES_MAX", 64 << 10)
+    monkeypatch.setattr(disk, "FILE_BYTES_MAX", 16 << 10)
+    (tmp_path / "leak").write_bytes(PATIENT)
+    (tmp_path / "segment").write_bytes(os.urandom(256 << 10))
+    os.utime(tmp_path / "leak", ns=(1, 1))
+    assert [hit.file for hit in disk.scan({"database": tmp_path}).found] == ["leak"]
+
+
+def test_every_part_of_a_large_file_is_read_some_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "FILE_BYTES_MAX", 8 << 10)
+    (tmp_path / "segment").write_bytes(os.urandom(20 << 10) + PATIENT + os.urandom(2 << 10))
+    assert any(disk.scan({"database": tmp_path}).found for _ in range(200))

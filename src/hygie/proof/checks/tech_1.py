@@ -31,7 +31,7 @@ def plaintext(fact: DiskScan, _: Context) -> Outcome:
             declared,
             Text("Isolez ce fichier, traitez l'incident.", "Set this file apart, handle the incident."),
         )
-    away = [area.name for area in fact.areas if area.error]
+    away = [area.name for area in fact.areas if area.error or (area.bytes_total and not area.bytes_read)]
     if away or not fact.control:
         return unknown(
             Text(f"Lieux non relus : {', '.join(away) or 'contrôle'}.", f"Not read: {', '.join(away) or 'control'}."),
