@@ -60,10 +60,12 @@ FINISH_EVERY_S = 3_600.0  # certificates wait for days; an interrupted erasure e
 DOOR_EVERY_S = 60.0  # the month's rate is counted in minutes
 DOOR_AFTER_S = 15.0  # the hosting processes start after this one
 TRIM_EVERY_S = 3_600.0
-KEPT = {  # runs of a kind: two days of what speaks every few seconds, more than the month that availability counts
+KEPT = {  # runs of a kind: some days of what speaks often, and more than the month that availability counts
     "journal": 34_560,
     "catch-up": 34_560,
     "journal-copies": 5_760,
+    "rights": 5_760,
+    "unwraps": 5_760,
     "door": 50_400,
     "scrub": 10_000,
     "backup": 20_000,
@@ -377,7 +379,12 @@ async def places(records: Database) -> list[Place]:
 
 
 async def record(records: Database, at_ms: int, kind: str, *, passed: bool, facts: dict[str, Any]) -> None:
-    """Keep a measurement; the newest of its kind is what status shows, with its age."""
+    """Keep a measurement; the newest of its kind is what status shows, with its age.
+
+    Raises: KeyError: a kind of which nobody said how many runs are kept.
+    """
+    if kind not in KEPT:
+        raise KeyError(kind)
     async with records.transaction() as connection:
         await connection.execute(
             "INSERT INTO hygie.measurement (kind, at_ms, passed, facts) VALUES (%s, %s, %s, %s)",
