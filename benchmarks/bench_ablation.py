@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import median
 
 from benchmarks import data, load
 from benchmarks.ablated import PARTS
@@ -21,7 +22,7 @@ from benchmarks.figures import Figure, seconds, tell
 from benchmarks.installation import Installation, running
 from hygie.server.server import listen
 
-ROUNDS = 3
+ROUNDS = 5
 IMPORT_S = 2.5
 READ_S = 1.5
 CONNECTIONS = 8
@@ -120,8 +121,8 @@ def _read(installation: Installation, variant: Variant) -> None:
 
 
 def _tell(part: str, whole: Variant, without: Variant) -> None:
-    cost = _lost(max(whole.rates), max(without.rates))
-    note = f"best of {ROUNDS} rounds without it: {_told(without.rates)} resources/s"
+    cost = _paired(whole.rates, without.rates)
+    note = f"median of {ROUNDS} rounds, side by side; without it: {_told(without.rates)} resources/s"
     if min(whole.cpu_us) > 0:
         note += f"; in CPU {_lost(min(without.cpu_us), min(whole.cpu_us)):.0f} %"
     tell(Figure(f"cost-{part}", cost, note=note))
@@ -129,7 +130,12 @@ def _tell(part: str, whole: Variant, without: Variant) -> None:
         note = f"without it: {_told(without.read_rates)}/s"
         if min(whole.read_cpu_us) > 0:
             note += f"; in CPU {_lost(min(without.read_cpu_us), min(whole.read_cpu_us)):.0f} %"
-        tell(Figure(f"cost-{part}-read", _lost(max(whole.read_rates), max(without.read_rates)), note=note))
+        tell(Figure(f"cost-{part}-read", _paired(whole.read_rates, without.read_rates), note=note))
+
+
+def _paired(whole: Sequence[float], without: Sequence[float]) -> float:
+    """The median loss of a round: only neighbours in time compare, on a machine whose speed changes."""
+    return median(_lost(one, other) for one, other in zip(whole, without, strict=True))
 
 
 def _lost(less: float, more: float) -> float:

@@ -141,11 +141,8 @@ def _write(rows: Sequence[Row]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     sizes = [row["resources"] for row in rows]
-    panels = [
-        plot.Panel(f"{name}: times the cost in a new environment", sizes, [row[f"{name}_times"] for row in rows])
-        for name in ASKED
-    ]
-    (FOLDER / "flat.svg").write_text(plot.draw("Cost of an operation against resources stored", panels))
+    panels = [plot.Panel(name, sizes, [row[f"{name}_times"] for row in rows]) for name in ASKED]
+    (FOLDER / "flat.svg").write_text(plot.draw("Times the cost in a new environment, against resources stored", panels))
 
 
 def _tell(rows: Sequence[Row]) -> None:
