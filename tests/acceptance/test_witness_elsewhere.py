@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,11 +74,14 @@ def test_a_witness_elsewhere_cosigns_and_its_key_is_left_alone(installation: Ins
     # gone, it stops nothing; back, it cosigns what continues what it had cosigned
     assert installation.fhir("POST", "Patient", PATIENT).status == 201
     installation.wait_for(lambda: cosigned(installation, key) is None)
-    with witness_at(folder, port, log_key) as text:
+    with witness_at(folder, port, log_key) as text, socket.create_connection(("127.0.0.1", port)) as silent:
         assert VerifierKey.parse(text) == key
         assert installation.fhir("POST", "Patient", PATIENT).status == 201
         after = installation.wait_for(lambda: cosigned(installation, key))
         assert after.size > first.size
+        # a stranger who never says hello in TLS loses his place: asyncio's own patience is a minute
+        silent.settimeout(40)
+        assert silent.recv(1) == b""
     assert known.read_text() == f"{text}\n"
 
 

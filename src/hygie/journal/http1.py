@@ -117,7 +117,8 @@ async def start_server(address: str, handler: Handler, *, tls: ssl.SSLContext | 
     if is_socket_path(address):
         return await asyncio.start_unix_server(serve, address, limit=HEAD_BYTES_MAX)
     host, port = split_address(address)
-    return await asyncio.start_server(serve, host, port, limit=HEAD_BYTES_MAX, ssl=tls)
+    hurry_s = EXCHANGE_S_MAX if tls is not None else None  # a handshake that crawls is not held for a minute
+    return await asyncio.start_server(serve, host, port, limit=HEAD_BYTES_MAX, ssl=tls, ssl_handshake_timeout=hurry_s)
 
 
 async def request(
