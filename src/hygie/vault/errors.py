@@ -75,11 +75,11 @@ class CursorError(InvalidRequestError):
 
 
 class SearchTooBroadError(InvalidRequestError):
-    """A sort needs all its candidates, and there are too many."""
+    """A sort, or an exact count, needs all its candidates, and there are too many."""
 
     code = "HYG-155"
-    fr = "Cette recherche triée désigne plus de {limit} ressources : restreignez-la à un patient."
-    en = "This sorted search matches more than {limit} resources: narrow it to one patient."
+    fr = "Cette recherche, à trier ou à compter, désigne plus de {limit} ressources : restreignez-la à un patient."
+    en = "This search, to be sorted or counted, matches more than {limit} resources: narrow it to one patient."
 
 
 class OutcomeUnknownError(UnavailableError):
