@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from hygie.base.hardening import Proof
 from hygie.base.layout import DataFolder
@@ -29,24 +31,33 @@ def probe_processes(settings: Settings, folder: DataFolder, *, proc: Path = Path
 
 
 def probe_flows(folder: DataFolder, *, proc: Path = Path("/proc")) -> FlowFacts:
-    """The TCP ports that these processes, and the embedded database, listen on."""
+    """The TCP ports that these processes, and the embedded database, listen on.
+
+    Hygie's processes let nobody but root look into them, not even their own account: then what that account listens on
+    and no process that can be read holds is told apart, without a name.
+    """
     processes = hygie_processes(folder, proc=proc)
     postmaster = _first_line(folder.postgres / "postmaster.pid")
     if postmaster.isdigit() and (proc / postmaster).is_dir():
         processes[int(postmaster)] = "postgres"
-    listening = dict(_listening(proc))
+    listening = {one.inode: one for one in _listening(proc)}
     found: set[tuple[str, str, int]] = set()
-    unreadable: list[str] = []
+    unreadable: set[str] = set()
+    accounts: set[int] = set()
     for pid, name in processes.items():
         try:
-            for inode in _socket_inodes(proc / str(pid) / "fd"):
-                if inode in listening:
-                    found.add((name, *listening[inode]))
+            held = [listening[inode] for inode in _socket_inodes(proc / str(pid) / "fd") if inode in listening]
+            found.update((name, one.address, one.port) for one in held)
         except PermissionError:
-            unreadable.append(name)
+            unreadable.add(name)
+            accounts.add(_account(proc / str(pid)))
         except FileNotFoundError:
             continue  # it has just ended
-    return FlowFacts(tuple(sorted(found)), tuple(sorted(set(unreadable))))
+    held_elsewhere = _held(proc) if unreadable else set()
+    unnamed = {
+        (one.address, one.port) for one in listening.values() if one.uid in accounts and one.inode not in held_elsewhere
+    }
+    return FlowFacts(tuple(sorted(found)), tuple(sorted(unreadable)), tuple(sorted(unnamed)))
 
 
 def hygie_processes(folder: DataFolder, *, proc: Path = Path("/proc")) -> dict[int, str]:
@@ -174,8 +185,17 @@ def _parent(folder: Path) -> int | None:
         return None
 
 
-def _listening(proc: Path) -> Iterator[tuple[str, tuple[str, int]]]:
-    """(inode, (address in hexadecimal or readable, port)) of every listening TCP socket."""
+class _Socket(NamedTuple):
+    """One listening TCP socket. address: dotted, or hexadecimal for IPv6; uid: the account that opened it."""
+
+    inode: str
+    address: str
+    port: int
+    uid: int
+
+
+def _listening(proc: Path) -> Iterator[_Socket]:
+    """Every listening TCP socket."""
     for name in ("tcp", "tcp6"):
         try:
             lines = (proc / "net" / name).read_text().splitlines()[1:]
@@ -185,7 +205,7 @@ def _listening(proc: Path) -> Iterator[tuple[str, tuple[str, int]]]:
             fields = line.split()
             if fields[3] == _LISTEN:
                 address, port = fields[1].split(":")
-                yield fields[9], (_readable(address), int(port, 16))
+                yield _Socket(fields[9], _readable(address), int(port, 16), int(fields[7]))
 
 
 def _readable(address: str) -> str:
@@ -202,6 +222,25 @@ def _socket_inodes(folder: Path) -> Iterator[str]:
             continue
         if link.startswith("socket:["):
             yield link[8:-1]
+
+
+def _held(proc: Path) -> set[str]:
+    """Inodes of the sockets of every process that this account may look into."""
+    held: set[str] = set()
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(PermissionError, FileNotFoundError, ProcessLookupError):
+                held.update(_socket_inodes(entry / "fd"))
+    return held
+
+
+def _account(folder: Path) -> int:
+    """The user a process acts as: its entries are root's when it lets nobody look. -1: it has just ended."""
+    try:
+        lines = (folder / "status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
+    return next(int(line.split()[2]) for line in lines if line.startswith("Uid:"))
 
 
 def _below(folder: Path) -> list[Path]:

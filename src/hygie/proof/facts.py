@@ -89,10 +89,15 @@ class ProcessesFacts:
 
 @dataclass(frozen=True, slots=True)
 class FlowFacts:
-    """TCP ports that processes of this installation listen on: (process, address, port)."""
+    """TCP ports that processes of this installation listen on: (process, address, port).
+
+    unreadable: processes that nobody but root may look into; unnamed: (address, port) of what their accounts listen on
+    and no other process is known to hold, theirs among them.
+    """
 
     listening: tuple[tuple[str, str, int], ...]
     unreadable: tuple[str, ...]
+    unnamed: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,13 +73,15 @@ def network(fact: FlowFacts, context: Context) -> Outcome:
     """Only the declared port is listened on."""
     declared_port = context.settings.host.port
     extra = [one for one in fact.listening if one[2] != declared_port]
-    observed = same(", ".join(f"{name} {address}:{port}" for name, address, port in fact.listening) or "-")
+    seen = [f"{name} {address}:{port}" for name, address, port in fact.listening]
+    observed = same(", ".join(seen + [f"? {address}:{port}" for address, port in fact.unnamed]) or "-")
     declared = same(f"{context.settings.host.address}:{declared_port}")
     if extra:
         why = Text("Un port ouvert n'est pas déclaré.", "An open port is not declared.")
         return unsatisfied(why, observed, declared, Text("Fermez ce port.", "Close this port."))
-    if fact.unreadable or not fact.listening:
-        remedy = Text("Lancez hygie status sous le compte de Hygie.", "Run hygie status as Hygie's own user.")
+    beside = any(port != declared_port for _, port in fact.unnamed)  # Hygie's, or another program's
+    if beside or not (fact.listening or fact.unnamed):
+        remedy = Text("Lancez hygie status en root.", "Run hygie status as root.")
         return unknown(Text("Ports non lisibles.", "Ports could not be read."), observed, declared, remedy)
     return satisfied(Text("Seul le port déclaré est ouvert.", "Only the declared port is open."), observed, declared)
 
