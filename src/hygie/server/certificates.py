@@ -44,7 +44,8 @@ def own_certificate(folder: Path, names: Sequence[str], *, now: dt.datetime | No
 
     Args: names: host names and IP addresses clients use; ``localhost``, loopback addresses and this host's name are
     added.
-    Returns: the files; the certificate is replaced when it ends within 30 days or lacks one of ``names``.
+    Returns: the files; the certificate is replaced when it ends within 30 days, lacks one of ``names`` or is not of the
+    key beside it.
     Side effects: writes ``ca.pem``, ``ca.key``, ``server.pem``, ``server.key`` durably, keys readable by their owner
     only.
     Raises: TlsFileError: a file of the folder is not what was written.
@@ -176,7 +177,16 @@ def _still_good(
         return False
     signed_by = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     own = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    return signed_by == own and set(wanted) <= set(names)
+    return signed_by == own and set(wanted) <= set(names) and _is_of_key(certificate, files.key)
+
+
+def _is_of_key(certificate: x509.Certificate, key: Path) -> bool:
+    """Whether the two belong together: a power cut between their two writes leaves a new key beside an old one."""
+    try:
+        held = serialization.load_pem_private_key(key.read_bytes(), password=None)
+    except ValueError as error:
+        raise TlsFileError(file=key.name, reason="not a PEM key") from error
+    return held.public_key() == certificate.public_key()
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

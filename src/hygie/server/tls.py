@@ -64,7 +64,7 @@ class LiveTls:
             await asyncio.sleep(WATCH_INTERVAL_S)
             if self._renew is not None and monotonic() > renew_at:
                 renew_at += RENEW_INTERVAL_S
-                await asyncio.to_thread(self._renew)
+                await self._renew_once(self._renew)
             marks = await asyncio.to_thread(_marks, self.files)
             if marks in (self._marks, refused):
                 continue
@@ -74,6 +74,14 @@ class LiveTls:
             except TlsFileError as error:
                 refused = marks  # said once for each state of the files: the two are rarely replaced in one instant
                 _log.warning("%s", error)
+
+    @staticmethod
+    async def _renew_once(renew: Callable[[], object]) -> None:
+        """Renew; a full disk or a spoilt file must not end the watch: the certificate in service has days left."""
+        try:
+            await asyncio.to_thread(renew)
+        except (OSError, TlsFileError) as error:
+            _log.warning("TLS certificate not renewed: %s", type(error).__name__)
 
 
 def _load(files: CertificateFiles) -> ssl.SSLContext:

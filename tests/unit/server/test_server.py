@@ -154,6 +154,35 @@ def test_certificate_is_reloaded_without_restart_and_a_bad_pair_is_not_taken(tmp
     asyncio.run(main())
 
 
+def test_own_certificate_cut_between_its_two_files_is_made_again(tmp_path: Path) -> None:
+    files = own_certificate(tmp_path / "one", [])
+    files.key.write_bytes(own_certificate(tmp_path / "two", []).key.read_bytes())
+    LiveTls(own_certificate(tmp_path / "one", []))  # loads: the two belong together again
+
+
+def test_watch_outlives_a_renewal_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hygie.server.tls.WATCH_INTERVAL_S", 0.01)
+    monkeypatch.setattr("hygie.server.tls.RENEW_INTERVAL_S", 0.0)
+
+    async def main() -> None:
+        loop, twice, calls = asyncio.get_running_loop(), asyncio.Event(), 0
+
+        def full_disk() -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                loop.call_soon_threadsafe(twice.set)
+            raise OSError(28, "no space")
+
+        watch = asyncio.create_task(LiveTls(own_certificate(tmp_path, []), renew=full_disk).watch())
+        await asyncio.wait_for(twice.wait(), 5)
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+
+    asyncio.run(main())
+
+
 def test_key_readable_by_others_is_refused(tmp_path: Path) -> None:
     files = own_certificate(tmp_path, [])
     files.key.chmod(0o644)
