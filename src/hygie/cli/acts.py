@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
+import pwd
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -25,7 +25,15 @@ T = TypeVar("T")
 
 def operator_name() -> str:
     """Who acts, as the journal names him: the account of the machine behind this terminal."""
-    return f"local:{os.environ.get('SUDO_USER') or getpass.getuser()}"
+    return f"local:{os.environ.get('SUDO_USER') or _account_name()}"
+
+
+def _account_name() -> str:
+    """By the system's number of the account: ``LOGNAME`` and its like are whatever the person writes there."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # an account of a container may have no name
+        return str(os.getuid())
 
 
 @asynccontextmanager
