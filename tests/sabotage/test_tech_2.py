@@ -74,9 +74,10 @@ def test_a_lone_environment_proves_nothing(tmp_path: Path) -> None:
 
 def test_an_undeclared_port_is_red(broken: Broken) -> None:
     def not_red() -> None:
-        """Green; another account than root does not know whose a second installation's port is."""
-        verdict = broken.finding("tech-2.network").verdict.value
-        assert verdict == "satisfied" or (os.geteuid() != 0 and verdict == "unknown"), verdict
+        if os.geteuid() == 0:
+            broken.green("tech-2.network")
+        else:  # a port of another installation may be anybody's: only root knows whose it is
+            assert broken.finding("tech-2.network").verdict.value in {"satisfied", "unknown"}
 
     not_red()
     with broken.impostor(sys.executable, "-c", LISTEN):
