@@ -286,6 +286,12 @@ def test_words_that_are_no_token_are_refused_alike(town: Town) -> None:
     assert all("bearer" in a.headers.get("www-authenticate", "").lower() for a in answers)
 
 
+def test_an_account_needs_a_professional_number_of_the_right_key(town: Town) -> None:
+    create = ("account", "create", "marie.durand", "--professional-id")
+    assert town.made.hygie(*create, "10001234567", exit_code=10)["error"]["code"] == "HYG-101"
+    assert town.made.hygie(*create, "10001234565")["account"] == "marie.durand"
+
+
 def test_brute_force_is_slowed_down_and_written_and_does_not_lock_others_out(town: Town) -> None:
     made, path = town.made, f"/chu/prod/fhir/Patient/{town.mine}"
     seen: list[tuple[int, str]] = []

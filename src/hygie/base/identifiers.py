@@ -1,7 +1,8 @@
-"""French health identifiers: INS (NIR), RPPS, FINESS. Pure checks of form and key; existence is not looked up.
+"""French health identifiers. Pure checks of form and key; existence is not looked up.
 
 Sources: ANS, *Référentiel INS* (matricule of 13 characters and key of 2, OIDs); INSEE, NIR (key = 97 - number mod 97,
-2A counts as 19 and 2B as 18); RPPS (11 digits, Luhn); FINESS (9 characters, Luhn, Corsica's A and B count as 1 and 2).
+2A counts as 19 and 2B as 18); ANS, RPPS (11 digits, Luhn), ADELI (9 characters) and IdNat_PS (8 before an RPPS, 0
+before an ADELI).
 """
 
 from __future__ import annotations
@@ -11,26 +12,15 @@ from typing import NewType
 
 from hygie.base.errors import InvalidRequestError
 
-InsNir = NewType("InsNir", str)
-Rpps = NewType("Rpps", str)
-Finess = NewType("Finess", str)
+Professional = NewType("Professional", str)
 
-INS_NIR_OID = "1.2.250.1.213.1.4.8"
-INS_NIA_OID = "1.2.250.1.213.1.4.9"
 INS_NIR_TEST_OID = "1.2.250.1.213.1.4.10"
-INS_NIR_DEMONSTRATION_OID = "1.2.250.1.213.1.4.11"
-INS_OIDS = frozenset({INS_NIR_OID, INS_NIA_OID, INS_NIR_TEST_OID, INS_NIR_DEMONSTRATION_OID})
-INS_OIDS_WITHOUT_A_PERSON = frozenset({INS_NIR_TEST_OID, INS_NIR_DEMONSTRATION_OID})
 RPPS_SYSTEM = "https://rpps.esante.gouv.fr"
 FINESS_SYSTEM = "https://finess.esante.gouv.fr"
 
-# Sex (1, 2; 3, 4 and 7, 8 while a registration is under way), year, month (20 and above: civil status incomplete),
-# department (2A and 2B for Corsica), commune, order number, key.
-_NIR = re.compile(r"[123478]\d{2}(?:0[1-9]|1[0-2]|[2-9]\d)(?:\d{2}|2[AB])\d{3}\d{3}\d{2}", re.ASCII)
+# Year, month, department (2A and 2B for Corsica), commune and order number behind the digit of the sex.
 _NIR_NUMBER = re.compile(r"\d{5}(?:\d{2}|2[AB])\d{6}", re.ASCII)
-_RPPS = re.compile(r"\d{11}", re.ASCII)
-_FINESS = re.compile(r"(?:\d{2}|2[AB])\d{7}", re.ASCII)
-_CORSICA = str.maketrans({"A": "1", "B": "2"})
+_PROFESSIONAL = re.compile(r"8?(?P<rpps>\d{11})|0?(?:\d{2}|2[AB])\d{7}", re.ASCII)
 
 
 class InvalidIdentifierError(InvalidRequestError):
@@ -53,34 +43,15 @@ def nir_key(number: str) -> str:
     return f"{97 - int(number[:5] + department + number[7:]) % 97:02d}"
 
 
-def parse_ins(value: str) -> InsNir:
-    """Check an INS of 15 characters (NIR or NIA, key included).
+def parse_professional(value: str) -> Professional:
+    """Check the number of a health professional: RPPS, ADELI, or either as a national identifier (IdNat_PS).
 
     Raises: InvalidIdentifierError.
     """
-    if not _NIR.fullmatch(value) or nir_key(value[:13]) != value[13:]:
-        raise InvalidIdentifierError(kind="INS-NIR")
-    return InsNir(value)
-
-
-def parse_rpps(value: str) -> Rpps:
-    """Check an RPPS number of 11 digits.
-
-    Raises: InvalidIdentifierError.
-    """
-    if not _RPPS.fullmatch(value) or not luhn_holds(value):
-        raise InvalidIdentifierError(kind="RPPS")
-    return Rpps(value)
-
-
-def parse_finess(value: str) -> Finess:
-    """Check a FINESS number of 9 characters.
-
-    Raises: InvalidIdentifierError.
-    """
-    if not _FINESS.fullmatch(value) or not luhn_holds(value.translate(_CORSICA)):
-        raise InvalidIdentifierError(kind="FINESS")
-    return Finess(value)
+    found = _PROFESSIONAL.fullmatch(value)
+    if not found or (found["rpps"] and not luhn_holds(found["rpps"])):
+        raise InvalidIdentifierError(kind="RPPS, ADELI")
+    return Professional(value)
 
 
 def luhn_digit(number: str) -> str:

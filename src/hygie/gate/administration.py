@@ -19,6 +19,7 @@ from psycopg import sql
 from hygie.base.actions import Action, Role
 from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError
+from hygie.base.identifiers import parse_professional
 from hygie.base.permit import Place
 from hygie.database.environments import create_environment_schema, destroy_environment_schema
 from hygie.database.pool import Database
@@ -143,8 +144,14 @@ class Administration:
             )
 
     async def create_account(self, account: str, *, kind: str, label: str, professional_id: str, days: int) -> None:
-        """A person or an application. It can do nothing until it holds a habilitation and a token."""
+        """A person or an application. It can do nothing until it holds a habilitation and a token.
+
+        Args: professional_id: RPPS or ADELI number, empty for an application or for who has none.
+        Raises: AdministrationError; InvalidIdentifierError.
+        """
         _check(ACCOUNT.match(account), "account")
+        if professional_id:
+            parse_professional(professional_id)
         _check(kind in ("person", "application"), "kind")
         _check(0 < days <= ACCOUNT_DAYS_MAX, "days")
         now_ms = self._clock.now_ms()

@@ -21,14 +21,6 @@ class EntryNotFoundError(NotFoundError):
     en = "The published journal does not hold entry {index}."
 
 
-class MonthKeyDestroyedError(NotFoundError):
-    """The retention of a class of entries is over: its month key is destroyed, only hashes and proofs remain."""
-
-    code = "HYG-321"
-    fr = "La durée de conservation de ces entrées est échue : leur clé est détruite, seules les preuves restent."
-    en = "The retention of these entries is over: their key is destroyed, only the proofs remain."
-
-
 class JournalUnavailableError(UnavailableError):
     """The journal cannot be written (or read) now. Nothing is answered without a durable entry."""
 

@@ -8,7 +8,6 @@ send them.  Practitioners and hospitals are created on condition, so that many p
 from __future__ import annotations
 
 import base64
-import json
 import uuid
 from datetime import date, datetime, timedelta
 from random import Random
@@ -72,12 +71,6 @@ def identity(seed: int) -> Identity:
         phone=f"+33 1 99 00 {draw.randint(0, 99):02d} {draw.randint(0, 99):02d}",  # numbers kept for fiction by ARCEP
         email=f"{family.split('-')[0].lower()}.{seed}@patient.invalid",
     )
-
-
-def patient_bundle(seed: int) -> Resource:
-    """The transaction Bundle of a seed as plain JSON values (decimals become floats; the bytes keep their digits)."""
-    bundle: Resource = json.loads(bundle_bytes(seed))
-    return bundle
 
 
 def bundle_bytes(seed: int) -> bytes:

@@ -1,4 +1,4 @@
-"""INS, RPPS and FINESS: a typing mistake is found, and the value is never repeated."""
+"""NIR, RPPS and ADELI: a typing mistake is found, and the value is never repeated."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from hygie.base.identifiers import (
     luhn_digit,
     luhn_holds,
     nir_key,
-    parse_finess,
-    parse_ins,
-    parse_rpps,
+    parse_professional,
 )
 
 departments = st.one_of(st.integers(1, 95).map(lambda n: f"{n:02d}"), st.sampled_from(["2A", "2B", "97", "99"]))
@@ -35,27 +33,33 @@ nirs = st.builds(
 def test_published_examples_hold() -> None:
     assert nir_key("1000175101001") == "51"
     assert nir_key("1891275125012") == "82"
-    assert parse_finess("750712184")  # a hospital of Paris
-    assert parse_finess("2A0000014")  # Corsica
-    assert parse_rpps("10003456787"[:10] + luhn_digit("1000345678"))
     assert luhn_holds("79927398713")
     assert not luhn_holds("79927398714")
 
 
-@given(nirs)
-def test_a_nir_with_its_key_is_accepted(number: str) -> None:
-    assert parse_ins(number + nir_key(number)) == number + nir_key(number)
+rpps = st.integers(10**9, 10**10 - 1).map(lambda number: f"{number}{luhn_digit(str(number))}")
 
 
-@given(nirs, st.integers(0, 14), st.integers(1, 9))
-def test_one_digit_changed_in_an_ins_is_found(number: str, at: int, by: int) -> None:
-    ins = number + nir_key(number)
-    if not ins[at].isdigit():
+@given(nirs, st.integers(0, 12), st.integers(1, 9))
+def test_one_digit_changed_in_a_nir_changes_its_key(number: str, at: int, by: int) -> None:
+    if not number[at].isdigit() or number[5:7] in {"2A", "2B"}:
         return
-    changed = ins[:at] + str((int(ins[at]) + by) % 10) + ins[at + 1 :]
+    assert nir_key(number[:at] + str((int(number[at]) + by) % 10) + number[at + 1 :]) != nir_key(number)
+
+
+@pytest.mark.parametrize("prefix", ["", "8"])
+@given(number=rpps, at=st.integers(0, 10), by=st.integers(1, 9))
+def test_one_digit_changed_in_an_rpps_is_found(prefix: str, number: str, at: int, by: int) -> None:
+    assert parse_professional(prefix + number) == prefix + number
+    changed = prefix + number[:at] + str((int(number[at]) + by) % 10) + number[at + 1 :]
     with pytest.raises(InvalidIdentifierError) as caught:
-        parse_ins(changed)
+        parse_professional(changed)
     assert changed not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["759912345", "2A9912345", "0759912345"])
+def test_an_adeli_has_its_form(value: str) -> None:
+    assert parse_professional(value) == value
 
 
 @given(st.text(alphabet="0123456789", min_size=1, max_size=14), st.integers(0, 14), st.integers(1, 9))
@@ -68,12 +72,14 @@ def test_luhn_finds_one_digit_changed(number: str, at: int, by: int) -> None:
 
 @given(st.text(max_size=20))
 def test_any_text_is_accepted_or_refused_and_nothing_else(text: str) -> None:
-    for parse in (parse_ins, parse_rpps, parse_finess, nir_key):
+    for parse in (parse_professional, nir_key):
         with contextlib.suppress(InvalidIdentifierError):
             parse(text)
 
 
-@pytest.mark.parametrize("value", ["", "100017510100151 ", "１00017510100151", "100137510100151", "1000175101001"])
-def test_what_only_looks_like_an_ins_is_refused(value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["", "10001234565 ", "１0001234565", "801", "910001234565", "2C9912345", "8759912345"]
+)
+def test_what_only_looks_like_a_professional_is_refused(value: str) -> None:
     with pytest.raises(InvalidIdentifierError):
-        parse_ins(value)
+        parse_professional(value)

@@ -64,7 +64,7 @@ async def populate(acts: Administration, owner: Database) -> tuple[str, str, str
     async with owner.transaction() as connection:  # hygie_env_1 is the stage's own
         await connection.execute("SELECT setval('hygie.environment_number', 40)")
     place = (await acts.create_environment("chu", "prod", "production")).place
-    await acts.create_account("marie", kind="person", label="Marie", professional_id="801", days=30)
+    await acts.create_account("marie", kind="person", label="Marie", professional_id="10001234565", days=30)
     granted = await acts.grant("marie", "chu", "prod", role=Role.CAREGIVER, reason="soins", approver="paul", days=30)
     token_id, token = await acts.create_token("marie", "chu", "prod", days=3)
     async with owner.transaction() as connection:

@@ -18,11 +18,11 @@ from hygie.database.cluster import Dsns
 from hygie.database.pool import Database
 from hygie.journal.checkpoint import ED25519, VerifierKey
 from hygie.journal.entry import Entry
-from hygie.journal.errors import MonthKeyDestroyedError
 from hygie.journal.sealer import Sealer
 from hygie.journal.witness import run_witness
 from hygie.journal.witness_client import WitnessClient
 from hygie.journal.writer import JournalWriter
+from hygie.keys.errors import KeyDestroyedError
 from hygie.sites.link import SiteLimits
 from hygie.sites.placement import SiteSet
 from tests.unit.sites.stage import StagedSite, site_set, stage
@@ -54,7 +54,7 @@ class MemoryMonthKeys:
 
     async def month_key(self, tenant_id: bytes, kind: str, month: str) -> bytes:
         if (tenant_id, kind, month) in self.destroyed:
-            raise MonthKeyDestroyedError()
+            raise KeyDestroyedError(part="month")
         return hmac.digest(b"test", tenant_id + kind.encode() + month.encode(), "sha256")
 
 
