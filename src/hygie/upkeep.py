@@ -20,6 +20,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from hygie import __version__
 from hygie.app import House, opened
 from hygie.backups.erasures import copy_erasures
 from hygie.backups.gather import Source
@@ -94,6 +95,7 @@ class Upkeep:
         house = self._house
         async with opened(house.dsns.sealer, size=2) as records, opened(house.dsns.hosting, size=2) as pool:
             voids = VoidWatch(SteadyClock())  # a date that jumps must not make a write under way look old
+            await _say_started(house, pool)
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
             await asyncio.gather(
                 _every(stop, CATCH_UP_EVERY_S, lambda: run_catch_up(house, records, pool, voids)),
@@ -229,6 +231,16 @@ async def run_catch_up(
     passed = not report.lost and all(one.reachable and not one.left for one in report.sites.values())
     await record(records, house.clock.now_ms(), "catch-up", passed=passed, facts={"sites": facts, "lost": report.lost})
     return report
+
+
+async def _say_started(house: House, pool: Database) -> None:
+    """Journal that the platform started, or its working process again. Raises: UnavailableError."""
+    journal = JournalWriter(pool, house.month_keys, house.clock)
+    try:
+        operator = LocalOperator(journal, house.clock, OPERATOR)
+        await operator.record(Action.PLATFORM_START, detail={"version": __version__})
+    finally:
+        await journal.close()
 
 
 async def _setting_aside(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from hygie import __version__
 from tests.acceptance.conftest import Installation
 
 
@@ -46,6 +47,8 @@ def test_entries_are_shown_filtered_and_the_reading_is_journaled(filled: Install
     reads = filled.hygie("journal", "show", "--action", "object:read", "--outcome", "done", "--limit", "1")
     assert [row["action"] for row in reads] == ["object:read"]
     assert filled.hygie("journal", "show", "--action", "session:refused")
+    (began,) = filled.hygie("journal", "show", "--action", "platform:start")
+    assert (began["account"], began["detail"]) == ("system:work", {"version": __version__})
     wait_published(filled)
     seen = filled.hygie("journal", "show", "--action", "journal:read", "--since", "1h")
     assert seen[0]["account"].startswith("local:")
