@@ -98,6 +98,22 @@ def dropped(lines: list[bytes]) -> bytes:
     return chained(lines[:1])
 
 
+def test_a_copy_is_verified_by_the_command_line_and_its_bad_line_named(town: Town, tmp_path: Path) -> None:
+    town.reads()
+    copy = tmp_path / "unwraps.log"
+    lines = record(town.made).read_bytes().splitlines(keepends=True)
+    copy.write_bytes(b"".join(lines))
+    assert town.made.hygie("verify", str(tmp_path)) == {
+        "whole": True,
+        "lines": len(lines) - 1,
+        "head": lines[-1].partition(b" ")[0].decode(),
+    }
+    copy.write_bytes(b"".join([lines[0], lines[1].replace(b'"done"', b'"gone"'), *lines[2:]]))
+    error = town.made.hygie("verify", str(tmp_path), exit_code=50)["error"]
+    assert error["code"] == "HYG-532"
+    assert "line 2" in error["message"]
+
+
 @pytest.mark.parametrize("damage", [cut, rewritten, dropped])
 def test_a_record_that_is_not_the_one_anchored_is_named(town: Town, damage: Callable[[list[bytes]], bytes]) -> None:
     made = town.made

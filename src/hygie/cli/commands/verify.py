@@ -1,4 +1,4 @@
-"""``hygie verify``: check a journal export, or a certificate of erasure, that somebody handed over."""
+"""``hygie verify``: check a journal export, a certificate of erasure or a record of keys that somebody handed over."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hygie.keys.erasure import ErasureCertificate
 
 KEY_BYTES = 32
+KEY_RECORD = "unwraps.log"
 
 
 def register(app: typer.Typer) -> None:
@@ -24,10 +25,12 @@ def register(app: typer.Typer) -> None:
     app.command(
         "verify",
         help=say(
-            fr="Vérifie un export du journal (dossier ou .zip), hors ligne, ou un certificat d'effacement."
-            " Sans --key, un certificat est vérifié avec les clés de l'installation, qui doit tourner.",
-            en="Check a journal export (folder or .zip), offline, or a certificate of erasure."
-            " Without --key, a certificate is checked with the keys of the installation, which must be running.",
+            fr="Vérifie hors ligne un export du journal (dossier ou .zip), le registre des clés délivrées (dossier kms)"
+            " ou un certificat d'effacement. Sans --key, un certificat est vérifié avec les clés de l'installation, qui"
+            " doit tourner.",
+            en="Check, offline, a journal export (folder or .zip), the record of unwrapped keys (folder kms) or a"
+            " certificate of erasure. Without --key, a certificate is checked with the keys of the installation, which"
+            " must be running.",
         ),
         epilog=say(fr="Exemple", en="Example") + ": hygie verify ./journal.zip --key log.pub --witness witness.pub",
     )(verify)
@@ -36,7 +39,10 @@ def register(app: typer.Typer) -> None:
 def verify(
     context: typer.Context,
     file: Annotated[
-        Path, typer.Argument(exists=True, help=say(fr="Export ou certificat.", en="Export or certificate."))
+        Path,
+        typer.Argument(
+            exists=True, help=say(fr="Export, registre ou certificat.", en="Export, record or certificate.")
+        ),
     ],
     key: Annotated[str, typer.Option(help=say(fr="Clé publique, ou son fichier.", en="Public key, or its file."))] = "",
     witness: Annotated[
@@ -51,14 +57,32 @@ def verify(
 ) -> None:
     """Check a file."""
     frame = frame_of(context)
-    if file.is_dir() or zipfile.is_zipfile(file):
+    if (file / KEY_RECORD).is_file():
+        _verify_record(frame, file)
+    elif file.is_dir() or zipfile.is_zipfile(file):
         from hygie.verify.main import run
 
         options = argparse.Namespace(
             export=file, key=key or None, witness=witness or None, json=frame.out.json_mode, show=show, strict=strict
         )
         raise typer.Exit(run(options, current_language()))
-    _say(frame, _certificate(frame, file, key))
+    else:
+        _say(frame, _certificate(frame, file, key))
+
+
+def _verify_record(frame: Frame, folder: Path) -> None:
+    """Raises: UnwrapRecordBrokenError."""
+    from hygie.keys.unwrap_record import verify_unwrap_record
+
+    lines, end = verify_unwrap_record(folder)
+    head = end.hex()
+    frame.out.line(
+        say(
+            fr=f"ENTIER : {lines} lignes. À comparer avec la dernière tête ancrée au journal (key:anchor) : {head}",
+            en=f"WHOLE: {lines} lines. To compare with the last head anchored in the journal (key:anchor): {head}",
+        )
+    )
+    frame.out.result({"whole": True, "lines": lines, "head": head})
 
 
 def _certificate(frame: Frame, file: Path, key: str) -> ErasureCertificate:
