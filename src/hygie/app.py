@@ -47,7 +47,6 @@ from hygie.vault.vault import Vault
 MONTH_KEYS_FRESH_S = 60.0  # a destroyed month key is forgotten within a minute, as compartment keys are
 ADMINISTRATION_POOL = 2
 HOSTING_POOL = 6  # two groups of two environments being written, and what is rare
-PLATFORM_TENANT = bytes(16)  # entries that belong to no tenant are sealed under this one's month keys
 
 
 class MonthKeyCache:
@@ -296,13 +295,15 @@ async def open_administration(house: House, operator: str) -> AsyncIterator[Admi
     """Acts of one operator, under the database's owner role."""
     async with opened(house.dsns.owner, size=ADMINISTRATION_POOL) as database:
         journal = JournalWriter(database, house.month_keys, house.clock)
-        yield Administration(
-            database,
-            owner_dsn=house.dsns.owner,
-            kms=house.kms,
-            journal=journal,
-            clock=house.clock,
-            operator=operator,
-            ledger=PlatformLedger(database, kms=house.kms, sites=house.sites, clock=house.clock),
-        )
-        await journal.close()
+        try:
+            yield Administration(
+                database,
+                owner_dsn=house.dsns.owner,
+                kms=house.kms,
+                journal=journal,
+                clock=house.clock,
+                operator=operator,
+                ledger=PlatformLedger(database, kms=house.kms, sites=house.sites, clock=house.clock),
+            )
+        finally:
+            await journal.close()

@@ -1,9 +1,9 @@
-"""Floor 6: the supervisor behind ``hygie up``: starts processes in order, keeps them alive, stops them in reverse.
+"""The supervisor behind ``hygie up``: starts processes, keeps them alive, stops them in reverse order.
 
-A child says that it is ready by one newline on an inherited file descriptor, or by answering on its socket.  A secret
-reaches it through an inherited pipe: never its arguments, never its environment.  Each child also inherits the read end
-of a *lifeline*: when the supervisor dies, however it dies, the pipe closes and the child stops by itself
-(:mod:`hygie.base.lifeline`), so that nothing is left behind to hold a socket or a lock.
+A child says that it is ready by one newline on an inherited file descriptor. A secret reaches it through an inherited
+pipe: never its arguments, never its environment. Each child also inherits the read end of a *lifeline*: when the
+supervisor dies, however it dies, the pipe closes and the child stops by itself (``base.lifeline``), so that nothing is
+left behind to hold a socket or a lock.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -35,7 +34,6 @@ LINE_BYTES_MAX = 64 * 1024
 BACKOFF_S_MIN = 0.2
 BACKOFF_S_MAX = 30.0
 HEALTHY_AFTER_S = 60.0  # a child that lived this long starts its backoff afresh
-PROBE_INTERVAL_S = 0.02
 EXIT_SETTINGS = 60  # SettingsError: the same settings will be refused again
 
 State = Literal["waiting", "starting", "ready", "restarting", "refused", "stopped"]
@@ -54,19 +52,16 @@ class Service:
     """One child process.
 
     arguments: after ``python -m hygie``; ``{ready_fd}`` and ``{secret_fd}`` are replaced by descriptor numbers.
-    secret: bytes put in the pipe of ``{secret_fd}``, at most 4,096. probe: a unix socket or address that answers once
-    ready, when there is no ``{ready_fd}``. program: instead of ``python -m hygie``. once: do not start it again.
+    secret: bytes put in the pipe of ``{secret_fd}``, at most 4,096. program: instead of ``python -m hygie``.
     pass_fds: descriptors it inherits under the same numbers.
     """
 
     name: str
     arguments: tuple[str, ...]
     secret: bytes | None = field(default=None, repr=False)
-    probe: Path | tuple[str, int] | None = None
     ready_timeout_s: float = 60.0
     stop_timeout_s: float = 15.0
     program: tuple[str, ...] = (sys.executable, "-m", "hygie")
-    once: bool = False
     pass_fds: tuple[int, ...] = ()
 
 
@@ -94,44 +89,14 @@ class _Child:
     ready_at_s: float = 0.0
 
 
-Listener = Callable[[str, State], None]
-
-
 class Supervisor:
-    """Keeps a list of services running.
+    """Keeps a list of services running. Args: logs: folder of ``<name>.log``, rotated."""
 
-    Args: logs: folder of ``<name>.log``, rotated; environ: the children's variables instead of this process's own;
-    listener: told each change of state (service, state).
-    """
-
-    def __init__(
-        self,
-        services: Sequence[Service],
-        *,
-        logs: Path,
-        environ: Mapping[str, str] | None = None,
-        listener: Listener | None = None,
-    ) -> None:
+    def __init__(self, services: Sequence[Service], *, logs: Path) -> None:
         self._children = {service.name: _Child(service) for service in services}
         assert len(self._children) == len(services), "two services have one name"
         self._logs = logs
-        self._environ = dict(os.environ if environ is None else environ)
-        self._listener = listener
-        self._stopping = asyncio.Event()
         self._lifeline: tuple[int, int] | None = None
-
-    async def start(self) -> None:
-        """Start every service in order, each once the one before is ready.
-
-        Raises: ServiceFailedError (HYG-492): one did not become ready; those already started are stopped.
-        """
-        self._lifeline = self._lifeline or os.pipe()
-        try:
-            for name in self._children:
-                await self.start_one(name)
-        except BaseException:
-            await self.stop()
-            raise
 
     async def start_one(self, name: str) -> None:
         """Start one service that is stopped, and wait until it is ready; it is kept alive from then on.
@@ -148,49 +113,14 @@ class Supervisor:
             raise
         child.watch = asyncio.create_task(self._keep_alive(child), name=f"watch {name}")
 
-    async def stop_one(self, name: str) -> None:
-        """Stop one service (SIGTERM, then SIGKILL after its time) and leave it stopped."""
-        await self._end(self._children[name])
-
     async def stop(self) -> None:
         """Stop every service, the last started first."""
-        self._stopping.set()
         for child in reversed(self._children.values()):
             await self._end(child)
         if self._lifeline is not None:
             for descriptor in self._lifeline:
                 os.close(descriptor)
             self._lifeline = None
-
-    def request_stop(self) -> None:
-        """Make :meth:`run` end. Safe from a signal handler of the loop."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Start, serve until SIGTERM, SIGINT or :meth:`request_stop`, then stop in reverse order.
-
-        Raises: ServiceFailedError (HYG-492): at start.
-        """
-        loop = asyncio.get_running_loop()
-        starting = asyncio.ensure_future(self.start())
-
-        def interrupted() -> None:
-            self._stopping.set()
-            starting.cancel()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, interrupted)
-        try:
-            await asyncio.wait({starting})
-            if not starting.cancelled():
-                starting.result()
-            await self._stopping.wait()
-        finally:
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
-            await self.stop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
 
     def status(self) -> list[ServiceStatus]:
         """Every service, in starting order."""
@@ -209,25 +139,19 @@ class Supervisor:
         """The log file of one service."""
         return self._logs / f"{name}.log"
 
-    def _tell(self, child: _Child, state: State) -> None:
-        child.state = state
-        if self._listener is not None:
-            self._listener(child.service.name, state)
-
     async def _launch(self, child: _Child) -> None:
         """One attempt: spawn, then wait for readiness."""
-        self._tell(child, "starting")
-        ready = os.pipe() if any(READY_FD in argument for argument in child.service.arguments) else None
+        child.state = "starting"
+        ready, said = os.pipe()
         try:
-            await self._spawn(child, ready[1] if ready else None)
-            await self._wait_ready(child, ready[0] if ready else None)
+            await self._spawn(child, said)
+            await self._wait_ready(child, ready)
         finally:
-            if ready:
-                os.close(ready[0])
+            os.close(ready)
         child.ready_at_s = time.monotonic()
-        self._tell(child, "ready")
+        child.state = "ready"
 
-    async def _spawn(self, child: _Child, ready_fd: int | None) -> None:
+    async def _spawn(self, child: _Child, ready_fd: int) -> None:
         """ready_fd is closed here, whatever happens: only the child may hold it, or its end would go unseen."""
         service = child.service
         assert self._lifeline is not None
@@ -243,7 +167,7 @@ class Supervisor:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 pass_fds=passed,
-                env=self._environ | {LIFELINE_VARIABLE: str(self._lifeline[0])},
+                env=os.environ | {LIFELINE_VARIABLE: str(self._lifeline[0])},
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops in its own order
                 umask=0o077,
             )
@@ -255,13 +179,10 @@ class Supervisor:
         assert child.process.stdout is not None
         child.drain = asyncio.create_task(_drain(child.process.stdout, self.log_of(service.name)))
 
-    async def _wait_ready(self, child: _Child, ready_fd: int | None) -> None:
+    async def _wait_ready(self, child: _Child, ready_fd: int) -> None:
         service = child.service
         assert child.process is not None
-        if ready_fd is None and service.probe is None:
-            return
-        waiting = _newline_on(ready_fd) if ready_fd is not None else _answers(service.probe)
-        ready = asyncio.ensure_future(waiting)
+        ready = asyncio.ensure_future(_newline_on(ready_fd))
         ended = asyncio.ensure_future(child.process.wait())
         try:
             await asyncio.wait({ready, ended}, timeout=service.ready_timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -283,14 +204,11 @@ class Supervisor:
             if child.drain is not None:
                 await child.drain
             if child.exit_code == EXIT_SETTINGS:
-                self._tell(child, "refused")
-                return
-            if child.service.once:
-                self._tell(child, "stopped")
+                child.state = "refused"
                 return
             if time.monotonic() - child.ready_at_s > HEALTHY_AFTER_S:
                 child.backoff_s = BACKOFF_S_MIN
-            self._tell(child, "restarting")
+            child.state = "restarting"
             await asyncio.sleep(child.backoff_s)
             child.backoff_s = min(child.backoff_s * 2, BACKOFF_S_MAX)
             child.restarts += 1
@@ -309,7 +227,7 @@ class Supervisor:
         if child.drain is not None:
             await asyncio.gather(child.drain, return_exceptions=True)
         if child.state != "waiting":
-            self._tell(child, "stopped")
+            child.state = "stopped"
 
 
 async def _kill(process: asyncio.subprocess.Process, *, timeout_s: float) -> int:
@@ -356,21 +274,6 @@ async def _newline_on(descriptor: int) -> None:
             await loop.create_future()
     finally:
         loop.remove_reader(descriptor)
-
-
-async def _answers(probe: Path | tuple[str, int] | None) -> None:
-    """Returns once something accepts a connection."""
-    while True:
-        with contextlib.suppress(OSError):
-            if isinstance(probe, Path):
-                _, writer = await asyncio.open_unix_connection(str(probe))
-            else:
-                assert probe is not None
-                _, writer = await asyncio.open_connection(*probe, family=socket.AF_UNSPEC)
-            writer.close()
-            await writer.wait_closed()
-            return
-        await asyncio.sleep(PROBE_INTERVAL_S)
 
 
 class _PrivateLog(RotatingFileHandler):

@@ -15,7 +15,7 @@ from hygie.proof.model import Context
 from tests.sabotage.conftest import Broken
 
 CONTEXT = Context(default_settings(), now_ms=1)
-GOOD = ProcessFacts("kms", 7, 1000, 0, "no", 0, no_new_privileges=True)
+GOOD = ProcessFacts("kms", 7, 1000, 0, "no", no_new_privileges=True)
 NOBODY = 65_534
 # A process that protects itself as those of Hygie do, but for one thing; not as root, where nothing could be told.
 HARDENED = """

@@ -92,19 +92,6 @@ async def copy_objects(
     return report
 
 
-async def take_snapshot(
-    site_set: SiteSet,
-    target: BackupTarget,
-    snapshot: Snapshot,
-    signer: Signer,
-    *,
-    given: Mapping[str, bytes] | None = None,
-) -> tuple[SignedSnapshot, CopyReport]:
-    """``put_snapshot``, alone at work on the target. Raises: also TargetUnavailableError (busy)."""
-    with target.exclusive():
-        return await put_snapshot(site_set, target, snapshot, signer, given=given)
-
-
 async def put_snapshot(
     site_set: SiteSet,
     target: BackupTarget,

@@ -80,11 +80,6 @@ def open_sealed(sealed: bytes, *, key: bytes, meaning: bytes, bytes_max: int) ->
     return _open_box(sealed, object_key, meaning, bytes_max)
 
 
-def object_key_of(sealed: bytes, *, key: bytes, meaning: bytes) -> bytes:
-    """The 32-byte key of one sealed message alone: what a dossier discloses to show that message and no other."""
-    return _derive(key, sealed[5 : 5 + SALT_BYTES], meaning)[0]
-
-
 def _open_box(sealed: bytes, object_key: bytes, meaning: bytes, bytes_max: int) -> bytes:
     try:
         plaintext = AESGCM(object_key).decrypt(_NONCE, sealed[HEADER_BYTES:], sealed[:5] + meaning)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any
 
 import psycopg
 from psycopg import errors, generators, pq
 from psycopg_pool import AsyncConnectionPool
 
 from hygie.database.cluster import check_server
-from hygie.database.copy_format import encode_rows
 from hygie.database.errors import CommitUnknownError, DatabaseUnavailableError
 
 POOL_SIZE = 8
@@ -88,12 +85,6 @@ class Database:
         pass as they are. Cancelled during COMMIT: nobody knows either, the caller has gone.
         """
         return Transaction(self._pool, self._wait_s, begin_statement(role))
-
-    async def copy_rows(
-        self, connection: Connection, sql: str, types: Sequence[str], rows: Iterable[Sequence[Any]]
-    ) -> None:
-        """``COPY … FROM STDIN (FORMAT binary)`` of rows, all columns typed; see ``copy_format.encode_rows``."""
-        await self.copy_binary(connection, sql, encode_rows(types, rows))
 
     async def copy_binary(self, connection: Connection, sql: str, buffer: bytes) -> None:
         """``COPY … FROM STDIN (FORMAT binary)`` of a buffer packed before (in a thread, say)."""

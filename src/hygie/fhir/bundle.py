@@ -14,13 +14,13 @@ from msgspec import Raw, Struct
 from hygie.fhir.errors import FhirContentError
 from hygie.fhir.json_exact import compare
 from hygie.fhir.json_limits import bare_length, check_depth, clean, has_sign
-from hygie.fhir.structures import Parsed, decode_envelope, encode, parse_clean
+from hygie.fhir.structures import decode_envelope, encode
 
 _HOLE = Raw(b"0")  # stands for a resource while the envelope alone is compared
 
 
 class EntryView(Struct, frozen=True):
-    """One entry of a Bundle. Empty text: absent. resource_raw: clean JSON for ``parse_entry``, b"" without resource."""
+    """One entry of a Bundle. Empty text: absent. resource_raw: clean JSON, b"" without resource."""
 
     index: int
     full_url: str
@@ -71,17 +71,6 @@ def parse_bundle(raw: bytes) -> BundleView:
     texts = [b"" if one is None else bytes(memoryview(one)) for one in held]
     views = [_view(index, entry, texts[index]) for index, entry in enumerate(entries)]
     return BundleView(bundle.type or "", views)
-
-
-def parse_entry(entry: EntryView, *, expected: str | None = None) -> Parsed:
-    """The resource of one entry, validated.
-
-    Args: entry: from ``parse_bundle``, its text rewritten or not; expected: the type its request's url names.
-    Raises: FhirStructureError whose expression starts at the resource, e.g. ``Patient.name``.
-    """
-    if not entry.resource_raw:
-        raise FhirContentError("required", f"Bundle.entry[{entry.index}].resource")
-    return parse_clean(entry.resource_raw, expected=expected)
 
 
 def _compare_envelope(text: bytes, encoded: bytes, held: list[Raw | None], holes: int) -> None:

@@ -28,16 +28,6 @@ class Found:
     entry: Entry | None
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What shows one entry to a stranger: its leaf, the hashes up to the root, the signed checkpoint."""
-
-    index: int
-    leaf: bytes
-    hashes: list[bytes]
-    checkpoint: bytes
-
-
 class JournalReader:
     """Reads what is published; ``database`` (opened as hygie_sealer) makes searches by month quick."""
 
@@ -97,13 +87,6 @@ class JournalReader:
             return Found(index, head, open_entry(leaf, month_key=key))
         except LeafInvalidError as error:
             raise JournalTamperedError(index=index, reason="does not open") from error
-
-    async def prove(self, index: int) -> Proof:
-        """One entry with its inclusion proof. Raises: EntryNotFoundError."""
-        tree, note = await self.tree()
-        hashes = await tree.inclusion_proof(index)
-        leaves = await tree.bundle(index // TILE_WIDTH)
-        return Proof(index, leaves[index % TILE_WIDTH], hashes, note)
 
     async def search(
         self,

@@ -103,19 +103,11 @@ class CompartmentKeys:
         for fetch in self._fetches:
             fetch.forgotten = fetch.forgotten or name in fetch.names
 
-    def forget_environment(self, tenant_id: bytes, environment_id: bytes) -> None:
-        """Drop every key of an environment at once."""
-        self._forget(lambda name: name[:2] == (tenant_id, environment_id))
-
     def clear(self) -> None:
         """Drop everything, fetches under way included."""
-        self._forget(lambda _: True)
-
-    def _forget(self, matches: Callable[[_Name], bool]) -> None:
-        for name in [name for name in self._kept if matches(name)]:
-            del self._kept[name]
+        self._kept.clear()
         for fetch in self._fetches:
-            fetch.forgotten = fetch.forgotten or any(matches(name) for name in fetch.names)
+            fetch.forgotten = True
 
     def _keep(self, name: _Name, key: bytes, since_s: float) -> None:
         self._kept[name] = (since_s + self._kept_s, key)

@@ -141,7 +141,6 @@ def _process(proc: Path, pid: int, name: str) -> ProcessFacts | None:
             uid=uid,
             core_limit=_core_limit(folder / "limits"),
             traceable=_traceable(folder, uid),
-            capabilities=int(status["CapEff"], 16),
             no_new_privileges=status["NoNewPrivs"].strip() == "1",
         )
     except (FileNotFoundError, ProcessLookupError):

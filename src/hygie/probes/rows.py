@@ -127,9 +127,9 @@ async def probe_availability(house: House) -> AvailabilityFacts:
     since_ms = house.clock.now_ms() - AVAILABILITY_DAYS * DAY_MS
     async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
         found = await connection.execute(
-            "SELECT count(*), count(*) FILTER (WHERE passed), coalesce(min(first_ms), 0), coalesce(max(last_ms), 0)"
-            " FROM (SELECT bool_and(passed) AS passed, min(at_ms) AS first_ms, max(at_ms) AS last_ms"
-            " FROM hygie.measurement WHERE kind = 'door' AND at_ms >= %s GROUP BY at_ms / 60000) AS minute",
+            "SELECT count(*), count(*) FILTER (WHERE passed)"
+            " FROM (SELECT bool_and(passed) AS passed FROM hygie.measurement WHERE kind = 'door' AND at_ms >= %s"
+            " GROUP BY at_ms / 60000) AS minute",
             (since_ms,),
         )
         row = await found.fetchone()

@@ -68,7 +68,6 @@ class ProcessFacts:
     uid: int
     core_limit: int | None
     traceable: Proof
-    capabilities: int
     no_new_privileges: bool
 
 
@@ -305,8 +304,6 @@ class AvailabilityFacts:
 
     minutes: int
     passed: int
-    first_at_ms: int
-    last_at_ms: int
 
 
 @dataclass(slots=True)

@@ -203,13 +203,6 @@ class SiteSet:
         """How each site fares."""
         return {link.name: link.health() for link in self.links}
 
-    def failure_domains(self) -> dict[str, Names]:
-        """Sites by what would take them away together; a domain with two names is not independence."""
-        domains: dict[str, Names] = {}
-        for link in self.links:
-            domains.setdefault(link.site.properties.failure_domain, []).append(link.name)
-        return domains
-
     async def drain(self, timeout_s: float) -> bool:
         """Wait for the writes still under way. Returns: whether none is left."""
         waiting = [future for link in self.links for future in link.in_flight]

@@ -27,7 +27,6 @@ MAGIC = b"HYGPACK1"
 END = b"HYGPEND1"
 HEADER = struct.Struct(">8s16s16sQ")
 FOOTER = struct.Struct(">QQ32s8s")
-PACK_BYTES_MAX = 256 * 1024 * 1024  # one pack is read whole by scrub and restore
 TABLE_BYTES_MAX = 64 * 1024 * 1024
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hygie.backups.copy import take_snapshot
+from hygie.backups.copy import CopyReport, put_snapshot
 from hygie.backups.snapshot import EnvironmentPart, ObjectRef, SignedSnapshot, Snapshot
 from hygie.backups.target import FolderTarget
 from hygie.sites.folder import FolderSite
@@ -100,9 +101,16 @@ class Bench:
         previous = self.taken[-1].sha256 if self.taken else ""
         draft = snapshot(number, self.packs, previous=previous, at_ms=at_ms, ledger=ledger, kms=kms)
         given = {"kms/state": kms} if kms else {}
-        signed, self.report = await take_snapshot(self.sites, self.target, draft, self.signer, given=given)
+        signed, self.report = await self.take(draft, given=given)
         self.taken.append(signed)
         return signed
+
+    async def take(
+        self, draft: Snapshot, *, given: Mapping[str, bytes] | None = None, signer: TestSigner | None = None
+    ) -> tuple[SignedSnapshot, CopyReport]:
+        """Put a snapshot, alone at work on the target."""
+        with self.target.exclusive():
+            return await put_snapshot(self.sites, self.target, draft, signer or self.signer, given=given)
 
     def object_path(self, sha256: str) -> Path:
         return self.base / "backup" / "objects" / sha256[:2] / sha256

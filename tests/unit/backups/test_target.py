@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hygie.backups.check import BackupFault, Head, TargetReport, check_target, purge_target
-from hygie.backups.copy import copy_objects, newest_snapshot, read_object, take_snapshot
+from hygie.backups.copy import copy_objects, newest_snapshot, read_object
 from hygie.backups.errors import (
     BackupDamagedError,
     BackupRefusedError,
@@ -85,7 +85,7 @@ def test_without_an_intact_copy_there_is_no_snapshot(tmp_path: Path) -> None:
         draft = snapshot(2, {**bench.packs, "packs/e/x": b"expected"}, previous=bench.taken[-1].sha256, ledger=b"")
         await bench.sites.place("packs/e/x", b"not that")
         with pytest.raises(ObjectDamagedError):
-            await take_snapshot(bench.sites, bench.target, draft, bench.signer)
+            await bench.take(draft)
         assert bench.target.manifests() == [manifest_name(bench.taken[0].snapshot)]
         await bench.sites.close()
 
@@ -118,7 +118,7 @@ def test_a_manifest_signed_by_somebody_else_is_found(tmp_path: Path) -> None:
         bench = Bench(tmp_path)
         await bench.backup(1)
         draft = snapshot(2, bench.packs, previous=bench.taken[-1].sha256, ledger=b"")
-        await take_snapshot(bench.sites, bench.target, draft, TestSigner())
+        await bench.take(draft, signer=TestSigner())
         report = await check(bench)
         assert report.faults == [BackupFault(manifest_name(draft), "", "unknown-key")]
         await bench.sites.close()
@@ -196,7 +196,7 @@ def test_another_snapshot_under_the_recorded_number_and_a_broken_chain_are_found
         await bench.backup(1)
         other = snapshot(2, {}, previous="cc" * 32, at_ms=NOON_MS + 1, ledger=b"")
         bench.manifest_path(2).unlink()
-        await take_snapshot(bench.sites, bench.target, other, bench.signer)
+        await bench.take(other)
         with pytest.raises(ManifestReplayedError):
             await check(bench)
         report = await check(bench, recorded=False)

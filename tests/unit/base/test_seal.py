@@ -18,7 +18,6 @@ from hygie.base.seal import (
     OVERHEAD_BYTES,
     SALT_BYTES,
     SealBrokenError,
-    object_key_of,
     open_sealed,
     seal,
 )
@@ -185,16 +184,6 @@ def inverse(x: int) -> int:
         power = multiply(power, power)
         result = multiply(result, power)
     return result
-
-
-def test_the_key_of_one_message_opens_that_message_and_no_other() -> None:
-    one, two = (
-        seal(NOTE, key=KEY, meaning=MEANING, compress=False),
-        seal(NOTE, key=KEY, meaning=MEANING, compress=False),
-    )
-    disclosed = object_key_of(one, key=KEY, meaning=MEANING)
-    assert AESGCM(disclosed).decrypt(bytes(12), one[HEADER_BYTES:], one[:5] + MEANING) == NOTE
-    assert object_key_of(two, key=KEY, meaning=MEANING) != disclosed
 
 
 def test_sizes_are_those_of_the_format_page() -> None:

@@ -60,9 +60,8 @@ def test_rows_come_back_equal(table: str, rows: list[tuple[Any, ...]]) -> None:
         try:
             async with pool.transaction() as connection:
                 await connection.execute("TRUNCATE public.sample")
-                await pool.copy_rows(
-                    connection, f"COPY public.sample ({names}) FROM STDIN (FORMAT binary)", TYPES, rows
-                )
+                copy = f"COPY public.sample ({names}) FROM STDIN (FORMAT binary)"
+                await pool.copy_binary(connection, copy, encode_rows(TYPES, rows))
                 cursor = await connection.execute(f"SELECT {names} FROM public.sample ORDER BY n".encode(), binary=True)
                 return await cursor.fetchall()
         finally:

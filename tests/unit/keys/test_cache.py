@@ -122,7 +122,7 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("how", ["compartment", "environment", "all"])
+@pytest.mark.parametrize("how", ["compartment", "all"])
 def test_forgetting_acts_on_what_is_kept_and_on_what_is_being_fetched(tmp_path: Path, how: str) -> None:
     async def main() -> None:
         stage = Stage(tmp_path / "kms")
@@ -133,8 +133,6 @@ def test_forgetting_acts_on_what_is_kept_and_on_what_is_being_fetched(tmp_path: 
         def forget() -> None:
             if how == "compartment":
                 cache.forget(TENANT, ENVIRONMENT, erased)
-            elif how == "environment":
-                cache.forget_environment(TENANT, ENVIRONMENT)
             else:
                 cache.clear()
 

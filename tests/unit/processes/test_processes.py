@@ -46,6 +46,16 @@ def service(folder: Path, name: str, body: str = "", **fields: Any) -> Service:
     return Service(name=name, program=program, **fields)
 
 
+async def start(supervisor: Supervisor) -> None:
+    """Every service in order, each once the one before is ready."""
+    try:
+        for status in supervisor.status():
+            await supervisor.start_one(status.name)
+    except ServiceFailedError:
+        await supervisor.stop()
+        raise
+
+
 def order(folder: Path) -> list[str]:
     path = folder / "order"
     return path.read_text().split("\n")[:-1] if path.exists() else []
@@ -72,16 +82,14 @@ def is_alive(pid: int) -> bool:
 
 def test_services_start_in_order_and_stop_in_reverse(tmp_path: Path) -> None:
     async def main() -> None:
-        told: list[tuple[str, str]] = []
         services = [
             service(tmp_path, "kms", "time.sleep(0.3)"),
             service(tmp_path, "witness"),
             service(tmp_path, "work"),
         ]
-        supervisor = Supervisor(services, logs=tmp_path, listener=lambda name, state: told.append((name, state)))
-        await supervisor.start()
+        supervisor = Supervisor(services, logs=tmp_path)
+        await start(supervisor)
         assert [status.state for status in supervisor.status()] == ["ready"] * 3
-        assert told[:3] == [("kms", "starting"), ("kms", "ready"), ("witness", "starting")]
         pids = [status.pid for status in supervisor.status()]
         await supervisor.stop()
         assert not any(is_alive(pid) for pid in pids)
@@ -108,7 +116,7 @@ def test_a_secret_reaches_the_child_and_no_list_of_processes(tmp_path: Path) -> 
         )
         assert secret.decode() not in repr(kms)
         supervisor = Supervisor([kms], logs=tmp_path)
-        await supervisor.start()
+        await start(supervisor)
         pid = supervisor.status()[0].pid
         if sys.platform.startswith("linux"):
             for place in ("cmdline", "environ"):
@@ -126,7 +134,7 @@ def test_a_secret_reaches_the_child_and_no_list_of_processes(tmp_path: Path) -> 
 def test_a_killed_service_comes_back_and_the_others_stay(tmp_path: Path) -> None:
     async def main() -> None:
         supervisor = Supervisor([service(tmp_path, "a"), service(tmp_path, "b")], logs=tmp_path)
-        await supervisor.start()
+        await start(supervisor)
         before = supervisor.status()
         os.kill(before[1].pid, signal.SIGKILL)
         await until(lambda: supervisor.status()[1].restarts == 1 and supervisor.status()[1].state == "ready")
@@ -145,7 +153,7 @@ def test_a_service_that_keeps_dying_is_tried_later_and_later(tmp_path: Path, mon
         body = "if os.path.exists(os.path.join(folder, 'broken')): sys.exit(1)"
         supervisor = Supervisor([service(tmp_path, "a", body)], logs=tmp_path)
         supervisor._children["a"].backoff_s = 0.1
-        await supervisor.start()
+        await start(supervisor)
         (tmp_path / "broken").touch()
         started = time.monotonic()
         os.kill(supervisor.status()[0].pid, signal.SIGKILL)
@@ -163,7 +171,7 @@ def test_a_service_that_dies_before_it_is_ready_stops_the_start(tmp_path: Path, 
     async def main() -> None:
         supervisor = Supervisor([service(tmp_path, "a"), service(tmp_path, "b", body)], logs=tmp_path)
         with pytest.raises(ServiceFailedError) as caught:
-            await supervisor.start()
+            await start(supervisor)
         assert caught.value.facts["service"] == "b"
         assert caught.value.facts["exit_code"] == 3
         assert [status.pid for status in supervisor.status()] == [0, 0]
@@ -177,7 +185,7 @@ def test_a_service_that_never_says_ready_is_given_up(tmp_path: Path) -> None:
         mute = service(tmp_path, "mute", "time.sleep(60)", ready_timeout_s=0.5)
         supervisor = Supervisor([mute], logs=tmp_path)
         with pytest.raises(ServiceFailedError):
-            await supervisor.start()
+            await start(supervisor)
         assert supervisor.status()[0].pid == 0
 
     asyncio.run(main())
@@ -187,33 +195,13 @@ def test_refused_settings_are_not_tried_again(tmp_path: Path) -> None:
     async def main() -> None:
         body = "if os.path.exists(os.path.join(folder, 'weak')): sys.exit(60)"
         supervisor = Supervisor([service(tmp_path, "a", body)], logs=tmp_path)
-        await supervisor.start()
+        await start(supervisor)
         (tmp_path / "weak").touch()
         os.kill(supervisor.status()[0].pid, signal.SIGKILL)
         await until(lambda: supervisor.status()[0].state == "refused")
         assert supervisor.status()[0].exit_code == 60
         (tmp_path / "weak").unlink()
         await supervisor.start_one("a")
-        await supervisor.stop()
-
-    asyncio.run(main())
-
-
-def test_a_probe_waits_for_the_socket(tmp_path: Path) -> None:
-    path = tmp_path / "s"
-    code = f"""
-    import socket, time
-    time.sleep(0.3)
-    s = socket.socket(socket.AF_UNIX); s.bind({str(path)!r}); s.listen()
-    while True:
-        s.accept()
-    """
-
-    async def main() -> None:
-        program = (sys.executable, "-c", textwrap.dedent(code))
-        supervisor = Supervisor([Service(name="s", arguments=(), program=program, probe=path)], logs=tmp_path)
-        await supervisor.start()
-        assert path.exists()
         await supervisor.stop()
 
     asyncio.run(main())
@@ -230,24 +218,11 @@ def test_a_deaf_service_and_its_own_children_are_killed(tmp_path: Path) -> None:
 
     async def main() -> None:
         supervisor = Supervisor([service(tmp_path, "deaf", body, stop_timeout_s=0.3)], logs=tmp_path)
-        await supervisor.start()
+        await start(supervisor)
         grandchild = int((tmp_path / "pid").read_text())
         assert is_alive(grandchild)
         await supervisor.stop()
         await until(lambda: not is_alive(grandchild))
-
-    asyncio.run(main())
-
-
-def test_one_service_is_stopped_and_started_alone(tmp_path: Path) -> None:
-    async def main() -> None:
-        supervisor = Supervisor([service(tmp_path, "a"), service(tmp_path, "b")], logs=tmp_path)
-        await supervisor.start()
-        await supervisor.stop_one("b")
-        assert [status.state for status in supervisor.status()] == ["ready", "stopped"]
-        await supervisor.start_one("b")
-        assert supervisor.status()[1].state == "ready"
-        await supervisor.stop()
 
     asyncio.run(main())
 
@@ -258,7 +233,7 @@ def test_logs_are_private_whole_and_rotated(tmp_path: Path, monkeypatch: pytest.
 
     async def main() -> None:
         supervisor = Supervisor([service(tmp_path, "a", body)], logs=tmp_path)
-        await supervisor.start()
+        await start(supervisor)
         await supervisor.stop()
 
     asyncio.run(main())
@@ -276,18 +251,18 @@ from hygie.processes import Service, Supervisor
 folder = Path(sys.argv[1])
 program = (sys.executable, "-c", (folder / "child.py").read_text())
 services = [Service(name=n, arguments=(n, "{ready_fd}", str(folder)), program=program) for n in ("a", "b")]
-def told(name, state):
-    print(name, state, flush=True)
 async def main():
-    supervisor = Supervisor(services, logs=folder, listener=told)
-    await supervisor.run()
+    supervisor = Supervisor(services, logs=folder)
+    for one in services:
+        await supervisor.start_one(one.name)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
 asyncio.run(main())
-print("left", flush=True)
 """
 
 
-def supervised(folder: Path, body: str = "") -> subprocess.Popen[str]:
-    (folder / "child.py").write_text(CHILD.format(body=body))
+def supervised(folder: Path) -> subprocess.Popen[str]:
+    (folder / "child.py").write_text(CHILD.format(body=""))
     return subprocess.Popen([sys.executable, "-c", RUN, str(folder)], stdout=subprocess.PIPE, text=True)
 
 
@@ -299,31 +274,9 @@ def read_until(process: subprocess.Popen[str], line: str) -> None:
     raise AssertionError(f"never said: {line}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_everything_in_reverse_order(tmp_path: Path, number: signal.Signals) -> None:
-    process = supervised(tmp_path)
-    read_until(process, "b ready")
-    process.send_signal(number)
-    read_until(process, "left")
-    assert process.wait(10) == 0
-    assert process.stdout is not None
-    process.stdout.close()
-    assert order(tmp_path)[-2:] == ["end b", "end a"]
-
-
-def test_a_signal_during_the_start_stops_it(tmp_path: Path) -> None:
-    process = supervised(tmp_path, "if name == 'b': time.sleep(60)")
-    read_until(process, "b starting")
-    process.terminate()
-    read_until(process, "left")
-    assert process.wait(10) == 0
-    assert process.stdout is not None
-    process.stdout.close()
-
-
 def test_nothing_is_left_behind_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     process = supervised(tmp_path)
-    read_until(process, "b ready")
+    read_until(process, "ready")
     process.kill()
     process.wait()
     assert process.stdout is not None

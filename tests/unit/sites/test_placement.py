@@ -330,12 +330,6 @@ def test_listing_is_the_union_of_the_sites_that_answer(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_folders_of_one_disk_are_told_to_share_their_fate(tmp_path: Path) -> None:
-    together = site_set(stage(tmp_path))
-    [names] = together.failure_domains().values()
-    assert sorted(names) == ["lille", "lyon", "paris"]
-
-
 @pytest.mark.parametrize(
     ("names", "quorum", "countries", "reason"),
     [

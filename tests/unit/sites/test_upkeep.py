@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from hygie.sites.agreed import Agreement, agreed
 from hygie.sites.catch_up import catch_up
 from hygie.sites.copies import Fault
 from hygie.sites.errors import SiteQuorumError
@@ -204,25 +203,6 @@ def test_lost_everywhere_is_told(tmp_path: Path) -> None:
             staged.inner.delete(name)
         report = await catch_up(together, expect(packs))
         assert report.lost == [name]
-        await together.close()
-
-    asyncio.run(main())
-
-
-def test_tiles_that_all_copies_agree_on_are_spread_and_disputes_are_named(tmp_path: Path) -> None:
-    async def main() -> None:
-        sites = stage(tmp_path)
-        together = site_set(sites)
-        for site in ("paris", "lyon"):
-            sites[site].inner.put("journal/tile/0/000", b"tile")
-            sites[site].inner.put("journal/tile/0/001", site.encode())
-            sites[site].inner.put("journal/checkpoint", b"changes")
-        found = Agreement()
-        names = agreed(together, "journal/", never_changes=lambda name: "/tile/" in name, agreement=found)
-        report = await catch_up(together, names, prefixes=["journal/"])
-        assert found.disputed == ["journal/tile/0/001"]
-        assert report.sites["lille"].copied == 1
-        assert dict(sites["lille"].inner.list("")) == {"journal/tile/0/000": 4}
         await together.close()
 
     asyncio.run(main())
