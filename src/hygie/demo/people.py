@@ -58,7 +58,7 @@ async def _accounts(acts: Administration) -> None:
     known = {row["id"] for row in await acts.listing("account")}
     wanted = {
         APPLICATION: ("application", say(fr="Logiciel de dossier patient", en="Patient record software"), ""),
-        NURSE: ("person", say(fr="Claire Martin, infirmière", en="Claire Martin, nurse"), "899700123459"),
+        NURSE: ("person", say(fr="Claire Martin, infirmière", en="Claire Martin, nurse"), "899700123450"),
         STRANGER: ("person", say(fr="Jean Passant, sans habilitation", en="Jean Passant, without habilitation"), ""),
         OFFICER: ("person", say(fr="Anne Le Goff, DPO", en="Anne Le Goff, privacy officer"), ""),
     }
