@@ -47,6 +47,7 @@ def dsns_of(server: EmbeddedPostgres, name: str) -> Dsns:
         owner=server.dsn("hygie_owner", name),
         hosting=server.dsn("hygie_hosting", name),
         sealer=server.dsn("hygie_sealer", name),
+        console=server.dsn("hygie_console", name),
     )
 
 
@@ -68,7 +69,7 @@ def new_database(postgres: EmbeddedPostgres, _template: str) -> Callable[[], Dsn
         with psycopg.connect(postgres.dsn("postgres", "postgres"), autocommit=True) as admin:
             admin.execute(f"CREATE DATABASE {name} OWNER hygie_owner TEMPLATE {_template}".encode())
             admin.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC".encode())
-            admin.execute(f"GRANT CONNECT ON DATABASE {name} TO hygie_hosting, hygie_sealer".encode())
+            admin.execute(f"GRANT CONNECT ON DATABASE {name} TO hygie_hosting, hygie_sealer, hygie_console".encode())
         return dsns_of(postgres, name)
 
     return make

@@ -38,6 +38,8 @@ MEANING = {
     Action.KEY_UNWRAP: "the KMS opened compartment keys; written by the platform, held by no role",
     Action.PLATFORM_START: "the platform started, or its working process again",
     Action.PLATFORM_UPGRADE: "upgrade the platform, or go back",
+    Action.REGISTER_EXPORT: "take a register out as a file",
+    Action.REGISTER_WRITE: "add versions of records to registers",
     Action.SITE_SCRUB: "re-read and re-hash what sites hold, repair from a good copy",
     Action.STATUS_READ: "read the state of the obligations",
     Action.TENANT_CREATE: "register a client",

@@ -18,7 +18,7 @@ from hygie.base.clock import SystemClock
 from hygie.base.layout import DataFolder
 from hygie.base.permit import Place
 from hygie.base.settings import Settings, SiteSettings, load_settings
-from hygie.database.cluster import HOSTING, OWNER, SEALER, Dsns
+from hygie.database.cluster import Dsns
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.external import external_dsns
 from hygie.database.hot import HotConnections
@@ -178,7 +178,7 @@ def dsns_of(settings: Settings, folder: DataFolder) -> Dsns:
     if server is None:
         assert settings.database.dsn is not None
         return external_dsns(settings.database.dsn, folder.postgres_secrets)
-    return Dsns(owner=server.dsn(OWNER), hosting=server.dsn(HOSTING), sealer=server.dsn(SEALER))
+    return server.dsns()
 
 
 def kms_socket(settings: Settings, folder: DataFolder) -> Path:

@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("fhir", "dicomweb", "s3", "backups", "watch", "registers"),
     ("proof", "console"),
     ("app", "processes"),
-    ("custody", "probes"),
+    ("custody", "probes", "proving"),
     ("upkeep",),
     ("services",),
     ("start",),

@@ -10,7 +10,7 @@ from pathlib import Path
 from hygie.backups.errors import RestoreRefusedError
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, write_settings
-from hygie.database.cluster import HOSTING, OWNER, SEALER, Dsns
+from hygie.database.cluster import Dsns
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.migrate import migrate
 from hygie.database.pool import Database
@@ -58,7 +58,7 @@ async def running_database(settings: Settings, folder: DataFolder) -> AsyncItera
     server = EmbeddedPostgres(folder.path, folder.run, pg_bin_dir=programs)
     await asyncio.to_thread(server.start)
     try:
-        dsns = Dsns(owner=server.dsn(OWNER), hosting=server.dsn(HOSTING), sealer=server.dsn(SEALER))
+        dsns = server.dsns()
         await migrate(dsns.owner)
         yield dsns
     finally:

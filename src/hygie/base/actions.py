@@ -35,6 +35,8 @@ class Action(StrEnum):
     KEY_UNWRAP = "key:unwrap"
     PLATFORM_START = "platform:start"
     PLATFORM_UPGRADE = "platform:upgrade"
+    REGISTER_EXPORT = "register:export"
+    REGISTER_WRITE = "register:write"
     SITE_SCRUB = "site:scrub"
     STATUS_READ = "status:read"
     TENANT_CREATE = "tenant:create"

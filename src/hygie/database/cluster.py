@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from hygie.database.errors import DatabaseUnavailableError, ServerTooOldError
+from hygie.database.errors import DatabaseUnavailableError, PostgresPlaceError, ServerTooOldError
 from hygie.database.programs import MAJOR_MIN
 
 DATABASE = "hygie"
 OWNER = "hygie_owner"
 HOSTING = "hygie_hosting"
 SEALER = "hygie_sealer"
-LOGIN_ROLES = (OWNER, HOSTING, SEALER)
+CONSOLE = "hygie_console"
+LOGIN_ROLES = (OWNER, HOSTING, SEALER, CONSOLE)
 CONNECT_TIMEOUT_S = 10
 
 # Databases in which nothing is kept: nobody but a superuser has business there.
@@ -31,11 +33,24 @@ _EVERYONE_MAY_NOT = (
 
 @dataclass(frozen=True, slots=True)
 class Dsns:
-    """How to reach one database. owner: migrations and environments; hosting: the pool; sealer: the journal."""
+    """How to reach one database. owner: migrations and environments; hosting: the pool; sealer: the journal; console:
+    registers and evidence."""
 
     owner: str
     hosting: str
     sealer: str
+    console: str
+
+
+def dsns_by(dsn: Callable[[str], str]) -> Dsns:
+    """The ways into one database. Args: dsn: that of one role.
+
+    Raises: PostgresPlaceError: a role of this version has no password yet.
+    """
+    try:
+        return Dsns(owner=dsn(OWNER), hosting=dsn(HOSTING), sealer=dsn(SEALER), console=dsn(CONSOLE))
+    except KeyError as error:
+        raise PostgresPlaceError(reason="started by an earlier version: stop it, then hygie up") from error
 
 
 def check_server(server_version: int) -> None:
@@ -96,7 +111,7 @@ def set_login_passwords(owner_dsn: str, passwords: dict[str, str]) -> None:
     try:
         with psycopg.connect(owner_dsn, connect_timeout=CONNECT_TIMEOUT_S) as owner:
             check_server(owner.info.server_version)
-            for role in (HOSTING, SEALER):
+            for role in LOGIN_ROLES[1:]:
                 if not _exists(owner, "SELECT 1 FROM pg_roles WHERE rolname = %s", role):
                     owner.execute(sql.SQL("CREATE ROLE {} LOGIN NOINHERIT").format(sql.Identifier(role)))
                 set_password(owner, role, passwords[role])

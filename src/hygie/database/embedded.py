@@ -28,7 +28,17 @@ from psycopg.conninfo import make_conninfo
 
 from hygie.base.files import fsync_folder, make_private_folder, write_durably
 from hygie.database import postmaster
-from hygie.database.cluster import DATABASE, HOSTING, LOGIN_ROLES, OWNER, SEALER, prepare_cluster, set_login_passwords
+from hygie.database.cluster import (
+    DATABASE,
+    HOSTING,
+    LOGIN_ROLES,
+    OWNER,
+    SEALER,
+    Dsns,
+    dsns_by,
+    prepare_cluster,
+    set_login_passwords,
+)
 from hygie.database.configuration import HBA, PORT, postgresql_conf
 from hygie.database.errors import PostgresBusyError, PostgresFilesError, PostgresPlaceError, PostgresStartError
 from hygie.database.programs import (
@@ -105,6 +115,13 @@ class EmbeddedPostgres:
             host=str(self._run), port=PORT, user=user, password=passwords[user], dbname=database, connect_timeout=10
         )
 
+    def dsns(self) -> Dsns:
+        """How each login role reaches Hygie's database. Hold passwords.
+
+        Raises: PostgresPlaceError: never started, or by an earlier version.
+        """
+        return dsns_by(self.dsn)
+
     def start(self) -> None:
         """Make the cluster where absent, start it or find it running, wait for its answer, prepare roles and database.
 
@@ -115,7 +132,7 @@ class EmbeddedPostgres:
         make_private_folder(self._data / "logs")
         make_private_folder(self._logs)
         with self._lock():
-            passwords = self._load_secrets() if self._cluster.exists() else self._secrets_or_new()
+            passwords = self._secrets_whole() if self._cluster.exists() else self._secrets_or_new()
             try:
                 self._launch_until_ready()
             except BaseException:
@@ -312,6 +329,15 @@ class EmbeddedPostgres:
         if not self._secrets_path.exists():
             drawn = {role: secrets.token_urlsafe(32) for role in (ADMIN, *LOGIN_ROLES)}
             write_durably(self._secrets_path, json.dumps(drawn, indent=1).encode())
+        return self._load_secrets()
+
+    def _secrets_whole(self) -> dict[str, str]:
+        """The passwords of an existing cluster, with those of the login roles that an earlier version did not have."""
+        known = self._load_secrets()
+        drawn = {role: secrets.token_urlsafe(32) for role in LOGIN_ROLES if role not in known}
+        if drawn:
+            self._secrets = known | drawn
+            write_durably(self._secrets_path, json.dumps(self._secrets, indent=1).encode())
         return self._load_secrets()
 
     @contextmanager

@@ -36,7 +36,7 @@ class Entry:
     """What is journaled.
 
     outcome: "done", "refused", "absent", "intent", "unknown"; kind: class of retention, "access", "administration",
-    "security", "platform"; at_ms: UTC instant; tenant_id, environment_id: 16 bytes, zeros for the platform;
+    "security", "platform", "evidence"; at_ms: UTC instant; tenant_id, environment_id: 16 bytes, zeros for the platform;
     subject: pseudonym, that is the compartment's id, ``b""`` if none; items: (type, opaque 16-byte id, version), any
     number (the writer cuts long ones into several leaves); count: how many objects were concerned;
     detail: codes only, never health data nor text typed by a caller.

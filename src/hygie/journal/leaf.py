@@ -28,7 +28,7 @@ HEAD_BYTES = 32
 LEAF_BYTES_MAX = 65_535  # an entry bundle writes lengths on 16 bits (C2SP tlog-tiles)
 MEANING = "hygie journal entry 1"
 
-KINDS = ("access", "administration", "security", "platform")
+KINDS = ("access", "administration", "security", "platform", "evidence")
 CODE_OF_KIND = {kind: code for code, kind in enumerate(KINDS, 1)}
 
 # Layout of hygie.base.seal, repeated here because that file needs zstandard; tests hold the two together.

@@ -1,0 +1,343 @@
+"""``hygie register``: the registers of the organisation."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from hygie.base.language import say
+from hygie.cli.acts import instant, operator_name
+from hygie.cli.frame import Frame, frame_of
+
+if TYPE_CHECKING:
+    from hygie.registers.chain import RecordVersion
+    from hygie.registers.engine import Registers
+    from hygie.registers.schema import Schema
+
+T = TypeVar("T")
+_Register = Annotated[str, typer.Argument(help=say(fr="Registre, comme policy.", en="Register, such as policy."))]
+_Key = Annotated[str, typer.Argument(help=say(fr="Fiche, comme POL-0001.", en="Record, such as POL-0001."))]
+_Values = Annotated[
+    list[str] | None,
+    typer.Argument(help=say(fr="champ=valeur ; plusieurs valeurs : a;b", en="field=value; several values: a;b")),
+]
+_Approver = Annotated[str, typer.Option(help=say(fr="Qui approuve, si l'état l'exige.", en="Who approves, if needed."))]
+_Reason = Annotated[str, typer.Option(help=say(fr="Motif.", en="Reason."))]
+_State = Annotated[str, typer.Option(help=say(fr="État.", en="State."))]
+_Tenant = Annotated[str, typer.Option(help=say(fr="Client concerné.", en="Client concerned."))]
+_At = Annotated[str, typer.Option(help=say(fr="Tel que connu à cette date.", en="As it was known on that date."))]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(
+        help=say(
+            fr="Registres : fiches versionnées, approuvées, journalisées, jamais effacées.",
+            en="Registers: records with versions and approvals, journaled, never removed.",
+        ),
+        no_args_is_help=True,
+    )
+    example = say(fr="Exemple", en="Example")
+    pages: tuple[tuple[str, str, str, str, Callable[..., None]], ...] = (
+        ("list", "Liste les registres.", "List the registers.", "hygie register list", listing),
+        (
+            "show",
+            "Montre les fiches d'un registre, ou une fiche.",
+            "Show a register's records, or one.",
+            "hygie register show policy --state in-force",
+            show,
+        ),
+        (
+            "fields",
+            "Montre les champs et les états d'un registre.",
+            "Show a register's fields and states.",
+            "hygie register fields policy",
+            fields,
+        ),
+        (
+            "add",
+            "Ajoute une fiche.",
+            "Add a record.",
+            'hygie register add person name="Anne Martin" employer=Hygie function=RSSI starts_on=2026-01-05',
+            add,
+        ),
+        (
+            "amend",
+            "Écrit une nouvelle version d'une fiche.",
+            "Write a new version of a record.",
+            "hygie register amend person PER-0001 ends_on=2026-12-31 --state left --reason fin-de-contrat",
+            amend,
+        ),
+        (
+            "history",
+            "Toutes les versions d'une fiche.",
+            "Every version of a record.",
+            "hygie register history policy POL-0001",
+            history,
+        ),
+        (
+            "attach",
+            "Garde un fichier et donne l'empreinte à citer.",
+            "Keep a file and give the digest to quote.",
+            "hygie register attach politique.pdf",
+            attach,
+        ),
+        (
+            "verify",
+            "Suit la chaîne de toutes les écritures.",
+            "Follow the chain of all writes.",
+            "hygie register verify",
+            verify,
+        ),
+    )
+    for name, fr, en, sample, run in pages:
+        group.command(name, help=say(fr=fr, en=en), epilog=f"{example}: {sample}")(run)
+    app.add_typer(group, name="register")
+
+
+def listing(context: typer.Context) -> None:
+    """The registers and how many records each holds."""
+    from hygie.registers.engine import Asked
+
+    frame = frame_of(context)
+    rows = run_registers(
+        frame,
+        lambda registers: [
+            (schema, sum(1 for _ in registers.current(Asked(name)))) for name, schema in registers.schemas.items()
+        ],
+    )
+    frame.out.table(
+        [say(fr="registre", en="register"), say(fr="nom", en="name"), say(fr="fiches", en="records")],
+        [[schema.id, schema.label, count] for schema, count in rows],
+    )
+    frame.out.result([{"id": schema.id, "title": schema.label, "records": count} for schema, count in rows])
+
+
+def fields(context: typer.Context, name: _Register) -> None:
+    """Fields and states."""
+    from hygie.registers.schema import plain, shipped_schemas
+
+    frame = frame_of(context)
+    schema = shipped_schemas()[name]
+    frame.out.line(f"{schema.label} : {say(fr=schema.about_fr, en=schema.about_en)}")
+    frame.out.table(
+        [
+            say(fr="champ", en="field"),
+            say(fr="genre", en="type"),
+            say(fr="libellé", en="label"),
+            say(fr="requis", en="required"),
+        ],
+        [[one.id, one.type, one.label, _needed(one.required, one.required_in)] for one in schema.fields],
+    )
+    frame.out.table(
+        [say(fr="état", en="state"), say(fr="libellé", en="label"), say(fr="peut suivre", en="may follow")],
+        [[one.id + (" *" if one.approval else ""), one.label, " ".join(one.to)] for one in schema.states],
+    )
+    frame.out.line(say(fr="* demande un approbateur, autre que l'auteur.", en="* takes an approver, not the author."))
+    frame.out.result(plain(schema))
+
+
+def show(
+    context: typer.Context,
+    name: _Register,
+    key: Annotated[str, typer.Argument(help=say(fr="Une fiche.", en="One record."))] = "",
+    state: _State = "",
+    tenant: _Tenant = "",
+    at: _At = "",
+) -> None:
+    """Show records."""
+    from hygie.cli.moment import moment_ms
+    from hygie.registers.engine import Asked, fields_of
+
+    frame = frame_of(context)
+    at_ms = moment_ms(at) if at else None
+    asked = Asked(name, tenant or None, (state,) if state else (), at_ms)
+    found = run_registers(frame, lambda registers: [one for one in registers.current(asked) if key in ("", one.key)])
+    if key and not found:
+        from hygie.registers.errors import RegisterNotFoundError
+
+        raise RegisterNotFoundError(name=name)
+    from hygie.registers.schema import shipped_schemas
+
+    schema = shipped_schemas()[name]
+    if key:
+        _show_one(frame, schema, found[0])
+    else:
+        _show_all(frame, schema, found)
+    frame.out.result([dict(fields_of(one)) for one in found])
+
+
+def add(
+    context: typer.Context,
+    name: _Register,
+    values: _Values = None,
+    key: Annotated[str, typer.Option(help=say(fr="Clé, sinon donnée.", en="Key, else given."))] = "",
+    state: _State = "",
+    tenant: _Tenant = "",
+    reason: _Reason = "",
+    approver: _Approver = "",
+) -> None:
+    """Add a record."""
+    from hygie.registers.rules import Change
+
+    change = Change(name, _pairs(values), key, state, tenant, reason, approver)
+    _write(frame_of(context), change, new=True)
+
+
+def amend(
+    context: typer.Context,
+    name: _Register,
+    key: _Key,
+    values: _Values = None,
+    state: _State = "",
+    reason: _Reason = "",
+    approver: _Approver = "",
+) -> None:
+    """Write a new version."""
+    from hygie.registers.rules import Change
+
+    _write(frame_of(context), Change(name, _pairs(values), key, state, "", reason, approver), new=False)
+
+
+def history(context: typer.Context, name: _Register, key: _Key) -> None:
+    """Every version."""
+    from hygie.registers.engine import fields_of
+
+    frame = frame_of(context)
+    versions = run_registers(frame, lambda registers: registers.history(name, key))
+    before: dict[str, Any] = {}
+    rows = []
+    for one in versions:
+        changed = [field for field in {**before, **one.fields} if before.get(field) != one.fields.get(field)]
+        rows.append(
+            [one.version, instant(one.at_ms), one.author, one.approver, one.state, " ".join(changed), one.reason]
+        )
+        before = dict(one.fields)
+    frame.out.table(
+        ["n°", say(fr="écrite le", en="written"), say(fr="par", en="by"), say(fr="approuvée par", en="approved by"),
+         say(fr="état", en="state"), say(fr="champs", en="fields"), say(fr="motif", en="reason")],
+        rows,
+    )  # fmt: skip
+    frame.out.result([dict(fields_of(one)) for one in versions])
+
+
+def attach(context: typer.Context, file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
+    """Keep a file."""
+    frame = frame_of(context)
+    media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    content = file.read_bytes()
+    digest = run_registers(frame, lambda registers: registers.put_document(file.name, media_type, content))
+    frame.out.line(digest)
+    frame.out.result({"sha256": digest, "bytes": len(content), "media_type": media_type})
+
+
+def verify(context: typer.Context) -> None:
+    """Follow the chain."""
+    from hygie.registers.chain import check_chain
+    from hygie.registers.errors import RegisterTamperedError
+
+    frame = frame_of(context)
+
+    def act(registers: Registers) -> tuple[int, bytes]:
+        end = check_chain(registers.log())
+        if end != registers.head():
+            raise RegisterTamperedError(seq=end[0] + 1, reason="missing")
+        return end
+
+    seq, digest = run_registers(frame, act)
+    frame.out.line(
+        say(
+            fr=f"{seq} écritures, chaîne entière ; dernière empreinte {digest.hex()}",
+            en=f"{seq} writes, the chain is whole; last digest {digest.hex()}",
+        )
+    )
+    frame.out.result({"writes": seq, "digest": digest.hex()})
+
+
+def run_registers(frame: Frame, act: Callable[[Registers], T]) -> T:
+    """Run one act on the registers of the running installation and return its result."""
+
+    async def main() -> T:
+        from hygie.app import open_house
+        from hygie.proving import with_registers
+
+        async with open_house(frame.folder.path) as house:
+            return await with_registers(house, operator_name(), act)
+
+    return asyncio.run(main())
+
+
+def _write(frame: Frame, change: Any, *, new: bool) -> None:
+    from hygie.registers.engine import fields_of
+    from hygie.registers.errors import RecordChangedError, RegisterNotFoundError
+
+    def act(registers: Registers) -> RecordVersion:
+        if not new:
+            registers.get(change.register, change.key)
+        elif change.key:
+            try:
+                found = registers.get(change.register, change.key)
+            except RegisterNotFoundError:
+                pass
+            else:
+                raise RecordChangedError(key=change.key, version=found.version)
+        written = registers.write([change])
+        return written[0] if written else registers.get(change.register, change.key)
+
+    record = run_registers(frame, act)
+    frame.out.line(
+        say(
+            fr=f"{record.key}, version {record.version} ({record.state}).",
+            en=f"{record.key}, version {record.version} ({record.state}).",
+        )
+    )
+    frame.out.result(dict(fields_of(record)))
+
+
+def _pairs(values: list[str] | None) -> dict[str, object]:
+    """``field=value`` words as fields. Raises: typer.BadParameter."""
+    found: dict[str, object] = {}
+    for word in values or []:
+        name, sign, value = word.partition("=")
+        if not sign or not name:
+            raise typer.BadParameter(say(fr="champ=valeur", en="field=value"))
+        found[name] = value
+    return found
+
+
+def _needed(required: bool, states: tuple[str, ...]) -> str:
+    return say(fr="oui", en="yes") if required else " ".join(states)
+
+
+def _show_all(frame: Frame, schema: Schema, found: list[RecordVersion]) -> None:
+    if not found:
+        frame.out.line(say(fr="Aucune fiche.", en="No record."))
+        return
+    title = schema.field(schema.title_field)
+    frame.out.table(
+        [say(fr="fiche", en="record"), title.label if title else "", say(fr="état", en="state"),
+         say(fr="client", en="client"), "n°", say(fr="écrite le", en="written")],
+        [
+            [one.key, one.fields.get(schema.title_field, ""), schema.state(one.state).label, one.tenant, one.version,
+             instant(one.at_ms)]
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+def _show_one(frame: Frame, schema: Schema, record: RecordVersion) -> None:
+    rows = [[field.label, _shown(record.fields[field.id])] for field in schema.fields if field.id in record.fields]
+    head = f"{record.key}, version {record.version}, {schema.state(record.state).label}"
+    frame.out.line(head + (f" ({record.tenant})" if record.tenant else ""))
+    frame.out.table([say(fr="champ", en="field"), say(fr="valeur", en="value")], rows)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return say(fr="oui", en="yes") if value else say(fr="non", en="no")
+    return "; ".join(str(one) for one in value) if isinstance(value, list) else str(value)

@@ -1,0 +1,257 @@
+"""The door of registers: every write is validated, chained, journaled and kept whole, or not at all.
+
+One transaction a call: the log's head is locked, versions are checked, rows are added, and the entry of the journal
+that names them is durable with them. Nothing is ever changed or removed. Synchronous, as Django's models are: callers
+of an event loop go through a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hygie.base.actions import Action
+from hygie.base.clock import Clock
+from hygie.journal.entry import Entry
+from hygie.registers.chain import RecordVersion, decode_body, linked
+from hygie.registers.errors import RecordInvalidError, RegisterNotFoundError
+from hygie.registers.rules import Change, Known, next_version
+from hygie.registers.schema import Schemas, shipped_schemas
+
+RECORDS_MAX = 100_000  # of one call: an import of staff or assets fits; it is held in memory and in one transaction
+DOCUMENT_BYTES_MAX = 25 * 1024 * 1024  # a scanned certificate or policy; larger ones belong to an archive
+INSERT_ROWS = 1_000
+_LEAF = "INSERT INTO hygie.journal_pending (leaf) VALUES (%s)"
+
+
+class Journaling(Protocol):
+    """Seals one entry of the journal, to be made durable in the caller's own transaction."""
+
+    def leaf(self, entry: Entry) -> bytes:
+        """Raises: JournalUnavailableError: its key cannot be had; then nothing may be written."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which records. tenant: of this client only; states: in these only; at_ms: as they were known then."""
+
+    register: str
+    tenant: str | None = None
+    states: Sequence[str] = ()
+    at_ms: int | None = None
+
+
+@dataclass(slots=True)
+class Registers:
+    """The registers of one installation, on the database that Django is bound to (``orm.bound``).
+
+    author: who acts, as the journal names him.
+    """
+
+    journal: Journaling
+    clock: Clock
+    author: str
+    schemas: Schemas = field(default_factory=shipped_schemas)
+
+    def write(self, changes: Sequence[Change]) -> list[RecordVersion]:
+        """Make these changes, all or none; those that change nothing are left out of the result.
+
+        Raises: RecordInvalidError, PatientNamedError, TransitionRefusedError, FourEyesError, RecordChangedError,
+        RegisterNotFoundError; JournalUnavailableError.
+        """
+        from django.db import connection, transaction
+
+        from hygie.registers.models import Head, Record
+
+        if len(changes) > RECORDS_MAX:
+            raise RecordInvalidError(
+                line=RECORDS_MAX + 1,
+                field="-",
+                reason_fr=f"{RECORDS_MAX} fiches au plus par envoi",
+                reason_en=f"{RECORDS_MAX} records at most at once",
+            )
+        with transaction.atomic():
+            head = Head.objects.select_for_update().get(log="records")
+            at_ms = max(self.clock.now_ms(), head.at_ms)  # never before what is already written
+            known = self._known(changes)
+            new = [
+                record
+                for number, change in enumerate(changes, 1)
+                if (record := next_version(change, self.schemas, known, author=self.author, line=number)) is not None
+            ]
+            known.check_references(new, self.schemas)
+            numbered = (_at(record, head.seq + rank, at_ms) for rank, record in enumerate(new, 1))
+            written = list(linked(numbered, bytes(head.digest)))
+            if not written:
+                return []
+            for start in range(0, len(written), INSERT_ROWS):
+                Record.objects.bulk_create([_row(record) for record in written[start : start + INSERT_ROWS]])
+            Head.objects.filter(log="records").update(seq=written[-1].seq, at_ms=at_ms, digest=written[-1].digest)
+            with connection.cursor() as cursor:
+                cursor.execute(_LEAF, (self.journal.leaf(self._entry(written)),))
+        return written
+
+    def faults(self, changes: Sequence[Change], *, limit: int = 50) -> list[RecordInvalidError]:
+        """What is wrong in these changes, line by line, without writing: the person mends a file in one go.
+
+        Raises: as :meth:`write`, for what is not a matter of one line.
+        """
+        known = self._known(changes)
+        found: list[RecordInvalidError] = []
+        for number, change in enumerate(changes, 1):
+            try:
+                next_version(change, self.schemas, known, author=self.author, line=number)
+            except RecordInvalidError as error:
+                found.append(error)
+            if len(found) >= limit:
+                break
+        return found
+
+    def current(self, asked: Asked) -> Iterator[RecordVersion]:
+        """The newest version of each record asked, by key. Raises: RegisterNotFoundError: no such register."""
+        from hygie.registers.models import Record
+
+        rows = Record.objects.filter(register=self.schemas[asked.register].id)
+        if asked.at_ms is not None:
+            rows = rows.filter(at_ms__lte=asked.at_ms)
+        for row in rows.order_by("key", "-version").distinct("key").iterator(chunk_size=INSERT_ROWS):
+            record = _record(row)
+            if asked.tenant not in (None, record.tenant) or (asked.states and record.state not in asked.states):
+                continue
+            yield record
+
+    def get(self, register: str, key: str) -> RecordVersion:
+        """The newest version of one record. Raises: RegisterNotFoundError."""
+        return self.history(register, key)[-1]
+
+    def history(self, register: str, key: str) -> list[RecordVersion]:
+        """Every version of one record, oldest first. Raises: RegisterNotFoundError."""
+        from hygie.registers.models import Record
+
+        rows = Record.objects.filter(register=self.schemas[register].id, key=key).order_by("version")
+        if not (found := [_record(row) for row in rows]):
+            raise RegisterNotFoundError(name=register)
+        return found
+
+    def log(self, after: int = 0) -> Iterator[tuple[RecordVersion, str]]:
+        """Every write in order, with its body as stored. Args: after: number of the write before the first one."""
+        from hygie.registers.models import Record
+
+        for row in Record.objects.filter(seq__gt=after).order_by("seq").iterator(chunk_size=INSERT_ROWS):
+            yield _record(row), row.body
+
+    def head(self) -> tuple[int, bytes]:
+        """Number and digest of the last write."""
+        from hygie.registers.models import Head
+
+        head = Head.objects.get(log="records")
+        return head.seq, bytes(head.digest)
+
+    def put_document(self, name: str, media_type: str, content: bytes) -> str:
+        """Keep a file that records will name. Returns its SHA-256, in hexadecimal; the same file is kept once.
+
+        Raises: RecordInvalidError: too large or empty.
+        """
+        from hygie.registers.models import Document
+
+        if not 0 < len(content) <= DOCUMENT_BYTES_MAX:
+            limit = DOCUMENT_BYTES_MAX // 1024 // 1024
+            raise RecordInvalidError(
+                line=1, field="document", reason_fr=f"de 1 octet à {limit} Mio", reason_en=f"from 1 byte to {limit} MiB"
+            )
+        digest = hashlib.sha256(content).digest()
+        document = Document(
+            sha256=digest, name=name[:200], media_type=media_type[:100], at_ms=self.clock.now_ms(), content=content
+        )
+        Document.objects.bulk_create([document], ignore_conflicts=True)
+        return digest.hex()
+
+    def document(self, sha256: str) -> tuple[str, str, bytes]:
+        """A kept file: its name, media type and bytes. Raises: RegisterNotFoundError."""
+        from hygie.registers.models import Document
+
+        found = Document.objects.filter(sha256=bytes.fromhex(sha256)).first()
+        if found is None:
+            raise RegisterNotFoundError(name="document")
+        return found.name, found.media_type, bytes(found.content)
+
+    def _known(self, changes: Iterable[Change]) -> Known:
+        """What is stored of the registers these changes touch."""
+        names = sorted({self.schemas[one.register].id for one in changes})
+        return Known({name: self._newest(name) for name in names}, self._newest)
+
+    def _newest(self, register: str) -> dict[str, RecordVersion]:
+        return {record.key: record for record in self.current(Asked(register))}
+
+    def _entry(self, written: Sequence[RecordVersion]) -> Entry:
+        first, last = written[0], written[-1]
+        registers = sorted({record.register for record in written})
+        detail = {
+            "registers": ",".join(registers)[:1_000],
+            "first": str(first.seq),
+            "last": str(last.seq),
+            "digest": last.digest.hex(),
+        }
+        if len(written) == 1:
+            detail |= {"version": str(last.version), "state": last.state}
+        return Entry(
+            action=Action.REGISTER_WRITE,
+            outcome="done",
+            kind="evidence",
+            at_ms=last.at_ms,
+            account=self.author,
+            authentication="local",
+            count=len(written),
+            detail=detail,
+        )
+
+
+def _at(record: RecordVersion, seq: int, at_ms: int) -> RecordVersion:
+    return RecordVersion(
+        *(seq, record.register, record.key, record.version, at_ms, record.author, record.approver, record.tenant),
+        *(record.state, record.reason, record.fields),
+    )
+
+
+def _row(record: RecordVersion) -> Any:
+    from hygie.registers.models import Record
+
+    return Record(
+        seq=record.seq,
+        register=record.register,
+        key=record.key,
+        version=record.version,
+        at_ms=record.at_ms,
+        author=record.author,
+        approver=record.approver,
+        tenant=record.tenant,
+        state=record.state,
+        reason=record.reason,
+        body=record.body,
+        digest=record.digest,
+    )
+
+
+def _record(row: Any) -> RecordVersion:
+    return RecordVersion(
+        *(row.seq, row.register, row.key, row.version, row.at_ms, row.author, row.approver, row.tenant),
+        *(row.state, row.reason, decode_body(row.body), bytes(row.digest)),
+    )
+
+
+def fields_of(record: RecordVersion) -> Mapping[str, Any]:
+    """The fields of a record with what every record has: for machines."""
+    return {
+        "key": record.key,
+        "version": record.version,
+        "state": record.state,
+        "tenant": record.tenant,
+        "at_ms": record.at_ms,
+        "author": record.author,
+        "approver": record.approver,
+        "reason": record.reason,
+        "fields": dict(record.fields),
+    }
