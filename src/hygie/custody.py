@@ -15,6 +15,7 @@ from hygie.app import House, opened
 from hygie.backups.key_copies import newest_claim, oldest_key_copy
 from hygie.backups.keys import public_keys
 from hygie.backups.retention import DAY_MS, RetentionPolicy
+from hygie.backups.run import recorded_head
 from hygie.backups.target import FolderTarget
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError
@@ -114,7 +115,7 @@ class Custody:
 
         Returns those that changed.
         """
-        claim_ms = await newest_claim_ms(self.house)
+        claim_ms = await newest_claim_ms(self.house, self.owner)
         if claim_ms is None:
             return []
         oldest_ms = await oldest_copy_ms(self.house)
@@ -124,7 +125,8 @@ class Custody:
 def new_target(house: House) -> FolderTarget:
     """The backup target of the settings. Raises: TargetUnavailableError: its folder cannot be made, or is a site's.
 
-    Only a folder that is empty becomes a target: an unmounted volume must not be taken for one.
+    Only an absent or empty folder becomes a target. An empty mount point does too: what is taken there is then said to
+    have gone back, and closes no certificate.
     """
     settings = house.settings.backups
     path = house.folder.resolve(settings.path)
@@ -133,12 +135,17 @@ def new_target(house: House) -> FolderTarget:
     return FolderTarget(path, administrator=settings.operator)
 
 
-async def newest_claim_ms(house: House) -> int | None:
-    """The latest instant that a snapshot on the backup target claims; None while the target cannot tell."""
+async def newest_claim_ms(house: House, owner: Database) -> int | None:
+    """The latest instant that a snapshot on the backup target claims; None while the target cannot tell.
+
+    It cannot when it lacks the newest snapshot that the journal recorded: copies of keys may be where that one is.
+    """
     try:
+        recorded = await recorded_head(await house.journal_reader(owner), house.clock.now_ms())
         target = await asyncio.to_thread(new_target, house)
         try:
-            return await newest_claim(target, public_keys=await public_keys(house.kms, "backup"))
+            keys = await public_keys(house.kms, "backup")
+            return await newest_claim(target, public_keys=keys, recorded=recorded)
         finally:
             await asyncio.to_thread(target.close)
     except (HygieError, OSError) as error:

@@ -14,6 +14,7 @@ from hygie.base.layout import DataFolder
 from hygie.base.settings import default_settings
 from hygie.custody import finish_erasures, keep_ledgers, oldest_copy_ms, open_custody
 from hygie.vault.ledger import ledger_prefix
+from tests.unit.backups.restore_stage import back_up
 from tests.unit.vault.conftest import open_house
 from tests.unit.vault.lifecycle_stage import erase, eraser, patient, read, write
 
@@ -101,6 +102,38 @@ def test_what_the_backup_target_cannot_tell_closes_nothing(open_house, tmp_path)
             target.mkdir()
             (target / "something else").write_text("an unmounted volume")
             assert await oldest_copy_ms(house) == 0
+
+    asyncio.run(main())
+
+
+def test_an_empty_mount_point_in_the_place_of_the_target_closes_nothing(open_house, tmp_path) -> None:
+    """The volume with its copies of keys is away: what is at its path now does not speak for it."""
+
+    async def main() -> None:
+        async with open_house() as stage:
+            house = assembled(stage, tmp_path / "data")
+            target = tmp_path / "data" / "backup"
+            FolderTarget.initialise(target)
+            await write(stage, patient("p1", "a"))
+            backups = FolderTarget(target, administrator="other")
+            await back_up(stage, backups)
+            backups.close()
+            await erase(stage, "p1", purge=True)
+            away = target.rename(tmp_path / "away")
+            for mounted in (False, True):
+                if mounted:
+                    shutil.rmtree(target)
+                    away.rename(target)
+                else:
+                    target.mkdir()
+                async with open_custody(house, "local:test") as custody:
+                    turn = await custody.turn(stage.place, destroy_older=True)
+                    await custody.close(stage.place)
+                assert turn.closed == []
+                async with eraser(stage) as acts:
+                    (certificate,) = await acts.certificates()
+                    assert certificate.unreadable_in_every_copy_at_ms is None
+                    assert (certificate.last_epoch_destroyed_at_ms is not None) == mounted
 
     asyncio.run(main())
 
