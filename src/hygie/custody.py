@@ -123,7 +123,9 @@ class Custody:
 
 
 def new_target(house: House) -> FolderTarget:
-    """The backup target of the settings. Raises: TargetUnavailableError: its folder cannot be made, or is a site's.
+    """The backup target of the settings. Blocks: run it in a thread, for a medium may hang.
+
+    Raises: TargetUnavailableError: its folder cannot be made, or is a site's.
 
     Only an absent or empty folder becomes a target. An empty mount point does too: what is taken there is then said to
     have gone back, and closes no certificate.

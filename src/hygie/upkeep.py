@@ -292,7 +292,7 @@ async def run_scrub(
 @asynccontextmanager
 async def backup_rooms(house: House, records: Database, pool: Database, operator: str) -> AsyncIterator[BackupRooms]:
     """What a backup works with; the target's folder is made at first use."""
-    target = new_target(house)
+    target = await asyncio.to_thread(new_target, house)
     journal = JournalWriter(pool, house.month_keys, house.clock)
     try:
         source = Source(house.clock, house.sites, house.kms, pool, records, await house.journal_reader(records))
@@ -315,7 +315,7 @@ async def run_due_backup(house: House, records: Database, pool: Database) -> boo
 
 async def run_copy_erasures(house: House) -> int:
     """Bring new tombstones to the backup target, so that no restore brings back who was erased since the snapshot."""
-    target = new_target(house)
+    target = await asyncio.to_thread(new_target, house)
     try:
         return await copy_erasures(house.sites, target, await public_keys(house.kms, "erasure"))
     finally:
