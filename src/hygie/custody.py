@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+import psycopg
 
 from hygie.app import House, opened
 from hygie.backups.key_copies import newest_claim, oldest_key_copy
@@ -172,8 +174,12 @@ async def oldest_copy_ms(house: House) -> int | None:
 
 
 def _warn_of_target(error: HygieError | OSError) -> None:
-    code = error.code if isinstance(error, HygieError) else type(error).__name__
-    log.warning("the backup target cannot tell how old its keys are: %s", code)
+    log.warning("the backup target cannot tell how old its keys are: %s", _code_of(error))
+
+
+def _code_of(error: Exception) -> str:
+    """What a log may hold of an error: never its text."""
+    return error.code if isinstance(error, HygieError) else type(error).__name__
 
 
 @asynccontextmanager
@@ -196,15 +202,17 @@ async def keep_ledgers(
     """What the working process does for keys, so that erasures are closed on the date their certificates promise.
 
     Every site has the newest ledger; epochs end, and die, when they are due.
-    Args: last_backup_ms: when the newest backup that passed began. Raises: UnavailableError: tried again next time.
+    Args: last_backup_ms: when the newest backup that passed began. Raises: the error of the first
+    environment that failed, once the others are done; tried again next time.
     """
     status = await house.kms.status()
     epochs = {environment.environment_id: environment.epochs for environment in status.environments}
     turns: list[Turn] = []
-    for place in places:
+
+    async def keep(place: Place) -> None:
         live = epochs.get(place.environment_id, [])
         if not live:
-            continue  # no keys left: destroyed
+            return  # no keys left: destroyed
         await spread_ledgers(house.sites, place, await ledger_keys(place, house.kms))
         due = due_step(live, now_ms=house.clock.now_ms(), last_backup_ms=last_backup_ms)
         if due is not None:
@@ -212,19 +220,40 @@ async def keep_ledgers(
                 turns.append(
                     await (custody.turn(place, destroy_older=False) if due == "advance" else custody.end_older(place))
                 )
+
+    await _in_each(places, keep)
     return turns
 
 
 async def finish_erasures(house: House, places: Sequence[Place], operator: str) -> list[ErasureCertificate]:
     """End what erasures left open: certificates that an interruption left unwritten, purges, last dates.
 
-    Returns the certificates that changed.
+    Returns the certificates that changed. Raises: as ``keep_ledgers``.
     """
     changed: list[ErasureCertificate] = []
+
+    async def finish(place: Place) -> None:
+        eraser = await custody.eraser(place)
+        changed.extend(await eraser.finish())
+        if await eraser.certificates(open_only=True):
+            changed.extend(await custody.close(place))
+
     async with open_custody(house, operator) as custody:
-        for place in places:
-            eraser = await custody.eraser(place)
-            changed += await eraser.finish()
-            if await eraser.certificates(open_only=True):
-                changed += await custody.close(place)
+        await _in_each(places, finish)
     return changed
+
+
+async def _in_each(places: Sequence[Place], act: Callable[[Place], Awaitable[None]]) -> None:
+    """Act in every environment: one that fails must not put off what was promised to the others.
+
+    Raises: the first error, at the end.
+    """
+    first: HygieError | OSError | psycopg.Error | None = None
+    for place in places:
+        try:
+            await act(place)
+        except (HygieError, OSError, psycopg.Error) as error:
+            log.warning("environment %s: %s", place.environment_id.hex(), _code_of(error))
+            first = first or error
+    if first is not None:
+        raise first
