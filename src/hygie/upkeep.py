@@ -72,13 +72,14 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     "backup": 20_000,
 }
 COMPARE_EVERY_S = 60.0  # between a head of the key record and its anchor, a false right and its name in the journal
-BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it
+BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it, or its own time
 OPERATOR = "system:work"
 VOID_NAMES_MAX = 20  # names of one journal entry; its count says them all
 ANCHORS_MAX = 4_096  # compared at a start: some days of a busy place; ``hygie journal reconcile`` compares all
 ANCHORS_AGAIN = 4  # compared again at each turn: the KMS may have been started anew on another record
 PAUSE_MAX = 120  # times a loop's period: what waited for a hung medium was no work, and must not put it off for hours
 SHARE_MAX = 0.05  # of the time spent in one loop: a larger installation is compared less often, not more heavily
+BACKUP_SHARE_MAX = 0.5  # backups have a cadence and a promise: one that took minutes puts off none for hours
 
 log = logging.getLogger("hygie.upkeep")
 
@@ -101,7 +102,7 @@ class Upkeep:
                 _every(stop, CATCH_UP_EVERY_S, lambda: run_catch_up(house, records, pool, voids)),
                 _every(stop, SCRUB_EVERY_S, lambda: run_scrub(self._house, records, pool)),
                 _every(stop, MEASURE_EVERY_S, lambda: self._measure(records)),
-                _every(stop, BACKUP_POLL_S, lambda: run_due_backup(self._house, records, pool)),
+                _every(stop, BACKUP_POLL_S, lambda: run_due_backup(house, records, pool), share_max=BACKUP_SHARE_MAX),
                 _every(stop, ERASURES_EVERY_S, lambda: run_copy_erasures(self._house)),
                 _every(stop, PLATFORM_EVERY_S, platform.publish),
                 _every(stop, SPREAD_EVERY_S, lambda: run_spread_journal(house, records)),
@@ -405,7 +406,12 @@ async def record(records: Database, at_ms: int, kind: str, *, passed: bool, fact
 
 
 async def _every(
-    stop: asyncio.Event, period_s: float, act: Callable[[], Awaitable[object]], *, after_s: float = 0.0
+    stop: asyncio.Event,
+    period_s: float,
+    act: Callable[[], Awaitable[object]],
+    *,
+    after_s: float = 0.0,
+    share_max: float = SHARE_MAX,
 ) -> None:
     if after_s:
         with contextlib.suppress(TimeoutError):
@@ -416,7 +422,8 @@ async def _every(
             await act()
         except (HygieError, OSError, psycopg.Error) as error:
             log.warning("upkeep: %s", error.code if isinstance(error, HygieError) else type(error).__name__)
-        pause_s = min((monotonic() - began_s) / SHARE_MAX, period_s * PAUSE_MAX)
+        spent_s = monotonic() - began_s
+        pause_s = min(spent_s / share_max - spent_s, period_s * PAUSE_MAX)
         try:
             await asyncio.wait_for(stop.wait(), max(period_s, pause_s))
         except TimeoutError:

@@ -144,7 +144,7 @@ def test_an_empty_mount_point_in_the_place_of_the_target_closes_nothing(open_hou
 
 
 def test_an_environment_that_fails_puts_off_no_other(open_house, tmp_path) -> None:
-    """The first lacks its keys, then its catalogue: the second's erasure is finished all the same, and its epoch ends."""
+    """The first lacks its keys, then its catalogue: the second's erasure is finished, and its epoch ends."""
 
     async def main() -> None:
         async with open_house() as stage:

@@ -56,6 +56,31 @@ def test_a_loop_that_waited_for_a_hung_medium_is_not_put_off_for_long(monkeypatc
     asyncio.run(main())
 
 
+def test_a_long_backup_does_not_put_off_the_next_one_for_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cadence of minutes, and a promise of twice that, hold when a backup takes a part of it."""
+    now_s = 0.0
+    waited: list[float] = []
+    monkeypatch.setattr(upkeep, "monotonic", lambda: now_s)
+
+    async def main() -> None:
+        stop = asyncio.Event()
+
+        async def wait_for(until: Any, pause_s: float) -> None:
+            until.close()
+            waited.append(pause_s)
+            stop.set()
+
+        async def act() -> None:
+            nonlocal now_s
+            now_s += 90
+
+        monkeypatch.setattr(asyncio, "wait_for", wait_for)
+        await upkeep._every(stop, upkeep.BACKUP_POLL_S, act, share_max=upkeep.BACKUP_SHARE_MAX)
+
+    asyncio.run(main())
+    assert waited == [90]
+
+
 async def a_backup(house: Any) -> None:
     async with upkeep.backup_rooms(house, house, house, "system:work"):
         pass
