@@ -183,9 +183,15 @@ def _stopped(data: Path) -> tuple[DataFolder, Settings]:
 
 
 async def _copy(folder: DataFolder, settings: Settings, server: EmbeddedPostgres) -> Path:
-    """A durable copy of the stopped server's folder; older copies than ``COPIES_KEPT`` go."""
+    """A durable copy of the stopped server's folder; older copies than ``COPIES_KEPT`` go.
+
+    What an interrupted or a refused one left goes first: it may be what fills the disk.
+    """
     facts = await _facts(folder, settings, server)
     make_private_folder(folder.upgrades)
+    for path in folder.upgrades.iterdir():
+        if path.is_dir() and not (path / FACTS_FILE).exists():
+            await asyncio.to_thread(shutil.rmtree, path)
     moment = datetime.fromtimestamp(facts.at_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     target = folder.upgrades / f"{moment}-{facts.version}"
     await asyncio.to_thread(_copy_folder, folder.postgres, target)
@@ -221,11 +227,22 @@ async def _facts(folder: DataFolder, settings: Settings, server: EmbeddedPostgre
 
 
 def _copy_folder(source: Path, target: Path) -> None:
-    """Copy with owners and modes, then make every file durable; an interrupted copy has another name."""
+    """Copy with owners and modes, durably; an interrupted copy has another name, a refused one leaves nothing."""
     unfinished = target.with_name(target.name + UNFINISHED)
     shutil.rmtree(unfinished, ignore_errors=True)
     make_private_folder(unfinished)
-    shutil.copytree(source, unfinished / "postgres", symlinks=True)
+    try:
+        shutil.copytree(source, unfinished / "postgres", symlinks=True)
+        _make_durable(source, unfinished)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)  # the disk may be full of it
+        raise
+    unfinished.rename(target)
+    fsync_folder(target.parent)
+
+
+def _make_durable(source: Path, unfinished: Path) -> None:
+    """Give every file its owner, and flush it."""
     for root, _, files in os.walk(unfinished):
         for name in files:
             path = Path(root) / name
@@ -241,8 +258,6 @@ def _copy_folder(source: Path, target: Path) -> None:
         if here != unfinished:
             _like(source / here.relative_to(unfinished / "postgres"), here)
         fsync_folder(here)
-    unfinished.rename(target)
-    fsync_folder(target.parent)
 
 
 def _like(source: Path, copied: Path) -> None:
