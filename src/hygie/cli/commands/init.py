@@ -146,14 +146,16 @@ class _Dealing:
         texts = deal_shares(settings, folder)
         if self.into is None:
             return texts
+        files = _share_files(self.into, len(texts))
         try:
-            for path, text in zip(_share_files(self.into, len(texts)), texts, strict=True):
+            for path, text in zip(files, texts, strict=True):
                 write_durably(path, f"{text}\n".encode())
         except BaseException:
-            for path in folder.kms.iterdir():  # nobody holds these keys' shares, and nothing is sealed under them yet
-                path.unlink()
+            # Nobody holds these keys' shares, and nothing is sealed under them yet; none of the files was there before.
+            for path in (*folder.kms.iterdir(), *files):
+                path.unlink(missing_ok=True)
             raise
-        return [str(path) for path in _share_files(self.into, len(texts))]
+        return [str(path) for path in files]
 
 
 def _share_files(into: Path, made: int) -> list[Path]:
