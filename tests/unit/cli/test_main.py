@@ -54,6 +54,16 @@ def test_init_never_writes_over_an_installation(tmp_path: Path) -> None:
     assert (tmp_path / "hygie.toml").read_bytes() == before
 
 
+def test_init_never_takes_a_trial_for_a_production(tmp_path: Path) -> None:
+    """Shares may be asked later; the settings that are there say what the installation is."""
+    data = ("--json", "--data", str(tmp_path / "d"), "--lang", "en")
+    assert hygie(*data, "init").returncode == 0
+    refused = hygie(*data, "init", "--production", "--shares", "3")
+    assert (refused.returncode, json.loads(refused.stderr)["error"]["code"]) == (60, "HYG-690")
+    assert not list((tmp_path / "d" / "kms").iterdir())
+    assert len(json.loads(hygie(*data, "init", "--shares", "3").stdout)["shares"]) == 3
+
+
 def test_shares_that_could_not_all_be_written_leave_neither_files_nor_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
