@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import hashlib
 import http
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -23,14 +22,13 @@ import psycopg
 from hygie import __version__
 from hygie.app import House, opened
 from hygie.backups.erasures import copy_erasures
-from hygie.backups.gather import Source
+from hygie.backups.gather import Source, places
 from hygie.backups.keys import public_keys
 from hygie.backups.retention import RetentionPolicy
-from hygie.backups.run import BackupRooms, run_backup
+from hygie.backups.run import BackupRooms, measure, run_backup
 from hygie.base.actions import Action
 from hygie.base.clock import SteadyClock
 from hygie.base.errors import HygieError
-from hygie.base.permit import Place
 from hygie.custody import Turn, finish_erasures, keep_ledgers, new_target
 from hygie.database.pool import Database
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
@@ -382,15 +380,6 @@ async def run_finish_erasures(house: House, records: Database) -> list[ErasureCe
     return await finish_erasures(house, await places(records), OPERATOR)
 
 
-async def places(records: Database) -> list[Place]:
-    """Every environment that was not destroyed."""
-    async with records.transaction() as connection:
-        cursor = await connection.execute(
-            "SELECT tenant, id, role FROM hygie.environment WHERE state <> 'destroyed' ORDER BY role"
-        )
-        return [Place(*row) for row in await cursor.fetchall()]
-
-
 async def record(records: Database, at_ms: int, kind: str, *, passed: bool, facts: dict[str, Any]) -> None:
     """Keep a measurement; the newest of its kind is what status shows, with its age.
 
@@ -398,11 +387,7 @@ async def record(records: Database, at_ms: int, kind: str, *, passed: bool, fact
     """
     if kind not in KEPT:
         raise KeyError(kind)
-    async with records.transaction() as connection:
-        await connection.execute(
-            "INSERT INTO hygie.measurement (kind, at_ms, passed, facts) VALUES (%s, %s, %s, %s)",
-            (kind, at_ms, passed, json.dumps(facts)),
-        )
+    await measure(records, at_ms, kind, passed=passed, facts=facts)
 
 
 async def _every(
