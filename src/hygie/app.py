@@ -50,7 +50,7 @@ HOSTING_POOL = 6  # two groups of two environments being written, and what is ra
 
 
 class MonthKeyCache:
-    """Month keys of this process, asked from the KMS once a minute each."""
+    """Month keys of this process, asked from the KMS once a minute each, and let go when they are old."""
 
     def __init__(self, kms: Kms) -> None:
         self._kms = kms
@@ -63,7 +63,9 @@ class MonthKeyCache:
         if found is not None and found[0] > time.monotonic():
             return found[1]
         key = await self._kms.month_key(*wanted)
-        self._kept[wanted] = (time.monotonic() + MONTH_KEYS_FRESH_S, key)
+        now_s = time.monotonic()
+        self._kept = {one: kept for one, kept in self._kept.items() if kept[0] > now_s}
+        self._kept[wanted] = (now_s + MONTH_KEYS_FRESH_S, key)
         return key
 
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+import psycopg
 
 from hygie.app import House, opened
 from hygie.backups.key_copies import newest_claim, oldest_key_copy
 from hygie.backups.keys import public_keys
 from hygie.backups.retention import DAY_MS, RetentionPolicy
+from hygie.backups.run import recorded_head
 from hygie.backups.target import FolderTarget
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError
@@ -114,7 +117,7 @@ class Custody:
 
         Returns those that changed.
         """
-        claim_ms = await newest_claim_ms(self.house)
+        claim_ms = await newest_claim_ms(self.house, self.owner)
         if claim_ms is None:
             return []
         oldest_ms = await oldest_copy_ms(self.house)
@@ -122,9 +125,12 @@ class Custody:
 
 
 def new_target(house: House) -> FolderTarget:
-    """The backup target of the settings. Raises: TargetUnavailableError: its folder cannot be made, or is a site's.
+    """The backup target of the settings. Blocks: run it in a thread, for a medium may hang.
 
-    Only a folder that is empty becomes a target: an unmounted volume must not be taken for one.
+    Raises: TargetUnavailableError: its folder cannot be made, or is a site's.
+
+    Only an absent or empty folder becomes a target. An empty mount point does too: what is taken there is then said to
+    have gone back, and closes no certificate.
     """
     settings = house.settings.backups
     path = house.folder.resolve(settings.path)
@@ -133,12 +139,17 @@ def new_target(house: House) -> FolderTarget:
     return FolderTarget(path, administrator=settings.operator)
 
 
-async def newest_claim_ms(house: House) -> int | None:
-    """The latest instant that a snapshot on the backup target claims; None while the target cannot tell."""
+async def newest_claim_ms(house: House, owner: Database) -> int | None:
+    """The latest instant that a snapshot on the backup target claims; None while the target cannot tell.
+
+    It cannot when it lacks the newest snapshot that the journal recorded: copies of keys may be where that one is.
+    """
     try:
+        recorded = await recorded_head(await house.journal_reader(owner), house.clock.now_ms())
         target = await asyncio.to_thread(new_target, house)
         try:
-            return await newest_claim(target, public_keys=await public_keys(house.kms, "backup"))
+            keys = await public_keys(house.kms, "backup")
+            return await newest_claim(target, public_keys=keys, recorded=recorded)
         finally:
             await asyncio.to_thread(target.close)
     except (HygieError, OSError) as error:
@@ -163,8 +174,12 @@ async def oldest_copy_ms(house: House) -> int | None:
 
 
 def _warn_of_target(error: HygieError | OSError) -> None:
-    code = error.code if isinstance(error, HygieError) else type(error).__name__
-    log.warning("the backup target cannot tell how old its keys are: %s", code)
+    log.warning("the backup target cannot tell how old its keys are: %s", _code_of(error))
+
+
+def _code_of(error: Exception) -> str:
+    """What a log may hold of an error: never its text."""
+    return error.code if isinstance(error, HygieError) else type(error).__name__
 
 
 @asynccontextmanager
@@ -187,15 +202,17 @@ async def keep_ledgers(
     """What the working process does for keys, so that erasures are closed on the date their certificates promise.
 
     Every site has the newest ledger; epochs end, and die, when they are due.
-    Args: last_backup_ms: when the newest backup that passed began. Raises: UnavailableError: tried again next time.
+    Args: last_backup_ms: when the newest backup that passed began. Raises: the error of the first
+    environment that failed, once the others are done; tried again next time.
     """
     status = await house.kms.status()
     epochs = {environment.environment_id: environment.epochs for environment in status.environments}
     turns: list[Turn] = []
-    for place in places:
+
+    async def keep(place: Place) -> None:
         live = epochs.get(place.environment_id, [])
         if not live:
-            continue  # no keys left: destroyed
+            return  # no keys left: destroyed
         await spread_ledgers(house.sites, place, await ledger_keys(place, house.kms))
         due = due_step(live, now_ms=house.clock.now_ms(), last_backup_ms=last_backup_ms)
         if due is not None:
@@ -203,19 +220,40 @@ async def keep_ledgers(
                 turns.append(
                     await (custody.turn(place, destroy_older=False) if due == "advance" else custody.end_older(place))
                 )
+
+    await _in_each(places, keep)
     return turns
 
 
 async def finish_erasures(house: House, places: Sequence[Place], operator: str) -> list[ErasureCertificate]:
     """End what erasures left open: certificates that an interruption left unwritten, purges, last dates.
 
-    Returns the certificates that changed.
+    Returns the certificates that changed. Raises: as ``keep_ledgers``.
     """
     changed: list[ErasureCertificate] = []
+
+    async def finish(place: Place) -> None:
+        eraser = await custody.eraser(place)
+        changed.extend(await eraser.finish())
+        if await eraser.certificates(open_only=True):
+            changed.extend(await custody.close(place))
+
     async with open_custody(house, operator) as custody:
-        for place in places:
-            eraser = await custody.eraser(place)
-            changed += await eraser.finish()
-            if await eraser.certificates(open_only=True):
-                changed += await custody.close(place)
+        await _in_each(places, finish)
     return changed
+
+
+async def _in_each(places: Sequence[Place], act: Callable[[Place], Awaitable[None]]) -> None:
+    """Act in every environment: one that fails must not put off what was promised to the others.
+
+    Raises: the first error, at the end.
+    """
+    first: HygieError | OSError | psycopg.Error | None = None
+    for place in places:
+        try:
+            await act(place)
+        except (HygieError, OSError, psycopg.Error) as error:
+            log.warning("environment %s: %s", place.environment_id.hex(), _code_of(error))
+            first = first or error
+    if first is not None:
+        raise first

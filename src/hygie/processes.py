@@ -277,10 +277,10 @@ async def _newline_on(descriptor: int) -> None:
 
 
 class _PrivateLog(RotatingFileHandler):
-    """A rotated log that only its owner reads."""
+    """A rotated log that only its owner reads. One that cannot be opened is tried again at each line."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, maxBytes=LOG_BYTES_MAX, backupCount=LOG_FILES_MAX, encoding="utf-8", errors="replace")
+        super().__init__(path, "a", LOG_BYTES_MAX, LOG_FILES_MAX, encoding="utf-8", delay=True, errors="replace")
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -144,11 +144,9 @@ async def _work(data: Path, ready_fd: int | None) -> None:
             asyncio.create_task(sealer.run(stop, interval_ms=house.settings.journal.publish_interval_ms)),
             asyncio.create_task(upkeep.run(stop)),
         ]
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
-        await asyncio.gather(*tasks)
-        for task in done:
-            task.result()
+        await asyncio.gather(*tasks)  # the first error ends the process: the other task may have hours to go
 
 
 def kms(

@@ -218,20 +218,20 @@ async def running(
         check_witness_elsewhere(settings, folder)
     certificate_files(settings, folder)
     listener = take_port(settings)  # now: whoever serves already is told at once
+    server = embedded_postgres(settings, folder)
+    keeping: asyncio.Task[None] | None = None
     try:
         secret = await asyncio.to_thread(opening_secret, settings, folder, secret)
+        if server is not None:
+            tell("postgres")
+            await _start_server(server)
+            keeping = asyncio.create_task(_keep_server(server), name="keep postgres")
+        else:
+            assert settings.database.dsn is not None
+            await asyncio.to_thread(prepare_external, settings.database.dsn, folder.postgres_secrets)
     except BaseException:
         listener.close()
         raise
-    server = embedded_postgres(settings, folder)
-    keeping: asyncio.Task[None] | None = None
-    if server is not None:
-        tell("postgres")
-        await asyncio.to_thread(server.start)
-        keeping = asyncio.create_task(_keep_server(server), name="keep postgres")
-    else:
-        assert settings.database.dsn is not None
-        await asyncio.to_thread(prepare_external, settings.database.dsn, folder.postgres_secrets)
     try:
         await _migrate(settings, folder, upgrade=upgrade)
         listed = services(settings, folder, secret, listener)
@@ -251,6 +251,15 @@ async def running(
             await asyncio.to_thread(server.stop)
 
 
+async def _start_server(server: EmbeddedPostgres) -> None:
+    """Start the database in a thread; who is interrupted meanwhile waits for it, and leaves no server behind."""
+    try:
+        await asyncio.to_thread(server.start)
+    except asyncio.CancelledError:
+        await asyncio.to_thread(server.stop)
+        raise
+
+
 async def _keep_server(server: EmbeddedPostgres) -> None:
     """Start the database again when it is gone (killed, out of memory): nobody else watches over it."""
     pause_s = SERVER_LOOK_S
@@ -261,7 +270,7 @@ async def _keep_server(server: EmbeddedPostgres) -> None:
             continue
         _log.warning("postgres is gone: starting it again")
         try:
-            await asyncio.to_thread(server.start)
+            await _start_server(server)
         except (HygieError, OSError, psycopg.Error) as error:  # tried again, later and later
             _log.error("postgres: %s", error if isinstance(error, HygieError) else type(error).__name__)
             pause_s = min(pause_s * 2, SERVER_RETRY_S_MAX)

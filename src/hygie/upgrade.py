@@ -70,14 +70,16 @@ class CopyAbsentError(NotFoundError):
 
 
 class CopyFacts(msgspec.Struct, frozen=True):
-    """What the database held when it was copied. packs: by environment's role, the highest number committed;
-    erased: compartments without key, all environments; generation: changes of rights."""
+    """What the database held when it was copied. version: the one that took the copy, not the former one; packs,
+    epochs: by environment's role, the highest number committed, the newest epoch that wraps a key (None: a copy of
+    before that was noted); erased: compartments without key, all environments; generation: changes of rights."""
 
     version: str
     at_ms: int
     packs: dict[str, int]
     erased: int
     generation: int
+    epochs: dict[str, int] | None = None
 
 
 @dataclass(slots=True)
@@ -146,7 +148,7 @@ async def go_back(data: Path, *, name: str | None = None) -> CopyFacts:
     """Put a copy of the database back in the place of the present one, which is set aside beside it.
 
     Args: name: of the copy, the newest by default.
-    Raises: CopyAbsentError; WrittenSinceError: something was written since; PortTakenError: it serves.
+    Raises: CopyAbsentError; WrittenSinceError: data, rights or keys changed since; PortTakenError: it serves.
     """
     folder, settings = _stopped(data)
     server = embedded_postgres(settings, folder)
@@ -158,8 +160,9 @@ async def go_back(data: Path, *, name: str | None = None) -> CopyFacts:
         raise CopyAbsentError(folder=str(folder.upgrades))
     facts = msgspec.json.decode((chosen[-1] / FACTS_FILE).read_bytes(), type=CopyFacts)
     now = await _facts(folder, settings, server)
-    for what in ("packs", "erased", "generation"):  # generation: a right withdrawn since would live again
-        if getattr(now, what) != getattr(facts, what):
+    # generation: a right withdrawn since would live again; epochs: nothing opens under a key destroyed since
+    for what in ("packs", "erased", "generation", "epochs"):
+        if getattr(facts, what) not in (getattr(now, what), None):
             raise WrittenSinceError(what=what)
     await asyncio.to_thread(_swap, folder, chosen[-1] / "postgres")
     return facts
@@ -183,9 +186,15 @@ def _stopped(data: Path) -> tuple[DataFolder, Settings]:
 
 
 async def _copy(folder: DataFolder, settings: Settings, server: EmbeddedPostgres) -> Path:
-    """A durable copy of the stopped server's folder; older copies than ``COPIES_KEPT`` go."""
+    """A durable copy of the stopped server's folder; older copies than ``COPIES_KEPT`` go.
+
+    What an interrupted or a refused one left goes first: it may be what fills the disk.
+    """
     facts = await _facts(folder, settings, server)
     make_private_folder(folder.upgrades)
+    for path in folder.upgrades.iterdir():
+        if path.is_dir() and not (path / FACTS_FILE).exists():
+            await asyncio.to_thread(shutil.rmtree, path)
     moment = datetime.fromtimestamp(facts.at_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     target = folder.upgrades / f"{moment}-{facts.version}"
     await asyncio.to_thread(_copy_folder, folder.postgres, target)
@@ -205,27 +214,41 @@ async def _facts(folder: DataFolder, settings: Settings, server: EmbeddedPostgre
             ).fetchall()
             generation = await (await connection.execute("SELECT value FROM hygie.gate_generation")).fetchone()
             packs: dict[str, int] = {}
+            epochs: dict[str, int] = {}
             erased = 0
             for (role,) in roles:
                 statement = sql.SQL(
-                    "SELECT (SELECT coalesce(max(number), 0) FROM {}), (SELECT count(*) FROM {} WHERE state <> 0)"
+                    "SELECT (SELECT coalesce(max(number), 0) FROM {}), count(*) FILTER (WHERE state <> 0),"
+                    " coalesce(max(epoch) FILTER (WHERE state = 0), 0) FROM {}"
                 ).format(sql.Identifier(role, "pack"), sql.Identifier(role, "compartment"))
                 row = await (await connection.execute(statement)).fetchone()
                 assert row is not None
                 packs[role] = int(row[0])
                 erased += int(row[1])
+                epochs[role] = int(row[2])
             assert generation is not None
-            return CopyFacts(__version__, time.time_ns() // 1_000_000, packs, erased, int(generation[0]))
+            return CopyFacts(__version__, time.time_ns() // 1_000_000, packs, erased, int(generation[0]), epochs)
     finally:
         await asyncio.to_thread(server.stop)
 
 
 def _copy_folder(source: Path, target: Path) -> None:
-    """Copy with owners and modes, then make every file durable; an interrupted copy has another name."""
+    """Copy with owners and modes, durably; an interrupted copy has another name, a refused one leaves nothing."""
     unfinished = target.with_name(target.name + UNFINISHED)
     shutil.rmtree(unfinished, ignore_errors=True)
     make_private_folder(unfinished)
-    shutil.copytree(source, unfinished / "postgres", symlinks=True)
+    try:
+        shutil.copytree(source, unfinished / "postgres", symlinks=True)
+        _make_durable(source, unfinished)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)  # the disk may be full of it
+        raise
+    unfinished.rename(target)
+    fsync_folder(target.parent)
+
+
+def _make_durable(source: Path, unfinished: Path) -> None:
+    """Give every file its owner, and flush it."""
     for root, _, files in os.walk(unfinished):
         for name in files:
             path = Path(root) / name
@@ -241,8 +264,6 @@ def _copy_folder(source: Path, target: Path) -> None:
         if here != unfinished:
             _like(source / here.relative_to(unfinished / "postgres"), here)
         fsync_folder(here)
-    unfinished.rename(target)
-    fsync_folder(target.parent)
 
 
 def _like(source: Path, copied: Path) -> None:

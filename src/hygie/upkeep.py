@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import hashlib
 import http
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -23,14 +22,13 @@ import psycopg
 from hygie import __version__
 from hygie.app import House, opened
 from hygie.backups.erasures import copy_erasures
-from hygie.backups.gather import Source
+from hygie.backups.gather import Source, places
 from hygie.backups.keys import public_keys
 from hygie.backups.retention import RetentionPolicy
-from hygie.backups.run import BackupRooms, run_backup
+from hygie.backups.run import BackupRooms, measure, run_backup
 from hygie.base.actions import Action
 from hygie.base.clock import SteadyClock
 from hygie.base.errors import HygieError
-from hygie.base.permit import Place
 from hygie.custody import Turn, finish_erasures, keep_ledgers, new_target
 from hygie.database.pool import Database
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
@@ -72,13 +70,14 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     "backup": 20_000,
 }
 COMPARE_EVERY_S = 60.0  # between a head of the key record and its anchor, a false right and its name in the journal
-BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it
+BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it, or its own time
 OPERATOR = "system:work"
 VOID_NAMES_MAX = 20  # names of one journal entry; its count says them all
 ANCHORS_MAX = 4_096  # compared at a start: some days of a busy place; ``hygie journal reconcile`` compares all
 ANCHORS_AGAIN = 4  # compared again at each turn: the KMS may have been started anew on another record
 PAUSE_MAX = 120  # times a loop's period: what waited for a hung medium was no work, and must not put it off for hours
 SHARE_MAX = 0.05  # of the time spent in one loop: a larger installation is compared less often, not more heavily
+BACKUP_SHARE_MAX = 0.5  # backups have a cadence and a promise: one that took minutes puts off none for hours
 
 log = logging.getLogger("hygie.upkeep")
 
@@ -101,7 +100,7 @@ class Upkeep:
                 _every(stop, CATCH_UP_EVERY_S, lambda: run_catch_up(house, records, pool, voids)),
                 _every(stop, SCRUB_EVERY_S, lambda: run_scrub(self._house, records, pool)),
                 _every(stop, MEASURE_EVERY_S, lambda: self._measure(records)),
-                _every(stop, BACKUP_POLL_S, lambda: run_due_backup(self._house, records, pool)),
+                _every(stop, BACKUP_POLL_S, lambda: run_due_backup(house, records, pool), share_max=BACKUP_SHARE_MAX),
                 _every(stop, ERASURES_EVERY_S, lambda: run_copy_erasures(self._house)),
                 _every(stop, PLATFORM_EVERY_S, platform.publish),
                 _every(stop, SPREAD_EVERY_S, lambda: run_spread_journal(house, records)),
@@ -292,7 +291,7 @@ async def run_scrub(
 @asynccontextmanager
 async def backup_rooms(house: House, records: Database, pool: Database, operator: str) -> AsyncIterator[BackupRooms]:
     """What a backup works with; the target's folder is made at first use."""
-    target = new_target(house)
+    target = await asyncio.to_thread(new_target, house)
     journal = JournalWriter(pool, house.month_keys, house.clock)
     try:
         source = Source(house.clock, house.sites, house.kms, pool, records, await house.journal_reader(records))
@@ -315,7 +314,7 @@ async def run_due_backup(house: House, records: Database, pool: Database) -> boo
 
 async def run_copy_erasures(house: House) -> int:
     """Bring new tombstones to the backup target, so that no restore brings back who was erased since the snapshot."""
-    target = new_target(house)
+    target = await asyncio.to_thread(new_target, house)
     try:
         return await copy_erasures(house.sites, target, await public_keys(house.kms, "erasure"))
     finally:
@@ -381,15 +380,6 @@ async def run_finish_erasures(house: House, records: Database) -> list[ErasureCe
     return await finish_erasures(house, await places(records), OPERATOR)
 
 
-async def places(records: Database) -> list[Place]:
-    """Every environment that was not destroyed."""
-    async with records.transaction() as connection:
-        cursor = await connection.execute(
-            "SELECT tenant, id, role FROM hygie.environment WHERE state <> 'destroyed' ORDER BY role"
-        )
-        return [Place(*row) for row in await cursor.fetchall()]
-
-
 async def record(records: Database, at_ms: int, kind: str, *, passed: bool, facts: dict[str, Any]) -> None:
     """Keep a measurement; the newest of its kind is what status shows, with its age.
 
@@ -397,15 +387,16 @@ async def record(records: Database, at_ms: int, kind: str, *, passed: bool, fact
     """
     if kind not in KEPT:
         raise KeyError(kind)
-    async with records.transaction() as connection:
-        await connection.execute(
-            "INSERT INTO hygie.measurement (kind, at_ms, passed, facts) VALUES (%s, %s, %s, %s)",
-            (kind, at_ms, passed, json.dumps(facts)),
-        )
+    await measure(records, at_ms, kind, passed=passed, facts=facts)
 
 
 async def _every(
-    stop: asyncio.Event, period_s: float, act: Callable[[], Awaitable[object]], *, after_s: float = 0.0
+    stop: asyncio.Event,
+    period_s: float,
+    act: Callable[[], Awaitable[object]],
+    *,
+    after_s: float = 0.0,
+    share_max: float = SHARE_MAX,
 ) -> None:
     if after_s:
         with contextlib.suppress(TimeoutError):
@@ -416,7 +407,8 @@ async def _every(
             await act()
         except (HygieError, OSError, psycopg.Error) as error:
             log.warning("upkeep: %s", error.code if isinstance(error, HygieError) else type(error).__name__)
-        pause_s = min((monotonic() - began_s) / SHARE_MAX, period_s * PAUSE_MAX)
+        spent_s = monotonic() - began_s
+        pause_s = min(spent_s / share_max - spent_s, period_s * PAUSE_MAX)
         try:
             await asyncio.wait_for(stop.wait(), max(period_s, pause_s))
         except TimeoutError:

@@ -59,6 +59,14 @@ def test_a_later_version_upgrades_with_a_copy_and_the_former_one_comes_back(
     assert installation.hygie("upgrade", "--back", "--confirm", "back")["version"] == hygie.__version__
     installation.up()
     assert installation.fhir("GET", "Patient/u1").status == 200
+    # the keys of the copy are gone with their epoch: what nobody wrote since would not open either
+    installation.hygie("rotate", "epoch", "chu", "prod", "--destroy-older", "--confirm", "chu/prod")
+    installation.down()
+    refused = installation.hygie("upgrade", "--back", "--confirm", "back", exit_code=10)["error"]
+    assert refused["code"] == "HYG-195"
+    assert "(epochs)" in refused["message"]
+    installation.up()
+    assert installation.fhir("GET", "Patient/u1").status == 200
     assert installation.fhir("PUT", "Patient/u2", {"resourceType": "Patient", "id": "u2"}).status == 201
     installation.down()
     refused = installation.hygie("upgrade", "--back", "--confirm", "back", exit_code=10)

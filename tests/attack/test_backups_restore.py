@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
@@ -22,6 +24,7 @@ from hygie.journal.entry import open_entry
 from hygie.journal.leaf import month_at, read_head
 from hygie.keys.errors import WrongPassphraseError
 from hygie.keys.sealing import Passphrase
+from hygie.sites.errors import SiteUnavailableError
 from tests.unit.backups.restore_stage import alter, back_up, new_target, read_there, remove, request_of, rooms_of
 from tests.unit.vault.lifecycle_stage import erase, observation, patient, turn, write
 
@@ -124,13 +127,43 @@ def test_a_wrong_passphrase_opens_nothing(open_house, tmp_path) -> None:
     asyncio.run(main())
 
 
+def test_a_restore_that_failed_can_be_begun_again_with_sites_elsewhere(open_house, tmp_path) -> None:
+    """Sites on disks of their own hold nothing either of what came to nothing."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            await write(house, patient("p1", "a"))
+            await back_up(house, target)
+            request = request_of(house, target, tmp_path / "new")
+            first, *others = request.settings.sites
+            (tmp_path / "disk").mkdir()
+            elsewhere = msgspec.structs.replace(first, path=str(tmp_path / "disk" / "paris"))
+            sites = msgspec.structs.replace(request.settings, sites=[elsewhere, *others])
+            (tmp_path / "file").touch()
+            no_folder = msgspec.structs.replace(others[-1], path=str(tmp_path / "file" / "lille"))
+            impossible = msgspec.structs.replace(sites, sites=[elsewhere, *others[:-1], no_folder])
+            for failing, error in (
+                ({"settings": impossible}, SiteUnavailableError),
+                ({"settings": sites, "secret": Passphrase("une autre phrase, bien longue")}, WrongPassphraseError),
+            ):
+                with pytest.raises(error):
+                    async with restored(dataclasses.replace(request, **failing)):
+                        pass
+                assert not (tmp_path / "new").exists()
+                assert not list((tmp_path / "disk").iterdir())
+            async with restored(dataclasses.replace(request, settings=sites)) as place:
+                assert place.report.complete
+
+    asyncio.run(main())
+
+
 def test_a_manifest_signed_by_a_stranger_is_not_restored(open_house, tmp_path) -> None:
     """He writes on the target, names the true key state and packs of his choice, and a higher number."""
 
     async def main() -> None:
         import base64
 
-        import msgspec
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         from hygie.backups.snapshot import attach, to_sign

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pytest
+
 from hygie.app import House
 from hygie.backups.target import FolderTarget
+from hygie.base.errors import HygieError
 from hygie.base.layout import DataFolder
+from hygie.base.permit import Place
 from hygie.base.settings import default_settings
 from hygie.custody import finish_erasures, keep_ledgers, oldest_copy_ms, open_custody
 from hygie.vault.ledger import ledger_prefix
+from tests.unit.backups.restore_stage import back_up
 from tests.unit.vault.conftest import open_house
 from tests.unit.vault.lifecycle_stage import erase, eraser, patient, read, write
 
@@ -101,6 +107,61 @@ def test_what_the_backup_target_cannot_tell_closes_nothing(open_house, tmp_path)
             target.mkdir()
             (target / "something else").write_text("an unmounted volume")
             assert await oldest_copy_ms(house) == 0
+
+    asyncio.run(main())
+
+
+def test_an_empty_mount_point_in_the_place_of_the_target_closes_nothing(open_house, tmp_path) -> None:
+    """The volume with its copies of keys is away: what is at its path now does not speak for it."""
+
+    async def main() -> None:
+        async with open_house() as stage:
+            house = assembled(stage, tmp_path / "data")
+            target = tmp_path / "data" / "backup"
+            FolderTarget.initialise(target)
+            await write(stage, patient("p1", "a"))
+            backups = FolderTarget(target, administrator="other")
+            await back_up(stage, backups)
+            backups.close()
+            await erase(stage, "p1", purge=True)
+            away = target.rename(tmp_path / "away")
+            for mounted in (False, True):
+                if mounted:
+                    shutil.rmtree(target)
+                    away.rename(target)
+                else:
+                    target.mkdir()
+                async with open_custody(house, "local:test") as custody:
+                    turn = await custody.turn(stage.place, destroy_older=True)
+                    await custody.close(stage.place)
+                assert turn.closed == []
+                async with eraser(stage) as acts:
+                    (certificate,) = await acts.certificates()
+                    assert certificate.unreadable_in_every_copy_at_ms is None
+                    assert (certificate.last_epoch_destroyed_at_ms is not None) == mounted
+
+    asyncio.run(main())
+
+
+def test_an_environment_that_fails_puts_off_no_other(open_house, tmp_path) -> None:
+    """The first lacks its keys, then its catalogue: the second's erasure is finished, and its epoch ends."""
+
+    async def main() -> None:
+        async with open_house() as stage:
+            house = assembled(stage, tmp_path / "data")
+            broken = Place(stage.place.tenant_id, bytes(16), "env_gone")
+            await write(stage, patient("p1", "a"))
+            await erase(stage, "p1")
+            with pytest.raises(HygieError):
+                await finish_erasures(house, [broken, stage.place], "system:work")
+            async with eraser(stage) as acts:
+                (certificate,) = await acts.certificates()
+                assert certificate.tokens_vacuumed_at_ms is not None
+            await stage.kms.create_environment(broken.tenant_id, broken.environment_id)
+            house.clock.days = 7.1  # type: ignore[attr-defined]
+            with pytest.raises(psycopg.Error):
+                await keep_ledgers(house, [broken, stage.place], "system:work", last_backup_ms=None)
+            assert await live_epochs(stage) == [1, 2]
 
     asyncio.run(main())
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from typing import Any
 
 import psycopg
 import pytest
 
 from hygie import upkeep
+from hygie.backups.errors import TargetUnavailableError
 from hygie.base.errors import UnavailableError
 
 
@@ -49,5 +52,56 @@ def test_a_loop_that_waited_for_a_hung_medium_is_not_put_off_for_long(monkeypatc
 
         await asyncio.wait_for(upkeep._every(stop, 0.001, act), 20)
         assert turns == 2
+
+    asyncio.run(main())
+
+
+def test_a_long_backup_does_not_put_off_the_next_one_for_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cadence of minutes, and a promise of twice that, hold when a backup takes a part of it."""
+    now_s = 0.0
+    waited: list[float] = []
+    monkeypatch.setattr(upkeep, "monotonic", lambda: now_s)
+
+    async def main() -> None:
+        stop = asyncio.Event()
+
+        async def wait_for(until: Any, pause_s: float) -> None:
+            until.close()
+            waited.append(pause_s)
+            stop.set()
+
+        async def act() -> None:
+            nonlocal now_s
+            now_s += 90
+
+        monkeypatch.setattr(asyncio, "wait_for", wait_for)
+        await upkeep._every(stop, upkeep.BACKUP_POLL_S, act, share_max=upkeep.BACKUP_SHARE_MAX)
+
+    asyncio.run(main())
+    assert waited == [90]
+
+
+async def a_backup(house: Any) -> None:
+    async with upkeep.backup_rooms(house, house, house, "system:work"):
+        pass
+
+
+@pytest.mark.parametrize("act", [a_backup, upkeep.run_copy_erasures])
+def test_a_backup_target_that_hangs_holds_up_no_other_loop(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
+    answered = threading.Event()
+
+    def hung(_house: Any) -> Any:
+        answered.wait(3)
+        raise TargetUnavailableError(target="backup", reason="hung")
+
+    monkeypatch.setattr(upkeep, "new_target", hung)
+
+    async def main() -> None:
+        waiting: asyncio.Future[Any] = asyncio.ensure_future(act(None))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()  # the loop that seals the journal goes on
+        answered.set()
+        with pytest.raises(TargetUnavailableError):
+            await waiting
 
     asyncio.run(main())

@@ -9,7 +9,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hygie.backups.errors import BackupDamagedError, BackupRefusedError, ManifestBrokenError, ManifestReplayedError
+from hygie.backups.errors import (
+    BackupDamagedError,
+    BackupRefusedError,
+    ManifestBrokenError,
+    ManifestReplayedError,
+    SnapshotAbsentError,
+)
 from hygie.backups.retention import RetentionPolicy, kept_objects, kept_snapshots, keys_expired
 from hygie.backups.snapshot import ObjectRef, SignedSnapshot, key_refs, lasting_refs, verify_manifest
 from hygie.backups.target import BackupTarget
@@ -55,7 +61,7 @@ async def check_target(
     now_ms: int,
     recorded: Head | None,
 ) -> TargetReport:
-    """Read and hash everything on the target.
+    """Read and hash everything on the target. Backups and purges may go on meanwhile: a whole check lasts hours.
 
     Args: recorded: what the journal says was the newest; None only when no backup was ever recorded.
     Raises: ManifestReplayedError: the target shows less than was recorded, or another snapshot under its number;
@@ -79,6 +85,9 @@ async def check_target(
                 whole = False
         if whole:
             report.snapshots[name] = manifest
+    standing = set(await asyncio.to_thread(target.manifests))
+    purged = signed.keys() - standing  # with what only they needed: no fault
+    report.faults = [one for one in report.faults if one.snapshot not in purged or one.reason != "missing"]
     _check_head(signed, recorded)
     return report
 
@@ -126,9 +135,9 @@ async def _manifests(
         try:
             raw = await asyncio.to_thread(target.get_manifest, name)
             signed[name] = verify_manifest(raw, public_keys=public_keys, name=name)
-        except ManifestBrokenError as error:
-            report.faults.append(BackupFault(name, "", str(error.facts.get("reason"))))
-        except BackupDamagedError as error:
+        except SnapshotAbsentError:
+            continue  # purged meanwhile
+        except (ManifestBrokenError, BackupDamagedError) as error:
             report.faults.append(BackupFault(name, "", str(error.facts.get("reason"))))
     return signed
 

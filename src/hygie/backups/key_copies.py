@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from hygie.backups.check import Head
+from hygie.backups.errors import ManifestReplayedError
 from hygie.backups.snapshot import key_refs, lasting_refs, verify_manifest
 from hygie.backups.target import BackupTarget
 
@@ -34,14 +36,19 @@ async def oldest_key_copy(target: BackupTarget, *, public_keys: Sequence[bytes])
         return 0 if there - named else oldest_ms
 
 
-async def newest_claim(target: BackupTarget, *, public_keys: Sequence[bytes]) -> int:
+async def newest_claim(target: BackupTarget, *, public_keys: Sequence[bytes], recorded: Head | None) -> int:
     """The latest instant that a snapshot on the target claims for itself; 0: there is none.
 
     Every copy of keys that is there claims this instant or an earlier one, whatever clock dated them.
-    Raises: TargetUnavailableError; ManifestBrokenError, BackupDamagedError.
+    Args: recorded: the newest snapshot that the journal knows; None only when no backup was ever recorded.
+    Raises: ManifestReplayedError: the target shows less (an empty mount point, another volume): copies of keys may be
+    on the one that is away; TargetUnavailableError; ManifestBrokenError, BackupDamagedError.
     """
-    newest_ms = 0
+    newest_ms = number = 0
     for name in await asyncio.to_thread(target.manifests):
         raw = await asyncio.to_thread(target.get_manifest, name)
-        newest_ms = max(newest_ms, verify_manifest(raw, public_keys=public_keys, name=name).snapshot.created_at_ms)
+        snapshot = verify_manifest(raw, public_keys=public_keys, name=name).snapshot
+        newest_ms, number = max(newest_ms, snapshot.created_at_ms), max(number, snapshot.number)
+    if recorded is not None and number < recorded.number:
+        raise ManifestReplayedError(found=number, expected=recorded.number)
     return newest_ms

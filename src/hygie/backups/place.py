@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +24,8 @@ from hygie.sites.site import SiteLocation
 def prepare_folder(into: Path, settings: Settings) -> DataFolder:
     """Make the data folder of a fresh place, with its settings and its empty sites. Blocks.
 
-    Raises: RestoreRefusedError: there is something in it, or in one of its sites; SettingsError.
+    Raises: RestoreRefusedError: there is something in it, or in one of its sites; SettingsError; SiteUnavailableError:
+    one cannot be made. Nothing of it stays then.
     """
     folder = DataFolder.at(into)
     if settings.database.dsn is not None:
@@ -31,11 +33,21 @@ def prepare_folder(into: Path, settings: Settings) -> DataFolder:
     for path in (folder.path, *(folder.resolve(site.path) for site in settings.sites)):
         if path.exists() and any(path.iterdir()):
             raise RestoreRefusedError(reason=f"{path} is not empty")
-    folder.create()
-    for site in settings.sites:
-        initialise(folder.resolve(site.path), site.name)
-    write_settings(folder.path, settings)
+    try:
+        folder.create()
+        for site in settings.sites:
+            initialise(folder.resolve(site.path), site.name)
+        write_settings(folder.path, settings)
+    except BaseException:
+        clear(folder, settings)
+        raise
     return folder
+
+
+def clear(folder: DataFolder, settings: Settings) -> None:
+    """Remove a fresh place that came to nothing, its sites elsewhere included: all were empty. Blocks."""
+    for path in (*(folder.resolve(site.path) for site in settings.sites), folder.path):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def open_sites(settings: Settings, folder: DataFolder) -> SiteSet:

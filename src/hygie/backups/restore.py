@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -24,7 +23,7 @@ from hygie.backups.copy import AT_ONCE, read_object
 from hygie.backups.erasures import read_erasures
 from hygie.backups.errors import RestoreIncompleteError
 from hygie.backups.keys import PlainMonthKeys, keys_in, log_keys_of
-from hygie.backups.place import open_sites, opened, prepare_folder, running_database
+from hygie.backups.place import clear, open_sites, opened, prepare_folder, running_database
 from hygie.backups.platform import apply_platform
 from hygie.backups.published import Published, read_published
 from hygie.backups.rebuilding import EnvironmentReport, Rebuilding
@@ -153,7 +152,7 @@ async def restored(request: RestoreRequest, progress: Progress = lambda *_: None
     folder = await asyncio.to_thread(prepare_folder, request.into, request.settings)
     standing = False  # what a restore that failed has copied is removed, so that it can be begun again
     async with AsyncExitStack() as stack:
-        stack.callback(lambda: None if standing else shutil.rmtree(folder.path, ignore_errors=True))
+        stack.callback(lambda: None if standing else clear(folder, request.settings))
         backup = await open_backup(
             request.target,
             secret=request.secret,

@@ -47,7 +47,8 @@ class BackupRooms:
 
 @dataclass(slots=True)
 class BackupReport:
-    """What was taken. replayed: the target shows less than the journal recorded (the backup was taken all the same)."""
+    """What was taken. replayed: the target showed less than the journal recorded (the backup was taken all the same);
+    before: the number of the newest snapshot that it showed, 0 when none."""
 
     snapshot: str
     number: int
@@ -60,6 +61,7 @@ class BackupReport:
     copy: CopyReport = field(default_factory=CopyReport)
     duration_s: float = 0.0
     replayed: bool = False
+    before: int = 0
     purged: tuple[int, int] = (0, 0)
 
     def facts(self) -> dict[str, Any]:
@@ -183,7 +185,9 @@ async def _take(rooms: BackupRooms, rpo_s: int, progress: Progress | None) -> Ba
         given=found.given,
         progress=progress,
     )
-    return _report(signed, found, copied, replayed=replayed)
+    report = _report(signed, found, copied, replayed=replayed)
+    report.before = before[0].snapshot.number if before[0] else 0
+    return report
 
 
 async def _before(rooms: BackupRooms, keys: list[bytes]) -> tuple[tuple[SignedSnapshot | None, int], bool]:
@@ -221,10 +225,10 @@ def _report(signed: SignedSnapshot, found: Gathered, copied: CopyReport, *, repl
     )
 
 
-def refuse_replayed(report: BackupReport, recorded: Head | None) -> None:
+def refuse_replayed(report: BackupReport) -> None:
     """Say that the target went back, after a backup that was taken all the same. Raises: ManifestReplayedError."""
     if report.replayed:
-        raise ManifestReplayedError(found=report.number - 1, expected=recorded.number if recorded else report.number)
+        raise ManifestReplayedError(found=report.before, expected=report.number - 1)
 
 
 def _months_back(now_ms: int, count: int) -> list[str]:

@@ -135,10 +135,11 @@ def column(name: str) -> str:
 
 
 def show_rows(frame: Frame, rows: Sequence[Mapping[str, object]]) -> None:
-    """A listing: a table for people, rows for machines."""
+    """A listing: a table for people, rows for machines. What one row lacks is an empty cell."""
     if rows:
-        names = list(rows[0])
-        frame.out.table([column(name) for name in names], [[_cell(name, row[name]) for name in names] for row in rows])
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        cells = [[_cell(name, row.get(name)) for name in names] for row in rows]
+        frame.out.table([column(name) for name in names], cells)
     else:
         frame.out.line(say(fr="Rien à montrer.", en="Nothing to show."))
     frame.out.result(rows)

@@ -134,5 +134,6 @@ def _counts(results: Sequence[ObligationResult]) -> str:
     for verdict, word in words().items():
         count = sum(one.verdict is verdict for one in results)
         if count:
-            parts.append(f"{count} {word}" + (say(fr="s", en="") if count > 1 and verdict in STYLES else ""))
+            plural = count > 1 and verdict is not Verdict.NOT_APPLICABLE  # « sans objet » has none
+            parts.append(f"{count} {word}" + (say(fr="s", en="") if plural else ""))
     return ", ".join(parts)

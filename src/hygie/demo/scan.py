@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def scan_folder(folder: Path, needles: Iterable[bytes], progress: Callable[[int]
         if hit or pattern.search(name.encode("utf-8", "surrogateescape")):
             scan.found.append(name)
     return scan
+
+
+def bytes_below(folder: Path) -> int:
+    """How much :func:`scan_folder` has to read, about. Blocks."""
+    total = 0
+    for path in files_below(folder):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 def files_below(folder: Path) -> Iterator[Path]:

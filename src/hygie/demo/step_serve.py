@@ -13,7 +13,7 @@ from hygie.demo.client import Answer, FhirClient
 from hygie.demo.errors import DemoSourceError, PlaintextFoundError
 from hygie.demo.load import Loaded, load_files, load_synthetic
 from hygie.demo.people import APPLICATION, DEMONSTRATION, NURSE, STRANGER, TENANT, TEST, settle
-from hygie.demo.scan import files_below, scan_folder
+from hygie.demo.scan import bytes_below, scan_folder
 from hygie.demo.sources import files_to_load
 from hygie.demo.stage import Stage, check
 from hygie.demo.step_rebuild import SITE
@@ -193,7 +193,7 @@ async def plaintext(stage: Stage) -> Proved:
     folder = stage.platform.folder.path
     words = [word for seed in stage.patients for word in planted_words(seed)]
     wanted = needles(tuple(words))
-    total = sum(path.stat().st_size for path in files_below(folder))
+    total = await asyncio.to_thread(bytes_below, folder)
     with stage.teller.progress(say(fr="octets lus", en="bytes read"), total) as advance:
         scan = await asyncio.to_thread(scan_folder, folder, wanted, advance)
     if scan.found:

@@ -9,7 +9,7 @@ import pytest
 from hygie.backups.check import Head
 from hygie.backups.errors import ManifestReplayedError, TargetUnavailableError
 from hygie.backups.retention import RetentionPolicy
-from hygie.backups.run import check_backups, recorded_head, run_backup
+from hygie.backups.run import check_backups, recorded_head, refuse_replayed, run_backup
 from tests.unit.backups.restore_stage import back_up, new_target, rooms_of, seal_journal
 from tests.unit.vault.conftest import open_house  # noqa: F401 (a fixture)
 from tests.unit.vault.lifecycle_stage import patient, write
@@ -61,6 +61,9 @@ def test_a_target_that_went_back_is_seen_and_backups_go_on(open_house, tmp_path)
                     await check_backups(rooms, RetentionPolicy())
             after = await back_up(house, target)
             assert after.replayed
+            with pytest.raises(ManifestReplayedError) as told:
+                refuse_replayed(after)
+            assert told.value.facts == {"found": gone.number - 1, "expected": gone.number}
             assert after.number == gone.number + 1
             assert not (await back_up(house, target)).replayed
 

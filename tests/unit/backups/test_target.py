@@ -244,6 +244,37 @@ def test_a_ledger_that_lacks_before_its_time_is_a_fault(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_what_is_purged_during_a_check_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check of a large target lasts hours, and the working process purges after each backup."""
+
+    async def main() -> None:
+        bench = Bench(tmp_path)
+        first = await bench.backup(1, at_ms=NOON_MS - 3 * DAY_MS)
+        second = await bench.backup(1, at_ms=NOON_MS - 3 * DAY_MS + 60_000)
+        keys, loop = [bench.signer.public_key], asyncio.get_running_loop()
+        digest = bench.target.digest_object
+        gone: list[str] = []
+
+        def digest_after_purge(sha256: str) -> str:
+            if not gone:
+                policy = RetentionPolicy()
+                purging = purge_target(bench.target, public_keys=keys, policy=policy, now_ms=NOON_MS)
+                gone.extend(asyncio.run_coroutine_threadsafe(purging, loop).result(20)[0])
+            return digest(sha256)
+
+        monkeypatch.setattr(bench.target, "digest_object", digest_after_purge)
+        report = await check(bench)
+        assert gone == [manifest_name(first.snapshot)]
+        assert report.faults == []
+        assert list(report.snapshots) == [manifest_name(second.snapshot)]
+        # what a snapshot that stands has lost is a fault all the same
+        bench.object_path(second.snapshot.environments[0].packs[0].sha256).unlink()
+        assert [fault.reason for fault in (await check(bench)).faults] == ["missing"]
+        await bench.sites.close()
+
+    asyncio.run(main())
+
+
 def test_nobody_purges_while_a_snapshot_is_taken(tmp_path: Path) -> None:
     async def main() -> None:
         bench = Bench(tmp_path)

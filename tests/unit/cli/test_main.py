@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hygie import __version__
+from hygie.base import files
 from hygie.base.errors import HygieError, SettingsError
 from hygie.cli import main as module
 from hygie.cli.frame import default_data
@@ -51,6 +52,43 @@ def test_init_never_writes_over_an_installation(tmp_path: Path) -> None:
     assert "HYG-690" in again.stderr
     assert "installation" in again.stderr
     assert (tmp_path / "hygie.toml").read_bytes() == before
+
+
+def test_init_never_takes_a_trial_for_a_production(tmp_path: Path) -> None:
+    """Shares may be asked later; the settings that are there say what the installation is."""
+    data = ("--json", "--data", str(tmp_path / "d"), "--lang", "en")
+    assert hygie(*data, "init").returncode == 0
+    refused = hygie(*data, "init", "--production", "--shares", "3")
+    assert (refused.returncode, json.loads(refused.stderr)["error"]["code"]) == (60, "HYG-690")
+    assert not list((tmp_path / "d" / "kms").iterdir())
+    assert len(json.loads(hygie(*data, "init", "--shares", "3").stdout)["shares"]) == 3
+
+
+def test_shares_that_could_not_all_be_written_leave_neither_files_nor_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command again, once there is room, finds nothing in its way."""
+    into = tmp_path / "usb"
+    words = ["init", "--data", str(tmp_path / "d"), "--shares", "3", "--shares-into", str(into)]
+    written = files.write_durably
+
+    def full(path: Path, data: bytes, **more: int) -> None:
+        if path.name == "share-2.txt":
+            raise OSError(28, "No space left on device")
+        written(path, data, **more)
+
+    monkeypatch.setattr("hygie.base.hardening.harden_process", lambda: None)  # it is for a process of its own
+    with monkeypatch.context() as small:
+        small.setattr(files, "write_durably", full)
+        with pytest.raises(SystemExit) as ended:
+            module.main(words)
+    assert ended.value.code == 60
+    assert not list(into.iterdir())
+    assert not list((tmp_path / "d" / "kms").iterdir())
+    with pytest.raises(SystemExit) as ended:
+        module.main(words)
+    assert ended.value.code == 0
+    assert len(list(into.iterdir())) == 3
 
 
 @pytest.mark.parametrize(

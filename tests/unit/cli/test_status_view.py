@@ -11,11 +11,11 @@ from hygie.base.errors import Language
 from hygie.base.hardening import Swap
 from hygie.base.language import set_language
 from hygie.base.settings import default_settings
-from hygie.cli.status_view import draw
+from hygie.cli.status_view import _counts, draw
 from hygie.proof.checks import CHECKS
 from hygie.proof.facts import Facts
 from hygie.proof.judge import judge_all
-from hygie.proof.model import Context, Observed
+from hygie.proof.model import Context, ObligationResult, Observed, Verdict
 from hygie.proof.obligations import technical_obligations
 
 FACTS = Facts(swap=Observed(Swap("no", ("/dev/sda2",)), at_ms=1_000))
@@ -51,6 +51,18 @@ def test_french_reads_french() -> None:
     assert "Du swap en clair." in text
     assert "observé" in text
     assert "unsatisfied" not in text
+
+
+def test_french_counts_agree() -> None:
+    def judged(verdict: Verdict) -> ObligationResult:
+        return ObligationResult(technical_obligations()[0], verdict, ())
+
+    set_language("fr")
+    try:
+        results = [judged(verdict) for verdict in Verdict for _ in range(2)]
+        assert _counts(results) == "2 satisfaites, 2 non satisfaites, 2 inconnues, 2 sans objet"
+    finally:
+        set_language(None)
 
 
 def test_a_plain_terminal_gets_letters() -> None:

@@ -71,6 +71,15 @@ def test_a_bundle_betrays_its_patient_and_another_one_does_not(tmp_path: Path) -
     assert scan_folder(tmp_path, NEEDLES).found == ["mine"]
 
 
+def test_a_file_that_vanishes_meanwhile_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running database removes files between their listing and their reading."""
+    (tmp_path / "stays").write_bytes(bytes(10))
+    listed = [tmp_path / "gone", tmp_path / "stays"]
+    monkeypatch.setattr(scan, "files_below", lambda _folder: iter(listed))
+    assert scan.bytes_below(tmp_path) == 10
+    assert scan_folder(tmp_path, NEEDLES).files == 1
+
+
 @pytest.mark.parametrize("bad", [[], [b"short"]])
 def test_needles_that_would_be_found_by_chance_are_refused(bad: list[bytes]) -> None:
     with pytest.raises(ValueError, match="needles"):

@@ -274,6 +274,25 @@ def read_until(process: subprocess.Popen[str], line: str) -> None:
     raise AssertionError(f"never said: {line}")
 
 
+def test_a_log_that_cannot_be_opened_stops_no_service(tmp_path: Path) -> None:
+    """A full disk refuses new files: the child's words are read all the same, and it is started again when it dies."""
+    logs = tmp_path / "logs"
+
+    async def main() -> None:
+        body = "print('x' * 200_000, flush=True)"  # more than a pipe holds: it would wait for a reader
+        supervisor = Supervisor([service(tmp_path, "a", body)], logs=logs)
+        await start(supervisor)
+        os.kill(supervisor.status()[0].pid, signal.SIGKILL)
+        await until(lambda: supervisor.status()[0].restarts == 1 and supervisor.status()[0].state == "ready")
+        logs.mkdir()
+        os.kill(supervisor.status()[0].pid, signal.SIGKILL)
+        await until(lambda: supervisor.status()[0].restarts == 2 and supervisor.status()[0].state == "ready")
+        await supervisor.stop()
+
+    asyncio.run(main())
+    assert "hello from a 100%" in (logs / "a.log").read_text()
+
+
 def test_nothing_is_left_behind_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     process = supervised(tmp_path)
     read_until(process, "ready")

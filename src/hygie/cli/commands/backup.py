@@ -84,7 +84,7 @@ def run(context: typer.Context) -> None:
         target: BackupTarget = rooms.target
         frame.out.warn(say(fr=target.properties.note_fr, en=target.properties.note_en))
         frame.out.result(report.facts())
-        refuse_replayed(report, None)
+        refuse_replayed(report)
 
     _with_rooms(frame, act)
 

@@ -107,7 +107,7 @@ def init(
         return
     harden_process()  # shares pass through here
     if folder.settings_file.exists():
-        settings = _not_started(frame, shares)
+        settings = _not_started(frame, shares, production=production)
     elif from_file is not None:
         settings = read_settings(from_file, folder)
     else:
@@ -146,14 +146,16 @@ class _Dealing:
         texts = deal_shares(settings, folder)
         if self.into is None:
             return texts
+        files = _share_files(self.into, len(texts))
         try:
-            for path, text in zip(_share_files(self.into, len(texts)), texts, strict=True):
+            for path, text in zip(files, texts, strict=True):
                 write_durably(path, f"{text}\n".encode())
         except BaseException:
-            for path in folder.kms.iterdir():  # nobody holds these keys' shares, and nothing is sealed under them yet
-                path.unlink()
+            # Nobody holds these keys' shares, and nothing is sealed under them yet; none of the files was there before.
+            for path in (*folder.kms.iterdir(), *files):
+                path.unlink(missing_ok=True)
             raise
-        return [str(path) for path in _share_files(self.into, len(texts))]
+        return [str(path) for path in files]
 
 
 def _share_files(into: Path, made: int) -> list[Path]:
@@ -199,16 +201,20 @@ def _hand_out(frame: Frame, settings: Settings, dealing: _Dealing, dealt: list[s
     return {"shares" if dealing.into is None else "share_files": dealt, "threshold": needed}
 
 
-def _not_started(frame: Frame, shares: int | None) -> Settings:
+def _not_started(frame: Frame, shares: int | None, *, production: bool) -> Settings:
     """The settings of an installation that has no key yet, when shares are wanted for it.
 
-    Raises: SettingsExistError: it was started, or nothing was asked that is not in its settings.
+    Raises: SettingsExistError: it was started, nothing was asked that is not in its settings, or production was and
+    they are of a trial: keys made for it would have been held to less.
     """
     folder = frame.folder
     begun = folder.postgres.exists() or folder.postgres_secrets.exists() or any(folder.kms.glob("*.kms"))
     if shares is None or begun:
         raise SettingsExistError(folder=str(folder.path))
-    return frame.settings()
+    settings = frame.settings()
+    if production and not settings.production:
+        raise SettingsExistError(folder=str(folder.path))
+    return settings
 
 
 def _with_keys(settings: Settings, credential: Path | None, shares: int | None, threshold: int | None) -> Settings:

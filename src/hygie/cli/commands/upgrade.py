@@ -69,8 +69,8 @@ def upgrade(
             facts = asyncio.run(acts.go_back(data, name=copy))
         frame.out.line(
             say(
-                fr=f"Installez Hygie {facts.version}, puis lancez hygie up.",
-                en=f"Install Hygie {facts.version}, then run hygie up.",
+                fr=f"Installez la version que Hygie {facts.version} a remplacée, puis lancez hygie up.",
+                en=f"Install the version that Hygie {facts.version} replaced, then run hygie up.",
             )
         )
         frame.out.result({"version": facts.version, "taken_ms": facts.at_ms})
