@@ -17,6 +17,8 @@ from uvicorn.server import ServerState
 
 from hygie.server.limits import Limits, Refusal
 
+_CONTINUE = b"HTTP/1.1 100 "  # the client waits for it before it sends its body
+
 
 class Phase(IntEnum):
     """What a connection is doing."""
@@ -42,8 +44,8 @@ class _Joined:
         self._passing = False
 
     def write(self, data: bytes) -> None:
-        """Keep the first write, join it to the second, pass the others."""
-        if self._passing:
+        """Keep the first write, join it to the second, pass the others; an invitation to send the body goes at once."""
+        if self._passing or data.startswith(_CONTINUE):
             self._transport.write(data)
         elif self._head:
             self._passing = True

@@ -312,6 +312,20 @@ def test_pipelined_requests_are_answered_in_order() -> None:
     asyncio.run(main())
 
 
+def test_a_client_that_waits_to_be_invited_is_invited() -> None:
+    async def main() -> None:
+        async with serving() as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+            invited = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 0.2)
+            assert invited == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(b"abc")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n3"), 5)).startswith(b"HTTP/1.1 200")
+            writer.close()
+
+    asyncio.run(main())
+
+
 def test_processes_that_start_together_agree_on_one_authority(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from hygie.server.certificates import own_certificate; "
