@@ -178,7 +178,7 @@ class Face:
         if answer.body and "_pretty=true" in call.query and answer.kind.startswith(b"application/fhir+json"):
             answer.body = msgspec.json.format(answer.body, indent=2)
         gzip_level = GZIP_LEVEL if b"gzip" in call.headers.get(b"accept-encoding", b"") else 0
-        await send_answer(send, answer, base=call.base, gzip_level=gzip_level, head=call.method == "HEAD")
+        await send_answer(send, call.receive, answer, base=call.base, gzip_level=gzip_level, head=call.method == "HEAD")
 
 
 def _language(call: Call) -> Language:
