@@ -137,7 +137,7 @@ class Bundles:
         except HygieError as error:
             told = await self._do.record_refusal(call, error)
             if entry is not None:
-                locate(told, entry.index, "resource" if entry.method in {"POST", "PUT"} else "request")
+                told = locate(told, entry.index, "resource" if entry.method in {"POST", "PUT"} else "request")
             answer = refusal(told, language)
         except ClientGoneError:
             raise

@@ -34,13 +34,14 @@ WRITES = frozenset({"POST", "PUT", "DELETE"})
 
 
 def locate(error: HygieError, index: int, part: str) -> HygieError:
-    """The same error, saying which entry of the bundle it is about."""
+    """The same error, saying which entry of the bundle it is about; a copy: a whole group of writes may share it."""
     inside = str(error.facts.get("expression") or "").partition(".")[2]
     place = f"Bundle.entry[{index}].{part}" + (f".{inside}" if inside else "")
-    error.facts["expression"] = place
-    if isinstance(error, FhirStructureError):
-        error.expression = place
-    return error
+    located = type(error).__new__(type(error), *error.args)
+    located.__dict__.update(error.__dict__, facts={**error.facts, "expression": place})
+    if isinstance(located, FhirStructureError):
+        located.expression = place
+    return located
 
 
 class Breath:
