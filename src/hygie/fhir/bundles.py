@@ -15,7 +15,7 @@ from hygie.base.actions import Action
 from hygie.base.errors import HygieError
 from hygie.fhir.answers import Answer, instant, refusal, with_version
 from hygie.fhir.bundle import BundleView, EntryView, parse_bundle
-from hygie.fhir.face_errors import BodyError, BodyTooLargeError, ClientGoneError, incident
+from hygie.fhir.face_errors import FACE_ROOM, BodyError, ClientGoneError, incident
 from hygie.fhir.interactions import Interactions
 from hygie.fhir.requests import (
     BUNDLE_BODY_BYTES_MAX,
@@ -25,7 +25,7 @@ from hygie.fhir.requests import (
     preferred_return,
 )
 from hygie.fhir.transactions import WRITES, Breath, Done, Transaction, locate
-from hygie.vault.model import REQUEST_OBJECTS_MAX, Written
+from hygie.vault.model import Written
 
 BATCH_AT_ONCE: Final = 32  # entries of one batch under way: enough to fill a group commit, not to starve others
 LARGE_BUNDLE_BYTES: Final = 64 * 1024  # about 20 ms of work: above, one at a time in this process
@@ -52,30 +52,31 @@ class Bundles:
 
     async def submit(self, call: Call) -> Answer:
         """POST of a Bundle at the base."""
-        if not call.token:
-            await self._do.admit(call, Action.OBJECT_CREATE)  # nobody's body is read: refused, and journaled
-        check_json_content(call.headers)
-        raw = await self._do.bodies.read(call, limit_bytes=BUNDLE_BODY_BYTES_MAX)
-        if len(raw) < LARGE_BUNDLE_BYTES:
-            return await self._submit(call, raw, None)
-        await self._large.acquire()
-        turn = _Turn(self._large)
+        await self._do.recognise(call)  # nobody's body is read
         try:
-            return await self._submit(call, raw, turn)
-        finally:
-            turn.end()
+            check_json_content(call.headers)
+            raw = await self._do.bodies.read(call, limit_bytes=BUNDLE_BODY_BYTES_MAX)
+            if len(raw) < LARGE_BUNDLE_BYTES:
+                return await self._submit(call, raw, None)
+            await self._large.acquire()
+            turn = _Turn(self._large)
+            try:
+                return await self._submit(call, raw, turn)
+            finally:
+                turn.end()
+        except HygieError as error:
+            if call.permit is None and error.code[5:6] == FACE_ROOM:
+                await self._do.admit(call, Action.OBJECT_CREATE)  # its entries said nothing yet: for the journal's sake
+            raise
 
     async def _submit(self, call: Call, raw: bytes, turn: _Turn | None) -> Answer:
         view = parse_bundle(raw)
-        if len(view.entries) > REQUEST_OBJECTS_MAX:
-            raise BodyTooLargeError(limit_bytes=REQUEST_OBJECTS_MAX)
         if view.type == "transaction":
             return await self._transaction(call, view, turn)
         if view.type == "batch":
             if turn is not None:
                 turn.end()  # its entries are small and wait for the vault each
             return await self._batch(call, view)
-        await self._do.admit(call, Action.OBJECT_CREATE)
         raise BodyError("bundle-type", "Bundle.type")
 
     # -- transaction ----------------------------------------------------------------------------------------------
@@ -83,12 +84,12 @@ class Bundles:
     async def _transaction(self, call: Call, view: BundleView, turn: _Turn | None) -> Answer:
         writes = [entry for entry in view.entries if entry.method in WRITES]
         reads = [entry for entry in view.entries if entry.method not in WRITES]
-        handlers = [self._reader(call, entry) for entry in reads]
         actions = {_ACTION_OF_WRITE[entry.method] for entry in writes}
         if Action.OBJECT_UPDATE in actions:
             actions.add(Action.OBJECT_CREATE)  # a PUT creates what is not there
         first, *others = sorted(actions or {Action.OBJECT_READ})
         permit = await self._do.admit(call, first, frozenset(others))
+        handlers = [self._reader(call, entry) for entry in reads]
         transaction = Transaction(call.base)
         request = await transaction.prepare(writes, Breath())
         if turn is not None:

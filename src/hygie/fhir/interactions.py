@@ -112,6 +112,17 @@ class Interactions:
         )
         return call.permit
 
+    async def recognise(self, call: Call) -> None:
+        """Ask the gate whether the caller is anybody here, when only its body says what it asks."""
+        await self.gate.recognise(
+            call.token,
+            tenant=call.tenant,
+            environment=call.environment,
+            action=Action.OBJECT_CREATE,
+            address=call.address,
+            device=call.device,
+        )
+
     async def record_refusal(self, call: Call, error: HygieError) -> HygieError:
         """Journal a refusal that the face itself pronounced on an admitted caller; the vault and gate journal theirs.
 
