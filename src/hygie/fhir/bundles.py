@@ -15,7 +15,7 @@ from hygie.base.actions import Action
 from hygie.base.errors import HygieError
 from hygie.fhir.answers import Answer, instant, refusal, with_version
 from hygie.fhir.bundle import BundleView, EntryView, parse_bundle
-from hygie.fhir.face_errors import FACE_ROOM, BodyError, ClientGoneError, incident
+from hygie.fhir.face_errors import FACE_ROOM, BodyError, BundleAnswerTooLargeError, ClientGoneError, incident
 from hygie.fhir.interactions import Interactions
 from hygie.fhir.requests import (
     BUNDLE_BODY_BYTES_MAX,
@@ -29,6 +29,7 @@ from hygie.vault.model import Written
 
 BATCH_AT_ONCE: Final = 32  # entries of one batch under way: enough to fill a group commit, not to starve others
 LARGE_BUNDLE_BYTES: Final = 64 * 1024  # about 20 ms of work: above, one at a time in this process
+ANSWERS_BYTES_MAX: Final = 4 * BUNDLE_BODY_BYTES_MAX  # the largest batch of writes, all shown, and three times more
 
 Handler = Callable[[Call], Awaitable[Answer]]
 Find = Callable[[Call, str], Handler]
@@ -97,8 +98,9 @@ class Bundles:
         written = await self._do.vault.write(permit, request) if writes else []
         whole = preferred_return(call.headers.get(b"prefer"), "minimal") == "representation"
         parts = dict(_write_parts(transaction.done, written, whole=whole))
+        room = _Room(call)
         for entry, (handler, entry_call) in zip(reads, handlers, strict=True):
-            parts[entry.index] = await self._one(entry_call, handler)
+            parts[entry.index] = room.refusal(entry) or room.take(await self._one(entry_call, handler))
         return Answer(200, _response_bundle(b"transaction-response", [parts[e.index] for e in view.entries]))
 
     def _reader(self, call: Call, entry: EntryView) -> tuple[Handler, Call]:
@@ -114,10 +116,11 @@ class Bundles:
 
     async def _batch(self, call: Call, view: BundleView) -> Answer:
         slots = asyncio.Semaphore(BATCH_AT_ONCE)
+        room = _Room(call)
 
         async def run(entry: EntryView) -> bytes:
             async with slots:
-                return await self._entry(call, entry)
+                return room.refusal(entry) or room.take(await self._entry(call, entry))
 
         parts = await asyncio.gather(*(run(entry) for entry in view.entries))
         return Answer(200, _response_bundle(b"batch-response", parts))
@@ -182,6 +185,26 @@ class _Turn:
         if self._semaphore is not None:
             self._semaphore.release()
             self._semaphore = None
+
+
+class _Room:
+    """What may still be held of one bundle's answers: ten thousand entries can each ask for a page of a thousand."""
+
+    def __init__(self, call: Call) -> None:
+        self._language = language_of(call.headers.get(b"accept-language", b""))
+        self._bytes = 0
+
+    def take(self, part: bytes) -> bytes:
+        """Count an entry's answer, and give it back."""
+        self._bytes += len(part)
+        return part
+
+    def refusal(self, entry: EntryView) -> bytes:
+        """The answer of an entry that there is no room to run; nothing as long as there is some."""
+        if self._bytes <= ANSWERS_BYTES_MAX:
+            return b""
+        error = BundleAnswerTooLargeError(limit_bytes=ANSWERS_BYTES_MAX)
+        return _answer_part(refusal(error, self._language, _place(entry)))
 
 
 def _place(entry: EntryView) -> str:

@@ -319,6 +319,25 @@ def test_a_failure_shared_by_several_writes_names_each_in_its_own_place(tmp_path
     staged(tmp_path, scenario)
 
 
+def test_the_answers_of_one_bundle_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hygie.fhir.bundles.ANSWERS_BYTES_MAX", 20_000)
+
+    async def scenario(stage: Stage) -> None:
+        await stage.ask("PUT", "/Patient/p1", patient(id="p1", address=[{"text": "x" * 1_000}]))
+        for kind in ("batch", "transaction"):
+            reply = await stage.ask("POST", "", bundle(kind, *(entry("GET", "Patient/p1") for _ in range(100))))
+            issues = [e["response"].get("outcome", {"issue": [{}]})["issue"][0] for e in reply.json["entry"]]
+            refused = [n for n, issue in enumerate(issues) if "HYG-376" in str(issue)]
+            assert 40 < len(refused) < 90
+            assert issues[refused[0]]["expression"] == [f"Bundle.entry[{refused[0]}].request"]
+        late = [entry("GET", "Patient/p1") for _ in range(60)] + [entry("DELETE", "Patient/p1")]
+        reply = await stage.ask("POST", "", bundle("batch", *late))
+        assert reply.json["entry"][-1]["response"]["status"].startswith("413")
+        assert (await stage.ask("GET", "/Patient/p1")).status == 200
+
+    staged(tmp_path, scenario)
+
+
 def test_other_bundles_and_empty_ones(tmp_path: Path) -> None:
     async def scenario(stage: Stage) -> None:
         document = await stage.ask("POST", "", bundle("collection", entry("POST", "Patient", patient())))
