@@ -189,6 +189,16 @@ def accepts_json(accept: bytes) -> bool:
     return not accept.strip()
 
 
+@lru_cache(maxsize=1024)
+def accepts_gzip(accept_encoding: bytes) -> bool:
+    """Whether an Accept-Encoding header names gzip and does not refuse it."""
+    for item in accept_encoding.decode("latin-1").lower().split(","):
+        name, _, weight = item.partition(";")
+        if name.strip() == "gzip":
+            return _quality(weight) > 0.0
+    return False
+
+
 def check_json_content(headers: dict[bytes, bytes]) -> None:
     """Refuse a body that does not say it is JSON in UTF-8.
 

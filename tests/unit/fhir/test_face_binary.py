@@ -106,6 +106,19 @@ def test_as_a_resource_both_ways(tmp_path: Path) -> None:
     staged(tmp_path, scenario)
 
 
+def test_a_part_is_never_packed(tmp_path: Path) -> None:
+    data = bytes(20_000)
+    resource = {"resourceType": "Binary", "id": "b1", "contentType": "text/csv"}
+
+    async def scenario(stage: Stage) -> None:
+        await stage.ask("PUT", "/Binary/b1", resource | {"data": base64.b64encode(data).decode()})
+        part = await stage.ask("GET", "/Binary/b1", headers={"range": "bytes=5-9999", "accept-encoding": "gzip"})
+        assert (part.status, part.body) == (206, data[5:10_000])
+        assert "content-encoding" not in part.headers
+
+    staged(tmp_path, scenario)
+
+
 def test_a_content_is_opened_no_further_than_its_client_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = 0
 
