@@ -161,6 +161,37 @@ def test_own_certificate_cut_between_its_two_files_is_made_again(tmp_path: Path)
     LiveTls(own_certificate(tmp_path / "one", []))  # loads: the two belong together again
 
 
+def test_own_authority_cut_between_its_two_files_is_made_again(tmp_path: Path) -> None:
+    files = own_certificate(tmp_path / "one", [])
+    other = own_certificate(tmp_path / "two", [])
+    assert other.authority is not None
+    (tmp_path / "one" / "ca.key").write_bytes((tmp_path / "two" / "ca.key").read_bytes())
+    own_certificate(tmp_path / "one", ["new.test"])
+
+    async def main() -> None:
+        client = ssl.create_default_context(cafile=str(files.authority))
+        async with serving(LiveTls(files)) as (_, port):
+            assert (await ask(port, GET, tls=client)).startswith(b"HTTP/1.1 200")
+
+    asyncio.run(main())
+
+
+def test_files_that_change_while_they_are_loaded_are_a_refusal_not_an_accident(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = own_certificate(tmp_path / "one", [])
+    other = own_certificate(tmp_path / "two", [])
+    tls, load = LiveTls(files), ssl.SSLContext.load_cert_chain
+
+    def changing(self: ssl.SSLContext, *words: Any, **named: Any) -> None:
+        load(self, *words, **named)
+        files.key.write_bytes(other.key.read_bytes())  # behind the trial, before the context in service
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", changing)
+    with pytest.raises(TlsFileError):
+        tls.reload_if_changed(force=True)
+
+
 def test_watch_outlives_a_renewal_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hygie.server.tls.WATCH_INTERVAL_S", 0.01)
     monkeypatch.setattr("hygie.server.tls.RENEW_INTERVAL_S", 0.0)
