@@ -19,6 +19,7 @@ from hygie.fhir.face_errors import FACE_ROOM, BodyError, BundleAnswerTooLargeErr
 from hygie.fhir.interactions import Interactions
 from hygie.fhir.requests import (
     BUNDLE_BODY_BYTES_MAX,
+    PARSE_APART_FROM_BYTES,
     Call,
     check_json_content,
     language_of,
@@ -71,7 +72,8 @@ class Bundles:
             raise
 
     async def _submit(self, call: Call, raw: bytes, turn: _Turn | None) -> Answer:
-        view = parse_bundle(raw)
+        apart = len(raw) >= PARSE_APART_FROM_BYTES
+        view = await asyncio.to_thread(parse_bundle, raw) if apart else parse_bundle(raw)
         if view.type == "transaction":
             return await self._transaction(call, view, turn)
         if view.type == "batch":
