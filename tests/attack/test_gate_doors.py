@@ -216,6 +216,19 @@ def test_a_reader_reads_and_does_nothing_else(town: Town) -> None:
     assert refusals(made, "HYG-200", account="reader") == len(attempts) + 1
 
 
+def test_a_bundle_of_a_stranger_is_refused_before_it_is_parsed(town: Town) -> None:
+    """What it asks is in its body, which nobody reads for a token that opens nothing here."""
+    broken = {"resourceType": "Bundle", "type": "batch", "entry": [{}]}
+    for token, status, code in (("hyg_nobody", 401, "HYG-260"), (town.their_token, 404, "HYG-300")):
+        before = refusals(town.made, code)
+        answer = ask(town.made, "/chu/prod/fhir", token, method="POST", body=broken)
+        assert (answer.status, answer.code) == (status, code)
+        assert refusals(town.made, code) == before + 1
+    mine = ask(town.made, "/chu/prod/fhir", town.made.token, method="POST", body=broken)
+    assert (mine.status, mine.code) == (422, "HYG-173")
+    assert refusals(town.made, "HYG-173", account="app") == 1
+
+
 def test_a_token_opens_one_environment_and_no_other(town: Town) -> None:
     """Another environment of its own client where it even holds a habilitation, another client, nobody: one answer."""
     made = town.made

@@ -129,15 +129,69 @@ def test_smuggled_lengths_are_refused(tmp_path: Path) -> None:
     staged(tmp_path, scenario)
 
 
-def test_nobody_can_make_the_server_hold_a_bundle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("token", ["", "authorization: Bearer stolen\r\n"])
+def test_nobody_can_make_the_server_hold_a_bundle(tmp_path: Path, token: str) -> None:
     async def scenario(stage: Stage) -> None:
         reader, writer = await stage.open()
         writer.write(
-            f"POST {BASE} HTTP/1.1\r\nhost: x\r\ncontent-type: application/fhir+json\r\n"
+            f"POST {BASE} HTTP/1.1\r\nhost: x\r\ncontent-type: application/fhir+json\r\n{token}"
             "content-length: 60000000\r\n\r\n".encode()
         )
         assert (await read_reply(reader)).status == 401  # answered before the body came
         writer.close()
+        assert stage.gate.refused == ["HYG-260"]
+
+    staged(tmp_path, scenario)
+
+
+def test_a_bundle_of_too_many_entries_is_looked_at_no_further(tmp_path: Path) -> None:
+    """Entries that are empty objects cost seconds in the exact comparison, which nothing of ours waited for."""
+
+    async def scenario(stage: Stage) -> None:
+        for entry in (b"{}", b'{"request":{"method":"GET","url":"Patient/1"}}'):
+            body = b'{"resourceType":"Bundle","type":"batch","entry":[%b]}' % b",".join([entry] * 10_001)
+            reply = await stage.ask("POST", "", body)
+            assert (reply.status, reply.code) == (400, "HYG-172")
+            assert reply.json["issue"][0]["expression"] == ["Bundle.entry"]
+
+    staged(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("path", ["/Patient", "", "/transaction"])
+def test_a_body_that_is_long_to_compare_holds_nobody_up(tmp_path: Path, path: str) -> None:
+    """A member written twice calls for the exact comparison, in Python: half a second a megabyte."""
+    many = b",".join([b'{"url":"a"}'] * 250_000)
+    slow = b'{"resourceType":"Patient","extension":[%b,{"url":"a","url":"a"}]}' % many
+    if path == "/transaction":
+        request = b'"request":{"method":"POST","url":"Patient"}'
+        slow = b'{"resourceType":"Bundle","type":"transaction","entry":[{"resource":%b,%b}]}' % (slow, request)
+    elif path == "":
+        many = b",".join([b'{"relation":"a","url":"a"}'] * 150_000)
+        slow = b'{"resourceType":"Bundle","type":"batch","link":[%b,{"relation":"a","url":"a","url":"a"}]}' % many
+
+    async def scenario(stage: Stage) -> None:
+        asked = asyncio.create_task(stage.ask("POST", path.removesuffix("/transaction"), slow))
+        longest_s, loop = 0.0, asyncio.get_running_loop()
+        began = before = loop.time()
+        while not asked.done():
+            await asyncio.sleep(0.001)
+            before, since = loop.time(), before
+            longest_s = max(longest_s, before - since)
+        assert (await asked).code == "HYG-171"
+        assert longest_s < 0.5 * (before - began)
+
+    staged(tmp_path, scenario)
+
+
+def test_a_bundle_that_is_refused_whole_is_journaled(tmp_path: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        bad_read = b'"entry":[{"request":{"method":"GET","url":"Nothing/1"}}]}'
+        bodies = [b"{", b'{"resourceType":"Bundle","type":"transaction",' + bad_read, b'{"resourceType":"Bundle"}']
+        codes = [(await stage.ask("POST", "", body)).code for body in bodies]
+        codes += [(await stage.ask("POST", "", b"x", headers=GZIP)).code]
+        assert stage.vault.refusals == codes == ["HYG-171", "HYG-370", "HYG-173", "HYG-174"]
+        denied = await stage.ask("POST", "", b"{", token="reader")
+        assert (denied.status, stage.gate.refused) == (403, ["HYG-200"])
 
     staged(tmp_path, scenario)
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
-from hygie.fhir.errors import FhirContentError
+from hygie.fhir.errors import FhirContentError, FhirLimitError
 from hygie.fhir.json_exact import compare
 from hygie.fhir.json_limits import bare_length, check_depth, clean, has_sign
 from hygie.fhir.structures import decode_envelope, encode
+from hygie.vault.model import REQUEST_OBJECTS_MAX
 
 _HOLE = Raw(b"0")  # stands for a resource while the envelope alone is compared
 
@@ -55,6 +56,8 @@ def parse_bundle(raw: bytes) -> BundleView:
     text = clean(raw)
     bundle = decode_envelope(text, "Bundle")
     entries = bundle.entry or []
+    if len(entries) > REQUEST_OBJECTS_MAX:
+        raise FhirLimitError("entries", "Bundle.entry")
     held = [entry.resource for entry in entries]
     for index, one in enumerate(held):
         if one is not None and bytes(memoryview(one)[:1]) != b"{":

@@ -15,20 +15,22 @@ from hygie.base.actions import Action
 from hygie.base.errors import HygieError
 from hygie.fhir.answers import Answer, instant, refusal, with_version
 from hygie.fhir.bundle import BundleView, EntryView, parse_bundle
-from hygie.fhir.face_errors import BodyError, BodyTooLargeError, ClientGoneError, incident
+from hygie.fhir.face_errors import FACE_ROOM, BodyError, BundleAnswerTooLargeError, ClientGoneError, incident
 from hygie.fhir.interactions import Interactions
 from hygie.fhir.requests import (
     BUNDLE_BODY_BYTES_MAX,
+    PARSE_APART_FROM_BYTES,
     Call,
     check_json_content,
     language_of,
     preferred_return,
 )
 from hygie.fhir.transactions import WRITES, Breath, Done, Transaction, locate
-from hygie.vault.model import REQUEST_OBJECTS_MAX, Written
+from hygie.vault.model import Written
 
 BATCH_AT_ONCE: Final = 32  # entries of one batch under way: enough to fill a group commit, not to starve others
 LARGE_BUNDLE_BYTES: Final = 64 * 1024  # about 20 ms of work: above, one at a time in this process
+ANSWERS_BYTES_MAX: Final = 4 * BUNDLE_BODY_BYTES_MAX  # the largest batch of writes, all shown, and three times more
 
 Handler = Callable[[Call], Awaitable[Answer]]
 Find = Callable[[Call, str], Handler]
@@ -52,30 +54,32 @@ class Bundles:
 
     async def submit(self, call: Call) -> Answer:
         """POST of a Bundle at the base."""
-        if not call.token:
-            await self._do.admit(call, Action.OBJECT_CREATE)  # nobody's body is read: refused, and journaled
-        check_json_content(call.headers)
-        raw = await self._do.bodies.read(call, limit_bytes=BUNDLE_BODY_BYTES_MAX)
-        if len(raw) < LARGE_BUNDLE_BYTES:
-            return await self._submit(call, raw, None)
-        await self._large.acquire()
-        turn = _Turn(self._large)
+        await self._do.recognise(call)  # nobody's body is read
         try:
-            return await self._submit(call, raw, turn)
-        finally:
-            turn.end()
+            check_json_content(call.headers)
+            raw = await self._do.bodies.read(call, limit_bytes=BUNDLE_BODY_BYTES_MAX)
+            if len(raw) < LARGE_BUNDLE_BYTES:
+                return await self._submit(call, raw, None)
+            await self._large.acquire()
+            turn = _Turn(self._large)
+            try:
+                return await self._submit(call, raw, turn)
+            finally:
+                turn.end()
+        except HygieError as error:
+            if call.permit is None and error.code[5:6] == FACE_ROOM:
+                await self._do.admit(call, Action.OBJECT_CREATE)  # its entries said nothing yet: for the journal's sake
+            raise
 
     async def _submit(self, call: Call, raw: bytes, turn: _Turn | None) -> Answer:
-        view = parse_bundle(raw)
-        if len(view.entries) > REQUEST_OBJECTS_MAX:
-            raise BodyTooLargeError(limit_bytes=REQUEST_OBJECTS_MAX)
+        apart = len(raw) >= PARSE_APART_FROM_BYTES
+        view = await asyncio.to_thread(parse_bundle, raw) if apart else parse_bundle(raw)
         if view.type == "transaction":
             return await self._transaction(call, view, turn)
         if view.type == "batch":
             if turn is not None:
                 turn.end()  # its entries are small and wait for the vault each
             return await self._batch(call, view)
-        await self._do.admit(call, Action.OBJECT_CREATE)
         raise BodyError("bundle-type", "Bundle.type")
 
     # -- transaction ----------------------------------------------------------------------------------------------
@@ -83,12 +87,12 @@ class Bundles:
     async def _transaction(self, call: Call, view: BundleView, turn: _Turn | None) -> Answer:
         writes = [entry for entry in view.entries if entry.method in WRITES]
         reads = [entry for entry in view.entries if entry.method not in WRITES]
-        handlers = [self._reader(call, entry) for entry in reads]
         actions = {_ACTION_OF_WRITE[entry.method] for entry in writes}
         if Action.OBJECT_UPDATE in actions:
             actions.add(Action.OBJECT_CREATE)  # a PUT creates what is not there
         first, *others = sorted(actions or {Action.OBJECT_READ})
         permit = await self._do.admit(call, first, frozenset(others))
+        handlers = [self._reader(call, entry) for entry in reads]
         transaction = Transaction(call.base)
         request = await transaction.prepare(writes, Breath())
         if turn is not None:
@@ -96,8 +100,9 @@ class Bundles:
         written = await self._do.vault.write(permit, request) if writes else []
         whole = preferred_return(call.headers.get(b"prefer"), "minimal") == "representation"
         parts = dict(_write_parts(transaction.done, written, whole=whole))
+        room = _Room(call)
         for entry, (handler, entry_call) in zip(reads, handlers, strict=True):
-            parts[entry.index] = await self._one(entry_call, handler)
+            parts[entry.index] = room.refusal(entry) or room.take(await self._one(entry_call, handler))
         return Answer(200, _response_bundle(b"transaction-response", [parts[e.index] for e in view.entries]))
 
     def _reader(self, call: Call, entry: EntryView) -> tuple[Handler, Call]:
@@ -113,10 +118,11 @@ class Bundles:
 
     async def _batch(self, call: Call, view: BundleView) -> Answer:
         slots = asyncio.Semaphore(BATCH_AT_ONCE)
+        room = _Room(call)
 
         async def run(entry: EntryView) -> bytes:
             async with slots:
-                return await self._entry(call, entry)
+                return room.refusal(entry) or room.take(await self._entry(call, entry))
 
         parts = await asyncio.gather(*(run(entry) for entry in view.entries))
         return Answer(200, _response_bundle(b"batch-response", parts))
@@ -137,7 +143,7 @@ class Bundles:
         except HygieError as error:
             told = await self._do.record_refusal(call, error)
             if entry is not None:
-                locate(told, entry.index, "resource" if entry.method in {"POST", "PUT"} else "request")
+                told = locate(told, entry.index, "resource" if entry.method in {"POST", "PUT"} else "request")
             answer = refusal(told, language)
         except ClientGoneError:
             raise
@@ -181,6 +187,26 @@ class _Turn:
         if self._semaphore is not None:
             self._semaphore.release()
             self._semaphore = None
+
+
+class _Room:
+    """What may still be held of one bundle's answers: ten thousand entries can each ask for a page of a thousand."""
+
+    def __init__(self, call: Call) -> None:
+        self._language = language_of(call.headers.get(b"accept-language", b""))
+        self._bytes = 0
+
+    def take(self, part: bytes) -> bytes:
+        """Count an entry's answer, and give it back."""
+        self._bytes += len(part)
+        return part
+
+    def refusal(self, entry: EntryView) -> bytes:
+        """The answer of an entry that there is no room to run; nothing as long as there is some."""
+        if self._bytes <= ANSWERS_BYTES_MAX:
+            return b""
+        error = BundleAnswerTooLargeError(limit_bytes=ANSWERS_BYTES_MAX)
+        return _answer_part(refusal(error, self._language, _place(entry)))
 
 
 def _place(entry: EntryView) -> str:

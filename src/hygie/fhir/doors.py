@@ -29,6 +29,12 @@ class GateDoor(Protocol):
         """A permit for ``action`` and for each of ``also``, or the gate's own refusal."""
         ...
 
+    async def recognise(
+        self, token: str, *, tenant: str, environment: str, action: Action, address: str = "", device: str = ""
+    ) -> None:
+        """Refuse who is nobody of this place; what it may do is still to be asked."""
+        ...
+
 
 class Content(Protocol):
     """A binary content that is read in pieces."""

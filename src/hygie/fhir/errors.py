@@ -21,6 +21,7 @@ PROBLEMS: dict[str, tuple[str, str, str]] = {
     "duplicate": ("structure", "membre JSON présent deux fois", "JSON member present twice"),
     "empty": ("structure", "élément vide", "empty element"),
     "encoding": ("structure", "texte qui n'est pas de l'UTF-8 valide", "text that is not valid UTF-8"),
+    "entries": ("too-costly", "trop d'entrées", "too many entries"),
     "form": ("value", "la valeur n'a pas la forme du type", "the value does not have the form of its type"),
     "json": ("structure", "JSON mal formé", "malformed JSON"),
     "length": ("value", "texte trop court ou trop long", "text too short or too long"),
@@ -73,7 +74,7 @@ class FhirJsonError(FhirStructureError):
 
 
 class FhirLimitError(FhirStructureError):
-    """The text is over a limit of depth or digits."""
+    """The text is over a limit of depth, digits or entries."""
 
     code = "HYG-172"
     fr = "Le contenu dépasse une limite : {problem} ({expression})."

@@ -19,7 +19,7 @@ from hygie.fhir.capability import capability_statement
 from hygie.fhir.doors import GateDoor, VaultDoor
 from hygie.fhir.face_errors import ClientGoneError, MethodNotAllowedError, NoSuchRouteError, incident
 from hygie.fhir.interactions import Interactions
-from hygie.fhir.requests import FHIR_ID, BodyReader, Call, Receive, check_accept, language_of, make_call
+from hygie.fhir.requests import FHIR_ID, BodyReader, Call, Receive, accepts_gzip, check_accept, language_of, make_call
 from hygie.fhir.searches import Searches
 from hygie.fhir.structures import resource_types
 
@@ -177,8 +177,8 @@ class Face:
     async def _send(self, call: Call, answer: Answer, send: Send) -> None:
         if answer.body and "_pretty=true" in call.query and answer.kind.startswith(b"application/fhir+json"):
             answer.body = msgspec.json.format(answer.body, indent=2)
-        gzip_level = GZIP_LEVEL if b"gzip" in call.headers.get(b"accept-encoding", b"") else 0
-        await send_answer(send, answer, base=call.base, gzip_level=gzip_level, head=call.method == "HEAD")
+        gzip_level = GZIP_LEVEL if accepts_gzip(call.headers.get(b"accept-encoding", b"")) else 0
+        await send_answer(send, call.receive, answer, base=call.base, gzip_level=gzip_level, head=call.method == "HEAD")
 
 
 def _language(call: Call) -> Language:

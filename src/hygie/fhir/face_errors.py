@@ -119,6 +119,15 @@ class BodyTooLargeError(NotFoundError):
     en = "The content is over the limit of {limit_bytes} bytes, or decompresses abnormally."
 
 
+class BundleAnswerTooLargeError(NotFoundError):
+    """The entries of a bundle that were answered before this one fill the answer: this one was not looked at."""
+
+    code = "HYG-376"
+    http_status = 413
+    fr = "Entrée non traitée : les réponses précédentes dépassent {limit_bytes} octets. Demandez-la à part."
+    en = "Entry not processed: the answers before it are over {limit_bytes} bytes. Ask for it apart."
+
+
 class BodiesBusyError(UnavailableError):
     """This process already holds as many request bodies as its memory allows."""
 

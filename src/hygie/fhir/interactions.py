@@ -5,6 +5,7 @@ Source: http://hl7.org/fhir/R4/http.html.  Nothing here decides a right: the gat
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from hygie.fhir.doors import GateDoor, VaultDoor
 from hygie.fhir.face_errors import FACE_ROOM, BodyError, incident
 from hygie.fhir.queries import condition
 from hygie.fhir.requests import (
+    PARSE_APART_FROM_BYTES,
     RESOURCE_BODY_BYTES_MAX,
     BodyReader,
     Call,
@@ -111,6 +113,17 @@ class Interactions:
             device=call.device,
         )
         return call.permit
+
+    async def recognise(self, call: Call) -> None:
+        """Ask the gate whether the caller is anybody here, when only its body says what it asks."""
+        await self.gate.recognise(
+            call.token,
+            tenant=call.tenant,
+            environment=call.environment,
+            action=Action.OBJECT_CREATE,
+            address=call.address,
+            device=call.device,
+        )
 
     async def record_refusal(self, call: Call, error: HygieError) -> HygieError:
         """Journal a refusal that the face itself pronounced on an admitted caller; the vault and gate journal theirs.
@@ -233,7 +246,9 @@ class Interactions:
         if call.body is None:
             check_json_content(call.headers)
         raw = await self.bodies.read(call, limit_bytes=RESOURCE_BODY_BYTES_MAX)
-        return parse(raw, expected=call.type)
+        if len(raw) < PARSE_APART_FROM_BYTES:
+            return parse(raw, expected=call.type)
+        return await asyncio.to_thread(parse, raw, expected=call.type)
 
     def _stored(self, call: Call, one: NewObject, written: Written) -> Answer:
         answer = Answer(201 if written.created else 200, version=written.version, at_ms=written.at_ms)

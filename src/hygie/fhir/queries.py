@@ -32,15 +32,15 @@ def search_parameters(type_: str) -> dict[str, str]:
 
 def compile_search(
     type_: str, parameters: Parameters, base: str, *, patient: str | None = None, lenient: bool = False
-) -> Query:
-    """The vault's query for a search.
+) -> tuple[Query, Parameters]:
+    """The vault's query for a search, and the parameters that count in it, the cursor aside.
 
     Args: patient: keep to one patient's record; lenient: leave out parameters that are not served.
     Raises: the errors of ``compile_query``.
     """
     asked = [(name, value) for name, value in parameters if name != CURSOR]
     compiled = compile_query(type_, asked, base, lenient=lenient, patient=patient)
-    return Query(
+    query = Query(
         types=(type_,),
         clauses=compiled.clauses,
         patient=compiled.patient,
@@ -54,8 +54,9 @@ def compile_search(
         sort_key=compiled.sort_key if compiled.sort_by is not None else None,
         include=compiled.included if compiled.includes else None,
         total=compiled.total,
-        label=_label(type_, patient or "", asked),
+        label=_label(type_, patient or "", compiled.used),
     )
+    return query, compiled.used
 
 
 def _label(*parts: object) -> str:

@@ -25,6 +25,7 @@ MIB = 1024 * 1024
 RESOURCE_BODY_BYTES_MAX = 16 * MIB  # the vault's own bound on one object
 BUNDLE_BODY_BYTES_MAX = 64 * MIB  # ten thousand resources of the usual size
 BODIES_BYTES_MAX = 256 * MIB  # bodies this process holds at once: a quarter of the smallest machine
+PARSE_APART_FROM_BYTES = 256 * 1024  # some 5 ms when all is well, 150 ms in the exact comparison: beside the loop
 RATIO_MAX = 100  # FHIR JSON compresses 5 to 20 times; above 100 it is a bomb
 RATIO_FROM_BYTES = MIB  # small bodies may be as repetitive as they like
 INFLATE_STEP_BYTES = 256 * 1024
@@ -187,6 +188,16 @@ def accepts_json(accept: bytes) -> bool:
         if _quality("q=" + facts["q"] if "q" in facts else "") > 0.0:
             return True
     return not accept.strip()
+
+
+@lru_cache(maxsize=1024)
+def accepts_gzip(accept_encoding: bytes) -> bool:
+    """Whether an Accept-Encoding header names gzip and does not refuse it."""
+    for item in accept_encoding.decode("latin-1").lower().split(","):
+        name, _, weight = item.partition(";")
+        if name.strip() == "gzip":
+            return _quality(weight) > 0.0
+    return False
 
 
 def check_json_content(headers: dict[bytes, bytes]) -> None:

@@ -57,9 +57,11 @@ class Searches:
     ) -> Answer:
         permit = call.permit or await self._do.admit(call, Action.OBJECT_SEARCH)
         lenient = b"handling=lenient" in call.headers.get(b"prefer", b"")
-        query = compile_search(type_, parameters, call.base, patient=patient, lenient=lenient)
+        query, used = compile_search(type_, parameters, call.base, patient=patient, lenient=lenient)
         page = await self._do.vault.search(permit, query)
-        return Answer(200, searchset(call.base, page, _links(call.base, path, parameters, page), query))
+        # a link says what was searched: what was left out shows, and who follows it need not be lenient
+        used += [(name, value) for name, value in parameters if name == CURSOR]
+        return Answer(200, searchset(call.base, page, _links(call.base, path, used, page), query))
 
     async def everything(self, call: Call) -> Answer:
         """GET Patient/id/$everything: the patient and all that belongs to its compartment, by pages."""

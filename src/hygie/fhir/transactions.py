@@ -22,7 +22,7 @@ from hygie.fhir.interactions import deleted_where, deletion, draw_id, new_object
 from hygie.fhir.links import names_any, relinked
 from hygie.fhir.queries import condition, split_reference_query
 from hygie.fhir.references import conditional_references, names_drawn, rewrite, rewrite_drawn
-from hygie.fhir.requests import FHIR_ID, parse_parameters, version_of_etag
+from hygie.fhir.requests import FHIR_ID, PARSE_APART_FROM_BYTES, parse_parameters, version_of_etag
 from hygie.fhir.search.terms import REFERENCE, SEPARATOR
 from hygie.fhir.structures import parse_clean, resource_types
 from hygie.vault.errors import AmbiguousConditionError, UnresolvedConditionError
@@ -34,13 +34,14 @@ WRITES = frozenset({"POST", "PUT", "DELETE"})
 
 
 def locate(error: HygieError, index: int, part: str) -> HygieError:
-    """The same error, saying which entry of the bundle it is about."""
+    """The same error, saying which entry of the bundle it is about; a copy: a whole group of writes may share it."""
     inside = str(error.facts.get("expression") or "").partition(".")[2]
     place = f"Bundle.entry[{index}].{part}" + (f".{inside}" if inside else "")
-    error.facts["expression"] = place
-    if isinstance(error, FhirStructureError):
-        error.expression = place
-    return error
+    located = type(error).__new__(type(error), *error.args)
+    located.__dict__.update(error.__dict__, facts={**error.facts, "expression": place})
+    if isinstance(located, FhirStructureError):
+        located.expression = place
+    return located
 
 
 class Breath:
@@ -125,7 +126,8 @@ class Transaction:
         for target in targets:
             self._address(target)
         for target in targets:
-            self.drafts.append(self._draft(target))
+            apart = len(target.view.resource_raw) >= PARSE_APART_FROM_BYTES
+            self.drafts.append(await asyncio.to_thread(self._draft, target) if apart else self._draft(target))
             await breath.take()
         self._mark_open()
         if not self.conditions:

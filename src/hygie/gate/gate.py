@@ -87,14 +87,7 @@ class Gate:
         cannot be read or written, so nobody is admitted. Every refusal is durable in the journal before it is raised.
         """
         where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX])
-        await self._refresh()
-        bearer = self._bearer(token)
-        if bearer is None:
-            await self._refuse(AuthenticationError(), action, None, where)
-        assert bearer is not None
-        place = self._snapshot.places.get((tenant, environment))
-        if place is None or place != bearer.place:
-            await self._refuse(NotFoundError(), action, bearer, where)
+        bearer = await self._bearer_at(token, (tenant, environment), action, where)
         now_ms = self._clock.now_ms()
         wanted = frozenset(also) | {action}
         for one in bearer.habilitations:
@@ -114,6 +107,29 @@ class Gate:
                 )
         await self._refuse(RefusedError(), action, bearer, where)
         raise AssertionError("unreachable")
+
+    async def recognise(
+        self, token: str, *, tenant: str, environment: str, action: Action, address: str = "", device: str = ""
+    ) -> None:
+        """Be sure that a caller is somebody of this place, before reading what it sends to know what it asks.
+
+        Args: action: what the journal is to say of a refusal.
+        Raises: as ``admit``, but for what it is entitled to: ``admit`` is still to be asked.
+        """
+        where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX])
+        await self._bearer_at(token, (tenant, environment), action, where)
+
+    async def _bearer_at(self, token: str, names: tuple[str, str], action: Action, where: Whence) -> Bearer:
+        """Who a token stands for in a tenant's environment, or a refusal."""
+        await self._refresh()
+        bearer = self._bearer(token)
+        if bearer is None:
+            await self._refuse(AuthenticationError(), action, None, where)
+        assert bearer is not None
+        place = self._snapshot.places.get(names)
+        if place is None or place != bearer.place:
+            await self._refuse(NotFoundError(), action, bearer, where)
+        return bearer
 
     def place_of(self, tenant: str, environment: str) -> Place | None:
         """The place behind two names, as last read; None if there is none."""

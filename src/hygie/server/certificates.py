@@ -78,11 +78,12 @@ def _authority(folder: Path, at: dt.datetime) -> tuple[x509.Certificate, ec.Elli
         try:
             certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
             key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:  # TypeError: the key is encrypted
             raise TlsFileError(file="ca", reason="not a PEM certificate and key") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise TlsFileError(file="ca.key", reason="not an elliptic curve key")
-        if certificate.not_valid_after_utc - at > dt.timedelta(days=SERVER_DAYS):
+        own = key.public_key() == certificate.public_key()  # a power cut between their writes leaves a new key alone
+        if own and certificate.not_valid_after_utc - at > dt.timedelta(days=SERVER_DAYS):
             return certificate, key
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _authority_certificate(key, at)
@@ -171,11 +172,11 @@ def _still_good(
     try:
         certificate = x509.load_pem_x509_certificate(files.certificate.read_bytes())
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        signed_by = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     except (ValueError, x509.ExtensionNotFound) as error:
         raise TlsFileError(file="server.pem", reason="not a server certificate") from error
     if certificate.not_valid_after_utc - at < dt.timedelta(days=RENEW_BEFORE_DAYS):
         return False
-    signed_by = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     own = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     return signed_by == own and set(wanted) <= set(names) and _is_of_key(certificate, files.key)
 
@@ -184,7 +185,7 @@ def _is_of_key(certificate: x509.Certificate, key: Path) -> bool:
     """Whether the two belong together: a power cut between their two writes leaves a new key beside an old one."""
     try:
         held = serialization.load_pem_private_key(key.read_bytes(), password=None)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # TypeError: it is encrypted
         raise TlsFileError(file=key.name, reason="not a PEM key") from error
     return held.public_key() == certificate.public_key()
 

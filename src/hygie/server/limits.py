@@ -14,13 +14,14 @@ GIB = 1024 * MIB
 class Limits:
     """What one client may ask of the server before it is told no.
 
-    header_bytes: request line and headers; a bearer token and a long search fit in 32 KiB.
+    header_bytes: request line and headers, or trailers; a bearer token and a long search fit in 32 KiB.
     header_timeout_s, keep_alive_s, handshake_timeout_s: how long a connection may hold a place while saying nothing.
     body_bytes: the largest body of any face (a binary content of 1 GiB, and its envelope).
     body_bytes_per_s, body_grace_s: a body slower than this after the grace holds memory for nothing: closed with 408.
     stalled_write_s: a client that stops reading its answer is dropped.
     drain_bytes: how much of a refused body is read and thrown away, so that the client gets to read the refusal.
     connections, requests: at once in this process; above, 503 with Retry-After: a queue that grows answers nobody.
+    pipelined: requests that wait on one connection for the one before; 20 bytes sent are 2 kB held.
     """
 
     header_bytes: int = 32 * KIB
@@ -34,6 +35,7 @@ class Limits:
     drain_bytes: int = 64 * MIB
     connections: int = 2_000
     requests: int = 256
+    pipelined: int = 64
     stop_grace_s: float = 20.0
     sweep_interval_s: float = 1.0
 

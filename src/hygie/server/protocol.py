@@ -12,10 +12,12 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from hygie.server.limits import Limits, Refusal
+
+_CONTINUE = b"HTTP/1.1 100 "  # the client waits for it before it sends its body
 
 
 class Phase(IntEnum):
@@ -42,8 +44,8 @@ class _Joined:
         self._passing = False
 
     def write(self, data: bytes) -> None:
-        """Keep the first write, join it to the second, pass the others."""
-        if self._passing:
+        """Keep the first write, join it to the second, pass the others; an invitation to send the body goes at once."""
+        if self._passing or data.startswith(_CONTINUE):
             self._transport.write(data)
         elif self._head:
             self._passing = True
@@ -87,10 +89,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.access_log = False  # uvicorn's own would print paths and query strings
         self._phase = Phase.IDLE
         self._since = self.loop.time()
-        self._bytes = 0  # of the headers, then of the body, of the request under way
+        self._bytes = 0  # of the body of the request under way
+        self._unheard_bytes = 0  # since the parser last told of a body or of whole headers: it keeps them to itself
         self._drained_bytes = 0
         self._body_s = 0.0  # time spent waiting for the client's body, not time we made it wait
         self._close_after = False
+        self._running: RequestResponseCycle | None = None  # ``cycle`` is the last one that came: it may wait its turn
         self._unsent_bytes = 0
         self._sent_at = 0.0  # when the client last took something of what waits for it
 
@@ -104,16 +108,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes: counted while headers are read, because the parser keeps an unfinished one to itself."""
-        if self._phase in (Phase.IDLE, Phase.HEADERS):
-            if self._phase is Phase.IDLE:
-                self._enter(Phase.HEADERS)
-            self._bytes += len(data)
-        elif self._phase is Phase.CLOSING:
+        """Bytes: what is no body is bounded, headers, trailers, and headers sent while an answer is awaited."""
+        if self._phase is Phase.CLOSING:
             return
+        if self._phase is Phase.IDLE:
+            self._enter(Phase.HEADERS)
+        self._unheard_bytes += len(data)
         super().data_received(data)
-        if self._phase is Phase.HEADERS and self._bytes > self.limits.header_bytes:
+        if self._unheard_bytes > self.limits.header_bytes:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end of the connection: whoever works on an answer is told."""
+        self._abandon()
+        super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP."""
@@ -124,6 +132,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A request line and its headers: refused here when they, the announced body or the queue are too large."""
+        if self._phase is Phase.CLOSING:
+            return  # it came behind what was refused
+        waits = self.cycle is not None and not self.cycle.response_complete
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         lengths = [value for name, value in self.headers if name == b"content-length"]
         self._enter(Phase.BODY)
@@ -132,10 +143,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif lengths and int(lengths[0]) > self.limits.body_bytes:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        elif len(self.tasks) >= self.limits.requests:
+        elif len(self.pipeline) >= self.limits.pipelined if waits else len(self.tasks) >= self.limits.requests:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
         else:
             super().on_headers_complete()
+            self.headers = []  # what comes behind the body is no header (RFC 9110, section 6.5.1)
+            if not waits:
+                self._running = self.cycle
             joined = _Joined(self.transport)
             self.cycle.transport = cast(asyncio.Transport, joined)
             self.cycle.on_response = partial(self._answered, joined)
@@ -154,6 +168,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """A piece of body: bounded, and thrown away once the answer was given."""
         if self._phase is Phase.CLOSING:
             return
+        self._unheard_bytes = 0
         self._bytes += len(body)
         if self._bytes > self.limits.body_bytes:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -181,6 +196,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The whole answer was given; the body may still be on its way."""
         another_waits = bool(self.pipeline)
+        self._running = self.pipeline[-1][0] if another_waits else None
         super().on_response_complete()
         self._unset_keepalive_if_required()  # the sweep does it, and also after a body that outlived its answer
         if self._phase is Phase.ANSWER and not another_waits:
@@ -210,7 +226,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._close()
         elif self._phase is Phase.HEADERS and waited_s > self.limits.header_timeout_s:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
-        elif self._phase is Phase.BODY and not self.flow.read_paused:
+        elif self._phase is Phase.BODY and not self.flow.read_paused and not self.pipeline:
             self._body_s += elapsed_s
             slowest_bytes = self._body_s * self.limits.body_bytes_per_s
             if self._body_s > self.limits.body_grace_s and self._bytes < slowest_bytes:
@@ -219,13 +235,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
         self._since = self.loop.time()
-        self._bytes = 0
+        self._bytes = self._unheard_bytes = 0
         self._drained_bytes = 0
 
     def _refuse(self, status: HTTPStatus) -> None:
-        """Answer without an application, when no answer has begun, and close."""
-        if not self.transport.is_closing() and not (self.cycle is not None and self._answering()):
-            headers = dict(self.headers or ())
+        """Answer without an application, when the answer cannot be taken for another request's, and close."""
+        if not self.transport.is_closing() and self._may_answer():
+            headers = dict(self.scope["headers"]) if self.scope else {}
             kind, body = self.refusal(int(status), headers.get(b"accept-language", b""))
             lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), b"content-type: " + kind]
             lines += [b"content-length: %d" % len(body), b"connection: close"]
@@ -234,15 +250,25 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self._close()
 
-    def _answering(self) -> bool:
-        return self.cycle.response_started and not self.cycle.response_complete
+    def _may_answer(self) -> bool:
+        """Whether what is refused comes next: a request before it that is not answered may have been stored."""
+        cycle = self.cycle
+        if cycle is None:
+            return True
+        if self._phase is Phase.BODY and cycle.scope is self.scope:  # refused for its body
+            return not cycle.response_started and not self.pipeline
+        return cycle.response_complete
 
     def _close(self) -> None:
         self._enter(Phase.CLOSING)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self._abandon()
         self.transport.close()
+
+    def _abandon(self) -> None:
+        for cycle in (self._running, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
 
 def bounded(limits: Limits, refusal: Refusal) -> type[BoundedProtocol]:

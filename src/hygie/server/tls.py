@@ -51,7 +51,7 @@ class LiveTls:
         if marks == self._marks and not force:
             return False
         _load(self.files)  # on a context apart: a pair that fails half way must not spoil the one in service
-        self.context.load_cert_chain(self.files.certificate, self.files.key)
+        _load_chain(self.context, self.files)
         self._marks = marks
         self.reloads += 1
         return True
@@ -80,7 +80,7 @@ class LiveTls:
         """Renew; a full disk or a spoilt file must not end the watch: the certificate in service has days left."""
         try:
             await asyncio.to_thread(renew)
-        except (OSError, TlsFileError) as error:
+        except Exception as error:
             _log.warning("TLS certificate not renewed: %s", type(error).__name__)
 
 
@@ -91,13 +91,17 @@ def _load(files: CertificateFiles) -> ssl.SSLContext:
     context.set_ciphers(CIPHERS_TLS12)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
+    _load_chain(context, files)
+    return context
+
+
+def _load_chain(context: ssl.SSLContext, files: CertificateFiles) -> None:
     try:
         context.load_cert_chain(files.certificate, files.key, password="")  # an encrypted key fails instead of asking
     except ssl.SSLError as error:
         raise TlsFileError(file=files.certificate.name, reason="certificate and key do not load together") from error
     except OSError as error:
         raise TlsFileError(file=files.certificate.name, reason="cannot be read") from error
-    return context
 
 
 def _check_private(key: Path) -> None:

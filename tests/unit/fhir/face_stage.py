@@ -54,22 +54,28 @@ class MemoryGate:
         device: str = "",
     ) -> Permit:
         """As the real gate."""
-        error: HygieError | None = None
-        if token not in TOKENS:
-            error = AuthenticationError()
-        elif (tenant, environment) != ("acme", "prod"):
-            error = NotFoundError()
-        elif not {action, *also} <= TOKENS[token]:
-            error = RefusedError()
-        if error is not None:
-            self.refused.append(error.code)
-            raise error
+        await self.recognise(token, tenant=tenant, environment=environment, action=action)
+        if not {action, *also} <= TOKENS[token]:
+            self._refuse(RefusedError())
         place = Place(bytes(16), bytes(16), "hygie_env_1")
         permit = Permit(
             bytes(16), token, "", "token", action, place, "h", purpose, address, device, frozenset(also)
         )  # fmt: skip
         self.admitted.append(permit)
         return permit
+
+    async def recognise(
+        self, token: str, *, tenant: str, environment: str, action: Action, address: str = "", device: str = ""
+    ) -> None:
+        """As the real gate."""
+        if token not in TOKENS:
+            self._refuse(AuthenticationError())
+        if (tenant, environment) != ("acme", "prod"):
+            self._refuse(NotFoundError())
+
+    def _refuse(self, error: HygieError) -> None:
+        self.refused.append(error.code)
+        raise error
 
 
 @dataclass

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.fhir.face_stage import BASE, Stage, read_reply, staged
+from tests.unit.fhir.face_stage import BASE, MemoryContent, Stage, read_reply, staged
 
 PDF = {"content-type": "application/pdf"}
 
@@ -100,6 +102,49 @@ def test_as_a_resource_both_ways(tmp_path: Path) -> None:
         assert (await stage.ask("GET", "/Binary/res/_history/1")).body == data
         await stage.ask("DELETE", "/Binary/res")
         assert (await stage.ask("GET", "/Binary/res")).status == 410
+
+    staged(tmp_path, scenario)
+
+
+def test_a_part_is_never_packed(tmp_path: Path) -> None:
+    data = bytes(20_000)
+    resource = {"resourceType": "Binary", "id": "b1", "contentType": "text/csv"}
+
+    async def scenario(stage: Stage) -> None:
+        await stage.ask("PUT", "/Binary/b1", resource | {"data": base64.b64encode(data).decode()})
+        part = await stage.ask("GET", "/Binary/b1", headers={"range": "bytes=5-9999", "accept-encoding": "gzip"})
+        assert (part.status, part.body) == (206, data[5:10_000])
+        assert "content-encoding" not in part.headers
+
+    staged(tmp_path, scenario)
+
+
+def test_a_content_is_opened_no_further_than_its_client_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+
+    async def pieces(self: MemoryContent, start: int, stop: int) -> AsyncIterator[bytes]:
+        nonlocal read
+        for at in range(start, stop, 1 << 16):
+            await asyncio.sleep(0)
+            read += 1 << 16
+            yield self.data[at : min(stop, at + (1 << 16))]
+
+    async def scenario(stage: Stage) -> None:
+        await stage.ask("PUT", "/Binary/b1", bytes(60_000_000), headers=PDF)
+        monkeypatch.setattr(MemoryContent, "read", pieces)
+        ask = f"GET {BASE}/Binary/b1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer all\r\n\r\n".encode()
+        for asked in (ask, ask + ask):  # one answer awaited, and two
+            nonlocal read
+            read = 0
+            reader, writer = await stage.open()
+            writer.write(asked)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+            before = -1
+            while before < read:
+                before = read
+                await asyncio.sleep(0.2)
+            assert read < 40_000_000
 
     staged(tmp_path, scenario)
 

@@ -13,6 +13,7 @@ import pytest
 from hygie.base.actions import Action
 from hygie.fhir.bundle import parse_bundle
 from hygie.fhir.transactions import Breath, Transaction
+from hygie.vault.errors import VaultBusyError
 from tests.unit.fhir.face_stage import BASE, Stage, observation, patient, staged
 
 PATIENT_URL = "urn:uuid:11111111-1111-4111-8111-111111111111"
@@ -301,6 +302,38 @@ def test_batch_entries_stand_alone(tmp_path: Path) -> None:
             "POST", "", bundle("batch", entry("GET", "Patient/old"), entry("DELETE", "Patient/old")), token="reader"
         )
         assert [e["response"]["status"][:3] for e in reader.json["entry"]] == ["200", "403"]
+
+    staged(tmp_path, scenario)
+
+
+def test_a_failure_shared_by_several_writes_names_each_in_its_own_place(tmp_path: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        stage.vault.broken = VaultBusyError(part="vault")  # as a group of writes gets it: one for all
+        entries = [entry("POST", "Patient", patient()) for _ in range(3)]
+        reply = await stage.ask("POST", "", bundle("batch", *entries))
+        places = [e["response"]["outcome"]["issue"][0]["expression"] for e in reply.json["entry"]]
+        assert places == [[f"Bundle.entry[{n}].resource"] for n in range(3)]
+        alone = await stage.ask("POST", "/Patient", patient())
+        assert (alone.status, "expression" in alone.json["issue"][0]) == (503, False)
+
+    staged(tmp_path, scenario)
+
+
+def test_the_answers_of_one_bundle_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hygie.fhir.bundles.ANSWERS_BYTES_MAX", 20_000)
+
+    async def scenario(stage: Stage) -> None:
+        await stage.ask("PUT", "/Patient/p1", patient(id="p1", address=[{"text": "x" * 1_000}]))
+        for kind in ("batch", "transaction"):
+            reply = await stage.ask("POST", "", bundle(kind, *(entry("GET", "Patient/p1") for _ in range(100))))
+            issues = [e["response"].get("outcome", {"issue": [{}]})["issue"][0] for e in reply.json["entry"]]
+            refused = [n for n, issue in enumerate(issues) if "HYG-376" in str(issue)]
+            assert 40 < len(refused) < 90
+            assert issues[refused[0]]["expression"] == [f"Bundle.entry[{refused[0]}].request"]
+        late = [entry("GET", "Patient/p1") for _ in range(60)] + [entry("DELETE", "Patient/p1")]
+        reply = await stage.ask("POST", "", bundle("batch", *late))
+        assert reply.json["entry"][-1]["response"]["status"].startswith("413")
+        assert (await stage.ask("GET", "/Patient/p1")).status == 200
 
     staged(tmp_path, scenario)
 

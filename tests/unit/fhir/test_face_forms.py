@@ -82,10 +82,14 @@ def test_gzip_both_ways(tmp_path: Path) -> None:
         shown = await stage.ask("GET", "/Patient/p1", headers={"accept-encoding": "br, gzip"})
         assert shown.headers["content-encoding"] == "gzip"
         assert gzip.decompress(shown.body) == made.body
-        plain = await stage.ask("GET", "/Patient/p1")
-        assert "content-encoding" not in plain.headers
+        for refused in (None, "gzip;q=0", "x-not-gzip"):
+            plain = await stage.ask("GET", "/Patient/p1", headers={"accept-encoding": refused} if refused else {})
+            assert "content-encoding" not in plain.headers
         broken = await stage.ask("PUT", "/Patient/p1", raw[:-10], headers={"content-encoding": "gzip"})
         assert (broken.status, broken.code) == (400, "HYG-174")
+        huge = patient(id="p2", text={"status": "empty", "div": "x" * 600_000})
+        made = await stage.ask("PUT", "/Patient/p2", huge, headers={"accept-encoding": "gzip"})
+        assert json.loads(gzip.decompress(made.body))["text"] == huge["text"]
         trailing = await stage.ask("PUT", "/Patient/p1", raw + b"x", headers={"content-encoding": "gzip"})
         assert trailing.status == 400
 

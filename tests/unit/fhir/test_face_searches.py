@@ -92,6 +92,31 @@ def test_unknown_parameters_are_refused_or_left_out_as_preferred(tmp_path: Path)
     staged(tmp_path, scenario)
 
 
+def test_a_patient_is_found_by_the_patient_it_is_linked_to(tmp_path: Path) -> None:
+    """It belongs to itself alone: looking among what belongs to the other one found nothing."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.ask("PUT", "/Patient/old", patient(id="old"))
+        linked = [{"other": {"reference": "Patient/old"}, "type": "replaces"}]
+        await stage.ask("PUT", "/Patient/new", patient(id="new", link=linked))
+        assert [e["resource"]["id"] for e in await walk(stage, "/Patient?link=Patient/old")] == ["new"]
+
+    staged(tmp_path, scenario)
+
+
+def test_links_say_what_was_searched_and_can_be_followed(tmp_path: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        await fill(stage)
+        asked = "/Observation?colour=red&code:text=x&code=718-7&_count=5"
+        page = await stage.ask("GET", asked, headers={"prefer": "handling=lenient"})
+        assert link(page, "self") == f"{HOST}{BASE}/Observation?code=718-7&_count=5"
+        following = link(page, "next")
+        assert following is not None
+        assert len(page.json["entry"] + await walk(stage, following.removeprefix(HOST + BASE))) == 12
+
+    staged(tmp_path, scenario)
+
+
 def test_history_of_an_object_a_type_and_all(tmp_path: Path) -> None:
     async def scenario(stage: Stage) -> None:
         await fill(stage)

@@ -25,7 +25,7 @@ from hygie.server.tls import LiveTls
 
 QUICK = Limits(
     header_timeout_s=0.3, keep_alive_s=0.4, body_grace_s=0.3, body_bytes_per_s=1_000_000, sweep_interval_s=0.1,
-    body_bytes=50_000, header_bytes=4_000, requests=2, drain_bytes=1_000, stalled_write_s=0.5,
+    body_bytes=50_000, header_bytes=4_000, requests=2, drain_bytes=1_000, stalled_write_s=0.5, pipelined=4,
 )  # fmt: skip
 
 
@@ -38,6 +38,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
             return
         size += len(message.get("body", b""))
         more = message.get("more_body", False)
+    assert b"x-said" not in dict(scope["headers"])
     if scope["path"] == "/boom":
         raise RuntimeError("Jeanne Martin")
     if scope["path"] == "/wait":
@@ -158,6 +159,37 @@ def test_own_certificate_cut_between_its_two_files_is_made_again(tmp_path: Path)
     files = own_certificate(tmp_path / "one", [])
     files.key.write_bytes(own_certificate(tmp_path / "two", []).key.read_bytes())
     LiveTls(own_certificate(tmp_path / "one", []))  # loads: the two belong together again
+
+
+def test_own_authority_cut_between_its_two_files_is_made_again(tmp_path: Path) -> None:
+    files = own_certificate(tmp_path / "one", [])
+    other = own_certificate(tmp_path / "two", [])
+    assert other.authority is not None
+    (tmp_path / "one" / "ca.key").write_bytes((tmp_path / "two" / "ca.key").read_bytes())
+    own_certificate(tmp_path / "one", ["new.test"])
+
+    async def main() -> None:
+        client = ssl.create_default_context(cafile=str(files.authority))
+        async with serving(LiveTls(files)) as (_, port):
+            assert (await ask(port, GET, tls=client)).startswith(b"HTTP/1.1 200")
+
+    asyncio.run(main())
+
+
+def test_files_that_change_while_they_are_loaded_are_a_refusal_not_an_accident(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = own_certificate(tmp_path / "one", [])
+    other = own_certificate(tmp_path / "two", [])
+    tls, load = LiveTls(files), ssl.SSLContext.load_cert_chain
+
+    def changing(self: ssl.SSLContext, *words: Any, **named: Any) -> None:
+        load(self, *words, **named)
+        files.key.write_bytes(other.key.read_bytes())  # behind the trial, before the context in service
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", changing)
+    with pytest.raises(TlsFileError):
+        tls.reload_if_changed(force=True)
 
 
 def test_watch_outlives_a_renewal_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,6 +340,94 @@ def test_pipelined_requests_are_answered_in_order() -> None:
             answer = await ask(port, b"".join((one % (3, b"abc"), head, one % (5, b"abcde"), GET)))
             assert answer.count(b"HTTP/1.1 200") == 4
             assert answer.index(b"\r\n\r\n3") < answer.index(b"\r\n\r\n5") < answer.rindex(b"\r\n\r\n0")
+
+    asyncio.run(main())
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+
+
+def test_a_client_that_waits_to_be_invited_is_invited() -> None:
+    async def main() -> None:
+        async with serving() as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+            invited = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 0.2)
+            assert invited == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(b"abc")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n3"), 5)).startswith(b"HTTP/1.1 200")
+            writer.close()
+
+    asyncio.run(main())
+
+
+def test_trailers_are_bounded_and_are_no_headers() -> None:
+    async def main() -> None:
+        async with serving() as (_, port):
+            for trailers in (b"x-t: " + b"a" * 5_000, b"x-t: a\r\n" * 1_000):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(CHUNKED)
+                await asyncio.sleep(0.1)
+                writer.write(trailers)
+                assert (await asyncio.wait_for(reader.read(), 0.2)).startswith(b"HTTP/1.1 431")
+                writer.close()
+            assert (await ask(port, CHUNKED + b"x-said: evil\r\n\r\n" + GET)).count(b"HTTP/1.1 200") == 2
+
+    asyncio.run(main())
+
+
+def test_headers_sent_while_an_answer_is_awaited_are_bounded() -> None:
+    async def main() -> None:
+        async with serving() as (_, port):
+            wait = b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n"
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(wait)
+            await asyncio.sleep(0.1)
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nx-a: " + b"a" * 100_000)
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.wait_for(reader.read(), 0.3) == b""  # closed before the answer was due
+            writer.close()
+
+    asyncio.run(main())
+
+
+def test_a_refusal_is_never_read_as_the_answer_to_the_request_before() -> None:
+    """What was before may have been stored: "refused" would be untrue of it."""
+    large = b"GET / HTTP/1.1\r\nhost: x\r\nx-a: " + b"a" * 5_000 + b"\r\n\r\n"
+    body = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n"
+    slow = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
+
+    async def main() -> None:
+        async with serving() as (_, port):
+            wait = b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n"
+            for behind in (large, body, b"\x16\x03\r\n\r\n"):
+                assert await ask(port, wait + behind) == b""
+            answers = await ask(port, wait + slow)
+            assert [answers.count(b"HTTP/1.1 " + status) for status in (b"200", b"408")] == [1, 1]
+            assert answers.startswith(b"HTTP/1.1 200")
+
+    asyncio.run(main())
+
+
+def test_what_comes_behind_a_refused_request_is_not_run(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with serving(access_log=True) as (_, port):
+            large = b"GET / HTTP/1.1\r\nhost: x\r\nx-a: " + b"a" * 5_000 + b"\r\n\r\n"
+            answer = await ask(port, large + b"DELETE / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 431")
+            assert answer.count(b"HTTP/1.1") == 1
+
+    with caplog.at_level("INFO"):
+        asyncio.run(main())
+    assert "DELETE" not in caplog.text
+
+
+def test_requests_that_wait_on_one_connection_are_bounded() -> None:
+    async def main() -> None:
+        async with serving() as (_, port):
+            one = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+            assert (await ask(port, one * 4 + GET)).count(b"HTTP/1.1 200") == 5
+            assert await ask(port, one * 1_000) == b""
 
     asyncio.run(main())
 

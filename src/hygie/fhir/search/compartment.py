@@ -14,11 +14,13 @@ from hygie.fhir.search.parameters import Parameter, parameters_of
 
 @cache
 def compartment_members(type_: str) -> tuple[Parameter, ...]:
-    """The reference parameters through which a resource of this type belongs to a patient.
+    """The reference parameters through which a resource of this type belongs to a patient; none for a Patient itself.
 
     Raises: UnknownSearchTypeError.
     """
     served = parameters_of(type_)
+    if type_ == "Patient":
+        return ()  # it belongs to itself, not to those it is linked to
     codes = dict.fromkeys((*compartment_parameters(type_), "patient"))
     return tuple(served[code] for code in codes if code in served and served[code].kind == "reference")
 

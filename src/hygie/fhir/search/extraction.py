@@ -160,8 +160,7 @@ def generate(type_: str) -> str:
                 node = node.children.setdefault(hop.attribute, _Node(hop.many))
             node.ends.setdefault((parameter.kind, leaf.type), leaf)
     lines = ["def collect(r, add, references, owners):"]
-    if type_ == "Patient":  # it belongs to itself, not to those it is linked to
-        owned = frozenset()
+    if type_ == "Patient":
         lines += ["    if r.id is not None:", "        owners.append('Patient/' + r.id)"]
     for slot, leaves in truths.items():
         lines += _truth_lines(slot, leaves)

@@ -58,7 +58,7 @@ class SearchQuery:
     clauses: AND of OR of terms, they hold every match; precise: they hold nothing else (but for hash collisions), so a
     count of candidates is a count of matches; patient: every match belongs to this patient; updated: from (included)
     and to (excluded), ms; count 0: total only; sort_by: the parameter whose value orders, None = last update;
-    ignored: names left out under lenient handling.
+    used: names and values that count; ignored: names left out under lenient handling.
     """
 
     type: str
@@ -73,6 +73,7 @@ class SearchQuery:
     ascending: bool = False
     sort_by: Parameter | None = None
     includes: list[Include] = field(default_factory=list)
+    used: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     predicates: list[Predicate] = field(default_factory=list)
 
@@ -141,14 +142,15 @@ def compile_query(
     if patient is not None:
         compiler.within_patient(patient)
     for name, value in parameters:
-        if name in IGNORED:
-            continue
         try:
-            compiler.add(name, value)
+            if name not in IGNORED:
+                compiler.add(name, value)
         except (UnsupportedParameterError, UnsupportedModifierError):
             if not lenient:
                 raise
             query.ignored.append(safe_name(name.partition(":")[0].partition(".")[0]))
+        else:
+            query.used.append((name, value))
     compiler.finish()
     return query
 
