@@ -24,7 +24,7 @@ from hygie.keys.errors import (
 )
 from hygie.keys.file_root import FileRoot
 from hygie.keys.file_state import with_environment
-from hygie.keys.hierarchy import check_batch, new_epoch
+from hygie.keys.hierarchy import check_batch, check_compartment, new_epoch
 from hygie.keys.kms import EPOCHS_LIVE_MAX, HEADS_MAX, KEY_BYTES, KmsProperties, KmsStatus, Level, UnwrapLine
 from hygie.keys.names import MONTHS_MAX, check_id, check_kind, check_month, check_permit, check_purpose, check_reason
 from hygie.keys.peer import Peer
@@ -132,9 +132,7 @@ class FileKms(FileRoot):
             state = self._open()
             for ask in asks:
                 try:
-                    check_batch(len(ask.items))
-                    check_permit(ask.permit_id)
-                    check_reason(ask.reason)
+                    _check_ask(ask)
                 except KmsRequestError as error:  # nothing of it is fit to be written in the record
                     answers.append(error)
                     continue
@@ -344,6 +342,17 @@ class FileKms(FileRoot):
             body = before.copy_body()
             body.epochs[-1].reserved = reserved
             state.write_environment(state.tenant(tenant_id), before.changed(body))
+
+
+def _check_ask(ask: UnwrapAsk) -> None:
+    """Shapes only, so that nothing of another shape is written in the record. Raises: KmsRequestError."""
+    check_id(ask.tenant_id, "tenant")
+    check_id(ask.environment_id, "environment")
+    check_batch(len(ask.items))
+    for compartment_id, _, _ in ask.items:
+        check_compartment(compartment_id)
+    check_permit(ask.permit_id)
+    check_reason(ask.reason)
 
 
 def _line_of(ask: UnwrapAsk, outcome: str) -> UnwrapLine:
