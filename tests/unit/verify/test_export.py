@@ -99,6 +99,11 @@ def test_whole_exports_pass(made: Path) -> None:
     assert verify(made / "middle").entries == 256
 
 
+def test_an_export_is_its_owners_alone(made: Path) -> None:
+    assert (made / "whole.zip").stat().st_mode & 0o777 == 0o600
+    assert (made / "whole").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_tenants_export_holds_its_entries_only(made: Path) -> None:
     report = verify(made / "one")
     assert (report.entries, report.disclosed, report.selected) == (200, 200, True)
