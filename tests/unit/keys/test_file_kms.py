@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hygie.base.canonical import canonical
-from hygie.keys import hierarchy
+from hygie.keys import file_kms, hierarchy
 from hygie.keys.errors import (
     DestructionGuardError,
     EpochFullError,
@@ -99,6 +99,23 @@ def test_live_epochs_are_bounded(tmp_path: Path) -> None:
         kms.new_epoch(TENANT, ENVIRONMENT)
     kms.destroy_epoch(TENANT, ENVIRONMENT, 1, live_compartments=0)
     assert kms.new_epoch(TENANT, ENVIRONMENT) == EPOCHS_LIVE_MAX + 1
+    kms.close()
+
+
+def test_tenants_and_environments_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hosting process makes them: without a bound it could make a state that no start reads any more."""
+    monkeypatch.setattr(file_kms, "TENANTS_MAX", 2)
+    monkeypatch.setattr(file_kms, "ENVIRONMENTS_MAX", 2)
+    kms = furnished(tmp_path / "kms")
+    kms.create_tenant(b"o" * 16)
+    kms.create_environment(TENANT, b"o" * 16)
+    for _ in range(2):
+        with pytest.raises(KmsRequestError):
+            kms.create_tenant(b"p" * 16)
+        with pytest.raises(KmsRequestError):
+            kms.create_environment(TENANT, b"p" * 16)
+        kms.create_tenant(TENANT)  # what is there is not counted again
+        kms.create_environment(TENANT, ENVIRONMENT)
     kms.close()
 
 
