@@ -36,18 +36,9 @@ class Cost:
     others_s: float = 0.0
 
     @property
-    def total_s(self) -> float:
-        """CPU seconds of every group."""
-        return sum(self.groups.values())
-
-    @property
     def others_share(self) -> float:
         """Part of the machine's cores that other work took."""
         return self.others_s / self.elapsed_s / (os.cpu_count() or 1) if self.elapsed_s else 0.0
-
-    def per(self, operations: float) -> dict[str, float]:
-        """CPU microseconds of each group for one operation."""
-        return {name: spent / operations * 1e6 for name, spent in self.groups.items()} if operations else {}
 
 
 class Meter:

@@ -35,7 +35,6 @@ MEANING = {
     Action.HABILITATION_GRANT: "grant a role to an account",
     Action.HABILITATION_REVOKE: "take a role back before its end date",
     Action.KEY_ROTATE: "rotate a key or begin a new epoch",
-    Action.KEY_UNWRAP: "the KMS opened compartment keys; written by the platform, held by no role",
     Action.PLATFORM_START: "the platform started, or its working process again",
     Action.PLATFORM_UPGRADE: "upgrade the platform, or go back",
     Action.REGISTER_EXPORT: "take a register out as a file",

@@ -38,6 +38,7 @@ def reader_of(made: World) -> JournalReader:
         ("UPDATE hygie.journal_entry SET tenant_id = decode(repeat('ff', 16), 'hex') WHERE index = 21", 21),
         ("UPDATE hygie.journal_entry SET month = '2020-01' WHERE index IN (22, 23)", 22),
         ("UPDATE hygie.journal_entry SET kind = 'platform' WHERE index = 24", 24),
+        ("UPDATE hygie.journal_entry SET kind = 'invalid', month = '', at_ms = 0 WHERE index IN (26, 25)", 25),
     ],
 )
 def test_a_row_deleted_moved_altered_or_backdated_is_named(database: Dsns, attack: str, named: int) -> None:
@@ -167,6 +168,7 @@ def test_bytes_that_are_no_entry_do_not_stop_the_journal(database: Dsns) -> None
             assert (await the_tree(made)).head.size == 11
             assert await made.sql("SELECT index FROM hygie.journal_entry WHERE kind = 'invalid'") == [(5,)]
             assert len(await reader_of(made).search(TENANT, "2026-11")) == 10
+            assert await reader_of(made).check_rows() == 11  # what is no entry is called so
 
     asyncio.run(main())
 

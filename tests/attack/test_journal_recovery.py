@@ -21,7 +21,7 @@ from hygie.journal.errors import (
 )
 from hygie.journal.reader import JournalReader
 from hygie.journal.writer import JournalWriter
-from tests.unit.journal.stage import World, world
+from tests.unit.journal.stage import World, start_witness, world
 from tests.unit.journal.test_sealer import the_tree
 
 STEPS = ("moving", "moved", "tiles", "signed", "cosigned", "shown")
@@ -329,6 +329,37 @@ def test_too_few_sites_to_know_the_highest_checkpoint_wait(database: Dsns) -> No
                 made.staged[name].fail_reason = "away"
             with pytest.raises(JournalUnavailableError):
                 await made.sealer().recover()
+
+    asyncio.run(main())
+
+
+def test_a_new_witness_does_not_make_up_for_sites_that_are_away(
+    database: Dsns, new_database: Callable[[], Dsns]
+) -> None:
+    """It knows nothing, the database is of yesterday: what they would sign is not what was published."""
+
+    async def main() -> None:
+        async with world(database, witness=False) as made:
+            await made.append(10)
+            await made.sealer().seal_once()
+            yesterday = new_database()
+            await copy_journal(made, yesterday)
+            await made.append(10)
+            await made.sealer().seal_once()
+            await made.sites.drain(5)
+            await swap_database(made, yesterday)
+            running = await start_witness(made)
+            sealer = made.sealer()
+            for staged in made.staged.values():
+                staged.fail_reason = "away"
+            with pytest.raises(JournalUnavailableError):
+                await sealer.recover()
+            for staged in made.staged.values():
+                staged.fail_reason = ""
+            await made.append(5)
+            await sealer.seal_once()
+            assert (await the_tree(made)).head.size == 20 + 5 + 1  # and a gap
+            running.cancel()
 
     asyncio.run(main())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import re
@@ -28,6 +29,7 @@ from hygie.keys.errors import (
     WrongPassphraseError,
 )
 from hygie.keys.file_kms import FileKms
+from hygie.keys.kms import KmsStatus
 from hygie.keys.messages import QUESTION_BYTES_MAX, Status, answer_frame, question_frame, read_answer
 from hygie.keys.sealing import Passphrase, SharePlan
 from hygie.keys.server import CONNECTIONS_MAX, KmsServer
@@ -165,6 +167,45 @@ def test_a_frame_begun_and_never_ended_is_dropped(tmp_path: Path) -> None:
         assert not (await client.status()).sealed
         await client.close()
         await server.stop()
+
+    asyncio.run(main())
+    kms.close()
+
+
+def test_a_peer_that_reads_no_answer_fills_nothing_and_does_not_hold_up_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_state(tmp_path / "kms")
+    kms = opened(tmp_path / "kms")
+
+    async def main() -> None:
+        server = KmsServer(kms, tmp_path / "s")
+        await server.start()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as deaf:
+            deaf.setblocking(False)
+            deaf.connect(str(tmp_path / "s"))
+            answered = [0]
+            real = kms.status
+
+            def status() -> KmsStatus:
+                answered[0] += 1
+                return real()
+
+            monkeypatch.setattr(kms, "status", status)
+            questions, taken, before = STATUS * 100_000, 0, -1
+            while answered[0] != before:  # until it stops asking for more
+                before = answered[0]
+                for _ in range(50):
+                    with contextlib.suppress(BlockingIOError):
+                        taken += deaf.send(questions[taken : taken + 65_536])
+                    await asyncio.sleep(0.01)
+                assert answered[0] < 5_000  # what the sockets hold, not what it was asked
+            assert taken > answered[0] * len(STATUS)
+            client = KmsClient(tmp_path / "s")
+            assert not (await client.status()).sealed
+            await client.close()
+            async with asyncio.timeout(5):
+                await server.stop()
 
     asyncio.run(main())
     kms.close()

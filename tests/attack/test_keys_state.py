@@ -379,6 +379,11 @@ def test_a_destruction_cut_by_a_crash_is_finished_when_asked_again(
     with pytest.raises(OSError, match="no space"):
         kms.destroy_epoch(TENANT, ENVIRONMENT, 1, live_compartments=0)
     monkeypatch.setattr(StateFolder, "write", real)
+    with pytest.raises(KeyDestroyedError):  # gone from the file, so gone from memory
+        unwrap_one(kms, item)
+    kms.wrap(TENANT, ENVIRONMENT, [(b"c" * 16, b"k" * 32)])  # writes the file again, and does not bring it back
+    with pytest.raises(KeyDestroyedError):
+        unwrap_one(kms, item)
     shutil.copy(tmp_path / "copy", folder / "stray")
     (folder / "stray").chmod(0o600)
     assert opens_with_any(every_key_of(folder), item)

@@ -319,6 +319,17 @@ class KmsContract:
             for permit in (b"", b"p" * 33):
                 with pytest.raises(KmsRequestError):
                     await kms.unwrap(TENANT, ENVIRONMENT, [item], permit_id=permit, reason=REASON)
+            compartment, epoch, wrap = item
+            lines = (await kms.status()).unwrap_lines
+            for tenant, environment, name in (
+                (b"Durand", ENVIRONMENT, compartment),
+                (TENANT, b"t" * 17, compartment),
+                (TENANT, ENVIRONMENT, b""),
+                (TENANT, ENVIRONMENT, b"c" * 65),
+            ):
+                with pytest.raises(KmsRequestError):
+                    await kms.unwrap(tenant, environment, [(name, epoch, wrap)], permit_id=PERMIT, reason=REASON)
+            assert (await kms.status()).unwrap_lines == lines  # nothing of another shape is written
             for key in ((b"", b"k" * 32), (b"c" * 65, b"k" * 32), (b"c" * 16, b"k" * 31)):
                 with pytest.raises(KmsRequestError):
                     await kms.wrap(TENANT, ENVIRONMENT, [key])

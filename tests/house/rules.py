@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # The offline verifier shares only what touches no network, no database, no key store.
 VERIFY_MAY_IMPORT = {"base", "verify"} | {
-    f"journal.{name}" for name in ("merkle", "tiles", "checkpoint", "entry", "leaf", "errors", "export_format")
+    f"journal.{name}" for name in ("merkle", "tiles", "checkpoint", "leaf", "errors")
 }
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -35,6 +35,7 @@ def lines_of(rule: Rule, path: str, text: str) -> list[str]:
         ("src/hygie/base/x.py", "if TYPE_CHECKING:\n    from hygie.sites import site", "lower floors only"),
         ("src/hygie/fhir/x.py", "from hygie.backups import snapshot", "lower floors only"),
         ("src/hygie/verify/x.py", "from hygie.journal.writer import W", "only base and the journal's pure files"),
+        ("src/hygie/verify/x.py", "from hygie.journal.entry import Entry", "only base and the journal's pure files"),
         ("src/hygie/verify/x.py", "from hygie.database.pool import P", "only base"),
         ("src/hygie/vault/x.py", "from ..gate import gate", "relative import"),
         ("src/hygie/vault/x.py", "from hygie.nowhere import y", "no such room"),

@@ -32,7 +32,6 @@ class Action(StrEnum):
     HABILITATION_GRANT = "habilitation:grant"
     HABILITATION_REVOKE = "habilitation:revoke"
     KEY_ROTATE = "key:rotate"
-    KEY_UNWRAP = "key:unwrap"
     PLATFORM_START = "platform:start"
     PLATFORM_UPGRADE = "platform:upgrade"
     REGISTER_EXPORT = "register:export"
@@ -78,6 +77,6 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     Role.OPERATOR: frozenset(Action)
     - _READS
     - _WRITES
-    - {Action.OBJECT_EXPORT, Action.PATIENT_ERASE, Action.SESSION_REFUSED, Action.KEY_UNWRAP}
+    - {Action.OBJECT_EXPORT, Action.PATIENT_ERASE, Action.SESSION_REFUSED}
     - {Action.KEY_ANCHOR, Action.RIGHT_REFUSED},
 }

@@ -35,8 +35,8 @@ TOKEN_RANDOM_BYTES = 32
 DAY_MS = 86_400_000
 HABILITATION_DAYS_MAX = 366  # the yearly review must meet every right
 ACCOUNT_DAYS_MAX = 1_100
-NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
-ACCOUNT = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 KINDS = ("production", "pre-production", "test", "demonstration")
 
 EVERYWHERE = Place(PLATFORM, PLATFORM, "")  # what belongs to no environment
@@ -88,7 +88,10 @@ class Administration:
 
         Raises: AdministrationError: name taken, or not a name.
         """
-        _check(NAME.match(name), "name")
+        _check(NAME.fullmatch(name), "name")
+        async with self._database.transaction() as connection:
+            taken = await (await connection.execute("SELECT 1 FROM hygie.tenant WHERE name = %s", (name,))).fetchone()
+        _check(taken is None, "name taken")  # before there is a key: a refusal leaves none
         tenant_id = secrets.token_bytes(16)
         await self._kms.create_tenant(tenant_id)
         async with self._change(Action.TENANT_CREATE, place=Place(tenant_id, PLATFORM, "")) as connection:
@@ -103,7 +106,7 @@ class Administration:
 
         Raises: AdministrationError: name taken, not a name, unknown kind; NotFoundError: no such tenant.
         """
-        _check(NAME.match(name), "name")
+        _check(NAME.fullmatch(name), "name")
         _check(kind in KINDS, "kind")
         async with self._database.transaction() as connection:
             tenant_row = await _one(connection, "SELECT id FROM hygie.tenant WHERE name = %s", tenant)
@@ -149,7 +152,7 @@ class Administration:
         Args: professional_id: RPPS or ADELI number, empty for an application or for who has none.
         Raises: AdministrationError; InvalidIdentifierError.
         """
-        _check(ACCOUNT.match(account), "account")
+        _check(ACCOUNT.fullmatch(account), "account")
         if professional_id:
             parse_professional(professional_id)
         _check(kind in ("person", "application"), "kind")
@@ -173,7 +176,7 @@ class Administration:
         """
         _check(0 < days <= HABILITATION_DAYS_MAX, "days")
         _check(3 <= len(reason) <= 500, "reason")
-        _check(ACCOUNT.match(approver) and approver != account, "approver")
+        _check(ACCOUNT.fullmatch(approver) and approver != account, "approver")
         place = (await self.environment(tenant, environment)).place
         now_ms = self._clock.now_ms()
         id_ = secrets.token_hex(8)

@@ -27,7 +27,7 @@ PURPOSE = "rights"
 CONTEXT = "hygie right v1"
 PRINT_BYTES = 16
 NAMES_MAX = 20  # told in one entry or one sentence; the count says them all
-_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -60,7 +60,7 @@ class Right:
     @property
     def name(self) -> str:
         """Table and id, for people; an id that no command makes is not repeated."""
-        return f"{self.table} {self.id if _NAME.match(self.id) else '?'}"
+        return f"{self.table} {self.id if _NAME.fullmatch(self.id) else '?'}"
 
     @property
     def print(self) -> str:

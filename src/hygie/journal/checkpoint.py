@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,6 +25,8 @@ COSIGNATURE_V1 = 0x04
 NOTE_BYTES_MAX = 64 * 1024
 SIGNATURES_MAX = 64  # the specification asks for at least 16
 TREE_SIZE_MAX = 2**63 - 1
+TIME_S_MAX = 253_402_300_799  # 9999-12-31T23:59:59Z: no calendar goes further
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _DASH = "\u2014 "
 _Message = Callable[[bytes], tuple[bytes, bytes]]
 
@@ -159,7 +162,7 @@ def parse_checkpoint(text: bytes) -> Checkpoint:
     if len(lines) < 4 or lines[-1] or not all(lines[:-1]):
         raise CheckpointInvalidError(reason="layout")
     origin, size, root = lines[0], lines[1], _unb64(lines[2])
-    if not size.isascii() or not size.isdigit() or str(int(size)) != size or int(size) > TREE_SIZE_MAX:
+    if not _SIZE.fullmatch(size) or int(size) > TREE_SIZE_MAX:
         raise CheckpointInvalidError(reason="size")
     if len(root) != 32:
         raise CheckpointInvalidError(reason="root")
@@ -183,14 +186,17 @@ def verify_checkpoint(note: bytes, *, log_key: VerifierKey, origin: str | None =
 def verify_cosignature(note: bytes, *, witness_key: VerifierKey) -> int:
     """When the witness cosigned a note, seconds UTC.
 
-    Raises: CheckpointInvalidError: no cosignature of this key, or a false one.
+    Raises: CheckpointInvalidError: no cosignature of this key, a false one, or one beyond the year 9999.
     """
     parsed = parse_note(note)
 
     def message(signature: bytes) -> tuple[bytes, bytes]:
         return signature[8:], cosigned_message(parsed.text, int.from_bytes(signature[:8], "big"))
 
-    return int.from_bytes(_verify(witness_key, parsed, message, size=72)[:8], "big")
+    at_s = int.from_bytes(_verify(witness_key, parsed, message, size=72)[:8], "big")
+    if at_s > TIME_S_MAX:
+        raise CheckpointInvalidError(reason="time")
+    return at_s
 
 
 def _verify(key: VerifierKey, note: Note, message: _Message, *, size: int) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from hygie.base.files import fsync_folder
+from hygie.base.files import PRIVATE_FILE, PRIVATE_FOLDER, fsync_folder
 from hygie.journal.checkpoint import VerifierKey
 from hygie.journal.entry import Entry, decode_entry
 from hygie.journal.errors import EntryNotFoundError, LeafInvalidError
@@ -43,9 +43,10 @@ class _Sink:
         self._path = path
         self._zip: zipfile.ZipFile | None = None
         if path.suffix == ".zip":
-            self._zip = zipfile.ZipFile(path, "x", zipfile.ZIP_STORED)
+            path.touch(mode=PRIVATE_FILE, exist_ok=False)  # it discloses entries, as a folder does
+            self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
         else:
-            path.mkdir(mode=0o700)
+            path.mkdir(mode=PRIVATE_FOLDER)
 
     def add(self, name: str, data: bytes) -> None:
         """One file."""

@@ -11,7 +11,6 @@ commitment with the leaf before it decrypts: so one leaf cannot be disclosed as 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from functools import lru_cache
 from typing import NamedTuple
@@ -122,8 +121,3 @@ def open_disclosed(leaf: bytes, disclosure: bytes) -> bytes:
         return AESGCM(key).decrypt(bytes(12), leaf[_BOX_AT:], _SEAL_MAGIC + meaning)
     except InvalidTag as error:
         raise LeafInvalidError(reason="seal") from error
-
-
-def leaf_hash(leaf: bytes) -> bytes:
-    """RFC 6962 section 2.1: SHA-256 of a zero byte and the leaf."""
-    return hashlib.sha256(b"\x00" + leaf).digest()

@@ -99,7 +99,8 @@ class Recovery:
                 if note is not None:
                     found.append((verified(note, self._keys), note))
                     witnessed_size = found[-1][0].size
-        if witnessed_size is None and answered < len(self._sites.links) - self._sites.quorum + 1:
+        # A witness that never saw this journal (a new one) cannot say which checkpoint is the highest either.
+        if not witnessed_size and answered < len(self._sites.links) - self._sites.quorum + 1:
             raise JournalUnavailableError(part="sites")
         if not found and false:
             raise CheckpointInvalidError(reason="no checkpoint of the sites is signed by this journal")

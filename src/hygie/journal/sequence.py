@@ -191,4 +191,24 @@ async def first_wrong_column(connection: Connection) -> int | None:
         (list(KINDS),),
     )
     row = await cursor.fetchone()
-    return None if row is None else row[0]
+    wrong = [row[0]] if row is not None and row[0] is not None else []
+    called_invalid = await _first_called_invalid(connection)
+    return min([*wrong, *called_invalid], default=None)
+
+
+async def _first_called_invalid(connection: Connection) -> list[int]:
+    """The first row that is said to be no entry and whose leaf is one: whoever searches would miss it."""
+    after = -1
+    while True:
+        cursor = await connection.execute(
+            "SELECT index, leaf FROM hygie.journal_entry WHERE kind = 'invalid' AND index > %s ORDER BY index LIMIT %s",
+            (after, READ_ROWS),
+            binary=True,
+        )
+        rows = await cursor.fetchall()
+        for index, leaf in rows:
+            if _columns(leaf)[0] != "invalid":
+                return [index]
+        if len(rows) < READ_ROWS:
+            return []
+        after = rows[-1][0]

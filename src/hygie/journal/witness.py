@@ -111,6 +111,7 @@ class Witness:
         write_durably(state / "witness.pub", f"{self.key.encode()}\n".encode(), mode=0o644)
         self._clock = clock
         self._lock = asyncio.Lock()  # check and record are one act: a slow request must not roll a quick one back
+        self._deciding: set[asyncio.Task[Answer]] = set()
         self._notes: dict[str, bytes] = {}
         for origin in self._logs:
             self._load_latest(origin)
@@ -137,6 +138,13 @@ class Witness:
             return Answer(403)
         if submission.old_size > claimed.size:
             return Answer(400)
+        # What is begun ends, even if who asked has gone: the disk must not remember what memory does not.
+        deciding = asyncio.create_task(self._decide_alone(submission, claimed))
+        self._deciding.add(deciding)
+        deciding.add_done_callback(self._deciding.discard)
+        return await asyncio.shield(deciding)
+
+    async def _decide_alone(self, submission: AddCheckpoint, claimed: Checkpoint) -> Answer:
         async with self._lock:
             return await self._decide(submission, claimed)
 

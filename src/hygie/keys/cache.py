@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from hygie.keys.errors import KeyDestroyedError
 from hygie.keys.kms import Kms
 
 KEPT_S_MAX = 60.0  # design, "Keys and erasure": an unwrap is cached at most 60 s
+SWEEP_S = 1.0  # a key that nobody asks for is out of memory so long after its minute, at most
 KEYS_MAX = 20_000  # about 6 MB; a busy minute of one process touches fewer patients
 
 _Name = tuple[bytes, bytes, bytes]
@@ -39,6 +41,7 @@ class CompartmentKeys:
         self._monotonic = monotonic
         self._kept: OrderedDict[_Name, tuple[float, bytes]] = OrderedDict()
         self._fetches: list[_Fetch] = []
+        self._sweep: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -114,6 +117,20 @@ class CompartmentKeys:
         self._kept.move_to_end(name)
         while len(self._kept) > self._keys_max:
             self._kept.popitem(last=False)
+        if self._sweep is None:
+            self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        self._sweep = asyncio.get_running_loop().call_later(min(SWEEP_S, self._kept_s), self._drop_old)
+
+    def _drop_old(self) -> None:
+        """Drop what is over its time though nobody asks for it any more. About 2 ms for a full cache."""
+        now_s = self._monotonic()
+        for name in [name for name, (until_s, _) in self._kept.items() if until_s <= now_s]:
+            del self._kept[name]
+        self._sweep = None
+        if self._kept:
+            self._sweep_later()
 
 
 class _Fetch:

@@ -6,9 +6,9 @@ Three threads: one that writes the record of unwraps (it waits for the disk), on
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from hygie.base.errors import HygieError
 from hygie.keys import messages
 from hygie.keys.errors import KmsRequestError, KmsUnavailableError, PeerRefusedError, ShareRefusedError
 from hygie.keys.file_kms import FileKms, UnwrapAsk
@@ -85,20 +85,19 @@ class Desk:
         loop = asyncio.get_running_loop()
         while self._waiting:
             group = self._take_group()
-            answers: list[list[bytes] | HygieError]
+            answers: Sequence[list[bytes] | Exception]
             try:
                 answers = await loop.run_in_executor(self._recording, self._kms.unwrap_many, [ask for ask, _ in group])
-            except HygieError as error:
+            except OSError as error:
+                failure = KmsUnavailableError(part="kms state")
+                failure.__cause__ = error
+                answers = [failure] * len(group)
+            except Exception as error:  # those who wait behind this group are served all the same
                 answers = [error] * len(group)
-            except BaseException as error:
-                for _, future in group:
-                    if not future.done():
-                        future.set_exception(error)
-                raise
             for (_, future), answer in zip(group, answers, strict=True):
                 if future.done():
                     continue
-                if isinstance(answer, HygieError):
+                if isinstance(answer, Exception):
                     future.set_exception(answer)
                 else:
                     future.set_result(answer)

@@ -162,7 +162,7 @@ def _verify(certificate: ErasureCertificate, signature: bytes, public_key: bytes
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, certificate.to_sign())
     except (InvalidSignature, ValueError) as error:
         raise CertificateForgedError(reason="the signature does not match") from error
-    except KmsRequestError as error:
+    except (KmsRequestError, OverflowError) as error:  # a count or a date that 64 bits do not hold
         raise CertificateForgedError(reason="its dates or fields cannot be") from error
 
 

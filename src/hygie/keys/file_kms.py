@@ -24,9 +24,19 @@ from hygie.keys.errors import (
 )
 from hygie.keys.file_root import FileRoot
 from hygie.keys.file_state import with_environment
-from hygie.keys.hierarchy import check_batch, new_epoch
+from hygie.keys.hierarchy import check_batch, check_compartment, new_epoch
 from hygie.keys.kms import EPOCHS_LIVE_MAX, HEADS_MAX, KEY_BYTES, KmsProperties, KmsStatus, Level, UnwrapLine
-from hygie.keys.names import MONTHS_MAX, check_id, check_kind, check_month, check_permit, check_purpose, check_reason
+from hygie.keys.names import (
+    ENVIRONMENTS_MAX,
+    MONTHS_MAX,
+    TENANTS_MAX,
+    check_id,
+    check_kind,
+    check_month,
+    check_permit,
+    check_purpose,
+    check_reason,
+)
 from hygie.keys.peer import Peer
 from hygie.keys.state import (
     ROOT_FILE,
@@ -56,17 +66,21 @@ class FileKms(FileRoot):
     # --- hierarchy
 
     def create_tenant(self, tenant_id: bytes) -> None:
-        """Make a tenant's key; made already: nothing."""
+        """Make a tenant's key; made already: nothing. Raises: KmsRequestError: TENANTS_MAX of them are there."""
         check_id(tenant_id, "tenant")
         with self._lock:
             state = self._open()
-            if tenant_id not in state.tenant_ids():
-                state.add_tenant(tenant_id)
+            known = state.tenant_ids()
+            if tenant_id in known:
+                return
+            if len(known) >= TENANTS_MAX:
+                raise KmsRequestError(reason=f"a key service has at most {TENANTS_MAX} tenants")
+            state.add_tenant(tenant_id)
 
     def create_environment(self, tenant_id: bytes, environment_id: bytes) -> None:
         """Make an environment's key, secret and first epoch; made already: nothing.
 
-        Raises: UnknownKeyError: no such tenant; KeyDestroyedError: the id was destroyed.
+        Raises: UnknownKeyError: no such tenant; KeyDestroyedError: the id was destroyed; KmsRequestError: too many.
         """
         check_id(environment_id, "environment")
         with self._lock:
@@ -75,6 +89,10 @@ class FileKms(FileRoot):
             if environment_id in known:
                 state.environment(tenant_id, environment_id)
                 return
+            if len(known) >= ENVIRONMENTS_MAX:
+                raise KmsRequestError(
+                    reason=f"a tenant has at most {ENVIRONMENTS_MAX} environments, destroyed included"
+                )
             state.add_environment(tenant_id, environment_id)
 
     def environment_key(self, tenant_id: bytes, environment_id: bytes, purpose: str) -> bytes:
@@ -132,9 +150,7 @@ class FileKms(FileRoot):
             state = self._open()
             for ask in asks:
                 try:
-                    check_batch(len(ask.items))
-                    check_permit(ask.permit_id)
-                    check_reason(ask.reason)
+                    _check_ask(ask)
                 except KmsRequestError as error:  # nothing of it is fit to be written in the record
                     answers.append(error)
                     continue
@@ -344,6 +360,17 @@ class FileKms(FileRoot):
             body = before.copy_body()
             body.epochs[-1].reserved = reserved
             state.write_environment(state.tenant(tenant_id), before.changed(body))
+
+
+def _check_ask(ask: UnwrapAsk) -> None:
+    """Shapes only, so that nothing of another shape is written in the record. Raises: KmsRequestError."""
+    check_id(ask.tenant_id, "tenant")
+    check_id(ask.environment_id, "environment")
+    check_batch(len(ask.items))
+    for compartment_id, _, _ in ask.items:
+        check_compartment(compartment_id)
+    check_permit(ask.permit_id)
+    check_reason(ask.reason)
 
 
 def _line_of(ask: UnwrapAsk, outcome: str) -> UnwrapLine:

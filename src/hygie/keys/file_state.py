@@ -154,6 +154,10 @@ class OpenState:
         self.write_root(msgspec.structs.replace(self.body, tenants=[*self.body.tenants, key]))
         self._put_tenant(tenant.tenant_id, key, body)
         tenant.version, tenant.body = version, body
+        records = {record.environment_id: record for record in body.environments}
+        for name, opened in list(tenant.environments.items()):
+            if opened.record is not records.get(name):  # gone from the file, gone from memory, whatever comes next
+                del tenant.environments[name]
         self.drop_old_tenant_keys(tenant.tenant_id)
 
     def _put_tenant(self, tenant_id: bytes, key: TenantKey, body: TenantBody) -> None:

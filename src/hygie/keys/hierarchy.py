@@ -149,12 +149,20 @@ def check_batch(count: int) -> None:
         raise KmsRequestError(reason=f"a batch has 1 to {BATCH_MAX} keys")
 
 
+def check_compartment(compartment_id: bytes) -> None:
+    """Refuse an id of a compartment outside the limits.
+
+    Raises: KmsRequestError.
+    """
+    if not 1 <= len(compartment_id) <= COMPARTMENT_ID_BYTES_MAX:
+        raise KmsRequestError(reason=f"a compartment id has 1 to {COMPARTMENT_ID_BYTES_MAX} bytes")
+
+
 def new_epoch(number: int, now_ms: int) -> EpochKey:
     """A fresh epoch key."""
     return EpochKey(number, os.urandom(KEY_BYTES), now_ms, 0, 0)
 
 
 def _field(compartment_id: bytes) -> bytes:
-    if not 1 <= len(compartment_id) <= COMPARTMENT_ID_BYTES_MAX:
-        raise KmsRequestError(reason=f"a compartment id has 1 to {COMPARTMENT_ID_BYTES_MAX} bytes")
+    check_compartment(compartment_id)
     return struct.pack(">I", len(compartment_id)) + compartment_id

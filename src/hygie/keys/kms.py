@@ -206,7 +206,10 @@ class Kms(Protocol):
         ...
 
     async def unwrap_record(self, after_line: int, count: int) -> list[UnwrapLine]:
-        """Lines of the unwrap record after ``after_line`` (-1: from the first), at most ``count`` and 1,000."""
+        """Lines of the unwrap record after ``after_line`` (-1: from the first), at most ``count`` and 1,000.
+
+        Fewer when they name very many compartments; none: there are no more.
+        """
         ...
 
     async def unwrap_heads(self, lengths: Sequence[int]) -> list[list[bytes]]:

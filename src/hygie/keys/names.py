@@ -7,6 +7,8 @@ import re
 from hygie.keys.errors import KmsRequestError
 from hygie.keys.kms import ID_BYTES, REASON_CHARACTERS_MAX
 
+TENANTS_MAX = 65_536  # 100 bytes each in the root file, read whole at each start: 7 MB
+ENVIRONMENTS_MAX = 4_096  # per tenant: with 64 epochs each, 27 MB of the 64 MiB that a file of the state may take
 MONTHS_MAX = 8192  # per tenant: 8 classes for 85 years; the state file stays under 1 MiB
 PERMIT_BYTES_MAX = 32
 _PURPOSE = re.compile(r"[a-z][a-z0-9-]{0,31}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -28,7 +27,7 @@ from hygie.keys.sealing import Secret
 from hygie.keys.secret_source import SecretSource
 
 CONNECTIONS_MAX = 64  # one per hosting process and a few commands; a process has at most a few dozen
-IN_FLIGHT_MAX = 64  # questions under way per connection (64 MiB at most); beyond, its reading waits
+IN_FLIGHT_MAX = 64  # questions under way per connection, answers not yet read included; beyond, its reading waits
 FRAME_TIMEOUT_S = 10.0  # a frame that began is whole within this, or its connection ends
 SOCKET_PATH_BYTES_MAX = 100  # sun_path has 104 bytes on macOS, 108 on Linux
 SAVE_INTERVAL_S = 5.0
@@ -108,11 +107,19 @@ class KmsServer:
             log.warning("connection ended: %s", type(error).__name__)
         except asyncio.CancelledError:
             log.debug("connection ended: the service stops")
+            writer.transport.abort()  # a peer that reads no answer would hold up the stop for ever
         finally:
+            await self._hang_up(writer)
             self._connections.discard(task)
-            writer.close()
-            with contextlib.suppress(OSError):
+
+    async def _hang_up(self, writer: asyncio.StreamWriter) -> None:
+        """Close a connection; one whose peer does not take its last answers is dropped."""
+        writer.close()
+        try:
+            async with asyncio.timeout(self._frame_timeout_s):
                 await writer.wait_closed()
+        except (OSError, TimeoutError, asyncio.CancelledError):
+            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer) -> None:
         room = asyncio.Semaphore(IN_FLIGHT_MAX)
@@ -156,11 +163,13 @@ class KmsServer:
             # A programming mistake must not leave the caller waiting; its text may hold keys, so only its type is told.
             log.error("%s failed: %s", type(question).__name__, type(error).__name__)
             value = KmsUnavailableError(part="kms failure")
-        finally:
-            room.release()
-        with contextlib.suppress(OSError):
+        try:
             writer.write(answer_frame(call, value))
             await writer.drain()
+        except OSError:
+            return  # the peer went away: what waits for it is dropped
+        finally:
+            room.release()  # only now: a peer that reads no answer is asked for no further question
 
 
 def _listen(path: Path, *, shared: bool) -> sockets.socket:

@@ -13,7 +13,9 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -24,6 +26,8 @@ from hygie.keys.kms import UnwrapLine
 
 CURRENT_FILE = "unwraps.log"
 FILE_BYTES_MAX = 16 * 1024 * 1024  # read whole at each start: 16 MiB takes under 0.2 s
+READ_FILES_MAX = 16
+READ_COMPARTMENTS_MAX = 1_000_000  # told at once: with ids of 64 bytes, 131 MB; one answer of the socket holds them
 FORMAT = "hygie unwrap record v1"
 HASH_BYTES = 32
 _CONTEXT = FORMAT.encode() + b"\0"
@@ -112,16 +116,22 @@ class UnwrapRecord:
                 raise UnwrapRecordUnavailableError() from error
 
     def read(self, after_line: int, count: int) -> list[UnwrapLine]:
-        """Lines of rank above ``after_line``, at most ``count``, the chain of the files read being checked."""
+        """Lines of rank above ``after_line``, the chain of the files read being checked.
+
+        At most ``count``, fewer when they name very many compartments or lie in many files; none: there are no more.
+        """
         found: list[UnwrapLine] = []
-        with self._lock:
-            names = [*closed_files(self._folder), CURRENT_FILE]
-        for name in self._from(names, after_line):
-            for line in _check_file(self._folder / name, _Chain()):
-                if line.line > after_line:
-                    found.append(line)
-                    if len(found) >= count:
-                        return found
+        named = 0
+        chain = _Chain()
+        with self._opened(after_line, READ_FILES_MAX) as opened:
+            for name, file in opened:
+                for line in _check_lines(name, file.read(), chain):
+                    if line.line > after_line:
+                        found.append(line)
+                        named += len(line.compartments)
+                        if len(found) >= count or named >= READ_COMPARTMENTS_MAX:
+                            return found
+                chain.continued = True
         return found
 
     def heads(self, lengths: Sequence[int]) -> list[list[bytes]]:
@@ -132,21 +142,24 @@ class UnwrapRecord:
         """
         if not lengths:
             return []
-        with self._lock:  # no file is closed or renamed meanwhile; what is appended later is not looked at
-            names = self._from([*closed_files(self._folder), CURRENT_FILE], min(lengths) - 2)
-            opened = [(name, (self._folder / name).open("rb")) for name in names]
         found: dict[int, list[bytes]] = {length: [] for length in lengths}
         chain = _Chain()
-        try:
+        with self._opened(min(lengths) - 2) as opened:
             for name, file in opened:
                 _hash_file(name, file.read(), chain, found)
                 chain.continued = True
                 if chain.lines > max(lengths):
                     break
-        finally:
-            for _, file in opened:
-                file.close()
         return [found[length] for length in lengths]
+
+    @contextmanager
+    def _opened(self, after_line: int, files_max: int | None = None) -> Iterator[Sequence[tuple[str, BinaryIO]]]:
+        """The files, or the first of them, that hold what comes after a line."""
+        with ExitStack() as stack:
+            with self._lock:  # no file is closed or renamed meanwhile; one that begins later is not looked at
+                names = self._from([*closed_files(self._folder), CURRENT_FILE], after_line)[:files_max]
+                opened = [(name, stack.enter_context((self._folder / name).open("rb"))) for name in names]
+            yield opened
 
     def _from(self, names: list[str], after_line: int) -> list[str]:
         """Drop the files that end before the line wanted."""

@@ -60,7 +60,7 @@ class TlsFacts:
 class ProcessFacts:
     """One process of this installation, as the system shows it.
 
-    core_limit: bytes, -1 for no limit, None when not shown; traceable: by another process of its account; root: uid 0.
+    core_limit: bytes, -1 for no limit, None when not shown; traceable: by another process of its account.
     """
 
     name: str
@@ -111,9 +111,10 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """What the KMS says of itself. credential: where the passphrase of an unattended start lies.
+    """What the KMS says of itself.
 
-    beside: ``inside`` the data folder, on the ``same-device``, ``elsewhere``, ``systemd`` or ``typed`` (no file).
+    beside: where the passphrase of an unattended start lies: ``inside`` the data folder, on the ``same-device``,
+    ``elsewhere``, ``systemd`` or ``typed`` (no file).
     """
 
     driver: str

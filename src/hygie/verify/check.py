@@ -50,6 +50,7 @@ DISCLOSED_BYTES_MAX = 256 * 1024 * 1024
 SELECTED_BYTES_MAX = 16 * 1024 * 1024
 BACKDATED_MS = 600_000  # clocks of hosting processes differ by seconds, an entry waits at most minutes for its index
 BACKDATED_MAX = 100
+_PROVEN = frozenset(("index", "kind", "tenant", "at_ms"))  # what is shown of the tree and of the head, not of the body
 Progress = Callable[[int], None]
 
 
@@ -332,7 +333,9 @@ class Verifier:
         try:
             for line in (data or b"").splitlines():
                 item = json.loads(line)
-                self._disclosures[int(item["index"])] = bytes.fromhex(item["key"])
+                if type(item["index"]) is not int:
+                    raise ExportInvalidError(reason="disclosed.jsonl")
+                self._disclosures[item["index"]] = bytes.fromhex(item["key"])
         except (ValueError, KeyError, TypeError) as error:
             raise ExportInvalidError(reason="disclosed.jsonl") from error
 
@@ -342,6 +345,8 @@ class Verifier:
             body = json.loads(open_disclosed(leaf, self._disclosures.pop(index)))
         except (LeafInvalidError, ValueError) as error:
             raise JournalTamperedError(index=index, reason="the disclosure is not this entry's") from error
+        if not isinstance(body, dict) or body.keys() & _PROVEN:
+            raise JournalTamperedError(index=index, reason="its body is not that of an entry")
         self._report.disclosed += 1
         if self._show is not None:
             self._show(index, {"kind": head.kind, "tenant": head.tenant_id.hex(), "at_ms": head.at_ms, **body})

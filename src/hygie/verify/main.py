@@ -7,6 +7,7 @@ public key cannot be read.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -74,6 +75,9 @@ def language_of(environment: dict[str, str]) -> Language:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; exits with the code of the module's docstring."""
     language = language_of(dict(os.environ))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an entry may hold what this terminal cannot write
     options = _parser(_TEXTS[language]).parse_args(arguments)
     sys.exit(run(options, language))
 

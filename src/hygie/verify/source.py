@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
+import zlib
 from pathlib import Path
 
 from hygie.verify.errors import ExportInvalidError
+
+# Whatever reading a ZIP file made to harm raises: bad names, offsets, methods, streams.
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 class Source:
@@ -21,7 +29,7 @@ class Source:
         if not path.is_dir():
             try:
                 self._zip = zipfile.ZipFile(path)
-            except (OSError, zipfile.BadZipFile) as error:
+            except _DAMAGED as error:
                 raise ExportInvalidError(reason="neither a folder nor a ZIP file") from error
 
     def read(self, name: str, *, bytes_max: int) -> bytes:
@@ -44,7 +52,7 @@ class Source:
             return path.read_bytes() if self._zip is None else self._zip.read(name)
         except (KeyError, FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except _DAMAGED as error:
             raise ExportInvalidError(reason=f"{name} is damaged") from error
 
     def names(self, prefix: str) -> list[str]:

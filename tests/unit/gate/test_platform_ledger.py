@@ -14,7 +14,12 @@ import pytest
 from hygie.base.actions import Action, Role
 from hygie.database.pool import Database
 from hygie.gate.administration import Administration
-from hygie.gate.errors import PlatformKnownError, PlatformLedgerAbsentError, PlatformLedgerBrokenError
+from hygie.gate.errors import (
+    AdministrationError,
+    PlatformKnownError,
+    PlatformLedgerAbsentError,
+    PlatformLedgerBrokenError,
+)
 from hygie.gate.platform_ledger import (
     GENERATION_MARGIN,
     KEPT,
@@ -116,6 +121,19 @@ def test_each_change_is_on_every_site_and_comes_back_into_an_empty_database(open
                 await empty.close()
             hashes = [row[0] for row in before["token"]]
             assert hashes == [hashlib.sha256(token.encode()).digest()]
+
+    run(main)
+
+
+def test_a_client_that_is_refused_leaves_no_key(open_house) -> None:
+    async def main() -> None:
+        async with open_house() as house, administered(house) as (acts, _, _):
+            await acts.create_tenant("chu", "CHU de Test")
+            tenants = (await house.kms.status()).tenants
+            for name in ("chu", "chu\n", "CHU", ""):
+                with pytest.raises(AdministrationError):
+                    await acts.create_tenant(name, "another one")
+            assert (await house.kms.status()).tenants == tenants
 
     run(main)
 

@@ -108,4 +108,5 @@ def test_a_right_older_than_what_opens_no_more_is_not_judged() -> None:
 
 
 def test_an_id_that_no_command_makes_is_not_repeated() -> None:
-    assert right("token", id="'; DROP TABLE x").name == "token ?"
+    for id_ in ("'; DROP TABLE x", "t1\n", ""):
+        assert right("token", id=id_).name == "token ?"

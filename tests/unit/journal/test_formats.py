@@ -12,7 +12,8 @@ from hygie.base import seal
 from hygie.base.actions import Action
 from hygie.journal import checkpoint as c
 from hygie.journal.entry import Entry, open_entry, seal_entry
-from hygie.journal.leaf import disclosure_of, leaf_hash, open_disclosed
+from hygie.journal.leaf import disclosure_of, open_disclosed
+from hygie.journal.merkle import leaf_hash
 
 FORMATS = Path(__file__).resolve().parents[3] / "docs" / "formats"
 MONTH_KEY = bytes(range(32))

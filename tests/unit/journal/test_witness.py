@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from hygie.journal import merkle
+from hygie.journal import witness as witness_module
 from hygie.journal.checkpoint import (
     Checkpoint,
     VerifierKey,
@@ -27,7 +29,7 @@ from hygie.journal.checkpoint import (
     verify_cosignature,
 )
 from hygie.journal.errors import WitnessRefusedError, WitnessSettingsError, WitnessUnavailableError
-from hygie.journal.http1 import request
+from hygie.journal.http1 import Request, request
 from hygie.journal.witness import AddCheckpoint, Witness, encode_submission, parse_submission, run_witness
 from hygie.journal.witness_client import WitnessBehindError, WitnessClient
 from tests.unit.journal.stage import LocalSigner, TestClock
@@ -118,11 +120,37 @@ def test_two_submissions_at_once_never_roll_back(folder: Path) -> None:
     asyncio.run(main())
 
 
+def test_who_leaves_before_the_disk_has_it_leaves_one_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cosigned and on its way to the disk when the caller goes: what comes next must continue that tree."""
+    real, slow = witness_module.write_durably, threading.Event()
+
+    def write(path: Path, data: bytes, **how: int) -> None:
+        slow.wait(5)
+        real(path, data, **how)
+
+    async def main() -> None:
+        witness = Witness(folder / "state", name="w.test", logs=[SIGNER.key], clock=TestClock())
+        monkeypatch.setattr(witness_module, "write_durably", write)
+        asked = asyncio.create_task(witness.handle(post(submission(0, 20))))
+        await asyncio.sleep(0.1)
+        asked.cancel()
+        fork = asyncio.create_task(witness.handle(post(submission(0, 30, FORK))))
+        await asyncio.sleep(0.1)
+        slow.set()
+        assert (await fork).status == 409
+        assert (await witness.handle(post(submission(20, 25)))).status == 200
+
+    def post(what: AddCheckpoint) -> Request:
+        return Request("POST", "/add-checkpoint", encode_submission(what))
+
+    asyncio.run(main())
+
+
 def test_answers_of_the_protocol(folder: Path) -> None:
     async def main() -> None:
         address = "127.0.0.1:0"
         witness = Witness(folder / "state", name="w.test", logs=[SIGNER.key], clock=TestClock())
-        from hygie.journal.http1 import Request, start_server
+        from hygie.journal.http1 import start_server
 
         server = await start_server(address, witness.handle)
         async with server:

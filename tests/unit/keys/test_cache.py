@@ -122,6 +122,28 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_key_leaves_memory_though_nobody_asks_for_it_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        stage = Stage(tmp_path / "kms")
+        await stage.furnish()
+        cache = CompartmentKeys(stage.kms, kept_s=0.1)
+        await ask(cache, stage.items[:5])
+        await asyncio.sleep(0.06)
+        await ask(cache, stage.items[5:])
+        await asyncio.sleep(0.06)
+        assert 0 < len(cache) <= 10
+        async with asyncio.timeout(5):
+            while len(cache):
+                await asyncio.sleep(0.02)
+        assert await ask(cache, stage.items[:1]) == [stage.keys[0][1]]
+        async with asyncio.timeout(5):
+            while len(cache):
+                await asyncio.sleep(0.02)
+        await stage.kms.close()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("how", ["compartment", "all"])
 def test_forgetting_acts_on_what_is_kept_and_on_what_is_being_fetched(tmp_path: Path, how: str) -> None:
     async def main() -> None:

@@ -86,6 +86,15 @@ def test_the_form_of_the_file_is_one() -> None:
         verify_certificate(b" " * 20_000 + whole, public_keys=[PUBLIC])
 
 
+@pytest.mark.parametrize("value", [-1, 2**64, 10**30])
+@pytest.mark.parametrize("field", ["objects", "last_epoch", "unreadable_in_every_copy_due_ms"])
+def test_a_number_that_cannot_be_is_a_forgery_like_another(field: str, value: int) -> None:
+    document = json.loads(signed(FINAL))
+    document["certificate"][field] = value
+    with pytest.raises(CertificateForgedError):
+        verify_certificate((json.dumps(document, indent=2) + "\n").encode(), public_keys=[PUBLIC])
+
+
 def test_a_certificate_of_an_unknown_key_or_with_another_signature_is_refused() -> None:
     with pytest.raises(CertificateForgedError, match="unknown key"):
         verify_certificate(signed(FINAL), public_keys=[b"o" * 32])

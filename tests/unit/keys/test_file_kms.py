@@ -9,21 +9,23 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hygie.base.canonical import canonical
-from hygie.keys import hierarchy
+from hygie.keys import file_kms, hierarchy
 from hygie.keys.errors import (
     DestructionGuardError,
     EpochFullError,
+    KeyDestroyedError,
     KmsRequestError,
     KmsSettingsError,
     KmsStateBrokenError,
     WrongPassphraseError,
 )
-from hygie.keys.file_kms import FileKms
+from hygie.keys.file_kms import FileKms, UnwrapAsk
 from hygie.keys.kms import EPOCHS_LIVE_MAX
+from hygie.keys.peer import this_process
 from hygie.keys.sealing import Passphrase, SharePlan, Shares
 from hygie.keys.secret_source import SecretSource
-from hygie.keys.state import EXPORT_MAGIC, ExportedFile, decode, encode, restore_state
-from tests.contract.kms_stage import PASSPHRASE, SCRYPT_N_TEST, make_state, opened
+from hygie.keys.state import EXPORT_MAGIC, ExportedFile, StateFolder, decode, encode, restore_state
+from tests.contract.kms_stage import PASSPHRASE, PERMIT, REASON, SCRYPT_N_TEST, make_state, opened
 
 TENANT = bytes(range(16))
 ENVIRONMENT = bytes(range(16, 32))
@@ -100,6 +102,53 @@ def test_live_epochs_are_bounded(tmp_path: Path) -> None:
     kms.destroy_epoch(TENANT, ENVIRONMENT, 1, live_compartments=0)
     assert kms.new_epoch(TENANT, ENVIRONMENT) == EPOCHS_LIVE_MAX + 1
     kms.close()
+
+
+def test_tenants_and_environments_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hosting process makes them: without a bound it could make a state that no start reads any more."""
+    monkeypatch.setattr(file_kms, "TENANTS_MAX", 2)
+    monkeypatch.setattr(file_kms, "ENVIRONMENTS_MAX", 2)
+    kms = furnished(tmp_path / "kms")
+    kms.create_tenant(b"o" * 16)
+    kms.create_environment(TENANT, b"o" * 16)
+    for _ in range(2):
+        with pytest.raises(KmsRequestError):
+            kms.create_tenant(b"p" * 16)
+        with pytest.raises(KmsRequestError):
+            kms.create_environment(TENANT, b"p" * 16)
+        kms.create_tenant(TENANT)  # what is there is not counted again
+        kms.create_environment(TENANT, ENVIRONMENT)
+    kms.close()
+
+
+def test_an_environment_whose_destruction_was_cut_opens_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kms"
+    kms = furnished(folder)
+    compartment, key = pairs(1)[0]
+    epoch, (wrap,) = kms.wrap(TENANT, ENVIRONMENT, [(compartment, key)])
+    ask = UnwrapAsk(TENANT, ENVIRONMENT, [(compartment, epoch, wrap)], PERMIT, REASON, this_process())
+    real, writes = StateFolder.write, []
+
+    def write(self: StateFolder, file: str, data: bytes) -> None:
+        writes.append(file)
+        if len(writes) == 3:
+            raise OSError(28, "no space")
+        real(self, file, data)
+
+    monkeypatch.setattr(StateFolder, "write", write)
+    with pytest.raises(OSError, match="no space"):
+        kms.destroy_environment(TENANT, ENVIRONMENT, repeated=ENVIRONMENT)
+    with pytest.raises(KeyDestroyedError):
+        kms.unwrap(ask)
+    with pytest.raises(KeyDestroyedError):
+        kms.wrap(TENANT, ENVIRONMENT, pairs(1))
+    kms.close()
+    again = opened(folder)
+    with pytest.raises(KeyDestroyedError):
+        again.unwrap(ask)
+    again.close()
 
 
 def test_an_export_restored_elsewhere_is_the_same_kms(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hygie.base.clock import SystemClock
+from hygie.keys import unwrap_record
 from hygie.keys.errors import UnwrapRecordBrokenError
 from hygie.keys.kms import UnwrapLine
 from hygie.keys.unwrap_record import UnwrapRecord, verify_unwrap_record
@@ -167,4 +169,29 @@ def test_a_file_taken_away_breaks_what_is_asked_through_it(tmp_path: Path) -> No
     (tmp_path / "unwraps-000001.log").unlink()
     with pytest.raises(UnwrapRecordBrokenError, match="does not continue"):
         record.heads([0, 60])
+    record.close()
+
+
+def test_a_reader_misses_no_line_of_a_file_that_is_closed_meanwhile(tmp_path: Path) -> None:
+    record = fill(tmp_path, 0, file_bytes_max=1)  # a file for each batch
+    writer = threading.Thread(target=lambda: [record.append([line(number)]) for number in range(400)])
+    writer.start()
+    while writer.is_alive():
+        after = max(record.lines - 3, -1)
+        found = [each.line for each in record.read(after, 1000)]
+        assert found == list(range(after + 1, after + 1 + len(found)))
+    writer.join()
+    record.close()
+
+
+def test_lines_that_name_very_many_compartments_are_told_in_several_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unwrap_record, "READ_COMPARTMENTS_MAX", 5)
+    record = fill(tmp_path, 10)
+    told: list[int] = []
+    while some := record.read(told[-1] if told else -1, 1000):
+        assert len(some) <= 5
+        told += [each.line for each in some]
+    assert told == list(range(20))
     record.close()

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import json
+import random
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hygie.base.errors import HygieError
+from hygie.base.seal import seal
 from hygie.database.cluster import Dsns
-from hygie.journal.checkpoint import VerifierKey
+from hygie.journal.checkpoint import (
+    COSIGNATURE_V1,
+    VerifierKey,
+    cosignature_line,
+    cosigned_message,
+    signature_line,
+    signed_note,
+)
 from hygie.journal.errors import CheckpointInvalidError, JournalTamperedError, TileInvalidError
-from hygie.journal.leaf import disclosure_of
+from hygie.journal.leaf import disclosure_of, meaning_of, pack_head
 from hygie.journal.merkle import joined_root, leaf_hash
 from hygie.journal.reader import JournalReader
 from hygie.journal.tiles import decode_bundle, encode_bundle
@@ -97,6 +109,11 @@ def test_whole_exports_pass(made: Path) -> None:
     assert report.witness_key_trusted
     assert verify(made / "whole.zip").entries == ENTRIES
     assert verify(made / "middle").entries == 256
+
+
+def test_an_export_is_its_owners_alone(made: Path) -> None:
+    assert (made / "whole.zip").stat().st_mode & 0o777 == 0o600
+    assert (made / "whole").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_tenants_export_holds_its_entries_only(made: Path) -> None:
@@ -214,6 +231,9 @@ def test_hiding_entries_behind_a_selection_is_refused(whole: Path) -> None:
         ("export.json", b"\xff"),
         ("checkpoint", b"x" * 100_000),
         ("disclosed.jsonl", b"{"),
+        ("disclosed.jsonl", b'{"index": 1e999, "key": ""}'),
+        ("disclosed.jsonl", b'{"index": "7", "key": ""}'),
+        ("disclosed.jsonl", b'{"index": -1, "key": ""}'),
         ("tile/0/002.p/188", b""),
         ("log.pub", b"no key"),
     ],
@@ -226,6 +246,73 @@ def test_broken_files_are_refused_with_a_sentence(
         main([str(whole)])
     assert caught.value.code in (10, 50, 60)
     assert "HYG" not in capsys.readouterr().out
+
+
+def test_a_zip_made_to_harm_is_refused_with_a_sentence(made: Path, tmp_path: Path) -> None:
+    """Bytes altered anywhere, compressed by every method: a report or an error of Hygie, never a trace."""
+    chance = random.Random(5)
+    hostile = tmp_path / "hostile.zip"
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(made / "whole.zip") as source, zipfile.ZipFile(hostile, "w", method) as target:
+            for name in source.namelist():
+                target.writestr(name, source.read(name))
+        data = hostile.read_bytes()
+        assert verify(hostile).entries == ENTRIES
+        places = [*(chance.randrange(len(data)) for _ in range(60)), *range(len(data) - 600, len(data), 7)]
+        for at in places:
+            hostile.write_bytes(data[:at] + bytes((data[at] ^ chance.randrange(1, 256),)) + data[at + 1 :])
+            with contextlib.suppress(HygieError):
+                verify(hostile)
+
+
+def forged(folder: Path, *, size: str = "1", at_s: int = 1_795_478_400, body: object = None) -> Path:
+    """An export of one entry, all of it made and signed by a host who lies."""
+    host, month_key, head = LocalSigner(9), b"m" * 32, pack_head("access", TENANT, 1_795_478_400_123)
+    sealed = seal(json.dumps(body).encode(), key=month_key, meaning=meaning_of(head), compress=False)
+    leaf = head + sealed
+    root = base64.b64encode(leaf_hash(leaf)).decode()
+    text = f"{host.name}\n{size}\n{root}\n".encode()
+    witness = VerifierKey("w.test", COSIGNATURE_V1, host.public_key)
+    files = {
+        "checkpoint": signed_note(
+            text,
+            signature_line(host.name, host.key.key_id, host.sign(text)),
+            cosignature_line(witness, at_s, host.sign(cosigned_message(text, at_s))),
+        ),
+        "export.json": json.dumps(
+            {"format": "hygie journal export 1", "size": 1, "start": 0, "end": 1, "selected": False}
+        ).encode(),
+        "log.pub": host.key.encode().encode(),
+        "witness.pub": witness.encode().encode(),
+        "tile/0/000.p/1": leaf_hash(leaf),
+        "tile/entries/000.p/1": encode_bundle([leaf]),
+        "disclosed.jsonl": json.dumps({"index": 0, "key": disclosure_of(leaf, month_key=month_key).hex()}).encode(),
+    }
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+LIES: dict[str, tuple[dict[str, Any], int]] = {
+    "nothing": ({"body": {"action": "object:read"}}, 0),
+    "a surrogate": ({"body": {"account": "\ud800"}}, 0),
+    "a time without a calendar": ({"at_s": 2**64 - 1, "body": {}}, 0),  # no cosignature, and it says so
+    "a size without end": ({"size": "9" * 5_000, "body": {}}, 50),
+    "a body that is a list": ({"body": []}, 50),
+    "a body that names its own client": ({"body": {"tenant": "ff" * 16}}, 50),
+    "a body that names its own instant": ({"body": {"at_ms": 1}}, 50),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_host_who_lies_gets_a_sentence(tmp_path: Path, lie: str) -> None:
+    how, code = LIES[lie]
+    path = forged(tmp_path / "lies", **how)
+    command = [sys.executable, "-m", "hygie.verify", str(path), "--show"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    assert ("Cosigned" in done.stdout) == (code == 0 and "at_s" not in how)
 
 
 def test_an_absent_file_or_export_is_refused(whole: Path, tmp_path: Path) -> None:
