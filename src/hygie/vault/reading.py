@@ -78,8 +78,8 @@ async def _open_elsewhere(context: EnvironmentContext, row: LocatedRow, key: byt
 
 async def find_by_condition(
     connection: catalogue.Connection, context: EnvironmentContext, permit: Permit, condition: Condition
-) -> list[Stored]:
-    """At most two live objects that satisfy a condition (two are enough to call it ambiguous).
+) -> list[tuple[LocatedRow, Stored]]:
+    """At most two live objects that satisfy a condition (two are enough to call it ambiguous), and where they are.
 
     Raises: AmbiguousConditionError: so many candidates that the condition cannot be told.
     """
@@ -87,10 +87,10 @@ async def find_by_condition(
     rows = await catalogue.probe(connection, clauses, limit=CONDITION_CANDIDATES_MAX + 1)
     if len(rows) > CONDITION_CANDIDATES_MAX:
         raise AmbiguousConditionError()
-    found: list[Stored] = []
-    for stored in await open_rows(context, permit, rows, reason="condition"):
+    found: list[tuple[LocatedRow, Stored]] = []
+    for row, stored in zip(rows, await open_rows(context, permit, rows, reason="condition"), strict=True):
         if stored is None or stored.type != condition.type:
             continue
         if condition.matches is None or condition.matches(stored.body, stored.type):
-            found.append(stored)
+            found.append((row, stored))
     return found[:2]
