@@ -35,7 +35,7 @@ from hygie.vault.entries import Item, read_entries, refusal_entry
 from hygie.vault.errors import CursorError, SearchTooBroadError
 from hygie.vault.grouping import Grouping
 from hygie.vault.model import Page, Query, Stored
-from hygie.vault.reading import open_rows
+from hygie.vault.reading import OPEN_BATCH, open_rows
 from hygie.vault.tokens import type_code
 
 PROBE_ROWS_MAX = 2_000  # candidates taken from the token index; a term with more is called frequent
@@ -45,7 +45,6 @@ OPENED_ROWS_MAX = 2_000  # candidates one page opens, when an exact filter refus
 PAGE_MAX = 1_000
 INCLUDED_MAX = 1_000
 FREQUENT_FRESH_S = 60.0
-OPEN_BATCH = 64
 GROUP_MAX = 8  # searches in one transaction: a broad one delays at most seven others
 _CURSOR_BYTES_MAX = 512
 
