@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from hygie.base.actions import Action
 from hygie.base.errors import HygieError, NotFoundError, RefusedError
 from hygie.vault.errors import CompartmentErasedError, CursorError, ObjectDeletedError, VersionConflictError
 from hygie.vault.model import Condition, NewObject, Query, WriteRequest
-from tests.unit.vault.lifecycle_stage import erase
+from tests.unit.vault.lifecycle_stage import SlowSites, erase
 
 
 def patient(id_: str, name: str, *, new: bool = False, **more: object) -> NewObject:
@@ -193,22 +192,6 @@ def test_conditional_creates_that_race_make_one(open_house) -> None:
             assert sum(await asyncio.gather(*(create(n) for n in range(6)))) == 1
 
     asyncio.run(main())
-
-
-class SlowSites:
-    """The house's sites, where a pack waits until it may go: its writer holds its locks."""
-
-    def __init__(self, house: Any) -> None:
-        self._sites = house.sites
-        self.reached, self.go = asyncio.Event(), asyncio.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sites, name)
-
-    async def place(self, name: str, data: bytes) -> Any:
-        self.reached.set()
-        await self.go.wait()
-        return await self._sites.place(name, data)
 
 
 @pytest.mark.parametrize("still", [False, True])
