@@ -141,6 +141,14 @@ async def count_versions(connection: Connection) -> int:
     return int(row[0])
 
 
+async def clear_unfinished(connection: Connection) -> None:
+    """Remove what a rebuild that was interrupted before its first object left; nothing, once there is an object."""
+    await connection.execute("DELETE FROM compartment_member WHERE NOT EXISTS (SELECT FROM object)")
+    await connection.execute("DELETE FROM compartment WHERE NOT EXISTS (SELECT FROM object)")
+    await connection.execute("DELETE FROM blob_chunk WHERE NOT EXISTS (SELECT FROM object)")
+    await connection.execute("DELETE FROM pack WHERE NOT EXISTS (SELECT FROM object)")
+
+
 async def insert_survivors(connection: Connection, survivors: Survivors, erased_at_ms: int) -> None:
     """Rows of compartments found on a site: live ones with their wrap, erased ones without.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 
 import pytest
 
@@ -272,6 +273,28 @@ def test_a_rebuild_never_mixes_with_what_is_there(open_house) -> None:
                     await rebuild(house, "paris")
             finally:
                 lifecycle_stage.NUMBERS = iter(range(5000, 10**6))
+
+    run(main)
+
+
+def test_a_rebuild_that_died_before_its_first_object_is_run_again(open_house, monkeypatch) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            await fill(house)
+            before = await state(house, KNOWN)
+            from tests.unit.vault import lifecycle_stage
+
+            monkeypatch.setattr(lifecycle_stage, "NUMBERS", itertools.repeat(4000))
+            with monkeypatch.context() as patched:
+                patched.setattr("hygie.vault.rebuild.PackReader.read", died)
+                with pytest.raises(RuntimeError, match="killed here"):
+                    await rebuild(house, "paris")
+            again, report = await rebuild(house, "lyon")
+            assert report.whole
+            assert await state(again, KNOWN) == before
+
+    def died(*_: object) -> None:
+        raise RuntimeError("killed here")
 
     run(main)
 
