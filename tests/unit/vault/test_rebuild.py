@@ -13,6 +13,7 @@ from hygie.vault.ledger import ledger_keys, ledger_name, newest_ledger, spread_l
 from hygie.vault.model import NewObject
 from hygie.vault.pack import pack_name
 from hygie.vault.rebuild import NUMBER_MARGIN
+from hygie.vault.rebuild_packs import PackReader
 from tests.unit.vault.lifecycle_stage import (
     epochs,
     erase,
@@ -254,6 +255,32 @@ def test_a_truncated_pack_is_named(open_house, cut: int) -> None:
             path.write_bytes(path.read_bytes()[:cut])
             again, report = await rebuild(house, "lille")
             assert report.damaged == [name]
+            assert "p2" in await read(again, "Patient", "p2")
+            assert await read(again, "Patient", "p1") == "HYG-300"
+
+    run(main)
+
+
+@pytest.mark.parametrize("cut", [0, 5, 40, 100])
+def test_a_pack_cut_between_the_two_passes_is_named(open_house, monkeypatch, cut: int) -> None:
+    """The site changes while it is read: its tables were whole, its packs are not any more."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            await write(house, patient("p1", "a"))
+            await write(house, patient("p2", "b"))
+            await house.sites.drain(10)
+            name = pack_name(house.place.environment_id, 1)
+            path = house.folders / "lille" / name
+            real = PackReader.read
+
+            def read_later(self, standing):
+                path.write_bytes(path.read_bytes()[:cut])
+                return real(self, standing)
+
+            monkeypatch.setattr(PackReader, "read", read_later)
+            again, report = await rebuild(house, "lille")
+            assert name in report.damaged
             assert "p2" in await read(again, "Patient", "p2")
             assert await read(again, "Patient", "p1") == "HYG-300"
 
