@@ -140,8 +140,12 @@ class FolderSite:
         """See ``Site.list``. Links and other foreign entries are not objects: they are not listed, nor entered."""
         check_prefix(prefix)
         with self._guard(prefix):
-            room = self._open_room()
-            yield from self._walk(room, room.root, "", prefix)
+            # a descriptor of its own: two listings of one would move each other's place in the folder
+            root, _ = step(self._open_room().root, ".", create=False)
+            try:
+                yield from self._walk(root, "", prefix)
+            finally:
+                os.close(root)
 
     def delete(self, name: str) -> None:
         """See ``Site.delete``."""
@@ -307,7 +311,7 @@ class FolderSite:
             raise ObjectTruncatedError(site=self._name, name=name)
         return data
 
-    def _walk(self, room: Room, folder: int, path: str, prefix: str) -> Iterator[tuple[str, int]]:
+    def _walk(self, folder: int, path: str, prefix: str) -> Iterator[tuple[str, int]]:
         """Objects under ``path`` in byte order of full names; only branches that can match the prefix are entered."""
         with os.scandir(folder) as entries:
             found = _sorted_entries(entries)
@@ -317,7 +321,7 @@ class FolderSite:
                 if full.startswith(prefix) or prefix.startswith(full):
                     below, _ = step(folder, name[:-1], create=False)
                     try:
-                        yield from self._walk(room, below, full, prefix)
+                        yield from self._walk(below, full, prefix)
                     finally:
                         os.close(below)
             elif full.startswith(prefix) and full != RESERVED:
