@@ -10,6 +10,7 @@ import pytest
 
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError, NotFoundError, RefusedError
+from hygie.keys.errors import KmsUnavailableError
 from hygie.vault.errors import CompartmentErasedError, CursorError, ObjectDeletedError, VersionConflictError
 from hygie.vault.model import Condition, NewObject, Query, WriteRequest
 from tests.unit.vault.lifecycle_stage import SlowSites, erase
@@ -284,5 +285,38 @@ def test_concurrent_reads_each_get_their_own_answer(open_house) -> None:
 
             answers = await asyncio.gather(*(read(n) for n in range(60)))
             assert answers == [f"n{n}" for n in range(50)] + ["HYG-300"] * 10
+
+    asyncio.run(main())
+
+
+def test_a_key_service_that_is_silent_is_waited_for_once_by_all_who_read(open_house, monkeypatch) -> None:
+    """Each wait lasts seconds: a group of sixty-four readers that asked one by one would wait for minutes."""
+    asked: list[int] = []
+
+    async def silent(*_: object, **__: object) -> None:
+        asked.append(1)
+        raise KmsUnavailableError(part="answer")
+
+    async def main() -> None:
+        async with open_house() as house:
+            await house.vault.write(
+                house.writing(), WriteRequest([patient(f"p{n}", f"n{n}", new=True) for n in range(20)])
+            )
+            await erase(house, "p1")
+            other = house.new_vault()
+
+            async def read(n: int) -> str:
+                try:
+                    await other.read(house.permit(Action.OBJECT_READ), "Patient", f"p{n}")
+                except HygieError as error:
+                    return error.code
+                return "read"
+
+            with monkeypatch.context() as patched:
+                patched.setattr(type(house.kms), "unwrap", silent)
+                answers = await asyncio.gather(*(read(n) for n in range(21)))
+            assert answers == ["HYG-430", "HYG-351"] + ["HYG-430"] * 18 + ["HYG-300"]
+            assert len(asked) <= 2
+            assert await read(0) == "read"
 
     asyncio.run(main())
