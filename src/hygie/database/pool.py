@@ -86,11 +86,6 @@ class Database:
         """
         return Transaction(self._pool, self._wait_s, begin_statement(role))
 
-    async def copy_binary(self, connection: Connection, sql: str, buffer: bytes) -> None:
-        """``COPY … FROM STDIN (FORMAT binary)`` of a buffer packed before (in a thread, say)."""
-        async with connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
-            await copy.write(buffer)
-
 
 class Transaction:
     """One transaction as a context; made by ``Database.transaction``."""
