@@ -8,7 +8,7 @@ from types import TracebackType
 
 import psycopg
 from psycopg import errors, generators, pq
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from hygie.database.cluster import check_server
 from hygie.database.errors import CommitUnknownError, DatabaseUnavailableError
@@ -103,6 +103,8 @@ class Transaction:
         try:
             try:
                 connection = await self._attempt()
+            except (PoolTimeout, TooManyRequests):
+                raise  # none died, all are taken: the wait is over
             except psycopg.OperationalError:
                 await self._pool.check()
                 connection = await self._attempt()
