@@ -165,22 +165,13 @@ class Planner:
             for one in draft.objects:
                 if not one.new:
                     keys.add(lock_key(self._index.object_id(one.type, one.id)))
-                keys.add(lock_key(self._subject(one)[1]))
+                keys.add(lock_key(self._index.owner(one.patients)[1]))
                 keys.update(lock_key(self._index.subject("patient", (patient,))) for patient in one.patients)
         if keys:
             await catalogue.lock(connection, sorted(keys))
 
     def _looked_up(self, drafts: Sequence[_Draft]) -> list[bytes]:
         return [self._index.object_id(one.type, one.id) for draft in drafts for one in draft.objects if not one.new]
-
-    def _subject(self, one: NewObject) -> tuple[int, bytes]:
-        """Kind and subject of the compartment an object belongs to."""
-        patients = sorted(set(one.patients))
-        if not patients:
-            return 0, self._index.subject("environment", ())
-        if len(patients) == 1:
-            return 1, self._index.subject("patient", patients)
-        return 2, self._index.subject("patients", patients)
 
     def _decide(self, draft: _Draft, plan: Plan, current: dict[bytes, CurrentRow]) -> None:
         """Give the request its versions, or its refusal; ``current`` moves on only if it is accepted."""
@@ -228,7 +219,7 @@ class Planner:
         if not permit.allows(change):
             raise RefusedError()
         at_ms = max(at_ms, before.at_ms) if before else at_ms
-        subject = self._subject(one)[1]
+        subject = self._index.owner(one.patients)[1]
         compartment = before.compartment if before and one.delete else b""
         overlay[object_id] = CurrentRow(object_id, existing + 1, compartment, at_ms, one.delete)
         version = PlannedVersion(permit, one, object_id, existing + 1, at_ms, change, subject, compartment)
@@ -275,7 +266,7 @@ class Planner:
         fresh = [(os.urandom(ID_BYTES), os.urandom(KEY_BYTES)) for _ in firsts]
         epoch, wraps = await self._context.compartments.wrap(fresh)
         for version, (compartment, key), wrap in zip(firsts, fresh, wraps, strict=True):
-            kind, subject = self._subject(version.source)
+            kind, subject = self._index.owner(version.source.patients)
             members = [self._index.subject("patient", (p,)) for p in sorted(set(version.source.patients))]
             row = CompartmentRow(compartment, subject, epoch, wrap, kind=kind)
             plan.created.append(NewCompartment(row, members if kind == 2 else []))
