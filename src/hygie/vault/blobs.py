@@ -123,10 +123,8 @@ class BlobStore:
             for task in placing:
                 task.cancel()
             raise
-        async with self._database.transaction(self._context.place.role) as connection:
-            await catalogue.insert_chunks(connection, blob_id, rows)
         blob = Blob(blob_id, compartment, size, number)
-        return NewObject(type_, id_, header, terms, patients, new=new, if_version=if_version, blob=blob)
+        return NewObject(type_, id_, header, terms, patients, new=new, if_version=if_version, blob=blob, chunks=rows)
 
     async def open(self, permit: Permit, stored: Stored) -> StreamedObject:
         """The content that an object names.

@@ -140,7 +140,7 @@ async def insert_pack(
 async def insert_group(
     connection: Connection, plan: Plan, rows: Sequence[ObjectRow], pack_sha256: bytes, pack_bytes: int
 ) -> None:
-    """All rows of a group: pack, new compartments, versions replaced and versions added."""
+    """All rows of a group: pack, new compartments, chunks of contents, versions replaced and versions added."""
     await insert_pack(connection, plan.number, pack_sha256, pack_bytes, objects=len(rows), at_ms=plan.at_ms)
     await insert_compartments(connection, [new for new in plan.created if new.fresh], plan.number)
     carried = [new.row.compartment for new in plan.created if not new.fresh]
@@ -150,6 +150,9 @@ async def insert_group(
         await connection.execute(
             "UPDATE object SET current = false, tokens = NULL WHERE id = ANY(%s) AND current", (list(plan.replaced),)
         )
+    for version in plan.versions:
+        if version.source.blob is not None:
+            await insert_chunks(connection, version.source.blob.blob_id, version.source.chunks)
     await copy_objects(connection, plan.number, rows)
 
 

@@ -13,7 +13,7 @@ from hygie.base.errors import HygieError, NotFoundError, RefusedError
 from hygie.keys.errors import KmsUnavailableError
 from hygie.vault.errors import CompartmentErasedError, CursorError, ObjectDeletedError, VersionConflictError
 from hygie.vault.model import Condition, NewObject, Query, WriteRequest
-from tests.unit.vault.lifecycle_stage import SlowSites, erase
+from tests.unit.vault.lifecycle_stage import SlowSites, erase, rows
 
 
 def patient(id_: str, name: str, *, new: bool = False, **more: object) -> NewObject:
@@ -265,6 +265,29 @@ def test_a_content_is_streamed_and_read_by_ranges(open_house) -> None:
             assert stream.size_bytes == len(content)
             for start, stop in ((0, len(content)), (4_194_300, 4_194_310), (len(content) - 1, len(content)), (5, 6)):
                 assert b"".join([piece async for piece in stream.read(start, stop)]) == content[start:stop]
+
+    asyncio.run(main())
+
+
+def test_a_content_whose_object_is_refused_leaves_no_row(open_house) -> None:
+    """Its chunks are on the sites, named by nothing: catch-up sets them aside after a day."""
+
+    async def main() -> None:
+        async with open_house() as house:
+
+            async def chunks():
+                yield b"x" * 100_000
+
+            with pytest.raises(VersionConflictError):
+                await house.vault.write_stream(
+                    house.writing(), "Binary", "b1", chunks(), header=b"{}", patients=("p1",), if_version=7
+                )
+            assert rows(house, "SELECT count(*) FROM blob_chunk") == [(0,)]
+            assert list(house.folders.rglob("blobs/*/*/0000"))
+            await house.vault.write_stream(
+                house.writing(), "Binary", "b1", chunks(), header=b"{}", patients=("p1",), if_version=0
+            )
+            assert rows(house, "SELECT count(*) FROM blob_chunk") == [(1,)]
 
     asyncio.run(main())
 
