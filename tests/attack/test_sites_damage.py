@@ -181,3 +181,37 @@ def test_a_site_outside_the_allowed_countries_is_refused(tmp_path: Path) -> None
     with pytest.raises(SiteSettingsError) as caught:
         SiteSet([*inside, outside], quorum=2, allowed_countries=["FR"])
     assert caught.value.facts["site"] == "virginia"
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"7" * 4096,
+        b"\xff\xfe",
+        b"[" * 4096,
+        b'{"format":' * 400,
+        b'{"format": "hygie-site-1"}',
+    ],
+    ids=["empty", "object", "list", "null", "number", "bytes", "deep list", "deep object", "half"],
+)
+def test_whatever_a_site_says_it_is_the_others_serve(tmp_path: Path, identity: bytes) -> None:
+    """Who runs one site writes its identity: nonsense makes it another site, and fails no write of ours."""
+
+    async def main() -> None:
+        packs = fill(stage(tmp_path))
+        together = site_set(stage(tmp_path))
+        (tmp_path / "paris" / "site.json").write_bytes(identity)
+        placement = await together.place("packs/e1/new.pack", b"new")
+        await together.drain(5)
+        assert sorted(placement.done) == ["lille", "lyon"]
+        assert "other-site" in together.health()["paris"].last_error
+        for name, data in packs.items():
+            assert await together.read(name) == data
+        assert not (await scrub(together, expect(packs))).damaged
+        await together.close()
+
+    asyncio.run(main())

@@ -177,6 +177,17 @@ class SiteContract:
             assert all(future.result() for future in reads)
         assert site.get(NAME) == versions[-1]
 
+    def test_listings_at_once_each_give_everything(self, site: Site) -> None:
+        names = [f"folder-{number:02d}/object" for number in range(30)]
+        for name in names:
+            site.put(name, b"one")
+
+        def listed(_: int) -> bool:
+            return [name for name, _ in site.list("")] == names
+
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(listed, range(800)))
+
     def test_a_big_object_passes(self, site: Site) -> None:
         data = os.urandom(1 << 20) * (BIG_BYTES >> 20)
         site.put(NAME, data)

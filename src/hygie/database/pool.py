@@ -8,7 +8,7 @@ from types import TracebackType
 
 import psycopg
 from psycopg import errors, generators, pq
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from hygie.database.cluster import check_server
 from hygie.database.errors import CommitUnknownError, DatabaseUnavailableError
@@ -86,11 +86,6 @@ class Database:
         """
         return Transaction(self._pool, self._wait_s, begin_statement(role))
 
-    async def copy_binary(self, connection: Connection, sql: str, buffer: bytes) -> None:
-        """``COPY … FROM STDIN (FORMAT binary)`` of a buffer packed before (in a thread, say)."""
-        async with connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
-            await copy.write(buffer)
-
 
 class Transaction:
     """One transaction as a context; made by ``Database.transaction``."""
@@ -108,6 +103,8 @@ class Transaction:
         try:
             try:
                 connection = await self._attempt()
+            except (PoolTimeout, TooManyRequests):
+                raise  # none died, all are taken: the wait is over
             except psycopg.OperationalError:
                 await self._pool.check()
                 connection = await self._attempt()

@@ -31,6 +31,7 @@ from hygie.sites.room import Room, new_temporary, step
 from hygie.sites.site import RESERVED, Range, SiteLocation, SiteProperties, check_name, check_prefix
 
 CHUNK_BYTES = 1 << 20  # hashing and comparing 1 MiB at a time keeps memory flat for objects of any size
+FOLDERS_MAX = 10_000  # known to be flushed: 3 MB; each content in chunks has its own, and the flush is only repeated
 CHECK_NAME = "probe"
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: a planted pipe must not hang
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -229,6 +230,8 @@ class FolderSite:
             os.close(current)
             current = below
         if flush:
+            if len(room.durable_folders) >= FOLDERS_MAX:
+                room.durable_folders.clear()
             room.durable_folders.add(folders)
         return current
 

@@ -57,7 +57,7 @@ def read_identity(path: Path, name: str) -> str:
         identity = str(record["id"])
     except OSError as error:
         raise SiteUnavailableError(site=name, reason="absent") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SiteUnavailableError(site=name, reason="other-site") from error
     if not right:
         raise SiteUnavailableError(site=name, reason="other-site")

@@ -21,6 +21,7 @@ from hygie.vault.compartments import CompartmentRow
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.errors import CompartmentErasedError, ObjectDamagedError, ObjectTooLargeError
 from hygie.vault.model import STREAM_BYTES_MAX, Blob, NewObject, Stored
+from hygie.vault.tokens import lock_key
 
 CHUNK_BYTES = 4 * 1024 * 1024  # one chunk is in memory once per upload; 256 of them make a content of 1 GiB
 CHUNKS_IN_FLIGHT = 2  # sealed chunks being placed while the next one is received
@@ -110,15 +111,7 @@ class BlobStore:
                 size += len(piece)
                 if size > STREAM_BYTES_MAX:
                     raise ObjectTooLargeError(limit_bytes=STREAM_BYTES_MAX)
-                meaning = canonical(
-                    "blob",
-                    self._context.place.tenant_id,
-                    self._context.place.environment_id,
-                    compartment,
-                    blob_id,
-                    number,
-                    int(last),
-                )
+                meaning = _meaning(self._context.place, compartment, blob_id, number, last=last)
                 box = await asyncio.to_thread(seal, piece, key=key, meaning=meaning, compress=False)
                 rows.append((number, hashlib.sha256(box).digest(), len(box)))
                 placing.append(asyncio.create_task(self._place(blob_id, number, box)))
@@ -130,10 +123,8 @@ class BlobStore:
             for task in placing:
                 task.cancel()
             raise
-        async with self._database.transaction(self._context.place.role) as connection:
-            await catalogue.insert_chunks(connection, blob_id, rows)
         blob = Blob(blob_id, compartment, size, number)
-        return NewObject(type_, id_, header, terms, patients, new=new, if_version=if_version, blob=blob)
+        return NewObject(type_, id_, header, terms, patients, new=new, if_version=if_version, blob=blob, chunks=rows)
 
     async def open(self, permit: Permit, stored: Stored) -> StreamedObject:
         """The content that an object names.
@@ -150,19 +141,16 @@ class BlobStore:
 
     async def _compartment(self, permit: Permit, patients: tuple[str, ...]) -> tuple[bytes, bytes]:
         """The live compartment that an object of these patients would be written to, and its key."""
-        index = self._context.index
-        listed = sorted(set(patients))
-        kind = ("environment", "patient", "patients")[min(len(listed), 2)]
-        subject = index.subject(kind, listed)
+        kind, subject = self._context.index.owner(patients)
         async with self._database.transaction(self._context.place.role) as connection:
-            await catalogue.lock(connection, [int.from_bytes(subject[:8], "big", signed=True)])
+            await catalogue.lock(connection, [lock_key(subject)])
             found = await self._context.compartments.live(connection, [subject])
             if subject in found:
                 row: CompartmentRow = found[subject]
-            elif len(listed) > 1:
+            elif kind == 2:
                 raise CompartmentErasedError()
             else:
-                row = await self._context.compartments.create(connection, subject, kind=len(listed))
+                row = await self._context.compartments.create(connection, subject, kind=kind)
         keys = await self._context.compartments.keys([row], permit_id=permit.permit_id, reason="stream")
         return row.compartment, keys[row.compartment]
 
@@ -172,8 +160,11 @@ class BlobStore:
 
 def chunk_meaning(place: Place, blob: Blob, number: int) -> bytes:
     """What a chunk authenticates: moved, reordered or cut off, it does not open."""
-    last = int(number == blob.chunks - 1)
-    return canonical("blob", place.tenant_id, place.environment_id, blob.compartment, blob.blob_id, number, last)
+    return _meaning(place, blob.compartment, blob.blob_id, number, last=number == blob.chunks - 1)
+
+
+def _meaning(place: Place, compartment: bytes, blob_id: bytes, number: int, *, last: bool) -> bytes:
+    return canonical("blob", place.tenant_id, place.environment_id, compartment, blob_id, number, int(last))
 
 
 async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[bytes, bool]]:

@@ -140,7 +140,7 @@ async def insert_pack(
 async def insert_group(
     connection: Connection, plan: Plan, rows: Sequence[ObjectRow], pack_sha256: bytes, pack_bytes: int
 ) -> None:
-    """All rows of a group: pack, new compartments, versions replaced and versions added."""
+    """All rows of a group: pack, new compartments, chunks of contents, versions replaced and versions added."""
     await insert_pack(connection, plan.number, pack_sha256, pack_bytes, objects=len(rows), at_ms=plan.at_ms)
     await insert_compartments(connection, [new for new in plan.created if new.fresh], plan.number)
     carried = [new.row.compartment for new in plan.created if not new.fresh]
@@ -150,6 +150,9 @@ async def insert_group(
         await connection.execute(
             "UPDATE object SET current = false, tokens = NULL WHERE id = ANY(%s) AND current", (list(plan.replaced),)
         )
+    for version in plan.versions:
+        if version.source.blob is not None:
+            await insert_chunks(connection, version.source.blob.blob_id, version.source.chunks)
     await copy_objects(connection, plan.number, rows)
 
 
@@ -296,7 +299,8 @@ async def walk(
 ) -> tuple[list[LocatedRow], int | None]:
     """Walk current rows of one type in order, at most ``budget`` of them.
 
-    Returns the matches (at most ``limit``) and the seq up to which was walked when the budget ended it, else None.
+    Returns the matches (at most ``limit``) and the seq up to which was walked when the budget ended it, else None; that
+    is a tenth before the budget's end, so that what writers replace meanwhile hides no row.
     """
     test, parameters = _term_filter(clauses)
     order = "ASC" if ascending else "DESC"
@@ -304,19 +308,25 @@ async def walk(
         "SELECT * FROM object WHERE type = %s AND current AND NOT deleted AND seq > %s AND seq < %s"
         f" ORDER BY seq {order} LIMIT %s"
     )
-    bounds = (types[0], window.after, window.before, budget)
+    bounds = (types[0], window.after, window.before)
     cursor = await connection.execute(
         f"SELECT {_JOINED} FROM (SELECT * FROM ({scan}) w WHERE {test} LIMIT %s) h"
         f" JOIN compartment c ON c.id = h.compartment ORDER BY h.seq {order}",
-        (*bounds, *parameters, limit),
+        (*bounds, budget, *parameters, limit),
     )
     rows = [LocatedRow(*row) for row in await cursor.fetchall()]
     if len(rows) >= limit:
         return rows, None
-    cursor = await connection.execute(f"SELECT count(*), {'max' if ascending else 'min'}(seq) FROM ({scan}) w", bounds)
+    # Rows that a writer replaces between the two statements would take the second one past the end of the first.
+    sure = budget - budget // 10
+    edge = "max" if ascending else "min"
+    cursor = await connection.execute(f"SELECT count(*), {edge}(seq) FROM ({scan}) w", (*bounds, sure))
     walked = await cursor.fetchone()
     assert walked is not None
-    return rows, int(walked[1]) if walked[0] >= budget else None
+    count, seq = walked
+    if count < sure:
+        return rows, None
+    return [row for row in rows if (row.seq <= seq if ascending else row.seq >= seq)], int(seq)
 
 
 async def of_patient(

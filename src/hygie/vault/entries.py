@@ -55,7 +55,12 @@ def access_entry(
 
 
 def read_entries(
-    permit: Permit, at_ms: int, items: Iterable[tuple[bytes, Item]], *, total: int | None = None
+    permit: Permit,
+    at_ms: int,
+    items: Iterable[tuple[bytes, Item]],
+    *,
+    action: Action | None = None,
+    total: int | None = None,
 ) -> list[Entry]:
     """One entry for each compartment that was read; one without subject if nothing was shown.
 
@@ -68,7 +73,7 @@ def read_entries(
     if not by_subject:
         return [access_entry(permit, at_ms, outcome="done" if total else "absent", count=0, detail=told)]
     return [
-        access_entry(permit, at_ms, subject=subject, items=listed, detail=told)
+        access_entry(permit, at_ms, action=action, subject=subject, items=listed, detail=told)
         for subject, listed in by_subject.items()
     ]
 
@@ -92,3 +97,20 @@ def write_entries(plan: Plan, place: Place, pack_sha256: bytes) -> list[Entry]:
         access_entry(permit, plan.at_ms, action=change, subject=compartment, items=items, detail=detail)
         for (_, compartment, change), (permit, items) in grouped.items()
     ]
+
+
+def told_entries(plan: Plan) -> list[Entry]:
+    """What accepted requests learn beside what they store, so that none is answered without an entry.
+
+    A condition is a search: what it found is named, unless the request writes to that very compartment, whose entry is
+    there already.  A request that neither stores nor finds anything leaves one entry, *absent*.
+    """
+    written = {(version.permit.permit_id, version.compartment) for version in plan.versions}
+    entries: list[Entry] = []
+    for told in plan.told:
+        found = [pair for pair in told.found if (told.permit.permit_id, pair[0]) not in written]
+        if found:
+            entries += read_entries(told.permit, plan.at_ms, found, action=Action.OBJECT_SEARCH)
+        elif not told.stores and not told.found:
+            entries.append(access_entry(told.permit, plan.at_ms, outcome="absent", items=told.absent, count=0))
+    return entries

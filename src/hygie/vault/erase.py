@@ -126,7 +126,7 @@ class Eraser:
         return await self._certify(instruction, upkeep_rows.Erased(erased_ms, last_epoch, target.objects))
 
     async def finish(self) -> list[ErasureCertificate]:
-        """Write what an interrupted erasure left unwritten, purge what is not purged, place every tombstone again.
+        """Write what an interrupted erasure left unwritten, with its tombstone, and purge what is not purged.
 
         Returns the certificates that changed. An erasure that was recorded but not carried out stays as it is.
         """

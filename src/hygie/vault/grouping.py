@@ -34,12 +34,21 @@ class Grouping(Generic[Item, Answer]):
             raise UnavailableError(part="vault")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append((item, answer))
+        self._start()
+        return await answer
+
+    def _start(self) -> None:
         if self._running < GROUPS_IN_FLIGHT:
             self._running += 1
             task = asyncio.create_task(self._drain())
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return await answer
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Whoever waits behind a group that ended by an accident must not wait for the next request."""
+        self._tasks.discard(task)
+        if self._queue and not task.cancelled():
+            self._start()
 
     async def _drain(self) -> None:
         try:

@@ -18,7 +18,8 @@ class NewObject:
     body: canonical bytes without version and instant, empty for a deletion; terms: index terms, plaintext;
     patients: logical ids of the patients it belongs to, none = the environment's own compartment;
     new: the id was drawn by the server, so nothing has to be looked up; if_version: the version the caller expects
-    (0 = must not exist); blob: what a stream left on the sites, if any.
+    (0 = must not exist); blob: what a stream left on the sites, if any; chunks: (rank, SHA-256, bytes) of each of its
+    sealed chunks.
     """
 
     type: str
@@ -30,6 +31,7 @@ class NewObject:
     if_version: int | None = None
     delete: bool = False
     blob: Blob | None = None
+    chunks: Sequence[tuple[int, bytes, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ def read_front(footer: bytes, pack_bytes: int) -> tuple[int, int]:
 
     Raises: PackFormatError: not a footer, or offsets that do not fit.
     """
+    if len(footer) != FOOTER.size:
+        raise PackFormatError(part="truncated")
     start, length, _, end = FOOTER.unpack(footer)
     if end != END:
         raise PackFormatError(part="marks")

@@ -17,6 +17,7 @@ from hygie.vault import catalogue
 from hygie.vault.catalogue import Connection, CurrentRow
 from hygie.vault.compartments import ID_BYTES, KEY_BYTES, CompartmentRow, NewCompartment
 from hygie.vault.context import EnvironmentContext
+from hygie.vault.entries import Item
 from hygie.vault.errors import CompartmentErasedError, ObjectTooLargeError, VersionConflictError
 from hygie.vault.model import (
     OBJECT_BYTES_MAX,
@@ -45,6 +46,20 @@ class PlannedVersion:
     compartment: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a request learns beside what it stores.
+
+    found: (compartment, object) of what its conditions found; absent: what it asked to delete and was not there;
+    stores: whether it stores anything.
+    """
+
+    permit: Permit
+    found: Sequence[tuple[bytes, Item]]
+    absent: Sequence[Item]
+    stores: bool
+
+
 @dataclass(slots=True)
 class Plan:
     """What the group will store, and what each request is answered."""
@@ -54,6 +69,7 @@ class Plan:
     versions: list[PlannedVersion] = field(default_factory=list)
     results: list[list[Written] | HygieError] = field(default_factory=list)
     refusals: list[tuple[Permit, HygieError]] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
     created: list[NewCompartment] = field(default_factory=list)
     keys: dict[bytes, bytes] = field(default_factory=dict)
     replaced: set[bytes] = field(default_factory=set)
@@ -64,16 +80,16 @@ RESOLVED_MAX = 3  # times that conditions are resolved for one request before it
 
 @dataclass(slots=True)
 class _Draft:
-    """One request while it is decided. seen: versions that its conditions found, by opaque id."""
+    """One request while it is decided. found: (compartment, object) of what its conditions found."""
 
     permit: Permit
     objects: list[NewObject]
     error: HygieError | None = None
-    seen: dict[bytes, int] = field(default_factory=dict)
+    found: list[tuple[bytes, Item]] = field(default_factory=list)
 
     def is_stale(self, current: Mapping[bytes, CurrentRow]) -> bool:
         """Whether what a condition found, and the request changes, is not what is there now."""
-        return any(key in current and current[key].version != version for key, version in self.seen.items())
+        return any(key in current and current[key].version != version for _, (_, key, version) in self.found)
 
 
 class Planner:
@@ -122,17 +138,21 @@ class Planner:
         """Resolve conditions under their locks and let the caller make its objects."""
         try:
             found = await self._resolve_conditions(connection, permit, request.conditions)
-            ids = {key: [stored.id for stored in matching] for key, matching in found.items()}
+            ids = {key: [stored.id for _, stored in matching] for key, matching in found.items()}
             objects = request.objects(ids) if callable(request.objects) else request.objects
             _check_limits(permit, objects)
         except HygieError as error:
             return _Draft(permit, [], error)
-        seen = {self._index.object_id(s.type, s.id): s.version for matching in found.values() for s in matching}
-        return _Draft(permit, objects, seen=seen)
+        pairs = dict.fromkeys(
+            (row.compartment, (stored.type, row.object_id, row.version))
+            for matching in found.values()
+            for row, stored in matching
+        )
+        return _Draft(permit, objects, found=list(pairs))
 
     async def _resolve_conditions(
         self, connection: Connection, permit: Permit, conditions: Sequence[Condition]
-    ) -> Mapping[str, Sequence[Stored]]:
+    ) -> Mapping[str, Sequence[tuple[catalogue.LocatedRow, Stored]]]:
         if not conditions:
             return {}
         keys = {lock_key(self._index.subject("condition", (c.type, *sorted(map(str, c.clauses))))) for c in conditions}
@@ -145,22 +165,13 @@ class Planner:
             for one in draft.objects:
                 if not one.new:
                     keys.add(lock_key(self._index.object_id(one.type, one.id)))
-                keys.add(lock_key(self._subject(one)[1]))
+                keys.add(lock_key(self._index.owner(one.patients)[1]))
                 keys.update(lock_key(self._index.subject("patient", (patient,))) for patient in one.patients)
         if keys:
             await catalogue.lock(connection, sorted(keys))
 
     def _looked_up(self, drafts: Sequence[_Draft]) -> list[bytes]:
         return [self._index.object_id(one.type, one.id) for draft in drafts for one in draft.objects if not one.new]
-
-    def _subject(self, one: NewObject) -> tuple[int, bytes]:
-        """Kind and subject of the compartment an object belongs to."""
-        patients = sorted(set(one.patients))
-        if not patients:
-            return 0, self._index.subject("environment", ())
-        if len(patients) == 1:
-            return 1, self._index.subject("patient", patients)
-        return 2, self._index.subject("patients", patients)
 
     def _decide(self, draft: _Draft, plan: Plan, current: dict[bytes, CurrentRow]) -> None:
         """Give the request its versions, or its refusal; ``current`` moves on only if it is accepted."""
@@ -177,7 +188,13 @@ class Planner:
         plan.replaced.update(key for key in overlay if key in current and current[key].version)
         current.update(overlay)
         stored = [version for version, _ in decided if version is not None]
+        absent = [
+            (one.type, self._index.object_id(one.type, one.id), written.version)
+            for one, (version, written) in zip(draft.objects, decided, strict=True)
+            if version is None
+        ]
         plan.versions += stored
+        plan.told.append(Told(draft.permit, draft.found, absent, stores=bool(stored)))
         plan.results.append([written for _, written in decided])
 
     def _version(
@@ -202,7 +219,7 @@ class Planner:
         if not permit.allows(change):
             raise RefusedError()
         at_ms = max(at_ms, before.at_ms) if before else at_ms
-        subject = self._subject(one)[1]
+        subject = self._index.owner(one.patients)[1]
         compartment = before.compartment if before and one.delete else b""
         overlay[object_id] = CurrentRow(object_id, existing + 1, compartment, at_ms, one.delete)
         version = PlannedVersion(permit, one, object_id, existing + 1, at_ms, change, subject, compartment)
@@ -249,7 +266,7 @@ class Planner:
         fresh = [(os.urandom(ID_BYTES), os.urandom(KEY_BYTES)) for _ in firsts]
         epoch, wraps = await self._context.compartments.wrap(fresh)
         for version, (compartment, key), wrap in zip(firsts, fresh, wraps, strict=True):
-            kind, subject = self._subject(version.source)
+            kind, subject = self._index.owner(version.source.patients)
             members = [self._index.subject("patient", (p,)) for p in sorted(set(version.source.patients))]
             row = CompartmentRow(compartment, subject, epoch, wrap, kind=kind)
             plan.created.append(NewCompartment(row, members if kind == 2 else []))

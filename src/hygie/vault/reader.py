@@ -15,6 +15,7 @@ from hygie.base.permit import Permit
 from hygie.database.hot import HotConnections
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
+from hygie.keys.errors import KmsUnavailableError
 from hygie.vault import catalogue
 from hygie.vault.catalogue import LocatedRow
 from hygie.vault.context import EnvironmentContext
@@ -85,6 +86,9 @@ class Reader:
                     strict=True,
                 )
             )
+        except KmsUnavailableError as error:
+            # Asking once for each would wait as long each time.
+            return [error if row is not None and row.wrap is not None else _result(row, None) for row in rows]
         except HygieError as error:
             if len(group) == 1:
                 return [error]

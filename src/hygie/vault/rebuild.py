@@ -142,7 +142,7 @@ class Rebuilder:
         return any(survivors.packs[one.compartment] in published for one in survivors.lost)
 
     async def _compartments(self, survivors: Survivors) -> dict[bytes, bytes]:
-        """Rows of all compartments, erased ones without wrap; keys of the live ones."""
+        """Rows of all compartments, erased ones without wrap; keys of the live ones. The catalogue holds no object."""
         keys: dict[bytes, bytes] = {}
         rows = [_row(one) for one in survivors.live]
         for begin in range(0, len(rows), BATCH_MAX):
@@ -150,6 +150,7 @@ class Rebuilder:
                 rows[begin : begin + BATCH_MAX], permit_id=self._permit_id, reason=UNWRAP_REASON
             )
         async with self._database.transaction(self._place.role) as connection:
+            await upkeep_rows.clear_unfinished(connection)
             await upkeep_rows.insert_survivors(connection, survivors, self._clock.now_ms())
         return keys
 

@@ -35,16 +35,16 @@ from hygie.vault.entries import Item, read_entries, refusal_entry
 from hygie.vault.errors import CursorError, SearchTooBroadError
 from hygie.vault.grouping import Grouping
 from hygie.vault.model import Page, Query, Stored
-from hygie.vault.reading import open_rows
+from hygie.vault.reading import OPEN_BATCH, open_rows
 from hygie.vault.tokens import type_code
 
 PROBE_ROWS_MAX = 2_000  # candidates taken from the token index; a term with more is called frequent
 SORT_ROWS_MAX = 2_000  # a sort by content opens all its candidates: 2,000 take about 100 ms
 WALK_ROWS_MAX = 20_000  # rows one page may walk: about 50 ms
+OPENED_ROWS_MAX = 2_000  # candidates one page opens, when an exact filter refuses nearly all: then a short page
 PAGE_MAX = 1_000
 INCLUDED_MAX = 1_000
 FREQUENT_FRESH_S = 60.0
-OPEN_BATCH = 64
 GROUP_MAX = 8  # searches in one transaction: a broad one delays at most seven others
 _CURSOR_BYTES_MAX = 512
 
@@ -220,10 +220,12 @@ class _Run:
                 self._window = Window(after, min(before, position.position))
 
     async def page(self, count: int) -> Page:
-        """Matches in order of their last update."""
+        """Matches in order of their last update; fewer than asked, and where to go on, when looking further costs more
+        than a page may."""
         page = Page([])
         if count == 0:
             return page
+        opened = 0
         while True:
             rows, exhausted = await self._candidates(count + 1 - len(page.items) + OPEN_BATCH)
             await self._take(rows, page, count)
@@ -234,8 +236,9 @@ class _Run:
                 return page
             if exhausted:
                 return page
-            if self._walked_to is not None:
-                page.next = str(self._walked_to)
+            opened += len(rows)
+            if self._walked_to is not None or opened >= OPENED_ROWS_MAX:
+                page.next = str(rows[-1].seq if self._walked_to is None else self._walked_to)
                 return page
             self._narrow(rows[-1].seq)
 

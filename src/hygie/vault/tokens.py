@@ -37,6 +37,12 @@ class BlindIndex:
         state.update(("\0".join((kind, *ids))).encode())
         return state.digest()
 
+    def owner(self, patients: Iterable[str]) -> tuple[int, bytes]:
+        """Kind (0 environment, 1 one patient, 2 several) and subject of the compartment of what belongs to these."""
+        listed = sorted(set(patients))
+        kind = min(len(listed), 2)
+        return kind, self.subject(("environment", "patient", "patients")[kind], listed)
+
     def term(self, term: str) -> bytes:
         """8 bytes standing for one index term."""
         token = self._cache.get(term)

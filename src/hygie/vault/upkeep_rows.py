@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hygie.database.copy_format import encode_rows
-from hygie.vault.catalogue import OBJECT_COLUMNS, OBJECT_COPY, RANK_BITS, Connection
+from hygie.vault.catalogue import OBJECT_COLUMNS, OBJECT_COPY, RANK_BITS, Connection, lock
 from hygie.vault.pack import PackedObject
+from hygie.vault.tokens import lock_key
 
 if TYPE_CHECKING:
     from hygie.vault.ledger import Survivors
@@ -61,8 +62,15 @@ async def count_live_compartments(connection: Connection) -> int:
 async def erase_compartment(connection: Connection, compartment: bytes, at_ms: int) -> int | None:
     """Destroy a compartment's wrap: what it protects stops being readable when this commits.
 
+    Waits for the writers of this patient under way: one that committed afterwards would leave rows, and tokens, in a
+    compartment that was purged meanwhile.
     Returns the epoch of the destroyed wrap, None if it was erased already.
     """
+    cursor = await connection.execute("SELECT subject FROM compartment WHERE id = %s", (compartment,))
+    subject = await cursor.fetchone()
+    if subject is None:
+        return None
+    await lock(connection, [lock_key(subject[0])])
     cursor = await connection.execute(
         "UPDATE compartment SET state = 1, wrap = NULL, erased_ms = %s WHERE id = %s AND state = 0 RETURNING epoch",
         (at_ms, compartment),
@@ -131,6 +139,14 @@ async def count_versions(connection: Connection) -> int:
     row = await (await connection.execute("SELECT count(*) FROM object")).fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def clear_unfinished(connection: Connection) -> None:
+    """Remove what a rebuild that was interrupted before its first object left; nothing, once there is an object."""
+    await connection.execute("DELETE FROM compartment_member WHERE NOT EXISTS (SELECT FROM object)")
+    await connection.execute("DELETE FROM compartment WHERE NOT EXISTS (SELECT FROM object)")
+    await connection.execute("DELETE FROM blob_chunk WHERE NOT EXISTS (SELECT FROM object)")
+    await connection.execute("DELETE FROM pack WHERE NOT EXISTS (SELECT FROM object)")
 
 
 async def insert_survivors(connection: Connection, survivors: Survivors, erased_at_ms: int) -> None:

@@ -27,7 +27,7 @@ from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
 from hygie.vault import catalogue
 from hygie.vault.context import EnvironmentContext
-from hygie.vault.entries import refusal_entry, write_entries
+from hygie.vault.entries import refusal_entry, told_entries, write_entries
 from hygie.vault.errors import OutcomeUnknownError, VaultBusyError
 from hygie.vault.model import WriteRequest, Written
 from hygie.vault.pack import pack_name
@@ -163,6 +163,7 @@ class Writer:
             finally:
                 await placing
             entries += write_entries(plan, place, digest)
+        entries += told_entries(plan)
         if entries:
             await self._journal.append(connection, entries)
 

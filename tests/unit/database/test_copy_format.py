@@ -61,7 +61,8 @@ def test_rows_come_back_equal(table: str, rows: list[tuple[Any, ...]]) -> None:
             async with pool.transaction() as connection:
                 await connection.execute("TRUNCATE public.sample")
                 copy = f"COPY public.sample ({names}) FROM STDIN (FORMAT binary)"
-                await pool.copy_binary(connection, copy, encode_rows(TYPES, rows))
+                async with connection.cursor() as cursor, cursor.copy(copy.encode()) as stream:
+                    await stream.write(encode_rows(TYPES, rows))
                 cursor = await connection.execute(f"SELECT {names} FROM public.sample ORDER BY n".encode(), binary=True)
                 return await cursor.fetchall()
         finally:

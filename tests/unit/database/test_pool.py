@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -148,6 +149,18 @@ def test_an_exhausted_pool_and_a_slow_statement_are_unavailable(dsns: Dsns) -> N
                 async with pool.transaction() as connection:
                     await connection.execute("SELECT pg_sleep(5)")
             assert caught.value.facts["part"] == "57014"
+
+    asyncio.run(main())
+
+
+def test_an_exhausted_pool_is_waited_for_once(dsns: Dsns) -> None:
+    async def main() -> None:
+        async with opened(dsns.hosting, size=1, wait_s=0.6) as pool, pool.transaction():
+            began = time.monotonic()
+            with pytest.raises(DatabaseUnavailableError):
+                async with pool.transaction():
+                    pass
+            assert 0.5 < time.monotonic() - began < 1.1
 
     asyncio.run(main())
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hygie.sites import folder
 from hygie.sites.errors import ReadBackError
 from hygie.sites.folder import FolderSite
 from hygie.sites.room import initialise
@@ -59,6 +60,20 @@ def test_folders_another_process_has_just_made_are_flushed_too(
     (tmp_path / "paris" / "packs" / "e1").mkdir(parents=True)
     site.put("packs/e1/1.pack", b"one")
     assert calls[:2] == ["flush paris", "flush packs"]
+
+
+def test_folders_known_to_be_flushed_are_bounded_and_forgotten_ones_flushed_again(
+    site: FolderSite, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "FOLDERS_MAX", 3)
+    for number in range(10):
+        site.put(f"blobs/e1/b{number}/0000", b"one")
+    room = site._room
+    assert room is not None
+    assert len(room.durable_folders) <= 3
+    calls.clear()
+    site.put("blobs/e1/b0/0001", b"two")
+    assert calls == ["flush paris", "flush blobs", "flush e1", "flush temporary", "link 0001", "flush b0"]
 
 
 def test_the_same_bytes_again_are_flushed_again(site: FolderSite, calls: list[str]) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+
 import pytest
 
 from hygie.base.actions import Action
 from hygie.base.errors import NotFoundError, RefusedError
-from hygie.vault.model import Query
+from hygie.vault.model import Query, WriteRequest
 from tests.unit.vault.lifecycle_stage import (
+    SlowSites,
     erase,
     eraser,
     history,
@@ -72,6 +76,29 @@ def test_the_purge_leaves_no_token_and_keeps_the_answer(open_house) -> None:
             assert rows(house, "SELECT count(*) FROM object WHERE NOT current") == [(0,)]
             assert await read(house, "Patient", "p1") == "HYG-351"
             assert await read(house, "Observation", "o1") == "HYG-351"
+
+    run(main)
+
+
+def test_a_write_under_way_leaves_no_token_behind_the_purge(open_house) -> None:
+    """Its pack is on the way to the sites while the patient is erased and purged."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            await write(house, patient("p1", "a"))
+            slow = SlowSites(house)
+            other = dataclasses.replace(house, sites=slow).new_vault()
+            late = WriteRequest([observation("o1", ["p1"], "c1", new=True)])
+            writing = asyncio.create_task(other.write(house.writing(), late))
+            await slow.reached.wait()
+            erasing = asyncio.create_task(erase(house, "p1", purge=True))
+            await asyncio.wait([erasing], timeout=1.0)  # it may wait for the write, or not
+            slow.go.set()
+            await asyncio.gather(writing, erasing)
+            assert rows(house, "SELECT count(*) FROM object WHERE tokens IS NOT NULL") == [(0,)]
+            for ask in (("Patient", "p1"), ("Observation", "o1")):
+                assert await read(house, *ask) == "HYG-351", ask
+            assert await write(house, observation("o2", ["p1"], "c1", new=True)) == [1]
 
     run(main)
 

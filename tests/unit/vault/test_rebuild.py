@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 
 import pytest
 
@@ -12,6 +13,7 @@ from hygie.vault.ledger import ledger_keys, ledger_name, newest_ledger, spread_l
 from hygie.vault.model import NewObject
 from hygie.vault.pack import pack_name
 from hygie.vault.rebuild import NUMBER_MARGIN
+from hygie.vault.rebuild_packs import PackReader
 from tests.unit.vault.lifecycle_stage import (
     epochs,
     erase,
@@ -259,6 +261,32 @@ def test_a_truncated_pack_is_named(open_house, cut: int) -> None:
     run(main)
 
 
+@pytest.mark.parametrize("cut", [0, 5, 40, 100])
+def test_a_pack_cut_between_the_two_passes_is_named(open_house, monkeypatch, cut: int) -> None:
+    """The site changes while it is read: its tables were whole, its packs are not any more."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            await write(house, patient("p1", "a"))
+            await write(house, patient("p2", "b"))
+            await house.sites.drain(10)
+            name = pack_name(house.place.environment_id, 1)
+            path = house.folders / "lille" / name
+            real = PackReader.read
+
+            def read_later(self, standing):
+                path.write_bytes(path.read_bytes()[:cut])
+                return real(self, standing)
+
+            monkeypatch.setattr(PackReader, "read", read_later)
+            again, report = await rebuild(house, "lille")
+            assert name in report.damaged
+            assert "p2" in await read(again, "Patient", "p2")
+            assert await read(again, "Patient", "p1") == "HYG-300"
+
+    run(main)
+
+
 def test_a_rebuild_never_mixes_with_what_is_there(open_house) -> None:
     async def main() -> None:
         async with open_house() as house:
@@ -272,6 +300,28 @@ def test_a_rebuild_never_mixes_with_what_is_there(open_house) -> None:
                     await rebuild(house, "paris")
             finally:
                 lifecycle_stage.NUMBERS = iter(range(5000, 10**6))
+
+    run(main)
+
+
+def test_a_rebuild_that_died_before_its_first_object_is_run_again(open_house, monkeypatch) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            await fill(house)
+            before = await state(house, KNOWN)
+            from tests.unit.vault import lifecycle_stage
+
+            monkeypatch.setattr(lifecycle_stage, "NUMBERS", itertools.repeat(4000))
+            with monkeypatch.context() as patched:
+                patched.setattr("hygie.vault.rebuild.PackReader.read", died)
+                with pytest.raises(RuntimeError, match="killed here"):
+                    await rebuild(house, "paris")
+            again, report = await rebuild(house, "lyon")
+            assert report.whole
+            assert await state(again, KNOWN) == before
+
+    def died(*_: object) -> None:
+        raise RuntimeError("killed here")
 
     run(main)
 

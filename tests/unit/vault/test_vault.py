@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from typing import Any
 
 import pytest
 
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError, NotFoundError, RefusedError
+from hygie.keys.errors import KmsUnavailableError
 from hygie.vault.errors import CompartmentErasedError, CursorError, ObjectDeletedError, VersionConflictError
 from hygie.vault.model import Condition, NewObject, Query, WriteRequest
-from tests.unit.vault.lifecycle_stage import erase
+from tests.unit.vault.lifecycle_stage import SlowSites, erase, rows
 
 
 def patient(id_: str, name: str, *, new: bool = False, **more: object) -> NewObject:
@@ -195,22 +195,6 @@ def test_conditional_creates_that_race_make_one(open_house) -> None:
     asyncio.run(main())
 
 
-class SlowSites:
-    """The house's sites, where a pack waits until it may go: its writer holds its locks."""
-
-    def __init__(self, house: Any) -> None:
-        self._sites = house.sites
-        self.reached, self.go = asyncio.Event(), asyncio.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sites, name)
-
-    async def place(self, name: str, data: bytes) -> Any:
-        self.reached.set()
-        await self.go.wait()
-        return await self._sites.place(name, data)
-
-
 @pytest.mark.parametrize("still", [False, True])
 def test_a_condition_that_was_overtaken_is_looked_at_again(open_house, still: bool) -> None:
     """It found an object that another writer was changing: what is there under the lock decides."""
@@ -285,6 +269,29 @@ def test_a_content_is_streamed_and_read_by_ranges(open_house) -> None:
     asyncio.run(main())
 
 
+def test_a_content_whose_object_is_refused_leaves_no_row(open_house) -> None:
+    """Its chunks are on the sites, named by nothing: catch-up sets them aside after a day."""
+
+    async def main() -> None:
+        async with open_house() as house:
+
+            async def chunks():
+                yield b"x" * 100_000
+
+            with pytest.raises(VersionConflictError):
+                await house.vault.write_stream(
+                    house.writing(), "Binary", "b1", chunks(), header=b"{}", patients=("p1",), if_version=7
+                )
+            assert rows(house, "SELECT count(*) FROM blob_chunk") == [(0,)]
+            assert list(house.folders.rglob("blobs/*/*/0000"))
+            await house.vault.write_stream(
+                house.writing(), "Binary", "b1", chunks(), header=b"{}", patients=("p1",), if_version=0
+            )
+            assert rows(house, "SELECT count(*) FROM blob_chunk") == [(1,)]
+
+    asyncio.run(main())
+
+
 def test_concurrent_reads_each_get_their_own_answer(open_house) -> None:
     async def main() -> None:
         async with open_house() as house:
@@ -301,5 +308,38 @@ def test_concurrent_reads_each_get_their_own_answer(open_house) -> None:
 
             answers = await asyncio.gather(*(read(n) for n in range(60)))
             assert answers == [f"n{n}" for n in range(50)] + ["HYG-300"] * 10
+
+    asyncio.run(main())
+
+
+def test_a_key_service_that_is_silent_is_waited_for_once_by_all_who_read(open_house, monkeypatch) -> None:
+    """Each wait lasts seconds: a group of sixty-four readers that asked one by one would wait for minutes."""
+    asked: list[int] = []
+
+    async def silent(*_: object, **__: object) -> None:
+        asked.append(1)
+        raise KmsUnavailableError(part="answer")
+
+    async def main() -> None:
+        async with open_house() as house:
+            await house.vault.write(
+                house.writing(), WriteRequest([patient(f"p{n}", f"n{n}", new=True) for n in range(20)])
+            )
+            await erase(house, "p1")
+            other = house.new_vault()
+
+            async def read(n: int) -> str:
+                try:
+                    await other.read(house.permit(Action.OBJECT_READ), "Patient", f"p{n}")
+                except HygieError as error:
+                    return error.code
+                return "read"
+
+            with monkeypatch.context() as patched:
+                patched.setattr(type(house.kms), "unwrap", silent)
+                answers = await asyncio.gather(*(read(n) for n in range(21)))
+            assert answers == ["HYG-430", "HYG-351"] + ["HYG-430"] * 18 + ["HYG-300"]
+            assert len(asked) <= 2
+            assert await read(0) == "read"
 
     asyncio.run(main())
