@@ -20,7 +20,7 @@ from hygie.base.errors import (
 )
 from hygie.base.settings import Settings
 from tests.house.rules import assert_none, gather
-from tools import action_reference, error_reference
+from tools import action_reference, error_reference, referential_reference
 
 ROOT = Path(__file__).parents[2]
 FAMILY = {
@@ -43,6 +43,7 @@ ROOM_DIGIT = {
     "gate": "6",
     "fhir": "7",
     "backups": "8",
+    "proof": "B",
     "cli": "9",
     "demo": "9",
     "app": "9",
@@ -59,7 +60,7 @@ def wrong_in(classes: list[type[HygieError]]) -> list[str]:
         name, found = f"{each.__module__}.{each.__name__}", []
         if "code" not in vars(each):
             return [f"{name}: no code of its own"]
-        if not re.fullmatch(r"HYG-[0-6]\d\d", each.code):
+        if not re.fullmatch(r"HYG-[0-6][0-9AB]\d", each.code):
             return [f"{name}: {each.code} is not HYG-<family><room><number>"]
         family = FAMILY.get(each.code[4], HygieError)
         behaves = (each.exit_code, each.retryable) == (family.exit_code, family.retryable)
@@ -121,6 +122,11 @@ def test_the_page_of_errors_is_up_to_date() -> None:
 
 def test_the_page_of_actions_is_up_to_date() -> None:
     assert action_reference.PAGE.read_text() == action_reference.page(), "run: python tools/action_reference.py"
+
+
+def test_the_page_of_referentials_is_up_to_date() -> None:
+    written = referential_reference.PAGE.read_text()
+    assert written == referential_reference.page(), "run: python tools/referential_reference.py"
 
 
 def names_of(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:
