@@ -62,6 +62,7 @@ PROMISES: dict[str, Promise] = {
     "verify": Promise("verify a journal with `hygie-verify`", "entries/s", 100_000, 500_000),
     "rebuild": Promise("rebuild a catalogue from one site", "resources/s", 5_000, 15_000),
     "restore": Promise("restore from the backup target", "resources/s", 5_000, 15_000),
+    "referential-import": Promise("import a CISO Assistant library of 1,000 requirements", "s", 2, 0.5, most=True),
     "read-cold": Promise("read by id, of patients nobody read in the last minute", "/s"),
     "flat-import": Promise("import into many, slower than into none by", "%", 25, 25, most=True),
     "flat-search": Promise("search among many, slower than among few by", "%", 25, 25, most=True),

@@ -13,6 +13,7 @@
     DATA/logs/             one log per process, rotated
     DATA/erasures/         certificates of erasure, as they were last signed
     DATA/upgrades/         copies of the database taken before each upgrade
+    DATA/referentials/     référentiels that people imported, canonical JSON
     DATA/connection.json   what a FHIR client needs: base_url, ca_file, token
 """
 
@@ -97,6 +98,11 @@ class DataFolder:
     def upgrades(self) -> Path:
         """Copies of the database taken before upgrades."""
         return self.path / "upgrades"
+
+    @property
+    def referentials(self) -> Path:
+        """Imported référentiels, one file each."""
+        return self.path / "referentials"
 
     @property
     def connection_file(self) -> Path:

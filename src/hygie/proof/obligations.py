@@ -1,29 +1,34 @@
-"""The technical obligations of this version, read from ``obligations.toml`` beside this file."""
+"""The technical obligations of ``hygie status``, from the référentiel of obligations: one copy, one wording."""
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from importlib import resources
-from typing import Any
 
-from hygie.proof.model import Obligation, Status, Text
+from hygie.proof.model import Obligation, Status
+from hygie.proof.referentials.model import NODE_MARK, Requirement
+from hygie.proof.referentials.shipped import HDS, ISO27001, OBLIGATIONS, RGPD, shipped
+
+TECHNICAL = "tech"
 
 
 @cache
 def technical_obligations() -> tuple[Obligation, ...]:
     """tech-1 to tech-8, in order."""
-    raw = tomllib.loads(resources.files("hygie.proof").joinpath("obligations.toml").read_text(encoding="utf-8"))
-    return tuple(_obligation(row) for row in raw["obligation"])
+    return tuple(_obligation(one) for one in shipped(OBLIGATIONS).children(TECHNICAL))
 
 
-def _obligation(row: dict[str, Any]) -> Obligation:
+def _obligation(one: Requirement) -> Obligation:
     return Obligation(
-        id=row["id"],
-        title=Text(row["title_fr"], row["title_en"]),
-        proof=Text(row["proof_fr"], row["proof_en"]),
-        status=Status(row["status"]),
-        exi=tuple(row["exi"]),
-        iso27001=tuple(row["iso27001"]),
-        rgpd=tuple(row["rgpd"]),
+        id=one.id,
+        title=one.title,
+        proof=one.summary,
+        status=Status(one.status or ""),
+        exi=_targets(one, HDS),
+        iso27001=_targets(one, ISO27001),
+        rgpd=_targets(one, RGPD),
     )
+
+
+def _targets(one: Requirement, referential: str) -> tuple[str, ...]:
+    prefix = referential + NODE_MARK
+    return tuple(link.target.removeprefix(prefix) for link in one.links if link.target.startswith(prefix))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import os
 import re
@@ -16,6 +17,22 @@ from hygie.base.permit import Permit, Place
 from hygie.base.seal import HEADER_BYTES, OVERHEAD_BYTES, SealBrokenError, open_sealed, seal
 from hygie.keys.hierarchy import Environment
 from hygie.keys.state import EnvironmentBody, EnvironmentRecord, EpochKey
+from hygie.proof.errors import ReferentialRefusedError
+from hygie.proof.referentials.encoding import canonical_json
+from hygie.proof.referentials.importing import read_referential
+from hygie.proof.referentials.model import (
+    Crosswalk,
+    Expected,
+    ImplementationGroup,
+    Kind,
+    Link,
+    Mode,
+    Referential,
+    Relation,
+    Requirement,
+    Standing,
+)
+from hygie.proof.referentials.shipped import ISO27001, shipped
 from hygie.vault.blobs import CHUNK_BYTES, chunk_meaning, chunk_name
 from hygie.vault.catalogue import RANK_BITS, ObjectRow
 from hygie.vault.compartments import CompartmentRow, NewCompartment
@@ -192,3 +209,26 @@ def test_tokens_and_rows() -> None:
     assert f"`{NUMBER << RANK_BITS}`" in text(page)
     for other in (BlindIndex(id_key=INDEX_KEY, index_key=ID_KEY),):
         assert other.object_id("Patient", "p1") != object_id
+
+
+def test_a_referential() -> None:
+    page = text("referential.md")
+    found = re.search(r"```json referential\n(.*?)\n```", page, re.DOTALL)
+    assert found is not None
+    data = found[1].encode()
+    one = read_referential(data).referential
+    assert canonical_json(one) == data
+    assert one.digest == hashlib.sha256(data).hexdigest()
+    assert f"`{one.digest}`" in page
+    assert one.node("1.1").links[0].target.partition("#")[2] in shipped(ISO27001)
+    for wrong in (data + b"\n", data.replace(b'","', b'", "', 1), data.replace(b"referential-1", b"referential-2")):
+        with pytest.raises(ReferentialRefusedError):
+            read_referential(wrong)
+
+
+def test_the_page_of_referentials_names_every_member_and_every_relation() -> None:
+    page = text("referential.md")
+    classes = (Referential, Requirement, Link, Expected, Crosswalk, ImplementationGroup)
+    names = {each.name for one in classes for each in dataclasses.fields(one)}
+    words = {each.value for kind in (Relation, Kind, Standing, Mode) for each in kind}
+    assert [name for name in sorted(names | words) if f"`{name}`" not in page] == []
