@@ -1,0 +1,85 @@
+"""What can be wrong with référentiels, controls and evidence."""
+
+from __future__ import annotations
+
+from hygie.base.errors import IntegrityError, InvalidRequestError, Language, NotFoundError, SettingsError
+from hygie.proof.model import Text
+
+
+class ReferentialRefusedError(InvalidRequestError):
+    """A file, or what it holds, cannot be a référentiel: nothing of it is kept. See :meth:`at`."""
+
+    code = "HYG-1B0"
+    fr = "Référentiel refusé, {place} : {reason}."
+    en = "Référentiel refused, {place}: {reason}."
+    place: Text
+    reason: Text
+
+    @classmethod
+    def at(cls, place: Text, reason: Text) -> ReferentialRefusedError:
+        """The error. place: the line, the URN or the path in the file; reason: without a full stop."""
+        error = cls(place=place.en, reason=reason.en)
+        error.place, error.reason = place, reason
+        return error
+
+    def sentence(self, language: Language = "en") -> str:
+        """See the base: place and reason have their own words in each language."""
+        if language == "fr":
+            return self.fr.format(place=self.place.fr, reason=self.reason.fr)
+        return self.en.format(place=self.place.en, reason=self.reason.en)
+
+
+class ReferentialConflictError(InvalidRequestError):
+    """A référentiel of that id and version is there with other content. A version never changes."""
+
+    code = "HYG-1B1"
+    fr = "{id} existe avec un autre contenu (sha256 {digest}) : une version ne change jamais, donnez-lui-en une autre."
+    en = "{id} is already there with other content (sha256 {digest}): a version never changes, give it another one."
+
+
+class ReferentialUnknownError(NotFoundError):
+    """No référentiel of that id, or not in that version."""
+
+    code = "HYG-3B0"
+    fr = "Aucun référentiel {id}. Connus : {known}."
+    en = "No référentiel {id}. Known: {known}."
+
+
+class RequirementUnknownError(NotFoundError):
+    """A référentiel has no node of that id."""
+
+    code = "HYG-3B1"
+    fr = "{referential} n'a pas d'élément {id}."
+    en = "{referential} has no node {id}."
+
+
+class ReferentialDamagedError(IntegrityError):
+    """A stored référentiel is not what an import wrote."""
+
+    code = "HYG-5B0"
+    fr = "Le référentiel rangé dans {file} n'est pas intègre : importez-le de nouveau."
+    en = "The référentiel stored in {file} is not intact: import it again."
+
+
+class NothingKnownError(NotFoundError):
+    """Nothing had been evaluated at that instant."""
+
+    code = "HYG-3B5"
+    fr = "Aucune évaluation à cet instant : lancez hygie posture --now."
+    en = "Nothing had been evaluated at that instant: run hygie posture --now."
+
+
+class EvidenceTamperedError(IntegrityError):
+    """The log of evidence is not what was written."""
+
+    code = "HYG-5B5"
+    fr = "Le journal des preuves est altéré à l'évaluation {batch} : {reason}."
+    en = "The log of evidence is altered at evaluation {batch}: {reason}."
+
+
+class ControlsInvalidError(SettingsError):
+    """Controls or their checks cannot be read."""
+
+    code = "HYG-6B5"
+    fr = "Contrôles refusés ({file}) : {reason}."
+    en = "Controls refused ({file}): {reason}."
