@@ -29,6 +29,7 @@ MEANING = {
     Action.ACCOUNT_DISABLE: "close an account",
     Action.BACKUP_RESTORE: "restore a snapshot",
     Action.BACKUP_RUN: "take a snapshot",
+    Action.CHECK_RUN: "keep the outcomes of an evaluation as evidence",
     Action.DRILL_RUN: "run a drill in a sandbox",
     Action.ENVIRONMENT_CREATE: "create an environment of a tenant",
     Action.ENVIRONMENT_DESTROY: "destroy an environment with its keys",

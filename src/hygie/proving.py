@@ -1,4 +1,4 @@
-"""The proof plane of one installation, for the command line and the working process: registers on their database.
+"""The proof plane of one installation, for the command line and the working process: registers and evidence.
 
 Django's models are synchronous: each act runs in a thread, and seals its journal entries with month keys that the event
 loop asks the KMS for.
@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from hygie.app import House, MonthKeyCache
 from hygie.journal.entry import Entry, seal_entry
 from hygie.journal.leaf import month_at
+from hygie.proof.evidence import EvidenceLog
 from hygie.registers.engine import Registers
 from hygie.registers.orm import bound
 
 T = TypeVar("T")
 KEY_S_MAX = 10.0  # the KMS answers within milliseconds, or it is away
+
+
+@dataclass(frozen=True, slots=True)
+class ProofPlane:
+    """What an act on the proof plane may use."""
+
+    registers: Registers
+    evidence: EvidenceLog
 
 
 class LoopJournaling:
@@ -34,8 +44,8 @@ class LoopJournaling:
         return seal_entry(entry, month_key=key)
 
 
-async def with_registers(house: House, author: str, act: Callable[[Registers], T]) -> T:
-    """Run one act on the registers, in a thread.
+async def with_proof(house: House, author: str, act: Callable[[ProofPlane], T]) -> T:
+    """Run one act on the proof plane, in a thread.
 
     Args: author: who acts, as the journal names him. Raises: what the act raises; DatabaseUnavailableError.
     """
@@ -43,6 +53,7 @@ async def with_registers(house: House, author: str, act: Callable[[Registers], T
     return await asyncio.to_thread(_run, house, author, journal, act)
 
 
-def _run(house: House, author: str, journal: LoopJournaling, act: Callable[[Registers], T]) -> T:
+def _run(house: House, author: str, journal: LoopJournaling, act: Callable[[ProofPlane], T]) -> T:
     with bound(house.dsns.console):
-        return act(Registers(journal, house.clock, author))
+        registers = Registers(journal, house.clock, author)
+        return act(ProofPlane(registers, EvidenceLog(journal, house.clock, author)))

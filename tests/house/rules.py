@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("proof", "console"),
     ("app", "processes"),
     ("custody", "probes", "proving"),
+    ("evaluation",),
     ("upkeep",),
     ("services",),
     ("start",),

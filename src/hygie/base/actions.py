@@ -26,6 +26,7 @@ class Action(StrEnum):
     ACCOUNT_DISABLE = "account:disable"
     BACKUP_RESTORE = "backup:restore"
     BACKUP_RUN = "backup:run"
+    CHECK_RUN = "check:run"
     DRILL_RUN = "drill:run"
     ENVIRONMENT_CREATE = "environment:create"
     ENVIRONMENT_DESTROY = "environment:destroy"

@@ -1,8 +1,8 @@
-"""What can be wrong with référentiels."""
+"""What can be wrong with référentiels, controls and evidence."""
 
 from __future__ import annotations
 
-from hygie.base.errors import IntegrityError, InvalidRequestError, Language, NotFoundError
+from hygie.base.errors import IntegrityError, InvalidRequestError, Language, NotFoundError, SettingsError
 from hygie.proof.model import Text
 
 
@@ -59,3 +59,27 @@ class ReferentialDamagedError(IntegrityError):
     code = "HYG-5B0"
     fr = "Le référentiel rangé dans {file} n'est pas intègre : importez-le de nouveau."
     en = "The référentiel stored in {file} is not intact: import it again."
+
+
+class NothingKnownError(NotFoundError):
+    """Nothing had been evaluated at that instant."""
+
+    code = "HYG-3B5"
+    fr = "Aucune évaluation à cet instant : lancez hygie posture --now."
+    en = "Nothing had been evaluated at that instant: run hygie posture --now."
+
+
+class EvidenceTamperedError(IntegrityError):
+    """The log of evidence is not what was written."""
+
+    code = "HYG-5B5"
+    fr = "Le journal des preuves est altéré à l'évaluation {batch} : {reason}."
+    en = "The log of evidence is altered at evaluation {batch}: {reason}."
+
+
+class ControlsInvalidError(SettingsError):
+    """Controls or their checks cannot be read."""
+
+    code = "HYG-6B5"
+    fr = "Contrôles refusés ({file}) : {reason}."
+    en = "Controls refused ({file}): {reason}."

@@ -264,10 +264,10 @@ def run_registers(frame: Frame, act: Callable[[Registers], T]) -> T:
 
     async def main() -> T:
         from hygie.app import open_house
-        from hygie.proving import with_registers
+        from hygie.proving import with_proof
 
         async with open_house(frame.folder.path) as house:
-            return await with_registers(house, operator_name(), act)
+            return await with_proof(house, operator_name(), lambda plane: act(plane.registers))
 
     return asyncio.run(main())
 

@@ -61,22 +61,27 @@ CREATE TABLE hygie_proof.catalogue (
 );
 
 -- One evaluation, and its runs: the outcome of one check each. digest covers the batch before, and every run.
+-- mode: of the installation, then: what a trial shows is no evidence of production.
 CREATE TABLE hygie_proof.batch (
     seq       bigint  PRIMARY KEY CHECK (seq > 0),
     at_ms     bigint  NOT NULL,
     cause     text    NOT NULL,
+    mode      text    NOT NULL CHECK (mode IN ('production', 'trial')),
     count     integer NOT NULL CHECK (count >= 0),
     catalogue bytea   NOT NULL REFERENCES hygie_proof.catalogue (sha256),
     digest    bytea   NOT NULL CHECK (octet_length(digest) = 32)
 );
 CREATE INDEX batch_at ON hygie_proof.batch (at_ms, seq);
 
+-- body: JSON of the outcome, keys sorted; the other columns say again what it says, to be searched.
+-- since_ms: of the first run of its check with the same verdict, without another one between.
 CREATE TABLE hygie_proof.run (
     batch          bigint  NOT NULL REFERENCES hygie_proof.batch (seq),
     place          integer NOT NULL CHECK (place >= 0),
     check_id       text    NOT NULL,
     at_ms          bigint  NOT NULL,
     fresh_until_ms bigint  NOT NULL,
+    since_ms       bigint  NOT NULL,
     verdict        text    NOT NULL CHECK (verdict IN ('satisfied', 'unsatisfied', 'unknown', 'not_applicable')),
     evidence       text    NOT NULL CHECK (evidence IN ('measured', 'attested', 'external', 'declared')),
     body           text    NOT NULL,

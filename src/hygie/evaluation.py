@@ -1,0 +1,175 @@
+"""Every check on what runs and on registers, again and again: the outcomes become evidence.
+
+``hygie work`` evaluates once a minute. A fact is gathered anew when it is due, the registers are read anew when they
+have changed or the day has; what is due or new of the outcomes is kept (``proof.runs.worth_keeping``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from hygie import __version__
+from hygie.app import House
+from hygie.probes.gather import gather
+from hygie.proof.catalogue import build_catalogue, live_cadence_s
+from hygie.proof.checks import CHECKS
+from hygie.proof.controls.model import RegisterCheck
+from hygie.proof.controls.read import shipped_controls
+from hygie.proof.controls.rules import Snapshot, judge_records
+from hygie.proof.evidence import PRODUCTION, TRIAL
+from hygie.proof.facts import Facts
+from hygie.proof.judge import code_of, judge_check
+from hygie.proof.model import Check, Context, Outcome, Text, Verdict, same
+from hygie.proof.referentials.shipped import SHIPPED, shipped
+from hygie.proof.runs import Batch, Run
+from hygie.proving import ProofPlane, with_proof
+from hygie.registers.engine import Asked, Registers
+
+EVALUATE_EVERY_S = 60.0  # a verdict is at most a minute old
+EVERY_TURN_S = 0.0
+FACT_EVERY_S = {  # facts that cost: the disk's raw files, the journal's history, handshakes, doors that leave traces
+    "disk": 600.0,
+    "history": 600.0,
+    "tls": 300.0,
+    "segmentation": 300.0,
+    "door": 300.0,
+    "fresh": 300.0,
+}
+PARIS = "Europe/Paris"
+
+
+@dataclass(slots=True)
+class _Records:
+    """The registers as last read. seq: their last write then."""
+
+    snapshot: Snapshot
+    seq: int
+
+
+class Evaluator:
+    """Evaluates one installation; keeps facts and registers between turns."""
+
+    def __init__(self, house: House, author: str) -> None:
+        self._house = house
+        self._author = author
+        self._facts = Facts()
+        self._gathered_ms: dict[str, int] = {}
+        self._records: _Records | None = None
+
+    async def run(self, cause: str = "cadence") -> Batch | None:
+        """One turn. Returns the batch kept, None when nothing new was said.
+
+        Raises: what the journal, the KMS and the database raise; the next turn begins again.
+        """
+        house = self._house
+        await self._gather(house.clock.now_ms())
+        now_ms = house.clock.now_ms()
+        context = Context(house.settings, now_ms)
+        runs = [live_run(check, self._facts, context) for check in CHECKS]
+        mode = PRODUCTION if house.settings.production else TRIAL
+
+        def act(plane: ProofPlane) -> Batch | None:
+            snapshot = self._snapshot(plane.registers, now_ms)
+            controls = shipped_controls()
+            kept = [*runs, *(records_run(check, snapshot, plane.registers, now_ms) for check in controls.checks)]
+            catalogue = build_catalogue(
+                [shipped(name) for name in SHIPPED], controls, applicability={}, version=__version__
+            )
+            return plane.evidence.add(kept, catalogue, cause=cause, mode=mode, cadences=cadences(controls.checks))
+
+        return await with_proof(house, self._author, act)
+
+    async def _gather(self, now_ms: int) -> None:
+        """Facts that are due; one that fails says so, and is tried again at the next turn."""
+        due = {
+            one.name
+            for one in fields(Facts)
+            if now_ms - self._gathered_ms.get(one.name, 0) >= FACT_EVERY_S.get(one.name, EVERY_TURN_S) * 1000
+        }
+        if {"door", "fresh"} & due:
+            due |= {"door", "fresh"}  # one probe
+        found = await gather(self._house, due)
+        for name in due:
+            observed = getattr(found, name)
+            setattr(self._facts, name, observed)
+            if observed.value is not None:
+                self._gathered_ms[name] = now_ms
+
+    def _snapshot(self, registers: Registers, now_ms: int) -> Snapshot:
+        today = civil_day(now_ms)
+        seq, _ = registers.head()
+        if self._records is None or (self._records.seq, self._records.snapshot.today) != (seq, today):
+            self._records = _Records(take_snapshot(registers, today, _tenants(self._house)), seq)
+        return self._records.snapshot
+
+
+def take_snapshot(registers: Registers, today: date, tenants: Sequence[str]) -> Snapshot:
+    """The newest version of every record of every register."""
+    seq, _ = registers.head()
+    records = {name: tuple(registers.current(Asked(name))) for name in registers.schemas}
+    return Snapshot(records, today, tenants, seq)
+
+
+def live_run(check: Check, facts: Facts, context: Context) -> Run:
+    """The run of one check on what was observed."""
+    finding = judge_check(check, facts, context)
+    at_ms = context.now_ms if finding.age_s is None else context.now_ms - int(finding.age_s * 1000)
+    return Run(
+        check=check.id,
+        verdict=finding.verdict,
+        evidence=check.evidence,
+        at_ms=at_ms,
+        ran_ms=context.now_ms,
+        fresh_until_ms=at_ms + int(check.fresh_s * 1000),
+        why=finding.outcome.why,
+        observed=finding.outcome.observed,
+        declared=finding.outcome.declared,
+        remedy=finding.outcome.remedy,
+        source=f"fact:{check.fact}",
+    )
+
+
+def records_run(check: RegisterCheck, snapshot: Snapshot, registers: Registers, now_ms: int) -> Run:
+    """The run of one check on registers; whatever happens, there is one."""
+    try:
+        outcome = judge_records(check, snapshot, registers.schemas)
+    except Exception as error:  # a check that raised proves nothing: unknown, with its code
+        code = code_of(error)
+        why = Text(f"Non observé ({code}).", f"Not observed ({code}).")
+        outcome = Outcome(Verdict.UNKNOWN, why, same("—"), same("—"), check.remedy)
+    return Run(
+        check=check.id,
+        verdict=outcome.verdict,
+        evidence=check.evidence,
+        at_ms=now_ms,
+        ran_ms=now_ms,
+        fresh_until_ms=now_ms + int(check.fresh_s * 1000),
+        why=outcome.why,
+        observed=outcome.observed,
+        declared=outcome.declared,
+        remedy=outcome.remedy,
+        source=f"register:{check.register}",
+        records=snapshot.seq,
+    )
+
+
+def cadences(checks: Sequence[RegisterCheck]) -> Mapping[str, float]:
+    """Seconds between kept runs, by check."""
+    found: dict[str, Any] = {check.id: live_cadence_s(check) for check in CHECKS}
+    return found | {check.id: check.cadence_s for check in checks}
+
+
+def civil_day(now_ms: int) -> date:
+    """The date in Paris: deadlines are civil dates."""
+    return datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(ZoneInfo(PARIS)).date()
+
+
+def _tenants(house: House) -> list[str]:
+    with psycopg.connect(house.dsns.console) as connection:
+        return [row[0] for row in connection.execute("SELECT name FROM hygie.tenant ORDER BY name").fetchall()]
