@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hygie.proof.model import Text
 from hygie.proof.referentials import ciso_assistant, decoding, oscal
 from hygie.proof.referentials.documents import parse
+from hygie.proof.referentials.encoding import canonical_json
 from hygie.proof.referentials.model import Referential
 from hygie.proof.referentials.tree import refused
 
@@ -38,4 +39,6 @@ def read_referential(data: bytes) -> Imported:
             fr="ni bibliothèque CISO Assistant, ni catalogue OSCAL, ni référentiel de Hygie",
             en="neither a CISO Assistant library, nor an OSCAL catalog, nor a référentiel of Hygie",
         )
+    written = canonical_json(referential)
+    decoding.decode(parse(written), written)  # what will be kept can be read again, within the same bounds
     return Imported(referential, tuple(sorted(left_out.items())))

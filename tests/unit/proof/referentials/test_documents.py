@@ -69,6 +69,14 @@ def test_too_many_values_are_refused_in_json_as_in_yaml(monkeypatch: pytest.Monk
     assert "more than 100 values" in refusal("a: [" + "1," * 101 + "1]")
 
 
+def test_what_could_not_be_read_again_is_refused_before_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "urn: urn:x:risk:library:x\nversion: 1\nobjects:\n  threats:\n  - urn: urn:t\n    name: " + "é" * 500
+    assert read_referential(text.encode()).referential.id == "x@1"
+    monkeypatch.setattr(documents, "FILE_BYTES_MAX", len(text.encode()) + 100)  # both languages are longer than one
+    with pytest.raises(ReferentialRefusedError, match="more than"):
+        read_referential(text.encode())
+
+
 def test_a_plain_scalar_stays_as_it_is_written() -> None:
     found = parse(b"ref: 1.10\ncountry: no\nwhen: 2024-02-30\nyes: true\nnothing: ~\nquoted: 'true'\nempty:\n")
     assert found == {
