@@ -43,6 +43,8 @@ ROOM_DIGIT = {
     "gate": "6",
     "fhir": "7",
     "backups": "8",
+    "registers": "A",
+    "proof": "B",
     "cli": "9",
     "demo": "9",
     "app": "9",
@@ -59,7 +61,7 @@ def wrong_in(classes: list[type[HygieError]]) -> list[str]:
         name, found = f"{each.__module__}.{each.__name__}", []
         if "code" not in vars(each):
             return [f"{name}: no code of its own"]
-        if not re.fullmatch(r"HYG-[0-6]\d\d", each.code):
+        if not re.fullmatch(r"HYG-[0-6][0-9A-Z]\d", each.code):
             return [f"{name}: {each.code} is not HYG-<family><room><number>"]
         family = FAMILY.get(each.code[4], HygieError)
         behaves = (each.exit_code, each.retryable) == (family.exit_code, family.retryable)

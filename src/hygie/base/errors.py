@@ -11,9 +11,9 @@
     └─ SettingsError               HYG-6xx  --    60    no     the operator, at start
 
 The first digit of a code is the family, the second the room (0 base, 1 database, 2 journal, 3 keys,
-4 sites, 5 vault, 6 gate, 7 faces, 8 backups, 9 command line).  A room declares its own errors in its
-``errors.py`` as subclasses with ``code``, ``fr`` and ``en``; codes never change meaning.  The sentences
-are class attributes, not docstrings, because ``python -OO`` strips docstrings.  Facts go into keyword
+4 sites, 5 vault, 6 gate, 7 faces, 8 backups, 9 command line, A registers, B proof).  A room declares
+its own errors in its ``errors.py`` as subclasses with ``code``, ``fr`` and ``en``; codes never change meaning.
+The sentences are class attributes, not docstrings, because ``python -OO`` strips docstrings.  Facts go into keyword
 fields and never hold health data: no identifier typed by a caller, no value of a resource.
 """
 
@@ -40,9 +40,15 @@ class HygieError(Exception):
         super().__init__(self.code)
 
     def sentence(self, language: Language = "en") -> str:
-        """The one sentence for the person who can act, with the facts filled in."""
+        """The one sentence for the person who can act, with the facts filled in.
+
+        A reason that is itself a sentence is given in both languages, as ``reason_fr`` and ``reason_en``.
+        """
         template = self.fr if language == "fr" else self.en
-        return template.format_map(_Facts(self.facts))
+        facts = _Facts(self.facts)
+        if f"reason_{language}" in facts:
+            facts["reason"] = facts[f"reason_{language}"]
+        return template.format_map(facts)
 
     def __str__(self) -> str:
         return f"{self.code} {self.sentence('en')}"
