@@ -29,7 +29,7 @@ from hygie.backups.run import BackupRooms, measure, run_backup
 from hygie.base.actions import Action
 from hygie.base.clock import SteadyClock
 from hygie.base.errors import HygieError
-from hygie.custody import Turn, finish_erasures, keep_ledgers, new_target
+from hygie.custody import Turn, finish_erasures, keep_ledgers, mark_first_target, new_target
 from hygie.database.pool import Database
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
 from hygie.gate.local import LocalOperator
@@ -290,11 +290,13 @@ async def run_scrub(
 
 @asynccontextmanager
 async def backup_rooms(house: House, records: Database, pool: Database, operator: str) -> AsyncIterator[BackupRooms]:
-    """What a backup works with; the target's folder is made at first use."""
+    """What a backup works with. Raises: as ``mark_first_target``."""
     target = await asyncio.to_thread(new_target, house)
+    reader = await house.journal_reader(records)
+    await mark_first_target(house, reader)
     journal = JournalWriter(pool, house.month_keys, house.clock)
     try:
-        source = Source(house.clock, house.sites, house.kms, pool, records, await house.journal_reader(records))
+        source = Source(house.clock, house.sites, house.kms, pool, records, reader)
         yield BackupRooms(source, target, journal, house.clock, operator)
     finally:
         await journal.close()
