@@ -17,6 +17,7 @@ from hygie.backups.drills import Promise, run_sandbox_drill
 from hygie.backups.errors import BackupDamagedError, DrillReportForgedError
 from hygie.backups.keys import public_keys
 from hygie.backups.sandbox import Doors
+from hygie.database.hot import HotConnections
 from hygie.gate.administration import Administration
 from hygie.keys.errors import KmsUnavailableError, WrongPassphraseError
 from hygie.keys.sealing import Passphrase
@@ -158,7 +159,15 @@ def test_a_drill_that_something_stops_has_failed_and_is_signed(
             def stop(*_: object, **__: object) -> None:
                 raise error
 
+            opened: list[Any] = []
+            real = HotConnections.open
+
+            async def opening(hot: HotConnections) -> None:
+                opened.append(hot)
+                await real(hot)
+
             monkeypatch.setattr(*broken, stop)
+            monkeypatch.setattr(HotConnections, "open", opening)
             report = await _drill(kind, request_of(house, target, tmp_path / kind))
             found = verify_report(report, public_keys=await public_keys(house.kms, "drill"))
             assert not found.passed
@@ -166,6 +175,8 @@ def test_a_drill_that_something_stops_has_failed_and_is_signed(
             assert check.detail == told
             assert found.rto_s is None
             assert "mené à son terme" in text_of(found, "fr")
+            assert opened
+            assert all(hot._closed and not hot._idle for hot in opened)
 
     asyncio.run(main())
 
