@@ -438,10 +438,10 @@ def test_bad_settings_do_not_start(tmp_path: Path) -> None:
     secret = tmp_path / "passphrase"
     secret.write_text(PASSPHRASE + "\n")
     secret.chmod(0o644)
-    assert start_refused(state, tmp_path, "--passphrase-file", str(secret)) == "60 HYG-631"
+    assert start_refused(state, tmp_path, "--passphrase-file", str(secret)) == "60 HYG-605"
     secret.chmod(0o600)
     assert start_refused(state, tmp_path, "--passphrase-file", str(secret), "--production") == "60 HYG-631"  # scrypt
-    assert start_refused(state, tmp_path, "--passphrase-file", str(tmp_path / "absent")) == "60 HYG-631"
+    assert start_refused(state, tmp_path, "--passphrase-file", str(tmp_path / "absent")) == "60 HYG-605"
     assert start_refused(tmp_path / "absent", tmp_path, "--passphrase-file", str(secret)) == "60 HYG-631"
     secret.write_text("wrong")
     assert start_refused(state, tmp_path, "--passphrase-file", str(secret)) == "10 HYG-131"
@@ -450,7 +450,7 @@ def test_bad_settings_do_not_start(tmp_path: Path) -> None:
 
 
 def test_a_weak_passphrase_makes_no_production_state(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="HYG-630"):
+    with pytest.raises(Exception, match="HYG-601"):
         FileKms.create(tmp_path / "kms", Passphrase("azerty123"), production=True)
     assert not (tmp_path / "kms").exists()
 

@@ -157,14 +157,6 @@ class CertificateForgedError(IntegrityError):
     en = "The certificate of erasure does not verify ({reason})."
 
 
-class WeakPassphraseError(SettingsError):
-    """A passphrase too weak for production."""
-
-    code = "HYG-630"
-    fr = "Phrase secrète trop faible : {reason}."
-    en = "Passphrase too weak: {reason}."
-
-
 class KmsSettingsError(SettingsError):
     """The KMS refuses to start as it is set."""
 
