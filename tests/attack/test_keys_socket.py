@@ -33,7 +33,7 @@ from hygie.keys.kms import KmsStatus
 from hygie.keys.messages import QUESTION_BYTES_MAX, Status, answer_frame, question_frame, read_answer
 from hygie.keys.sealing import Passphrase, SharePlan
 from hygie.keys.server import CONNECTIONS_MAX, KmsServer
-from tests.contract.kms_stage import PASSPHRASE, PERMIT, REASON, KmsProcess, make_state, opened
+from tests.contract.kms_stage import KMS_MAIN, PASSPHRASE, PERMIT, REASON, KmsProcess, make_state, opened
 
 TENANT = bytes(range(16))
 ENVIRONMENT = bytes(range(16, 32))
@@ -426,7 +426,7 @@ def test_an_unreadable_answer_is_unavailable_never_a_key(tmp_path: Path, garbage
 
 
 def start_refused(state: Path, tmp_path: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "hygie.keys.server", "--state", str(state), "--socket", str(tmp_path / "s")]
+    command = [sys.executable, str(KMS_MAIN), "--state", str(state), "--socket", str(tmp_path / "s")]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=20)
     assert "Traceback" not in done.stderr
     return f"{done.returncode} {done.stderr.split()[0]}"
