@@ -6,6 +6,7 @@ newest ones were removed.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -88,6 +89,9 @@ async def run_backup(
     except HygieError as error:
         await record_act(rooms, Action.BACKUP_RUN, "unknown", {"code": error.code})
         await measure(rooms.source.records, rooms.clock.now_ms(), MEASUREMENT, passed=False, facts={"code": error.code})
+        raise
+    except asyncio.CancelledError as error:  # the process stops: no failure to measure, and an outcome all the same
+        await asyncio.shield(record_act(rooms, Action.BACKUP_RUN, "unknown", {"code": type(error).__name__}))
         raise
     report.duration_s = round(monotonic() - began_s, 3)
     detail = {"number": str(report.number), "sha256": report.sha256, "snapshot": report.snapshot}

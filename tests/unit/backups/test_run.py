@@ -122,3 +122,27 @@ def test_a_purge_that_fails_takes_nothing_from_the_snapshot_before_it(
                     assert (await cursor.fetchall())[-1] == (True, "1", caught.value.code)
 
     asyncio.run(main())
+
+
+def test_a_backup_that_is_given_up_has_an_outcome_and_the_next_one_is_whole(open_house, tmp_path) -> None:  # noqa: F811
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            await write(house, *(patient(f"p{n}", "a") for n in range(5)))
+            async with rooms_of(house, target) as rooms:
+                begun = asyncio.Event()
+                running = asyncio.create_task(run_backup(rooms, rpo_s=60, progress=lambda _: begun.set()))
+                await begun.wait()
+                running.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await running
+                assert target.manifests() == []
+                await seal_journal(rooms)
+                told = await newest(rooms.source.reader, Asked(actions=("backup:run",)), 3)
+                assert [one.entry.outcome for one in told if one.entry] == ["intent", "unknown"]
+            report = await back_up(house, target)
+            assert report.number == 1
+            async with rooms_of(house, target) as rooms:
+                assert (await check_backups(rooms, RetentionPolicy())).faults == []
+
+    asyncio.run(main())
