@@ -164,7 +164,7 @@ async def go_back(data: Path, *, name: str | None = None) -> CopyFacts:
     for what in ("packs", "erased", "generation", "epochs"):
         if getattr(facts, what) not in (getattr(now, what), None):
             raise WrittenSinceError(what=what)
-    await asyncio.to_thread(_swap, folder, chosen[-1] / "postgres")
+    await asyncio.to_thread(_swap, folder, server, chosen[-1] / "postgres")
     return facts
 
 
@@ -273,13 +273,10 @@ def _like(source: Path, copied: Path) -> None:
         os.chown(copied, status.st_uid, status.st_gid)
 
 
-def _swap(folder: DataFolder, copy: Path) -> None:
+def _swap(folder: DataFolder, server: EmbeddedPostgres, copy: Path) -> None:
     """Set the present database aside, and put a copy of the copy in its place (it can be used again)."""
-    aside = folder.path / f"postgres.before-back-{int(time.time())}"
     fresh = folder.upgrades / f"back{UNFINISHED}"
     shutil.rmtree(fresh, ignore_errors=True)
     _copy_folder(copy, fresh)
-    folder.postgres.rename(aside)
-    (fresh / "postgres").rename(folder.postgres)
-    fsync_folder(folder.path)
+    server.replace(fresh / "postgres")
     shutil.rmtree(fresh, ignore_errors=True)

@@ -29,7 +29,7 @@ from hygie.backups.run import BackupRooms, measure, run_backup
 from hygie.base.actions import Action
 from hygie.base.clock import SteadyClock
 from hygie.base.errors import HygieError
-from hygie.custody import Turn, finish_erasures, keep_ledgers, new_target
+from hygie.custody import Turn, finish_erasures, keep_ledgers, mark_first_target, new_target
 from hygie.database.pool import Database
 from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
@@ -99,14 +99,19 @@ class Upkeep:
             await _say_started(house, pool)
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
             await asyncio.gather(
-                _every(stop, CATCH_UP_EVERY_S, lambda: run_catch_up(house, records, pool, voids)),
-                _every(stop, SCRUB_EVERY_S, lambda: run_scrub(self._house, records, pool)),
+                _every(stop, CATCH_UP_EVERY_S, _or_stop(stop, lambda: run_catch_up(house, records, pool, voids))),
+                _every(stop, SCRUB_EVERY_S, _or_stop(stop, lambda: run_scrub(house, records, pool))),
                 _every(stop, MEASURE_EVERY_S, lambda: self._measure(records)),
-                _every(stop, BACKUP_POLL_S, lambda: run_due_backup(house, records, pool), share_max=BACKUP_SHARE_MAX),
+                _every(
+                    stop,
+                    BACKUP_POLL_S,
+                    _or_stop(stop, lambda: run_due_backup(house, records, pool)),
+                    share_max=BACKUP_SHARE_MAX,
+                ),
                 _every(stop, ERASURES_EVERY_S, lambda: run_copy_erasures(self._house)),
                 _every(stop, PLATFORM_EVERY_S, platform.publish),
-                _every(stop, SPREAD_EVERY_S, lambda: run_spread_journal(house, records)),
-                _every(stop, SCRUB_EVERY_S, lambda: run_spread_journal(house, records, deep=True)),
+                _every(stop, SPREAD_EVERY_S, _or_stop(stop, lambda: run_spread_journal(house, records))),
+                _every(stop, SCRUB_EVERY_S, _or_stop(stop, lambda: run_spread_journal(house, records, deep=True))),
                 _every(stop, LEDGERS_EVERY_S, lambda: run_keep_ledgers(self._house, records)),
                 _every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
                 _every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
@@ -293,11 +298,13 @@ async def run_scrub(
 
 @asynccontextmanager
 async def backup_rooms(house: House, records: Database, pool: Database, operator: str) -> AsyncIterator[BackupRooms]:
-    """What a backup works with; the target's folder is made at first use."""
+    """What a backup works with. Raises: as ``mark_first_target``."""
     target = await asyncio.to_thread(new_target, house)
+    reader = await house.journal_reader(records)
+    await mark_first_target(house, reader)
     journal = JournalWriter(pool, house.month_keys, house.clock)
     try:
-        source = Source(house.clock, house.sites, house.kms, pool, records, await house.journal_reader(records))
+        source = Source(house.clock, house.sites, house.kms, pool, records, reader)
         yield BackupRooms(source, target, journal, house.clock, operator)
     finally:
         await journal.close()
@@ -391,6 +398,26 @@ async def record(records: Database, at_ms: int, kind: str, *, passed: bool, fact
     if kind not in KEPT:
         raise KeyError(kind)
     await measure(records, at_ms, kind, passed=passed, facts=facts)
+
+
+def _or_stop(stop: asyncio.Event, act: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+    """The same act, given up between two objects when ``stop`` is set: it may last hours, and whoever stops a process
+    kills it after seconds. Only for acts that begin again from what they find; those on keys are awaited."""
+
+    async def interruptible() -> None:
+        acting, stopping = asyncio.ensure_future(act()), asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((acting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if acting.done() or not acting.cancel():
+                acting.result()
+                return
+            with contextlib.suppress(asyncio.CancelledError):
+                await acting
+        finally:
+            acting.cancel()
+            stopping.cancel()
+
+    return interruptible
 
 
 async def _every(

@@ -13,6 +13,7 @@ WORDS = {
     "alteration refused": "altération refusée",
     "bytes": "octets",
     "catch_up_s": "rattrapage, s",
+    "carried to its end": "mené à son terme",
     "caught up": "rattrapé",
     "compartments": "compartiments",
     "complete": "complet",

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
+import psycopg
+
 from hygie.backups.copy import read_object
 from hygie.backups.drill import DrillCheck, DrillReport, Kind, attach, promise_checks, to_sign
 from hygie.backups.keys import KmsSigner
@@ -67,10 +69,15 @@ async def run_sandbox_drill(
     async with restored(request, progress) as place:
         report = place.report
         found.rpo_s = max(0.0, (started_at_ms - report.created_at_ms) / 1000)
-        await _restored_well(place, request, found)
         act: Callable[[RestoredPlace, RestoreRequest, Findings], Awaitable[None]]
         act = {"restore": _nothing_more, "site-loss": _site_loss, "key-loss": _key_loss}[kind]
-        await act(place, request, found)
+        try:
+            await _restored_well(place, request, found)
+            await act(place, request, found)
+        except (HygieError, OSError, psycopg.Error) as error:  # what stopped it is what it found
+            code = error.code if isinstance(error, HygieError) else type(error).__name__
+            found.check("carried to its end", False, code)
+            found.rto_s = found.rpo_s = None
         # the loss of one site is promised to cost no acknowledged write, the loss of all what backups allow
         promised_rpo_s = 0 if kind == "site-loss" else promise.rpo_s
         found.checks += promise_checks(

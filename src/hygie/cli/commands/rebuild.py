@@ -48,7 +48,9 @@ def rebuild(
     ] = False,
     partial: Annotated[
         bool,
-        typer.Option("--partial", help=say(fr="Continuer sans un registre de clés.", en="Go on without a key ledger.")),
+        typer.Option(
+            "--partial", help=say(fr="Continuer sans un grand livre des clés.", en="Go on without a key ledger.")
+        ),
     ] = False,
     ask: Annotated[bool, ask_option()] = False,
     share_file: Annotated[list[Path] | None, share_option()] = None,
