@@ -15,6 +15,7 @@ import typer
 from hygie.base.language import say
 from hygie.cli.acts import instant, operator_name
 from hygie.cli.frame import Frame, frame_of
+from hygie.cli.register_files import pages
 
 if TYPE_CHECKING:
     from hygie.registers.chain import RecordVersion
@@ -45,7 +46,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
     )
     example = say(fr="Exemple", en="Example")
-    for name, fr, en, sample, run in _pages():
+    for name, fr, en, sample, run in (*_pages(), *pages()):
         group.command(name, help=say(fr=fr, en=en), epilog=f"{example}: {sample}")(run)
     app.add_typer(group, name="register")
 
