@@ -8,6 +8,7 @@ of an event loop go through a thread.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,8 +16,8 @@ from typing import Any, Protocol
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.journal.entry import Entry
-from hygie.registers.chain import RecordVersion, decode_body, linked
-from hygie.registers.errors import RecordInvalidError, RegisterNotFoundError
+from hygie.registers.chain import START, RecordVersion, check_chain, decode_body, linked
+from hygie.registers.errors import RecordInvalidError, RegisterNotFoundError, RegisterTamperedError
 from hygie.registers.rules import Change, Known, next_version
 from hygie.registers.schema import Schemas, shipped_schemas
 
@@ -143,6 +144,23 @@ class Registers:
         for row in Record.objects.filter(seq__gt=after).order_by("seq").iterator(chunk_size=INSERT_ROWS):
             yield _record(row), row.body
 
+    def verify(self, holes: Sequence[tuple[int, int, bytes]] = ()) -> tuple[int, bytes]:
+        """Follow the chain of all writes.
+
+        Args: holes: numbers that were declared lost: first, last, digest of the last, in order.
+        Returns: number and digest of the last write. Raises: RegisterTamperedError: names the first bad write.
+        """
+        end = (0, START)
+        for first, last, digest in holes:
+            end = check_chain(_until(self.log(end[0]), first), seq=end[0], before=end[1])
+            if end[0] != first - 1:
+                raise RegisterTamperedError(seq=end[0] + 1, reason="missing")
+            end = (last, digest)
+        end = check_chain(self.log(end[0]), seq=end[0], before=end[1])
+        if end != self.head():
+            raise RegisterTamperedError(seq=end[0] + 1, reason="missing")
+        return end
+
     def head(self) -> tuple[int, bytes]:
         """Number and digest of the last write."""
         from hygie.registers.models import Head
@@ -207,6 +225,11 @@ class Registers:
             count=len(written),
             detail=detail,
         )
+
+
+def _until(log: Iterator[tuple[RecordVersion, str]], seq: int) -> Iterator[tuple[RecordVersion, str]]:
+    """The writes before a number."""
+    return itertools.takewhile(lambda pair: pair[0].seq < seq, log)
 
 
 def _at(record: RecordVersion, seq: int, at_ms: int) -> RecordVersion:
