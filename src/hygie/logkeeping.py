@@ -17,7 +17,10 @@ from hygie.base.actions import Action
 from hygie.base.errors import HygieError, NotFoundError
 from hygie.database.pool import Database
 from hygie.gate.local import LocalOperator
+from hygie.journal.entry import Entry
+from hygie.journal.errors import JournalTamperedError, LeafInvalidError
 from hygie.journal.leaf import read_head
+from hygie.journal.reader import JournalReader
 from hygie.journal.writer import JournalWriter
 from hygie.proving import with_proof
 from hygie.segments import rows
@@ -118,7 +121,7 @@ class LogWatch:
             return  # nothing is published yet
         async for first, leaves in tree.bundles(self._next, tree.head.size):
             for index, leaf in enumerate(leaves, first):
-                if read_head(leaf).kind in KINDS and (entry := (await reader.open(index, leaf)).entry) is not None:
+                if (entry := await _opened(reader, index, leaf)) is not None:
                     self.named.hear(entry)
             self._next = first + len(leaves)
 
@@ -136,6 +139,15 @@ class LogWatch:
             lacking = (seq for first, last in found[name].lacking for seq in only if first <= seq <= last)
             self._faulty[name] = {*lacking, *found[name].other}
         return found
+
+
+async def _opened(reader: JournalReader, index: int, leaf: bytes) -> Entry | None:
+    """An entry that may speak of the logs. Bytes that are none say nothing: whoever may add to the journal could put
+    some there, and must not blind the comparison by it."""
+    try:
+        return (await reader.open(index, leaf)).entry if read_head(leaf).kind in KINDS else None
+    except (LeafInvalidError, JournalTamperedError):
+        return None
 
 
 async def take_back(house: House, account: str) -> TakenBack:
