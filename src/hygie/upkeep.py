@@ -40,8 +40,11 @@ from hygie.journal.sealer import Sealer
 from hygie.journal.spread import JournalSpread, spread_journal
 from hygie.journal.writer import JournalWriter
 from hygie.keys.erasure import ErasureCertificate
+from hygie.logkeeping import MEASUREMENT as LOGS_KIND
+from hygie.logkeeping import LogKeeper
 from hygie.probes.door import ask_door, authority_of
 from hygie.probes.reconcile import JournalWatch
+from hygie.segments.rows import published_objects
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.scrub import ScrubReport, scrub
@@ -59,6 +62,7 @@ LEDGERS_EVERY_S = 60.0  # a site that missed the end of an epoch has the ledger 
 FINISH_EVERY_S = 3_600.0  # certificates wait for days; an interrupted erasure ends within it, or at the next start
 DOOR_EVERY_S = 60.0  # the month's rate is counted in minutes
 DOOR_AFTER_S = 15.0  # the hosting processes start after this one
+PUBLISH_EVERY_S = 2.0  # between a write of registers and its copies on the sites; nothing new costs three small queries
 EVALUATE_AFTER_S = 20.0  # likewise, and after the door was first asked
 TRIM_EVERY_S = 3_600.0
 KEPT = {  # runs of a kind: some days of what speaks often, and more than the month that availability counts
@@ -66,6 +70,7 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     "catch-up": 34_560,
     "journal-copies": 5_760,
     "rights": 5_760,
+    LOGS_KIND: 5_760,
     "unwraps": 5_760,
     "door": 50_400,
     "scrub": 10_000,
@@ -94,10 +99,16 @@ class Upkeep:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set."""
         house = self._house
-        async with opened(house.dsns.sealer, size=2) as records, opened(house.dsns.hosting, size=2) as pool:
+        async with opened(house.dsns.sealer, size=3) as records, opened(house.dsns.hosting, size=2) as pool:
             voids = VoidWatch(SteadyClock())  # a date that jumps must not make a write under way look old
             await _say_started(house, pool)
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
+            logs, evaluator = LogKeeper(house, records, OPERATOR), Evaluator(house, OPERATOR)
+
+            async def evaluate() -> None:
+                await logs.begin()  # nothing is added to a log that is behind what was published
+                await evaluator.run()
+
             await asyncio.gather(
                 _every(stop, CATCH_UP_EVERY_S, _or_stop(stop, lambda: run_catch_up(house, records, pool, voids))),
                 _every(stop, SCRUB_EVERY_S, _or_stop(stop, lambda: run_scrub(house, records, pool))),
@@ -116,9 +127,18 @@ class Upkeep:
                 _every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
                 _every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
                 _every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
-                _every(stop, EVALUATE_EVERY_S, Evaluator(house, OPERATOR).run, after_s=EVALUATE_AFTER_S),
+                _every(stop, EVALUATE_EVERY_S, evaluate, after_s=EVALUATE_AFTER_S),
+                _every(stop, PUBLISH_EVERY_S, logs.publish),
+                _every(stop, COMPARE_EVERY_S, logs.tidy),
+                _every(stop, COMPARE_EVERY_S, logs.compare, after_s=DOOR_AFTER_S),
                 _every(stop, TRIM_EVERY_S, lambda: run_trim(records)),
             )
+            try:
+                await logs.publish()  # what was written since the last turn
+            except (HygieError, OSError, psycopg.Error) as error:
+                log.warning(
+                    "logs at the end: %s", error.code if isinstance(error, HygieError) else type(error).__name__
+                )
 
     async def _measure(self, records: Database) -> None:
         status = self._sealer.status()
@@ -226,7 +246,7 @@ async def run_catch_up(
 
     def compare() -> Awaitable[CatchUpReport]:
         expected = expected_objects(records, pool)
-        return catch_up(house.sites, expected, prefixes=("packs/", "blobs/", "erased/"), void=void)
+        return catch_up(house.sites, expected, prefixes=("packs/", "blobs/", "erased/", "proof/"), void=void)
 
     report = await (_setting_aside(house, pool, compare) if void else compare())
     if voids is not None:
@@ -332,7 +352,7 @@ async def run_copy_erasures(house: House) -> int:
 
 
 async def expected_objects(records: Database, pool: Database) -> AsyncIterator[Expected]:
-    """Everything the catalogues of all environments say the sites should hold."""
+    """Everything the catalogues of all environments and the logs of the proof plane say the sites should hold."""
     for place in await places(records):
         async for one in holdings(pool, place):
             yield one
@@ -344,6 +364,8 @@ async def expected_objects(records: Database, pool: Database) -> AsyncIterator[E
     for environment_id, compartment, certificate in tombstones:
         name = tombstone_name(environment_id, compartment)
         yield name, hashlib.sha256(certificate).digest(), len(certificate)
+    async for one in published_objects(records):
+        yield one
 
 
 async def run_spread_journal(house: House, records: Database, *, deep: bool = False) -> JournalSpread:

@@ -15,7 +15,7 @@ from hygie.base.settings import default_settings, load_settings
 from hygie.probes.journal import where_is
 from hygie.probes.machine import kernel_clock, probe_clock
 from hygie.proof.checks import tech_3
-from hygie.proof.facts import ClockFacts, UnwrapFacts, WitnessFacts
+from hygie.proof.facts import ClockFacts, LogFacts, LogsFacts, UnwrapFacts, WitnessFacts
 from hygie.proof.model import Context
 from tests.sabotage.conftest import Broken
 
@@ -140,6 +140,28 @@ def test_a_key_record_that_is_cut_is_red(broken: Broken) -> None:
     broken.green("tech-3.unwraps")
     never = UnwrapFacts(3, None, None, follows=False, cut=0, cut_at_ms=None)
     assert tech_3.unwraps(never, CONTEXT).verdict.value == "unknown"
+
+
+def test_logs_that_went_back_are_red(broken: Broken) -> None:
+    broken.evaluated()
+    with broken.frozen("work"):
+        with broken.yesterday():
+            broken.red("tech-3.logs", "evaluations")  # at once: less than what was published
+            broken.compare_logs()
+            broken.sql("DELETE FROM hygie.proof_object WHERE log = 'batches'")
+            broken.red("tech-3.logs", "belies the evaluations")  # by the journal alone
+        broken.compare_logs()
+        altered = "UPDATE hygie_proof.batch SET digest = set_byte(digest, 0, get_byte(digest, 0) # 1) WHERE seq = 1"
+        broken.sql(altered)
+        broken.compare_logs()
+        broken.red("tech-3.logs", "≠ 1")
+        broken.sql(altered)
+        broken.compare_logs()
+    broken.green("tech-3.logs", within_s=30)  # what the database forgot of its publication is read from the sites
+    never = LogsFacts((), None)
+    assert tech_3.logs(never, CONTEXT).verdict.value == "unknown"
+    waiting = LogsFacts((LogFacts("records", 3, 3, 2, 61_000, 0, ""),), 1)
+    assert tech_3.logs(waiting, CONTEXT).verdict.value == "unsatisfied"
 
 
 @pytest.mark.parametrize(

@@ -107,10 +107,13 @@ async def _restored_well(place: RestoredPlace, request: RestoreRequest, found: F
     report = place.report
     found.check("manifests intact", not report.broken_manifests, f"{len(report.broken_manifests)} broken")
     lacking = [*(name for one in report.environments for name in (*one.missing, *one.damaged, *one.differences))]
+    lacking += report.logs.shown()
     found.check("complete", report.complete, f"{report.resources} resources, lacking: {', '.join(lacking[:3]) or '-'}")
     head = place.backup.newest.snapshot.journal_checkpoint.split("\n")
     size = int(head[1]) if len(head) > 1 else 0
     found.check("journal whole", report.journal_entries == size, f"{report.journal_entries} of {size} entries")
+    logs = ", ".join(f"{count} {name}" for name, count in report.logs.rows.items())
+    found.check("registers and evidence back", report.logs.whole, f"{logs}, lacking: {report.logs.shown() or '-'}")
     async with doors(place, request.clock) as opened_doors:
         await _reads(opened_doors, place, found)
     found.rto_s = monotonic() - found.began_s
@@ -118,6 +121,8 @@ async def _restored_well(place: RestoredPlace, request: RestoreRequest, found: F
         "resources": report.resources,
         "resources_per_s": report.resources_per_s,
         "bytes": report.bytes,
+        "records": report.logs.rows["records"],
+        "evaluations": report.logs.rows["batches"],
         "open_s": report.open_s,
         "copy_s": report.copy_s,
         "journal_s": report.journal_s,

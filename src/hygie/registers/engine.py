@@ -10,20 +10,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Protocol
 
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError, InvalidRequestError, RefusedError
 from hygie.journal.entry import Entry
-from hygie.registers.chain import RecordVersion, decode_body, linked
+from hygie.registers.chain import START, RecordVersion, check_chain, decode_body, linked
 from hygie.registers.errors import (
     FourEyesError,
     PatientNamedError,
     RecordChangedError,
     RecordInvalidError,
     RegisterNotFoundError,
+    RegisterTamperedError,
     TransitionRefusedError,
 )
 from hygie.registers.rules import Change, Known, next_version, wrong_values
@@ -193,6 +194,23 @@ class Registers:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_LEAF, (self.journal.leaf(entry),))
 
+    def verify(self, holes: Sequence[tuple[int, int, bytes]] = ()) -> tuple[int, bytes]:
+        """Follow the chain of all writes.
+
+        Args: holes: numbers that were declared lost: first, last, digest of the last, in order.
+        Returns: number and digest of the last write. Raises: RegisterTamperedError: names the first bad write.
+        """
+        end = (0, START)
+        for first, last, digest in holes:
+            end = check_chain(_until(self.log(end[0]), first), seq=end[0], before=end[1])
+            if end[0] != first - 1:
+                raise RegisterTamperedError(seq=end[0] + 1, reason="missing")
+            end = (last, digest)
+        end = check_chain(self.log(end[0]), seq=end[0], before=end[1])
+        if end != self.head():
+            raise RegisterTamperedError(seq=end[0] + 1, reason="missing")
+        return end
+
     def head(self) -> tuple[int, bytes]:
         """Number and digest of the last write."""
         from hygie.registers.models import Head
@@ -276,6 +294,11 @@ def _fault(error: HygieError, line: int) -> RecordInvalidError:
     if isinstance(error, PatientNamedError):
         fr, en = "ressemble à un INS : déposez-le au coffre", "looks like an INS: put it in the vault"
     return RecordInvalidError(line=line, field=field, reason_fr=fr, reason_en=en)
+
+
+def _until(log: Iterator[tuple[RecordVersion, str]], seq: int) -> Iterator[tuple[RecordVersion, str]]:
+    """The writes before a number."""
+    return takewhile(lambda pair: pair[0].seq < seq, log)
 
 
 def _at(record: RecordVersion, seq: int, at_ms: int) -> RecordVersion:
