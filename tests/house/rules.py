@@ -22,9 +22,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("vault",),
     ("gate",),
     ("fhir", "dicomweb", "s3", "backups", "watch", "registers"),
-    ("proof", "console"),
+    ("proof", "console", "exits"),
     ("app", "processes"),
     ("custody", "probes"),
+    ("departure",),
     ("upkeep",),
     ("services",),
     ("start",),
@@ -104,7 +105,7 @@ def check_floors(source: Source) -> Iterator[str]:
         elif source.room not in FLOOR:
             yield source.at(node, f"room {source.room} has no floor")
             return
-        elif room == "verify" and source.room in {"cli", "app", "backups"}:
+        elif room == "verify" and source.room in {"cli", "app", "backups", "exits"}:
             continue
         elif room not in FLOOR:
             yield source.at(node, f"{source.room} imports {name}: no such room on any floor")

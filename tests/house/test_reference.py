@@ -49,6 +49,7 @@ ROOM_DIGIT = {
     "processes": "9",
     "start": "9",
     "upgrade": "9",
+    "exits": "E",
 }
 
 
@@ -59,7 +60,7 @@ def wrong_in(classes: list[type[HygieError]]) -> list[str]:
         name, found = f"{each.__module__}.{each.__name__}", []
         if "code" not in vars(each):
             return [f"{name}: no code of its own"]
-        if not re.fullmatch(r"HYG-[0-6]\d\d", each.code):
+        if not re.fullmatch(r"HYG-[0-6][0-9A-F]\d", each.code):
             return [f"{name}: {each.code} is not HYG-<family><room><number>"]
         family = FAMILY.get(each.code[4], HygieError)
         behaves = (each.exit_code, each.retryable) == (family.exit_code, family.retryable)

@@ -369,6 +369,42 @@ async def history(
     return [LocatedRow(*row) for row in await cursor.fetchall()]
 
 
+class ExportRow(NamedTuple):
+    """One version for an export. kind: of its compartment; current: the newest inside the export's bound."""
+
+    located: LocatedRow
+    kind: int
+    current: bool
+
+
+async def export_bound(connection: Connection) -> tuple[int, int, int]:
+    """(last pack, packs, versions), once the writes under way have ended: the lock waits for them, and for no read."""
+    await connection.execute("LOCK TABLE pack IN SHARE MODE")
+    row = await (
+        await connection.execute("SELECT coalesce(max(number), 0), count(*), (SELECT count(*) FROM object) FROM pack")
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+async def export_rows(
+    connection: Connection, after: tuple[bytes, int], last_pack: int, *, limit: int
+) -> list[ExportRow]:
+    """Versions in order of (compartment, seq), from after a position, of packs up to the last one."""
+    ended = (last_pack + 1) << RANK_BITS
+    cursor = await connection.execute(
+        LOCATED.replace(
+            " FROM ",
+            ", c.kind, NOT EXISTS (SELECT FROM object n WHERE n.id = o.id AND n.version ="
+            " o.version + 1 AND n.seq < %s) FROM ",
+            1,
+        )
+        + "WHERE (o.compartment, o.seq) > (%s, %s) AND o.seq < %s ORDER BY o.compartment, o.seq LIMIT %s",
+        (ended, *after, ended, limit),
+    )
+    return [ExportRow(LocatedRow(*row[:-2]), row[-2], row[-1]) for row in await cursor.fetchall()]
+
+
 async def count_matches(connection: Reading, types: Sequence[int], clauses: Sequence[Sequence[int]]) -> int:
     """How many current rows carry these tokens: an upper bound where an exact filter follows.
 

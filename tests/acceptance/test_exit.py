@@ -1,0 +1,178 @@
+"""A client leaves, as people do it: export, verification at its own, consent, destruction, certificate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+
+from tests.acceptance.conftest import Installation
+
+RAW = bytes(range(256)) * 20_000  # more than one chunk of 4 MiB
+ORDER = ("--controller", "CHU", "--instructed-by", "dpo", "--reference", "2026-31", "--approver", "chief")
+
+
+@dataclass
+class Exit:
+    """A client that leaves, with its own key."""
+
+    made: Installation
+    folder: Path
+    identity: Path
+    recipient: str
+
+    def export(self, name: str, *words: str, exit_code: int = 0) -> Any:
+        asked = ("exit", "export", "chu", "--to", str(self.folder / name), "--recipient", self.recipient)
+        return self.made.hygie(*asked, *ORDER, *words, exit_code=exit_code)
+
+    def verify(self, name: str, *words: str, exit_code: int = 0) -> Any:
+        asked = ("exit", "verify", str(self.folder / name), "--identity", str(self.identity))
+        return self.made.hygie(*asked, *words, exit_code=exit_code)
+
+    def published(self) -> tuple[str, ...]:
+        """The host's keys as it published them."""
+        pem = self.folder / "published.pem"
+        pem.write_text(self.made.hygie("exit", "key")["key"])
+        keys = self.made.hygie("journal", "key")
+        return ("--key", str(pem), "--log-key", keys["log"], "--witness-key", keys["witness"])
+
+
+@pytest.fixture(scope="module")
+def leaving(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Exit:
+    """Two tenants with patients, histories, deletions, contents; an officer of the first one; its key."""
+    made = installation
+    for words in (
+        ("account", "create", "dpo", "--kind", "person"),
+        ("tenant", "create", "other"),
+        ("environment", "create", "other", "prod", "--kind", "production"),
+        ("environment", "create", "chu", "test", "--kind", "test"),
+    ):
+        made.hygie(*words)
+    for environment in ("prod", "test"):
+        words = ("--role", "privacy-officer", "--reason", "exit", "--approver", "chief")
+        made.hygie("habilitation", "grant", "dpo", "chu", environment, *words)
+    fill(made)
+    folder = tmp_path_factory.mktemp("client")
+    own = pyrage.x25519.Identity.generate()
+    identity = folder / "key.txt"
+    identity.write_text(f"# of the client\n{own}\n")
+    return Exit(made, folder, identity, str(own.to_public()))
+
+
+def fill(made: Installation) -> None:
+    """Three patients (one erased), an observation each, one with a history, one deleted, a raw content."""
+    for id_ in ("anna", "bruno", "erased"):
+        body = {"resourceType": "Patient", "id": id_, "name": [{"family": f"Zephyrin-{id_}"}]}
+        assert made.fhir("PUT", f"Patient/{id_}", body).status == 201
+        code = {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}
+        subject = {"reference": f"Patient/{id_}"}
+        for number in (1, 2):
+            body = {"resourceType": "Observation", "id": f"{id_}-{number}", "status": "final", "code": code}
+            assert made.fhir("PUT", f"Observation/{id_}-{number}", body | {"subject": subject}).status == 201
+    for status in ("amended", "corrected"):
+        body = {"resourceType": "Observation", "id": "anna-1", "status": status, "code": code}
+        assert made.fhir("PUT", "Observation/anna-1", body | {"subject": {"reference": "Patient/anna"}}).status == 200
+    assert made.fhir("DELETE", "Observation/bruno-2").status in (200, 204)
+    answer = made.fhir("PUT", "Binary/scan", RAW, headers={"Content-Type": "application/pdf"})
+    assert answer.status == 201
+    instruction = ("--controller", "CHU", "--instructed-by", "dpo", "--basis", "rgpd-17-1-b", "--reference", "1")
+    checked = ("--retention-checked-by", "chief", "--confirm", "erased")
+    made.hygie("erase", "chu", "prod", "erased", *instruction, *checked)
+
+
+def lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_client_gets_back_everything_and_verifies_it(leaving: Exit) -> None:
+    done = leaving.export("full")
+    assert done["complete"]
+    found = leaving.verify("full", *leaving.published(), "--into", str(leaving.folder / "clear"))
+    assert found["resources"]["prod"] == {"Binary": 1, "Observation": 3, "Patient": 2}
+    assert (found["complete"], found["key_trusted"], found["log_key_trusted"]) == (True, True, True)
+    assert found["versions"] == done["resources"]
+    clear = leaving.folder / "clear" / "prod"
+    patients = {one["id"]: one for one in lines(clear / "current" / "Patient.00001.ndjson")}
+    assert patients["anna"] == leaving.made.fhir("GET", "Patient/anna").json
+    entries = [e for b in lines(clear / "history" / "Observation.00001.ndjson") for e in b["entry"]]
+    told = [(e["request"]["method"], e["response"]["etag"]) for e in entries if e["request"]["url"].endswith("anna-1")]
+    assert told == [("PUT", 'W/"1"'), ("PUT", 'W/"2"')]
+    assert ("DELETE", "Observation/bruno-2") in [(e["request"]["method"], e["request"]["url"]) for e in entries]
+    (content,) = lines(clear / "contents" / "Binary.00001.ndjson")
+    assert content["contentType"] == "application/pdf"
+    assert (leaving.folder / "clear" / content["file"]).read_bytes() == RAW
+
+
+def test_the_traces_are_readable_with_the_names_behind_their_pseudonyms(leaving: Exit) -> None:
+    assert leaving.made.fhir("GET", "Patient/bruno").status == 200
+    leaving.export("traced")
+    clear = leaving.folder / "clear-traced"
+    leaving.verify("traced", "--into", str(clear))
+    names = {one["is"]: one for one in lines(clear / "prod" / "names" / "Patient.00001.ndjson")}
+    table = (clear / "traces" / "access.csv").read_text()
+    read = [line for line in table.splitlines() if "object:read" in line and names["Patient/bruno"]["subject"] in line]
+    assert read
+    assert names["Patient/bruno"]["object"] in read[-1]
+    words = [sys.executable, "-m", "hygie.verify", str(clear / "traces" / "journal.zip"), "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["disclosed"] == len(table.splitlines()) - 1
+
+
+def test_what_the_export_read_is_in_the_journal_of_the_client(leaving: Exit) -> None:
+    done = leaving.export("journaled")
+    shown = leaving.made.wait_for(
+        lambda: [
+            one
+            for one in leaving.made.hygie("journal", "show", "--tenant", "chu", "--action", "object:export")
+            if one["detail"].get("export") == done["export"]
+        ]
+    )
+    assert {one["outcome"] for one in shown} >= {"intent"}
+    assert {one["detail"]["ordered_by"] for one in shown} == {"dpo"}
+    permits = {one["permit_id"] for one in shown}
+    every = leaving.made.hygie("journal", "show", "--tenant", "chu", "--action", "object:export", "--limit", "1000")
+    reads = [one for one in every if one["permit_id"] in permits and one["kind"] == "access"]
+    assert len({one["subject"] for one in reads}) >= 3  # two patients, and the environment's own compartment
+    assert sum(one["count"] for one in reads) == done["resources"]
+    assert leaving.made.hygie("journal", "reconcile")["orphans"] == []
+
+
+def test_nothing_of_a_patient_is_readable_in_the_folder(leaving: Exit) -> None:
+    leaving.export("closed")
+    for path in (leaving.folder / "closed").rglob("*"):
+        if path.is_file():
+            assert path.stat().st_mode & 0o077 == 0
+            data = path.read_bytes()
+            assert b"Zephyrin" not in data
+            assert b"anna" not in data
+            assert RAW[:1000] not in data
+
+
+def test_stock_tools_check_and_the_manifest_states_cost_and_delays(leaving: Exit) -> None:
+    leaving.export("stock")
+    folder = leaving.folder / "stock"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert set(manifest["terms"]) == {"cost", "export_days", "destruction_days", "traces_years"}
+    words = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "hygie.pem", "-rawin", "-in", "manifest.json"]
+    subprocess.run([*words, "-sigfile", "manifest.sig"], cwd=folder, check=True, capture_output=True)
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
+    assert hashlib.sha256((folder / "SHA256SUMS").read_bytes()).hexdigest() == manifest["sums_sha256"]
+    own = pyrage.x25519.Identity.from_str(leaving.identity.read_text().splitlines()[1])
+    for path in folder.rglob("*.age"):
+        path.with_suffix("").write_bytes(pyrage.decrypt(path.read_bytes(), [own]))
+    subprocess.run(["sha256sum", "--check", "--quiet", "contents.sha256"], cwd=folder, check=True, capture_output=True)
+
+
+def test_one_environment_alone(leaving: Exit) -> None:
+    done = leaving.export("alone", "--environment", "test")
+    assert (done["resources"], done["complete"]) == (0, True)
+    assert leaving.verify("alone")["resources"] == {"test": {}}
