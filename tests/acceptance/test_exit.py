@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 import pyrage
 import pytest
 
-from tests.acceptance.conftest import Installation
+from tests.acceptance.conftest import Installation, free_port
 
 RAW = bytes(range(256)) * 20_000  # more than one chunk of 4 MiB
 ORDER = ("--controller", "CHU", "--instructed-by", "dpo", "--reference", "2026-31", "--approver", "chief")
@@ -176,3 +177,112 @@ def test_one_environment_alone(leaving: Exit) -> None:
     done = leaving.export("alone", "--environment", "test")
     assert (done["resources"], done["complete"]) == (0, True)
     assert leaving.verify("alone")["resources"] == {"test": {}}
+
+
+@pytest.fixture(scope="module")
+def final(leaving: Exit) -> tuple[str, str]:
+    """(number, verification code) of the last export, verified."""
+    number = leaving.export("final")["export"]
+    return number, leaving.verify("final", *leaving.published())["code"]
+
+
+def letter(leaving: Exit) -> str:
+    path = leaving.folder / "letter.txt"
+    path.write_text("Nous avons vérifié l'export et consentons à la destruction.")
+    return str(path)
+
+
+def consent(leaving: Exit, number: str, code: str, *, exit_code: int = 0) -> Any:
+    words = ("exit", "consent", "chu", "--export", number, "--by", "Dr A. Bo", "--statement", letter(leaving))
+    return leaving.made.hygie(*words, "--code", code, exit_code=exit_code)
+
+
+def destroy(leaving: Exit, number: str, *words: str, exit_code: int = 0) -> Any:
+    asked = ("exit", "destroy", "chu", "--consent", number, "--confirm", "chu", "--approver", "chief")
+    return leaving.made.hygie(*asked, *words, exit_code=exit_code)
+
+
+def test_consent_needs_the_code_found_inside_and_an_export_of_the_end(leaving: Exit, final: tuple[str, str]) -> None:
+    assert consent(leaving, final[0], "0" * 64, exit_code=20)["error"]["code"] == "HYG-2E1"
+    assert consent(leaving, final[0], "", exit_code=20)["error"]["code"] == "HYG-2E1"
+    assert consent(leaving, "0" * 16, final[1], exit_code=30)["error"]["code"] == "HYG-300"
+    asked = leaving.export("asked", "--basis", "return-asked")
+    code = leaving.verify("asked")["code"]
+    assert consent(leaving, asked["export"], code, exit_code=20)["error"]["code"] == "HYG-2E1"
+    alone = leaving.export("part", "--environment", "test")
+    code = leaving.verify("part")["code"]
+    assert consent(leaving, alone["export"], code, exit_code=20)["error"]["code"] == "HYG-2E3"
+
+
+def test_what_was_written_since_the_export_is_not_destroyed(leaving: Exit) -> None:
+    number = leaving.export("before")["export"]
+    code = leaving.verify("before")["code"]
+    assert leaving.made.fhir("PUT", "Patient/late", {"resourceType": "Patient", "id": "late"}).status == 201
+    assert consent(leaving, number, code, exit_code=20)["error"]["code"] == "HYG-2E3"
+    assert leaving.made.fhir("GET", "Patient/late").status == 200
+
+
+def test_a_client_is_destroyed_certified_and_the_other_one_is_whole(leaving: Exit) -> None:
+    made = leaving.made
+    words = ("--role", "application", "--reason", "acceptance", "--approver", "chief")
+    made.hygie("habilitation", "grant", "app", "other", "prod", *words)
+    token = made.hygie("token", "create", "app", "other", "prod")["token"]
+    body = {"resourceType": "Patient", "id": "stays"}
+    assert made.fhir("PUT", "Patient/stays", body, token=token, place="other/prod").status == 201
+    made.hygie("backup", "run")  # its copy of the key state opens what is about to be destroyed
+    number = leaving.export("last")["export"]
+    code = leaving.verify("last", *leaving.published())["code"]
+    given = consent(leaving, number, code)["consent"]
+    assert (made.data / "exits" / f"{given}.statement").read_text().startswith("Nous avons")
+    done = destroy(leaving, given)
+    assert done["final"]
+    assert set(done["environments"]) == {"prod", "test"}
+    paper = json.loads(Path(done["certificate"]).read_text())
+    assert paper["certificate"]["statement_sha256"] == hashlib.sha256(Path(letter(leaving)).read_bytes()).hexdigest()
+    assert len(paper["certificate"]["remains"]) == 3
+    assert all(one["gone_ms"] for one in paper["certificate"]["sites"])
+    assert made.fhir("GET", "Patient/anna").status in (401, 404)
+    states = {(one["tenant"], one["environment"]): one["state"] for one in made.hygie("environment", "list")}
+    assert states["chu", "prod"] == states["chu", "test"] == "destroyed"
+    for environment in paper["certificate"]["environments"]:
+        left = [path for path in (made.data / "sites").rglob("*") if environment["id"] in str(path) and path.is_file()]
+        assert [path for path in left if "erased" not in path.parts] == []
+    read = made.fhir("GET", "Patient/stays", token=token, place="other/prod")
+    assert (read.status, read.json["id"]) == (200, "stays")
+    assert made.hygie("backup", "check")["faults"] == []
+    assert made.hygie("scrub")["clean"]
+    (row,) = [one for one in made.hygie("exit", "list", "chu") if one["export"] == number]
+    assert (row["consent"], row["final"]) == (given, True)
+    assert destroy(leaving, given, exit_code=20)["error"]["code"] == "HYG-2E4"
+    outcomes = made.wait_for(
+        lambda: [
+            one["outcome"] for one in made.hygie("journal", "show", "--tenant", "chu", "--action", "tenant:destroy")
+        ]
+    )
+    assert {"intent", "done"} <= set(outcomes)
+    assert made.hygie("journal", "reconcile")["wrong"] == []
+
+
+def test_neither_a_restored_backup_nor_a_rebuild_brings_the_client_back(leaving: Exit, tmp_path: Path) -> None:
+    """Last: it stops the installation."""
+    made = leaving.made
+    snapshots = [one["snapshot"] for one in made.hygie("backup", "list")]
+    assert len(snapshots) >= 2
+    credential = str(made.data.parent / "credential")
+    for rank, snapshot in enumerate((snapshots[0], snapshots[-1])):
+        into = tmp_path / f"restored-{rank}"
+        words = ("--into", str(into), "--credential", credential, "--port", str(free_port()))
+        report = made.hygie("restore", snapshot, *words)
+        assert len(report["environments"]) == 1
+        assert report["resources"] == (1 if rank == 0 else report["resources"])
+    made.down()
+    shutil.rmtree(made.data / "postgres")
+    (made.data / "postgres.secrets").unlink()
+    report = made.hygie("rebuild", "--from", "paris")
+    assert "chu" not in json.dumps(report)
+    made.up()
+    assert made.fhir("GET", "Patient/anna").status in (401, 404)
+    states = {(one["tenant"], one["environment"]): one["state"] for one in made.hygie("environment", "list")}
+    assert states["chu", "prod"] == "destroyed"
+    assert states["other", "prod"] == "open"
+    assert [one["final"] for one in made.hygie("exit", "list", "chu") if one["consent"]] == [True]
