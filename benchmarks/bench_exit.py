@@ -49,10 +49,10 @@ def main() -> None:
         asked = ("exit", "export", tenant, "--environment", name, "--to", str(folder))
         done, seconds, _ = _hygie(installation, *asked, "--recipient", str(own.to_public()), *ORDER)
         note = f"{done['resources']:,} versions, {done['bytes'] / 1e6:.0f} MB, {done['traces']:,} traces"
-        tell(Figure("exit export", done["resources"] / seconds, note=f"{note} in {seconds:.1f} s"))
+        tell(Figure("exit-export", done["resources"] / seconds, note=f"{note} in {seconds:.1f} s"))
         found, seconds, peak = _hygie(installation, "exit", "verify", str(folder), "--identity", str(key))
-        tell(Figure("exit verify", found["versions"] / seconds, note=f"{found['versions']:,} in {seconds:.1f} s"))
-        tell(Figure("exit memory", peak, unit="MiB", note="peak of the larger of both commands"))
+        tell(Figure("exit-verify", found["versions"] / seconds, note=f"{found['versions']:,} in {seconds:.1f} s"))
+        tell(Figure("exit-memory", peak, note="peak of the larger of both commands"))
 
 
 if __name__ == "__main__":

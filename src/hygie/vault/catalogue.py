@@ -390,17 +390,18 @@ async def export_bound(connection: Connection) -> tuple[int, int, int]:
 async def export_rows(
     connection: Connection, after: tuple[bytes, int], last_pack: int, *, limit: int
 ) -> list[ExportRow]:
-    """Versions in order of (compartment, seq), from after a position, of packs up to the last one."""
+    """Versions in order of (compartment, seq), from after a position, of packs up to the last one.
+
+    The slice is taken first, so that no plan but its index suits it: joined before, PostgreSQL sorts the whole
+    catalogue for each batch.
+    """
     ended = (last_pack + 1) << RANK_BITS
     cursor = await connection.execute(
-        LOCATED.replace(
-            " FROM ",
-            ", c.kind, NOT EXISTS (SELECT FROM object n WHERE n.id = o.id AND n.version ="
-            " o.version + 1 AND n.seq < %s) FROM ",
-            1,
-        )
-        + "WHERE (o.compartment, o.seq) > (%s, %s) AND o.seq < %s ORDER BY o.compartment, o.seq LIMIT %s",
-        (ended, *after, ended, limit),
+        "WITH h AS MATERIALIZED (SELECT * FROM object WHERE (compartment, seq) > (%s, %s) AND seq < %s"
+        f" ORDER BY compartment, seq LIMIT %s) SELECT {_JOINED}, c.kind, NOT EXISTS (SELECT FROM object n"
+        " WHERE n.id = h.id AND n.version = h.version + 1 AND n.seq < %s)"
+        " FROM h JOIN compartment c ON c.id = h.compartment ORDER BY h.compartment, h.seq",
+        (*after, ended, limit, ended),
     )
     return [ExportRow(LocatedRow(*row[:-2]), row[-2], row[-1]) for row in await cursor.fetchall()]
 
