@@ -34,11 +34,13 @@ from hygie.exits.certificate import (
     certify,
     verify_destruction,
 )
+from hygie.exits.erasures import close_erasures
 from hygie.exits.errors import (
     AlreadyDestroyedError,
     ExitInstructionError,
     NotConsentedError,
     NotVerifiedError,
+    ProductionKeptError,
     WrittenSinceExportError,
 )
 from hygie.exits.model import CODE, Covered, ExitBasis, Terms, check_hands, check_text, code_digest
@@ -164,6 +166,14 @@ async def _require_unwritten(custody: Custody, environments: Sequence[Environmen
             last, packs = await count_packs(connection)
         if covered is None or (covered.pack, covered.packs) != (last, packs):
             raise WrittenSinceExportError(environment=one.name)
+
+
+async def require_not_in_use(custody: Custody, one: Environment) -> None:
+    """An environment of production that holds data goes by consent only. Raises: ProductionKeptError."""
+    if one.kind == "production":
+        async with custody.hosting.transaction(one.place.role) as connection:
+            if (await count_packs(connection))[1]:
+                raise ProductionKeptError(tenant=one.tenant)
 
 
 @dataclass(slots=True)
@@ -337,6 +347,15 @@ async def close_destructions(custody: Custody) -> list[DestructionCertificate]:
         ids = [bytes.fromhex(one.id) for one in before.environments]
         after = _dated_sites(before, await sweep(house.sites, ids, now_ms=house.clock.now_ms))
         after = await _dated_copies(house, after)
+        if after.unreadable_in_every_copy_ms is not None:
+            await close_erasures(
+                custody.owner,
+                house.kms,
+                house.sites,
+                after,
+                papers=house.folder.erasures,
+                now_ms=house.clock.now_ms(),
+            )
         if after != before:
             await _issue(custody, after, house.clock.now_ms())
             changed.append(after)

@@ -241,6 +241,8 @@ def test_a_client_is_destroyed_certified_and_the_other_one_is_whole(leaving: Exi
     assert paper["certificate"]["statement_sha256"] == hashlib.sha256(Path(letter(leaving)).read_bytes()).hexdigest()
     assert len(paper["certificate"]["remains"]) == 3
     assert all(one["gone_ms"] for one in paper["certificate"]["sites"])
+    (erasure,) = (made.data / "erasures").glob("*.json")  # it waited for the end of its epoch: overtaken
+    assert json.loads(erasure.read_text())["certificate"]["unreadable_in_every_copy_at_ms"] == done["every_copy_ms"]
     assert made.fhir("GET", "Patient/anna").status in (401, 404)
     states = {(one["tenant"], one["environment"]): one["state"] for one in made.hygie("environment", "list")}
     assert states["chu", "prod"] == states["chu", "test"] == "destroyed"

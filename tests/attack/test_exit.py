@@ -215,6 +215,14 @@ def test_destruction_without_consent_is_refused_and_journaled(made: Installation
     assert [one for one in entries(made, outcome="refused") if one.action.value == "tenant:destroy"]
 
 
+def test_production_that_holds_data_is_not_destroyed_by_another_command(made: Installation) -> None:
+    words = ("environment", "destroy", "chu", "prod", "--confirm", "chu/prod")
+    assert made.hygie(*words, exit_code=20)["error"]["code"] == "HYG-2E5"
+    assert made.fhir("GET", "Patient/p0").status == 200
+    made.hygie("environment", "create", "chu", "mistake", "--kind", "production")
+    made.hygie("environment", "destroy", "chu", "mistake", "--confirm", "chu/mistake")
+
+
 def test_a_state_written_by_sql_removes_nothing(made: Installation) -> None:
     """Who holds the database says that an environment is destroyed: its packs stay, for the KMS knows better."""
     packs = len(list((made.data / "sites").rglob("*.pack")))
@@ -224,7 +232,7 @@ def test_a_state_written_by_sql_removes_nothing(made: Installation) -> None:
             with psycopg.connect(house.dsns.owner, autocommit=True) as connection:
                 connection.execute("UPDATE hygie.environment SET state = 'destroyed'")
                 await keep_exits(house, "local:test")
-                connection.execute("UPDATE hygie.environment SET state = 'open'")
+                connection.execute("UPDATE hygie.environment SET state = 'open' WHERE name = 'prod'")
 
     asyncio.run(main())
     assert len(list((made.data / "sites").rglob("*.pack"))) == packs > 0

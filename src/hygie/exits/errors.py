@@ -77,6 +77,14 @@ class AlreadyDestroyedError(RefusedError):
     en = "Destroyed already: this consent has served; the certificate is in {folder}."
 
 
+class ProductionKeptError(RefusedError):
+    """Data of production are destroyed on the controller's consent only."""
+
+    code = "HYG-2E5"
+    fr = "Environnement de production non vide : seul hygie exit destroy {tenant} le détruit, sur consentement."
+    en = "A production environment that holds data is destroyed by hygie exit destroy {tenant} only, on consent."
+
+
 class ExportDamagedError(IntegrityError):
     """A file of an export is not what was written. Names the file."""
 
