@@ -19,7 +19,7 @@ journal's event names. A habilitation grants one role in one environment, or on 
 MEANING = {
     Action.OBJECT_CREATE: "write a new object",
     Action.OBJECT_DELETE: "delete an object; its history stays",
-    Action.OBJECT_EXPORT: "take everything out of an environment (reversibility): the operator on the order of a person who holds it",
+    Action.OBJECT_EXPORT: "take everything out of an environment: the operator, on the order of a person who holds it",
     Action.OBJECT_HISTORY: "list the versions of objects",
     Action.OBJECT_READ: "read an object, or one of its versions",
     Action.OBJECT_SEARCH: "search objects",

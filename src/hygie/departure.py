@@ -148,7 +148,7 @@ async def consent(
 def _statement(path: Path) -> bytes:
     data = path.read_bytes()
     if not 1 <= len(data) <= STATEMENT_BYTES_MAX:
-        raise ExitInstructionError(reason=f"the statement is empty or over {STATEMENT_BYTES_MAX} bytes")
+        raise ExitInstructionError(reason="the statement is empty or too large")
     return data
 
 

@@ -222,7 +222,7 @@ def test_what_was_written_since_the_export_is_not_destroyed(leaving: Exit) -> No
     assert leaving.made.fhir("GET", "Patient/late").status == 200
 
 
-def test_a_client_is_destroyed_certified_and_the_other_one_is_whole(leaving: Exit) -> None:
+def test_a_client_is_destroyed_certified_and_the_other_one_is_whole(leaving: Exit, tmp_path: Path) -> None:
     made = leaving.made
     words = ("--role", "application", "--reason", "acceptance", "--approver", "chief")
     made.hygie("habilitation", "grant", "app", "other", "prod", *words)
@@ -240,6 +240,13 @@ def test_a_client_is_destroyed_certified_and_the_other_one_is_whole(leaving: Exi
     paper = json.loads(Path(done["certificate"]).read_text())
     assert paper["certificate"]["statement_sha256"] == hashlib.sha256(Path(letter(leaving)).read_bytes()).hexdigest()
     assert len(paper["certificate"]["remains"]) == 3
+    elsewhere = Installation(tmp_path / "nothing-here", 1)
+    checked = elsewhere.hygie("verify", done["certificate"], "--key", str(leaving.folder / "published.pem"))
+    assert (checked["whole"], checked["final"]) == (True, True)
+    forged = tmp_path / "forged.json"
+    forged.write_text(Path(done["certificate"]).read_text().replace("chief", "thief"))
+    words = ("verify", str(forged), "--key", str(leaving.folder / "published.pem"))
+    assert elsewhere.hygie(*words, exit_code=50)["error"]["code"] == "HYG-5E2"
     assert all(one["gone_ms"] for one in paper["certificate"]["sites"])
     (erasure,) = (made.data / "erasures").glob("*.json")  # it waited for the end of its epoch: overtaken
     assert json.loads(erasure.read_text())["certificate"]["unreadable_in_every_copy_at_ms"] == done["every_copy_ms"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from hygie.base.errors import IntegrityError, InvalidRequestError, RefusedError
+from hygie.exits.reasons import Reasoned
 
 
-class RecipientRefusedError(InvalidRequestError):
+class RecipientRefusedError(Reasoned, InvalidRequestError):
     """The key to encrypt to is not one that the client could decrypt with."""
 
     code = "HYG-1E0"
@@ -13,7 +14,7 @@ class RecipientRefusedError(InvalidRequestError):
     en = "Recipient's key refused ({reason}): age1… or ssh-ed25519 … is expected, as the client gave it."
 
 
-class ExportFolderError(InvalidRequestError):
+class ExportFolderError(Reasoned, InvalidRequestError):
     """An export is written in a new folder, and read from a whole one."""
 
     code = "HYG-1E1"
@@ -21,15 +22,15 @@ class ExportFolderError(InvalidRequestError):
     en = "Export folder refused ({folder}): {reason}."
 
 
-class ExitInstructionError(InvalidRequestError):
+class ExitInstructionError(Reasoned, InvalidRequestError):
     """The controller's instruction, or his consent, lacks something."""
 
     code = "HYG-1E2"
-    fr = "Instruction du responsable de traitement incomplète : {reason}."
-    en = "The controller's instruction is incomplete: {reason}."
+    fr = "Instruction du responsable de traitement incomplète ou mal formée : {reason}."
+    en = "The controller's instruction is incomplete or malformed: {reason}."
 
 
-class IdentityRefusedError(InvalidRequestError):
+class IdentityRefusedError(Reasoned, InvalidRequestError):
     """The file of the client's private key does not hold one."""
 
     code = "HYG-1E3"
@@ -85,7 +86,7 @@ class ProductionKeptError(RefusedError):
     en = "A production environment that holds data is destroyed by hygie exit destroy {tenant} only, on consent."
 
 
-class ExportDamagedError(IntegrityError):
+class ExportDamagedError(Reasoned, IntegrityError):
     """A file of an export is not what was written. Names the file."""
 
     code = "HYG-5E0"
@@ -101,7 +102,7 @@ class ExportIncompleteError(IntegrityError):
     en = "Export incomplete: {missing} versions could not be returned. Mend (hygie scrub), then export again."
 
 
-class DestructionForgedError(IntegrityError):
+class DestructionForgedError(Reasoned, IntegrityError):
     """A certificate of destruction that does not verify."""
 
     code = "HYG-5E2"

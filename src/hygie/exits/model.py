@@ -170,7 +170,7 @@ def order(**fields: Any) -> ExitInstruction:
     try:
         made = msgspec.convert(fields, ExitInstruction)
     except msgspec.ValidationError as error:
-        raise ExitInstructionError(reason=str(error).partition(" - ")[0]) from error
+        raise ExitInstructionError(reason=str(error).rpartition("`$.")[2].strip("`") or "?") from error
     for name in ("controller", "instructed_by", "reference", "approver"):
         check_text(getattr(made, name), name)
     if not ACCOUNT.match(made.instructed_by):
@@ -181,7 +181,7 @@ def order(**fields: Any) -> ExitInstruction:
 def check_text(text: str, name: str) -> str:
     """A short line of text. Raises: ExitInstructionError: empty, too long, or several lines."""
     if not 1 <= len(text) <= TEXT_CHARACTERS_MAX or not text.isprintable():
-        raise ExitInstructionError(reason=f"{name} is empty, too long or has several lines")
+        raise ExitInstructionError(reason=name)
     return text
 
 

@@ -36,7 +36,7 @@ def parse_recipients(texts: Sequence[str]) -> list[Any]:
     Raises: RecipientRefusedError: none, too many, twice the same, or one that is neither age (X25519) nor ssh-ed25519.
     """
     if not 1 <= len(texts) <= RECIPIENTS_MAX:
-        raise RecipientRefusedError(reason=f"1 to {RECIPIENTS_MAX}")
+        raise RecipientRefusedError(reason="too many, or none")
     if len(set(texts)) < len(texts):
         raise RecipientRefusedError(reason="twice the same")
     found: list[Any] = []

@@ -317,7 +317,7 @@ def _read(folder: Path, name: str, bytes_max: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         if name == MANIFEST:
-            raise ExportFolderError(folder=str(folder), reason=f"no {MANIFEST}") from error
+            raise ExportFolderError(folder=str(folder), reason="no manifest.json") from error
         raise ExportDamagedError(name=name, reason="it is missing") from error
 
 
