@@ -11,7 +11,8 @@ run: install ## the demonstration, which then keeps serving
 	.venv/bin/hygie demo --stay --data $(DATA)
 
 foreign: ## an unrelated FHIR store and an unrelated age, for one test; left out where there is no npm
-	@if command -v npm >/dev/null; then cd tests/foreign && npm ci --ignore-scripts --no-audit --no-fund --silent; fi
+	@cd tests/foreign && if command -v npm >/dev/null && [ package-lock.json -nt node_modules/.package-lock.json ]; \
+	then npm ci --ignore-scripts --no-audit --no-fund --silent; fi
 
 test: install foreign ## every test, on $(JOBS) processes
 	.venv/bin/pytest -n $(JOBS)

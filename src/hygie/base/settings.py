@@ -125,7 +125,7 @@ class ExitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     traces stay after the end, whatever was destroyed.
     """
 
-    cost: Text = "included in the hosting price / compris dans le prix de l'hébergement"
+    cost: Text = "included in the hosting price"
     export_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
     destruction_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
     traces_years: Annotated[int, msgspec.Meta(ge=1, le=30)] = 3
@@ -175,7 +175,8 @@ def default_settings(*, production: bool = False, language: Language | None = No
     processes = max(1, min(os.cpu_count() or 1, PROCESSES_DEFAULT_MAX))
     host = HostSettings(port=port, processes=processes)
     backups = BackupSettings(operator=operator)
-    return Settings(production=production, language=language, sites=sites, host=host, backups=backups)
+    leaving = ExitSettings(cost="compris dans le prix de l'hébergement") if language == "fr" else ExitSettings()
+    return Settings(production=production, language=language, sites=sites, host=host, backups=backups, exit=leaving)
 
 
 def check_settings(settings: Settings, folder: DataFolder) -> None:

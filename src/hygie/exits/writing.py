@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -93,7 +94,7 @@ class EnvironmentWriter:
                 async for piece in content.read(0, content.size_bytes):
                     await stream.write(piece)
         except IntegrityError:
-            self._folder.drop(stream)
+            await asyncio.to_thread(self._folder.drop, stream)
             return False
         await stream.close()
         self.part.contents = number

@@ -68,6 +68,21 @@ def test_an_export_that_stops_half_way_leaves_no_file_and_no_thread(tmp_path: Pa
     assert threading.active_count() <= before + 1
 
 
+def test_a_file_that_is_given_up_leaves_nothing_and_the_others_go_on(tmp_path: Path) -> None:
+    async def main() -> None:
+        folder = SealedFolder(tmp_path / "out", recipients())
+        for rank in range(12):  # more than there are threads: each is given back
+            stream = folder.stream(f"part/{rank}")
+            await stream.write(b"x" * 300_000 * (rank % 3))
+            await asyncio.to_thread(folder.drop, stream)
+        await folder.add("kept", b"y")
+        await folder.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    names = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert names == {"SHA256SUMS", "contents.sha256.age", "kept.age"}
+
+
 def test_a_full_disk_is_said_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: object, data: bytes) -> int:
         self.failure = OSError(28, "No space left on device")  # type: ignore[attr-defined]
