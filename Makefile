@@ -2,7 +2,7 @@
 DATA ?= data/demonstration
 JOBS ?= 2
 
-.PHONY: install run test lint bench
+.PHONY: install run test foreign lint bench
 
 install: ## what is needed to run, in .venv
 	@scripts/bootstrap
@@ -10,7 +10,11 @@ install: ## what is needed to run, in .venv
 run: install ## the demonstration, which then keeps serving
 	.venv/bin/hygie demo --stay --data $(DATA)
 
-test: install ## every test, on $(JOBS) processes
+foreign: ## an unrelated FHIR store and an unrelated age, for one test; left out where there is no npm
+	@cd tests/foreign && if command -v npm >/dev/null && [ package-lock.json -nt node_modules/.package-lock.json ]; \
+	then npm ci --ignore-scripts --no-audit --no-fund --silent; fi
+
+test: install foreign ## every test, on $(JOBS) processes
 	.venv/bin/pytest -n $(JOBS)
 
 lint: install ## style and types

@@ -19,10 +19,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from hygie.database.cluster import Dsns, prepare_cluster
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.migrate import migrate
+
+settings.register_profile("house", deadline=None)  # a busy machine is no fault of what is tested
+settings.load_profile("house")
 
 TEMPLATE = "hygie_template"
 _numbers = itertools.count(1)

@@ -19,7 +19,7 @@ journal's event names. A habilitation grants one role in one environment, or on 
 MEANING = {
     Action.OBJECT_CREATE: "write a new object",
     Action.OBJECT_DELETE: "delete an object; its history stays",
-    Action.OBJECT_EXPORT: "take everything out of an environment (reversibility)",
+    Action.OBJECT_EXPORT: "take everything out of an environment: the operator, on the order of a person who holds it",
     Action.OBJECT_HISTORY: "list the versions of objects",
     Action.OBJECT_READ: "read an object, or one of its versions",
     Action.OBJECT_SEARCH: "search objects",
@@ -42,7 +42,9 @@ MEANING = {
     Action.REGISTER_WRITE: "add versions of records to registers",
     Action.SITE_SCRUB: "re-read and re-hash what sites hold, repair from a good copy",
     Action.STATUS_READ: "read the state of the obligations",
+    Action.TENANT_CONSENT: "record a client's consent to the destruction of what it verified it got back",
     Action.TENANT_CREATE: "register a client",
+    Action.TENANT_DESTROY: "destroy all of a client's data and keys, on its recorded consent",
     Action.TOKEN_CREATE: "issue a bearer token",
     Action.TOKEN_REVOKE: "revoke a bearer token",
     Action.VAULT_REBUILD: "rebuild the catalogue from one site and the keys",

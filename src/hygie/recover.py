@@ -23,6 +23,7 @@ from hygie.custody import Custody, open_custody
 from hygie.database.environments import create_environment_schema, destroy_environment_schema
 from hygie.database.pool import Database
 from hygie.gate.platform_ledger import (
+    Connection,
     PlatformLedger,
     apply_revocations,
     import_platform,
@@ -172,6 +173,15 @@ async def _platform(custody: Custody, site: Site, published: Published, found: R
             await import_platform(connection, platform)
             found.imported = True
         found.revoked = await apply_revocations(connection, published.revocations)
+        await _destroyed(connection, custody.house)
+
+
+async def _destroyed(connection: Connection, house: House) -> None:
+    """An environment whose keys the KMS destroyed stays destroyed: a site that was away since knows neither."""
+    gone = [one.environment_id for one in (await house.kms.status()).environments if one.destroyed]
+    await connection.execute(
+        "UPDATE hygie.environment SET state = 'destroyed' WHERE id = ANY(%s) AND state <> 'destroyed'", (gone,)
+    )
 
 
 async def _logs(custody: Custody, site: Site, published: Published) -> TakenBack:

@@ -24,14 +24,15 @@ from hygie.app import House, opened
 from hygie.backups.erasures import copy_erasures
 from hygie.backups.gather import Source, places
 from hygie.backups.keys import public_keys
-from hygie.backups.retention import RetentionPolicy
-from hygie.backups.run import BackupRooms, measure, run_backup
+from hygie.backups.run import BackupRooms, measure, purge_backups, run_backup
 from hygie.base.actions import Action
 from hygie.base.clock import SteadyClock
 from hygie.base.errors import HygieError
-from hygie.custody import Turn, finish_erasures, keep_ledgers, mark_first_target, new_target
+from hygie.custody import Custody, Turn, finish_erasures, keep_ledgers, mark_first_target, new_target
 from hygie.database.pool import Database
+from hygie.departure import keep_exits, retention
 from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
+from hygie.exits.records import keep_keys_since
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
 from hygie.gate.local import LocalOperator
 from hygie.gate.platform_ledger import PlatformLedger
@@ -60,6 +61,7 @@ PLATFORM_EVERY_S = 5.0  # between a change of rights and its copy on a site that
 SPREAD_EVERY_S = 30.0  # a site that comes back has the whole journal again within it, on a small installation
 LEDGERS_EVERY_S = 60.0  # a site that missed the end of an epoch has the ledger again within it
 FINISH_EVERY_S = 3_600.0  # certificates wait for days; an interrupted erasure ends within it, or at the next start
+EXITS_EVERY_S = 15.0  # a site that comes back holds nothing more of a client that left within it
 DOOR_EVERY_S = 60.0  # the month's rate is counted in minutes
 DOOR_AFTER_S = 15.0  # the hosting processes start after this one
 PUBLISH_EVERY_S = 2.0  # between a write of registers and its copies on the sites; nothing new costs three small queries
@@ -125,6 +127,7 @@ class Upkeep:
                 _every(stop, SCRUB_EVERY_S, _or_stop(stop, lambda: run_spread_journal(house, records, deep=True))),
                 _every(stop, LEDGERS_EVERY_S, lambda: run_keep_ledgers(self._house, records)),
                 _every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
+                _every(stop, EXITS_EVERY_S, lambda: keep_exits(house, OPERATOR)),
                 _every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
                 _every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
                 _every(stop, EVALUATE_EVERY_S, evaluate, after_s=EVALUATE_AFTER_S),
@@ -338,8 +341,23 @@ async def run_due_backup(house: House, records: Database, pool: Database) -> boo
     if last_ms is not None and house.clock.now_ms() - last_ms < settings.every_minutes * 60_000:
         return False
     async with backup_rooms(house, records, pool, OPERATOR) as rooms:
-        await run_backup(rooms, rpo_s=settings.rpo_minutes * 60, purge=RetentionPolicy())
+        await run_backup(rooms, rpo_s=settings.rpo_minutes * 60, purge=await retention(house))
     return True
+
+
+async def run_backup_after_exit(
+    house: House, records: Database, pool: Database, custody: Custody, destruction_id: str
+) -> int:
+    """A backup that does not know the client any more, then the end of every older copy of keys on the target.
+
+    Packs of older snapshots stay: those of other clients are restored with the newest keys. Returns the snapshot's
+    number. Raises: as ``run_backup`` and ``purge_backups``.
+    """
+    async with backup_rooms(house, records, pool, custody.operator.account) as rooms:
+        report = await run_backup(rooms, rpo_s=house.settings.backups.rpo_minutes * 60)
+        await keep_keys_since(custody.owner, destruction_id, report.created_at_ms)
+        await purge_backups(rooms, await retention(house))
+    return report.number
 
 
 async def run_copy_erasures(house: House) -> int:

@@ -14,7 +14,7 @@ from hygie.base.layout import DataFolder
 from hygie.database.embedded import EmbeddedPostgres
 from tests.acceptance.conftest import Installation
 
-ADDED = ["0007_proof", "0008_segments"]
+ADDED = ["0007_proof", "0008_segments", "0009_exit"]
 PERSON = ("employer=Hygie", "function=RSSI", "starts_on=2026-01-05")
 
 
@@ -22,6 +22,7 @@ def as_before(server: EmbeddedPostgres, secrets: Path) -> None:
     """What a version that knew neither registers nor evidence left: no schema, no role, no password, no history."""
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as owner:
         owner.execute("DROP TABLE hygie.proof_object")
+        owner.execute("DROP TABLE hygie.exit_destruction, hygie.exit_consent, hygie.exit_export")
         owner.execute("DROP SCHEMA hygie_proof CASCADE")
         owner.execute("DROP OWNED BY hygie_console")
         owner.execute("DROP ROLE hygie_console")

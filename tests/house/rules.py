@@ -22,10 +22,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("vault", "segments"),
     ("gate",),
     ("fhir", "dicomweb", "s3", "backups", "watch", "registers"),
-    ("proof", "console"),
+    ("proof", "console", "exits"),
     ("app", "processes"),
     ("custody", "probes", "proving"),
-    ("evaluation", "logkeeping"),
+    ("evaluation", "logkeeping", "departure"),
     ("upkeep",),
     ("services",),
     ("start",),
@@ -105,7 +105,7 @@ def check_floors(source: Source) -> Iterator[str]:
         elif source.room not in FLOOR:
             yield source.at(node, f"room {source.room} has no floor")
             return
-        elif room == "verify" and source.room in {"cli", "app", "backups"}:
+        elif room == "verify" and source.room in {"cli", "app", "backups", "exits"}:
             continue
         elif room not in FLOOR:
             yield source.at(node, f"{source.room} imports {name}: no such room on any floor")

@@ -52,6 +52,7 @@ ROOM_DIGIT = {
     "processes": "9",
     "start": "9",
     "upgrade": "9",
+    "exits": "E",
 }
 
 

@@ -37,6 +37,24 @@ def test_kept_tables_are_told_what_the_journal_withdrew(open_house: Any) -> None
     asyncio.run(main())
 
 
+def test_an_environment_whose_keys_are_destroyed_stays_so_whatever_the_tables_say(open_house: Any) -> None:  # noqa: F811
+    """A site that was away during the end of a contract knows neither its act nor its new state."""
+
+    async def main() -> None:
+        async with open_house() as house, administered(house) as (acts, owner, _):
+            await populate(acts, owner)
+            (one, *others) = [one for one in await acts.environments() if one.state == "open"]
+            place = one.place
+            await house.kms.destroy_environment(place.tenant_id, place.environment_id, repeated=place.environment_id)
+            custody: Any = SimpleNamespace(owner=owner, house=house)
+            await _platform(custody, house.sites.link("paris").site, Published(), Recovered("paris"))
+            states = {each.place.environment_id: each.state for each in await acts.environments()}
+            assert states[place.environment_id] == "destroyed"
+            assert {states[other.place.environment_id] for other in others} <= {"open"}
+
+    asyncio.run(main())
+
+
 def test_what_lacks_is_named_and_is_no_success() -> None:
     whole = RebuildReport("paris", packs=3, objects=5)
     require_whole(Recovered("paris", environments={("chu", "prod"): whole}))

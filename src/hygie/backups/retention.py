@@ -20,7 +20,8 @@ class RetentionPolicy:
     """How many snapshots to keep, by the newest of each day, ISO week and month (UTC) that has one.
 
     keys_days: how long a copy of wrapped keys may live on the target; at most the retention of destroyed epochs.
-    young_hours: nothing younger is ever removed, whatever the counts.
+    young_hours: nothing younger is ever removed, whatever the counts; keys_since_ms: copies of keys taken before this
+    instant are removed whatever their age (a client's data were destroyed: no copy of its keys may stay).
     """
 
     daily: int = 7
@@ -28,6 +29,7 @@ class RetentionPolicy:
     monthly: int = 12
     keys_days: int = 14
     young_hours: int = 24
+    keys_since_ms: int = 0
 
 
 def kept_snapshots(created: Sequence[tuple[str, int]], policy: RetentionPolicy, *, now_ms: int) -> set[str]:
@@ -56,7 +58,7 @@ def kept_objects(snapshots: Sequence[Snapshot], policy: RetentionPolicy, *, now_
 
 def keys_expired(snapshot: Snapshot, policy: RetentionPolicy, *, now_ms: int) -> bool:
     """Whether this snapshot's copies of keys are past their retention: it is then restored with the newest ledger."""
-    return snapshot.created_at_ms < now_ms - policy.keys_days * DAY_MS
+    return snapshot.created_at_ms < max(now_ms - policy.keys_days * DAY_MS, policy.keys_since_ms)
 
 
 def _newest_of_each(

@@ -42,7 +42,9 @@ class Action(StrEnum):
     REGISTER_WRITE = "register:write"
     SITE_SCRUB = "site:scrub"
     STATUS_READ = "status:read"
+    TENANT_CONSENT = "tenant:consent"
     TENANT_CREATE = "tenant:create"
+    TENANT_DESTROY = "tenant:destroy"
     TOKEN_CREATE = "token:create"  # noqa: S105 (an action's name, not a secret)
     TOKEN_REVOKE = "token:revoke"  # noqa: S105
     VAULT_REBUILD = "vault:rebuild"
@@ -77,7 +79,9 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     Role.APPLICATION: _READS | _WRITES | {Action.OBJECT_EXPORT},
     Role.CAREGIVER: _READS | _WRITES,
     Role.READER: _READS,
-    Role.PRIVACY_OFFICER: frozenset({Action.PATIENT_ERASE, Action.JOURNAL_READ, Action.JOURNAL_EXPORT}),
+    Role.PRIVACY_OFFICER: frozenset(
+        {Action.PATIENT_ERASE, Action.OBJECT_EXPORT, Action.JOURNAL_READ, Action.JOURNAL_EXPORT}
+    ),
     Role.OPERATOR: frozenset(Action)
     - _READS
     - _WRITES

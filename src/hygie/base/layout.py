@@ -12,6 +12,7 @@
     DATA/tls/              the server's certificate and key
     DATA/logs/             one log per process, rotated
     DATA/erasures/         certificates of erasure, as they were last signed
+    DATA/exits/            certificates of destruction at the end of contracts, and the statements of consent
     DATA/upgrades/         copies of the database taken before each upgrade
     DATA/referentials/     référentiels that people imported, canonical JSON
     DATA/connection.json   what a FHIR client needs: base_url, ca_file, token
@@ -93,6 +94,11 @@ class DataFolder:
     def erasures(self) -> Path:
         """Certificates of erasure, one file each."""
         return self.path / "erasures"
+
+    @property
+    def exits(self) -> Path:
+        """Certificates of destruction, and the controllers' statements of consent."""
+        return self.path / "exits"
 
     @property
     def upgrades(self) -> Path:

@@ -110,6 +110,19 @@ class BackupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     rto_minutes: Annotated[int, msgspec.Meta(ge=1, le=43_200)] = 240
 
 
+class ExitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What contracts promise of an exit (R.1111-11 CSP, 12° to 14°); repeated in every manifest and certificate.
+
+    cost: in words; export_days, destruction_days: from the order, and from the consent; traces_years: how long access
+    traces stay after the end, whatever was destroyed.
+    """
+
+    cost: Text = "included in the hosting price"
+    export_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
+    destruction_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
+    traces_years: Annotated[int, msgspec.Meta(ge=1, le=30)] = 3
+
+
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often the sealer publishes a checkpoint when entries wait, milliseconds."""
 
@@ -130,6 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     witness: WitnessSettings = WitnessSettings()
     backups: BackupSettings = BackupSettings()
     journal: JournalSettings = JournalSettings()
+    exit: ExitSettings = ExitSettings()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
@@ -153,7 +167,8 @@ def default_settings(*, production: bool = False, language: Language | None = No
     processes = max(1, min(os.cpu_count() or 1, PROCESSES_DEFAULT_MAX))
     host = HostSettings(port=port, processes=processes)
     backups = BackupSettings(operator=operator)
-    return Settings(production=production, language=language, sites=sites, host=host, backups=backups)
+    leaving = ExitSettings(cost="compris dans le prix de l'hébergement") if language == "fr" else ExitSettings()
+    return Settings(production=production, language=language, sites=sites, host=host, backups=backups, exit=leaving)
 
 
 def check_settings(settings: Settings, folder: DataFolder) -> None:

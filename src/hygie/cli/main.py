@@ -32,7 +32,7 @@ EXIT_UNEXPECTED = 70
 
 # The order of the help page. A name is listed only when its file exists.
 _SERVICES = "init up serve kms unseal work witness demo status verify"
-_CARE = "backup restore drill scrub rebuild erase rotate upgrade"
+_CARE = "backup restore drill scrub rebuild erase exit rotate upgrade"
 _PEOPLE = "tenant environment account habilitation token journal"
 _PROOF = "posture referential register evidence"
 ORDER = (*_SERVICES.split(), *_CARE.split(), *_PEOPLE.split(), *_PROOF.split())

@@ -129,6 +129,31 @@ class Administration:
             await create_environment_schema(self._owner_dsn, place.role)
         return Environment(tenant, name, kind, "open", place)
 
+    async def close_environment(self, one: Environment) -> None:
+        """Serve nobody there any more, from this COMMIT on; its data stay until they are destroyed."""
+        async with self._change(Action.ENVIRONMENT_DESTROY, outcome="intent", place=one.place) as connection:
+            await connection.execute(
+                "UPDATE hygie.environment SET state = 'closed' WHERE id = %s AND state = 'open'",
+                (one.place.environment_id,),
+            )
+
+    async def end_rights(self, place: Place) -> None:
+        """Revoke every live token and habilitation of an environment, each on record."""
+        async with self._database.transaction() as connection:
+            found: dict[str, list[str]] = {}
+            for table in ("token", "habilitation"):
+                cursor = await connection.execute(
+                    sql.SQL("SELECT id FROM {} WHERE environment = %s AND revoked_ms IS NULL ORDER BY id").format(
+                        sql.Identifier("hygie", table)
+                    ),
+                    (place.environment_id,),
+                )
+                found[table] = [row[0] for row in await cursor.fetchall()]
+        for id_ in found["token"]:
+            await self.revoke_token(id_)
+        for id_ in found["habilitation"]:
+            await self.revoke_habilitation(id_)
+
     async def destroy_environment(self, tenant: str, name: str) -> None:
         """End of contract: destroy every key of an environment, then its catalogue. Irreversible.
 

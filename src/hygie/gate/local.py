@@ -45,6 +45,11 @@ class LocalOperator:
         self._clock = clock
         self._account = account
 
+    @property
+    def account(self) -> str:
+        """Who acts, as the journal names him."""
+        return self._account
+
     def permit(self, action: Action, place: Place = EVERYWHERE, *, purpose: str = "") -> Permit:
         """A permit for an act that journals itself. Raises: RefusedError: not an operator's act."""
         if action not in LOCAL_ACTIONS:
@@ -71,7 +76,16 @@ class LocalOperator:
         Args: detail: codes of the intent, repeated in the outcome.
         Raises: RefusedError; JournalUnavailableError: nothing was begun.
         """
-        acting = Act(self.permit(action, place, purpose=purpose), dict(detail or {}))
+        async with self.acting(self.permit(action, place, purpose=purpose), detail=detail) as act:
+            yield act
+
+    @asynccontextmanager
+    async def acting(self, permit: Permit, *, detail: dict[str, str] | None = None) -> AsyncIterator[Act]:
+        """The same under a permit that the gate gave, for what the machine's operator may do on an order only.
+
+        Raises: JournalUnavailableError: nothing was begun.
+        """
+        acting = Act(permit, dict(detail or {}))
         await self._write(acting, "intent")
         try:
             yield acting
@@ -82,10 +96,16 @@ class LocalOperator:
         await self._write(acting, "done")
 
     async def record(
-        self, action: Action, place: Place = EVERYWHERE, *, detail: dict[str, str] | None = None, count: int = 0
+        self,
+        action: Action,
+        place: Place = EVERYWHERE,
+        *,
+        detail: dict[str, str] | None = None,
+        count: int = 0,
+        outcome: str = "done",
     ) -> None:
-        """One entry for an act that changes nothing (a reading, an export)."""
-        await self._write(Act(self.permit(action, place), dict(detail or {}), count), "done")
+        """One entry for an act that changes nothing (a reading, an export), or that was refused."""
+        await self._write(Act(self.permit(action, place), dict(detail or {}), count), outcome)
 
     async def _write(self, acting: Act, outcome: str) -> None:
         permit = acting.permit

@@ -62,6 +62,15 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         *("id", "environment", "compartment", "instruction", "requested_ms"),
         *("unreadable_ms", "purged_ms", "final_ms", "epoch", "certificate"),
     ),
+    "exit_export": (
+        *("id", "tenant", "instruction", "ordered_ms", "ended_ms"),
+        *("complete", "manifest_sha256", "code_sha256", "covered"),
+    ),
+    "exit_consent": ("id", "export", "given_by", "statement_sha256", "recorded_by", "recorded_ms"),
+    "exit_destruction": (
+        *("id", "consent", "requested_by", "approver", "requested_ms"),
+        *("certificate", "final_ms", "keys_since_ms"),
+    ),
 }
 
 

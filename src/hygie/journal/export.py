@@ -7,12 +7,12 @@ import json
 import zipfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hygie.base.files import PRIVATE_FILE, PRIVATE_FOLDER, fsync_folder
 from hygie.journal.checkpoint import VerifierKey
 from hygie.journal.entry import Entry, decode_entry
-from hygie.journal.errors import EntryNotFoundError, LeafInvalidError
+from hygie.journal.errors import LeafInvalidError
 from hygie.journal.leaf import disclosure_of, open_disclosed, read_head
 from hygie.journal.published import PublishedTree
 from hygie.journal.tiles import BUNDLE, CHECKPOINT, TILE_WIDTH, Tile, encode_bundle, tile_at, tiles_of
@@ -36,11 +36,25 @@ class Exported(NamedTuple):
     disclosed: int
 
 
-class _Sink:
+class Sink(Protocol):
+    """Where the files of an export go. Called in threads, one call at a time."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def add(self, name: str, data: bytes) -> None:
+        """One file."""
+
+    def close(self) -> None:
+        """No more will come."""
+
+
+class FileSink:
     """A new folder or a new ZIP file (stored, not compressed: sealed bytes do not shrink)."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        """Raises: FileExistsError."""
+        self.path = path
         self._zip: zipfile.ZipFile | None = None
         if path.suffix == ".zip":
             path.touch(mode=PRIVATE_FILE, exist_ok=False)  # it discloses entries, as a folder does
@@ -53,7 +67,7 @@ class _Sink:
         if self._zip is not None:
             self._zip.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
             return
-        target = self._path / name
+        target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
 
@@ -61,7 +75,7 @@ class _Sink:
         """Finish the ZIP file."""
         if self._zip is not None:
             self._zip.close()
-        fsync_folder(self._path.parent)
+        fsync_folder(self.path.parent)
 
 
 class ExportWriter:
@@ -85,7 +99,7 @@ class ExportWriter:
 
     async def write(
         self,
-        path: Path,
+        sink: Sink,
         start: int,
         end: int,
         *,
@@ -94,9 +108,6 @@ class ExportWriter:
         earlier: Sequence[tuple[int, bytes]],
     ) -> Exported:
         """Write the export of [start, end). See ``JournalReader.export``."""
-        if not 0 <= start < end:
-            raise EntryNotFoundError(index=start)
-        sink = await asyncio.to_thread(_Sink, path)
         try:
             if tenant_id is None:
                 start, end = (
@@ -111,7 +122,7 @@ class ExportWriter:
             await asyncio.to_thread(self._add_papers, sink, start, end, tenant_id is not None, earlier)
         finally:
             await asyncio.to_thread(sink.close)
-        return Exported(path, start, end, count, len(self._disclosed))
+        return Exported(sink.path, start, end, count, len(self._disclosed))
 
     def _upper(self, numbers: Sequence[int]) -> list[Tile]:
         """All tiles above level 0 (one hash for 256 entries), and the right edge."""
@@ -121,7 +132,7 @@ class ExportWriter:
             tiles.append(tile_at(0, size // TILE_WIDTH, size))
         return tiles
 
-    async def _whole(self, sink: _Sink, start: int, end: int, disclose: Disclose) -> tuple[int, list[int]]:
+    async def _whole(self, sink: Sink, start: int, end: int, disclose: Disclose) -> tuple[int, list[int]]:
         numbers = []
         async for first, leaves in self._tree.bundles(start, end):
             number = first // TILE_WIDTH
@@ -133,7 +144,7 @@ class ExportWriter:
         return end - start, numbers
 
     async def _selected(
-        self, sink: _Sink, start: int, end: int, tenant_id: bytes, disclose: Disclose
+        self, sink: Sink, start: int, end: int, tenant_id: bytes, disclose: Disclose
     ) -> tuple[int, list[int]]:
         parts: list[bytes] = []
         numbers: list[int] = []
@@ -172,7 +183,7 @@ class ExportWriter:
                 self._disclosed.append(json.dumps({"index": index, "key": disclosure.hex()}))
 
     def _add_papers(
-        self, sink: _Sink, start: int, end: int, selected: bool, earlier: Sequence[tuple[int, bytes]]
+        self, sink: Sink, start: int, end: int, selected: bool, earlier: Sequence[tuple[int, bytes]]
     ) -> None:
         size = self._tree.head.size
         about = {"format": FORMAT, "size": size, "start": start, "end": end, "selected": selected}

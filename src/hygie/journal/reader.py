@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from hygie.journal import sequence
 from hygie.journal.checkpoint import Checkpoint, VerifierKey, verify_checkpoint
 from hygie.journal.entry import Entry, open_entry
 from hygie.journal.errors import CheckpointInvalidError, EntryNotFoundError, JournalTamperedError, LeafInvalidError
-from hygie.journal.export import Disclose, Exported, ExportWriter
+from hygie.journal.export import Disclose, Exported, ExportWriter, FileSink, Sink
 from hygie.journal.leaf import Head, read_head
 from hygie.journal.merkle import HASH_BYTES
 from hygie.journal.protocols import MonthKeys, Sites, Transactions
@@ -155,7 +156,7 @@ class JournalReader:
 
     async def export(
         self,
-        path: Path,
+        to: Path | Sink,
         start: int = 0,
         end: int | None = None,
         *,
@@ -164,18 +165,25 @@ class JournalReader:
     ) -> Exported:
         """Write what ``hygie-verify`` checks alone (docs/formats/journal-export.md).
 
-        Args: path: a new folder, or a new file ending in ``.zip``; tenant_id: only that tenant's entries (with their
-        indexes; other tenants' are not in the export); disclose: True, or which opened entries to disclose.
+        Args: to: a new folder, a new file ending in ``.zip``, or what takes the files one by one; tenant_id: only that
+        tenant's entries (with their indexes; other tenants' are not in the export); disclose: True, or which opened
+        entries to disclose.
         Raises: FileExistsError; EntryNotFoundError: nothing is published.
         """
         tree, note = await self.tree()
-        log_key = next(key for key in self._log_keys if _is_signed(note, key))
+        log_key = self.log_key_of(note)
         writer = ExportWriter(tree, note, log_key=log_key, witness_key=self._witness_key, reader=self)
         kept = [one for one in await self._kept_checkpoints(tree.head.size) if _is_signed(one[1], log_key)]
         size = tree.head.size
-        return await writer.write(
-            path, start, size if end is None else min(end, size), tenant_id=tenant_id, disclose=disclose, earlier=kept
-        )
+        end = size if end is None else min(end, size)
+        if not 0 <= start < end:
+            raise EntryNotFoundError(index=start)
+        sink = await asyncio.to_thread(FileSink, to) if isinstance(to, Path) else to
+        return await writer.write(sink, start, end, tenant_id=tenant_id, disclose=disclose, earlier=kept)
+
+    def log_key_of(self, note: bytes) -> VerifierKey:
+        """Which of the journal's keys, present or former, signed a checkpoint that was verified."""
+        return next(key for key in self._log_keys if _is_signed(note, key))
 
     async def month_key_of(self, head: Head) -> bytes | None:
         """The key that opens a leaf of this head; None: it is destroyed, or the head names a month without one."""

@@ -379,6 +379,43 @@ async def history(
     return [LocatedRow(*row) for row in await cursor.fetchall()]
 
 
+class ExportRow(NamedTuple):
+    """One version for an export. kind: of its compartment; current: the newest inside the export's bound."""
+
+    located: LocatedRow
+    kind: int
+    current: bool
+
+
+async def export_bound(connection: Connection) -> tuple[int, int, int]:
+    """(last pack, packs, versions), once the writes under way have ended: the lock waits for them, and for no read."""
+    await connection.execute("LOCK TABLE pack IN SHARE MODE")
+    row = await (
+        await connection.execute("SELECT coalesce(max(number), 0), count(*), (SELECT count(*) FROM object) FROM pack")
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+async def export_rows(
+    connection: Connection, after: tuple[bytes, int], last_pack: int, *, limit: int
+) -> list[ExportRow]:
+    """Versions in order of (compartment, seq), from after a position, of packs up to the last one.
+
+    The slice is taken first, so that no plan but its index suits it: joined before, PostgreSQL sorts the whole
+    catalogue for each batch.
+    """
+    ended = (last_pack + 1) << RANK_BITS
+    cursor = await connection.execute(
+        "WITH h AS MATERIALIZED (SELECT * FROM object WHERE (compartment, seq) > (%s, %s) AND seq < %s"
+        f" ORDER BY compartment, seq LIMIT %s) SELECT {_JOINED}, c.kind, NOT EXISTS (SELECT FROM object n"
+        " WHERE n.id = h.id AND n.version = h.version + 1 AND n.seq < %s)"
+        " FROM h JOIN compartment c ON c.id = h.compartment ORDER BY h.compartment, h.seq",
+        (*after, ended, limit, ended),
+    )
+    return [ExportRow(LocatedRow(*row[:-2]), row[-2], row[-1]) for row in await cursor.fetchall()]
+
+
 async def count_matches(connection: Reading, types: Sequence[int], clauses: Sequence[Sequence[int]]) -> int:
     """How many current rows carry these tokens: an upper bound where an exact filter follows.
 

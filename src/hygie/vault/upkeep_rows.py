@@ -149,6 +149,14 @@ async def clear_unfinished(connection: Connection) -> None:
     await connection.execute("DELETE FROM pack WHERE NOT EXISTS (SELECT FROM object)")
 
 
+async def count_packs(connection: Connection) -> tuple[int, int]:
+    """(number of the last pack, how many there are), once the writes under way have ended."""
+    await connection.execute("LOCK TABLE pack IN SHARE MODE")
+    row = await (await connection.execute("SELECT coalesce(max(number), 0), count(*) FROM pack")).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
 async def insert_survivors(connection: Connection, survivors: Survivors, erased_at_ms: int) -> None:
     """Rows of compartments found on a site: live ones with their wrap, erased ones without.
 

@@ -26,6 +26,7 @@ from hygie.sites.placement import SiteSet
 from hygie.vault.blobs import BlobStore, StreamedObject
 from hygie.vault.context import EnvironmentContext, load_context
 from hygie.vault.entries import refusal_entry
+from hygie.vault.exporting import ExportBound, ExportedVersion, Exporter
 from hygie.vault.model import Page, Query, Stored, WriteRequest, Written
 from hygie.vault.reader import Reader
 from hygie.vault.search import Searcher
@@ -41,6 +42,7 @@ class _Rooms:
     reader: Reader
     searcher: Searcher
     blobs: BlobStore
+    exporter: Exporter
 
 
 class Vault:
@@ -137,6 +139,23 @@ class Vault:
         stored = await rooms.reader.read(permit, type_, id_, version)
         return stored, await rooms.blobs.open(permit, stored) if stored.blob else None
 
+    async def export_bound(self, permit: Permit) -> ExportBound:
+        """What an export that begins now covers. Raises: RefusedError; UnavailableError."""
+        return await (await self._admitted(permit, Action.OBJECT_EXPORT)).exporter.bound()
+
+    async def export(self, permit: Permit, bound: ExportBound) -> AsyncIterator[list[ExportedVersion]]:
+        """Every version of the environment, in batches, each journaled before it is given.
+
+        Raises: RefusedError; see ``Exporter.walk``.
+        """
+        rooms = await self._admitted(permit, Action.OBJECT_EXPORT)
+        async for batch in rooms.exporter.walk(permit, bound):
+            yield batch
+
+    async def export_content(self, permit: Permit, stored: Stored) -> StreamedObject:
+        """The chunked content of a version that ``export`` gave, and journaled. Raises: as ``BlobStore.open``."""
+        return await (await self._admitted(permit, Action.OBJECT_EXPORT)).blobs.open(permit, stored)
+
     async def record_refusal(self, permit: Permit, error: HygieError) -> None:
         """Journal that an entitled caller was refused for what it sent, before it is told so.
 
@@ -169,6 +188,7 @@ class Vault:
             Reader(context, database=self._hot, journal=self._journal, clock=self._clock),
             Searcher(context, database=self._hot, journal=self._journal, clock=self._clock),
             BlobStore(context, database=self._database),
+            Exporter(context, database=self._database, journal=self._journal, clock=self._clock),
         )
 
 

@@ -90,8 +90,8 @@ def run(options: argparse.Namespace, language: Language) -> int:
     try:
         report = verify_export(
             Source(options.export),
-            log_key=_key(options.key),
-            witness_key=_key(options.witness),
+            log_key=read_key(options.key),
+            witness_key=read_key(options.witness),
             show=(lambda index, entry: shown.append({"index": index, **entry})) if options.show else None,
         )
         if options.strict and report.backdated:
@@ -144,7 +144,7 @@ def _parser(texts: dict[str, str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _key(given: str | None) -> VerifierKey | None:
+def read_key(given: str | None) -> VerifierKey | None:
     """A key from a file, or written in full on the command line.
 
     Raises: VerifierKeyError.

@@ -6,6 +6,7 @@ import lzma
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 from hygie.verify.errors import ExportInvalidError
 
@@ -19,14 +20,14 @@ _DAMAGED = (
 class Source:
     """The files of one export."""
 
-    def __init__(self, path: Path) -> None:
-        """Open a folder or a ZIP file.
+    def __init__(self, path: Path | IO[bytes]) -> None:
+        """Open a folder or a ZIP file (which may be in memory).
 
         Raises: ExportInvalidError.
         """
-        self._folder = path
+        self._folder = path if isinstance(path, Path) else Path()
         self._zip: zipfile.ZipFile | None = None
-        if not path.is_dir():
+        if not isinstance(path, Path) or not path.is_dir():
             try:
                 self._zip = zipfile.ZipFile(path)
             except _DAMAGED as error:

@@ -116,6 +116,10 @@ CASES: dict[str, tuple[Asked, str]] = {
         lambda c: catalogue.history(c, object_id=None, type_=3, limit=51, before=WHOLE.before, since_ms=0),
         "object_type",
     ),
+    "a slice of an export": (
+        lambda c: catalogue.export_rows(c, (COMPARTMENT, 7), 100_000, limit=512),
+        "object_compartment",
+    ),
     "what an erasure protects": (lambda c: upkeep_rows.count_objects(c, COMPARTMENT), "object_compartment"),
     "a slice of a purge": (
         lambda c: upkeep_rows.purge_erased(c, COMPARTMENT, 1, limit=5_000),

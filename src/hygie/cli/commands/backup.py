@@ -124,14 +124,14 @@ def listing(context: typer.Context) -> None:
 def check(context: typer.Context) -> None:
     """Check the whole target."""
     from hygie.backups.errors import BackupDamagedError
-    from hygie.backups.retention import RetentionPolicy
     from hygie.backups.run import check_backups
+    from hygie.departure import retention
 
     frame = frame_of(context)
 
-    async def act(_: House, rooms: BackupRooms) -> None:
+    async def act(house: House, rooms: BackupRooms) -> None:
         with frame.out.step(say(fr="Relecture de la cible", en="Reading the target again")):
-            report = await check_backups(rooms, RetentionPolicy())
+            report = await check_backups(rooms, await retention(house))
         faults = [{"snapshot": f.snapshot, "name": f.name, "reason": f.reason} for f in report.faults]
         for fault in faults:
             frame.out.warn(f"{fault['snapshot']} {fault['name']} {fault['reason']}")
@@ -160,13 +160,13 @@ def check(context: typer.Context) -> None:
 
 def purge(context: typer.Context) -> None:
     """Remove what retention does not keep."""
-    from hygie.backups.retention import RetentionPolicy
     from hygie.backups.run import purge_backups
+    from hygie.departure import retention
 
     frame = frame_of(context)
 
-    async def act(_: House, rooms: BackupRooms) -> None:
-        manifests, objects = await purge_backups(rooms, RetentionPolicy())
+    async def act(house: House, rooms: BackupRooms) -> None:
+        manifests, objects = await purge_backups(rooms, await retention(house))
         frame.out.line(
             say(
                 fr=f"{len(manifests)} instantanés et {len(objects)} objets retirés.",

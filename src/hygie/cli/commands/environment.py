@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hygie.base.language import say
-from hygie.cli.acts import run_act, show_rows
+from hygie.cli.acts import run_act, run_custody, show_rows
 from hygie.cli.errors import NotConfirmedError
 from hygie.cli.frame import frame_of
+
+if TYPE_CHECKING:
+    from hygie.custody import Custody
+    from hygie.gate.administration import Administration
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +31,8 @@ def register(app: typer.Typer) -> None:
     group.command(
         "destroy",
         help=say(
-            fr="Détruit toutes les clés d'un environnement, puis son catalogue. Irréversible.",
-            en="Destroy every key of an environment, then its catalogue. Irreversible.",
+            fr="Détruit les clés puis le catalogue d'un environnement hors production, ou vide. Irréversible.",
+            en="Destroy keys, then catalogue, of an environment that is not production, or empty. Irreversible.",
         ),
         epilog=f"{example}: hygie environment destroy chu-x test --confirm chu-x/test",
     )(destroy)
@@ -72,6 +76,13 @@ def destroy(
     if confirm != f"{tenant}/{name}":
         raise NotConfirmedError(expected=f"{tenant}/{name}")
     frame = frame_of(context)
-    run_act(frame, lambda acts: acts.destroy_environment(tenant, name))
+
+    async def act(custody: Custody, acts: Administration) -> None:
+        from hygie.departure import require_not_in_use
+
+        await require_not_in_use(custody, await acts.environment(tenant, name))
+        await acts.destroy_environment(tenant, name)
+
+    run_custody(frame, act)
     frame.out.line(say(fr=f"Environnement {tenant}/{name} détruit.", en=f"Environment {tenant}/{name} destroyed."))
     frame.out.result({"tenant": tenant, "environment": name, "state": "destroyed"})

@@ -1,4 +1,4 @@
-"""``hygie verify``: check a journal export, a certificate of erasure or a key record that somebody handed over."""
+"""``hygie verify``: check a journal export, a certificate or a record of keys that somebody handed over."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hygie.base.language import current_language, say
 from hygie.cli.frame import Frame, frame_of
 
 if TYPE_CHECKING:
+    from hygie.exits.certificate import DestructionCertificate
     from hygie.keys.erasure import ErasureCertificate
 
 KEY_BYTES = 32
@@ -25,12 +26,12 @@ def register(app: typer.Typer) -> None:
     app.command(
         "verify",
         help=say(
-            fr="Vérifie hors ligne un export du journal (dossier ou .zip), le registre des clés (dossier kms)"
-            " ou un certificat d'effacement. Sans --key, un certificat est vérifié avec les clés de l'installation, qui"
-            " doit tourner.",
-            en="Check, offline, a journal export (folder or .zip), the key record (folder kms) or a"
-            " certificate of erasure. Without --key, a certificate is checked with the keys of the installation, which"
-            " must be running.",
+            fr="Vérifie hors ligne un export du journal (dossier ou .zip), le registre des clés délivrées (dossier kms)"
+            " ou un certificat, d'effacement ou de destruction. Sans --key, un certificat est vérifié avec les clés de"
+            " l'installation, qui doit tourner.",
+            en="Check, offline, a journal export (folder or .zip), the record of unwrapped keys (folder kms) or a"
+            " certificate of erasure or of destruction. Without --key, a certificate is checked with the keys of the"
+            " installation, which must be running.",
         ),
         epilog=say(fr="Exemple", en="Example") + ": hygie verify ./journal.zip --key log.pub --witness witness.pub",
     )(verify)
@@ -67,7 +68,7 @@ def verify(
         )
         raise typer.Exit(run(options, current_language()))
     else:
-        _say(frame, _certificate(frame, file, key))
+        _verify_certificate(frame, file, key)
 
 
 def _verify_record(frame: Frame, folder: Path) -> None:
@@ -85,27 +86,50 @@ def _verify_record(frame: Frame, folder: Path) -> None:
     frame.out.result({"whole": True, "lines": lines, "head": head})
 
 
-def _certificate(frame: Frame, file: Path, key: str) -> ErasureCertificate:
-    """Raises: CertificateForgedError; InvalidRequestError: not a public key; KmsUnavailableError: no key given, and
-    the installation does not run."""
-    from hygie.keys.erasure import CERTIFICATE_BYTES_MAX, verify_certificate
+def _verify_certificate(frame: Frame, file: Path, key: str) -> None:
+    """Raises: CertificateForgedError, DestructionForgedError; InvalidRequestError: not a public key;
+    KmsUnavailableError: no key given, and the installation does not run."""
+    from hygie.exits.certificate import CERTIFICATE_BYTES_MAX, FORMAT, verify_destruction
+    from hygie.keys.erasure import verify_certificate
 
     with file.open("rb") as opened:
         data = opened.read(CERTIFICATE_BYTES_MAX + 1)
     keys = [_public_key(key)] if key else asyncio.run(_own_keys(frame))
-    return verify_certificate(data, public_keys=keys)
+    if FORMAT.encode() in data[:200]:
+        _say_destruction(frame, verify_destruction(data, public_keys=keys), file)
+    else:
+        _say(frame, verify_certificate(data, public_keys=keys))
+
+
+def _say_destruction(frame: Frame, certificate: DestructionCertificate, file: Path) -> None:
+    import msgspec
+
+    from hygie.cli.exits_view import tell_destruction
+
+    frame.out.line(
+        say(
+            fr=f"AUTHENTIQUE : destruction {certificate.destruction_id} du client {certificate.tenant}.",
+            en=f"AUTHENTIC: destruction {certificate.destruction_id} of the client {certificate.tenant}.",
+        )
+    )
+    tell_destruction(frame, certificate, file)
+    facts: dict[str, Any] = msgspec.to_builtins(certificate)
+    frame.out.result({"whole": True, "final": certificate.final, "certificate": facts})
 
 
 def _public_key(given: str) -> bytes:
-    """32 bytes in hexadecimal, as certificates write them, or a file that holds that.
+    """32 bytes in hexadecimal, as certificates write them, or in PEM, as ``hygie exit key`` does; or a file of that.
 
     Raises: InvalidRequestError.
     """
     from hygie.base.errors import InvalidRequestError
+    from hygie.exits.verifying import read_public_key
 
     try:
         path = Path(given)
         text = path.read_text(encoding="ascii") if path.is_file() else given
+        if text.startswith("-----BEGIN"):
+            return read_public_key(text.encode())
         found = bytes.fromhex(text.strip())
     except (OSError, ValueError) as error:
         raise InvalidRequestError(reason="--key") from error

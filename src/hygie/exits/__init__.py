@@ -1,0 +1,1 @@
+"""The exit of a client: everything given back, verified, consented to, destroyed, certified (EXI 27)."""
