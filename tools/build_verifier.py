@@ -15,6 +15,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 FILES = (
     "hygie/__init__.py",
     "hygie/base/__init__.py",
+    "hygie/base/actions.py",
     "hygie/base/canonical.py",
     "hygie/base/clock.py",
     "hygie/base/errors.py",

@@ -389,10 +389,12 @@ def test_a_witness_that_was_silent_does_not_make_up_for_sites_that_are_away(
             for name in ("paris", "lyon"):
                 made.staged[name].fail_reason = "away"
             await made.append(5)
+            sealer = made.sealer()
+            await sealer.recover()  # the database may follow what is seen…
             with pytest.raises(JournalUnavailableError):
-                await made.sealer().recover()
+                await sealer.seal_once()  # …and nothing is signed after it
             made.staged["paris"].fail_reason = ""
-            await made.sealer().seal_once()
+            await sealer.seal_once()
             tree = await the_tree(made)
             assert tree.head.size == 20 + 5 + 1  # and a gap
             assert await tree.root_at(20) == signed.root
@@ -444,7 +446,7 @@ def test_a_site_with_a_false_checkpoint_does_not_count_as_read(database: Dsns) -
             made.staged["lyon"].inner.replace("journal/checkpoint", b"anything")
             made.staged["paris"].fail_reason = "away"
             with pytest.raises(JournalUnavailableError):
-                await made.sealer().recover()
+                await made.sealer().seal_once()
             made.staged["paris"].fail_reason = ""
             await made.append(1)
             await made.sealer().seal_once()

@@ -38,13 +38,15 @@ _log = logging.getLogger("hygie.journal")
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """Where the sealer starts. edge: of the database; published: of the highest checkpoint; note: that checkpoint;
-    on_sites: whether every site that answered has it; witnessed_size: of the witness's latest, None if it is silent."""
+    on_sites: whether every site that answered has it; witnessed_size: of the witness's latest, None if it is silent;
+    surely: whether enough sites were read to know that it is the highest: without that, nothing may be signed."""
 
     edge: Edge
     published: Edge
     note: bytes
     on_sites: bool
     witnessed_size: int | None
+    surely: bool
 
 
 class Recovery:
@@ -69,13 +71,13 @@ class Recovery:
         """Bring the database to the published journal.
 
         Raises: JournalForkError, JournalTamperedError, CheckpointInvalidError: a person must decide; nothing is signed.
-        JournalUnavailableError: too few sites answer to know which checkpoint is the highest.
+        JournalUnavailableError: too few sites answer, and no witness is as high as they.
         """
-        found, on_sites, witnessed_size = await self._candidates()
+        found, on_sites, witnessed_size, surely = await self._candidates()
         async with self._database.transaction() as connection:
             edge = await sequence.read_edge(connection)
         if not found:
-            return Recovered(edge, Edge(), b"", on_sites, witnessed_size)
+            return Recovered(edge, Edge(), b"", on_sites, witnessed_size, surely)
         head, note = max(found, key=lambda item: item[0].size)
         tree = PublishedTree(self._sites, head)
         published = await tree.open()
@@ -83,17 +85,21 @@ class Recovery:
             if await tree.root_at(other.size) != other.root:
                 raise JournalForkError(old_size=other.size, new_size=head.size)
         edge = await self._follow(tree, edge, published)
-        return Recovered(edge, published, note, on_sites and all(item[0] == head for item in found), witnessed_size)
+        on_sites = on_sites and all(item[0] == head for item in found)
+        return Recovered(edge, published, note, on_sites, witnessed_size, surely)
 
-    async def _candidates(self) -> tuple[list[tuple[Checkpoint, bytes]], bool, int | None]:
-        """Checkpoints of sites and witness, whether every site shows one, and the size that the witness cosigned.
+    async def _candidates(self) -> tuple[list[tuple[Checkpoint, bytes]], bool, int | None, bool]:
+        """Checkpoints of sites and witness, whether every site shows one, the size that the witness cosigned, and
+        whether the highest is surely among them.
 
         A checkpoint counts as shown once Q of N sites have it, so any N - Q + 1 sites that can be read include one that
         shows the highest: 2 of 3 with a quorum of 2, **4 of 5 with a quorum of 2** (three that are read may be just
-        those that lack it).  Nothing stands in for the sites.  Not the witness: it cosigned what it was shown, and the
-        journal went on while it was silent; that it is as high as every site that was read proves nothing, for all of
-        them may have been away together.  Not the database: it may have been restored to the same day.  Waiting costs
-        no write and no read, whose entries wait durably; a second tree signed for the same indexes is for ever.
+        those that lack it).  To sign, nothing stands in for them.  Not the witness: it cosigned what it was shown, and
+        the journal went on while it was silent; that it is as high as every site that was read proves nothing, for all
+        of them may have been away together.  Not the database: it may have been restored to the same day.  Waiting
+        costs no write and no read, whose entries wait durably; a second tree signed for the same indexes is for ever.
+        To read the journal and have the database follow, a witness as high as all that was seen is enough: nothing is
+        signed, and what the other sites show when they are back is followed in turn.
         A site with a false checkpoint does not tell what it had.  **Remains**: a checkpoint that reached fewer than Q
         sites before a crash, of which neither the database nor the witness knows any more.
         Raises: JournalUnavailableError, CheckpointInvalidError: as ``run``.
@@ -113,9 +119,10 @@ class Recovery:
                     witnessed_size = found[-1][0].size
         if not found and false:
             raise CheckpointInvalidError(reason="no checkpoint of the sites is signed by this journal")
-        if answered - false < len(self._sites.links) - self._sites.quorum + 1:
+        surely = answered - false >= len(self._sites.links) - self._sites.quorum + 1
+        if not surely and not 0 < max((head.size for head, _ in found), default=0) <= (witnessed_size or 0):
             raise JournalUnavailableError(part="sites")
-        return found, on_sites, witnessed_size
+        return found, on_sites, witnessed_size, surely
 
     async def _follow(self, tree: PublishedTree, edge: Edge, published: Edge) -> Edge:
         if edge.size >= published.size:

@@ -32,7 +32,13 @@ from hygie.journal.checkpoint import (
     signed_note,
     verify_checkpoint,
 )
-from hygie.journal.errors import JournalForkError, JournalTamperedError, SealerFencedError, WitnessUnavailableError
+from hygie.journal.errors import (
+    JournalForkError,
+    JournalTamperedError,
+    JournalUnavailableError,
+    SealerFencedError,
+    WitnessUnavailableError,
+)
 from hygie.journal.merkle import leaf_hash
 from hygie.journal.protocols import Clock, MonthKeys, OneSite, Signer, Sites, Transactions
 from hygie.journal.published import PublishedTree
@@ -105,6 +111,7 @@ class Sealer:
     async def recover(self) -> None:
         """Find the published journal, make the database follow it, show the highest checkpoint on every site.
 
+        With too few sites to be sure which is the highest, nothing is shown, and nothing sealed until a later recovery.
         Raises: as ``Recovery.run``.
         """
         self._ready = False
@@ -113,6 +120,9 @@ class Sealer:
         self._witnessed_size = found.witnessed_size
         self._cosigned_size = found.witnessed_size if self._witness is not None else None
         self._leftovers = True  # tiles of a tree that was never signed may lie beyond the published size
+        if not found.surely:
+            _log.warning("too few sites to know the highest checkpoint: nothing is signed until more answer")
+            return
         if found.note and not found.on_sites:
             await self._sites.replace(PREFIX + CHECKPOINT, found.note)
         self._ready = True
@@ -125,6 +135,8 @@ class Sealer:
         """
         if not self._ready:
             await self.recover()
+        if not self._ready:
+            raise JournalUnavailableError(part="sites")
         try:
             before = self._published.size
             await self._move()
