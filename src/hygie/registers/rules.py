@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hygie.registers.chain import RecordVersion
+from hygie.registers.coherence import check_rules
 from hygie.registers.errors import FourEyesError, RecordChangedError, RecordInvalidError, TransitionRefusedError
 from hygie.registers.schema import Schema, Schemas, State
 from hygie.registers.values import looks_like_ins, read_value
@@ -103,6 +104,7 @@ def next_version(change: Change, schemas: Schemas, known: Known, *, author: str,
     _check_text(change.approver, NAME_CHARACTERS_MAX, "approver", line)
     _check_approval(change, state, before, author)
     _check_filled(schema, state, merged, line)
+    check_rules(schema, state.id, merged, line)
     version = before.version + 1 if before else 1
     record = RecordVersion(
         0, schema.id, key, version, 0, author, change.approver, tenant, state.id, change.reason, merged

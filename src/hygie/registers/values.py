@@ -152,7 +152,7 @@ def _boolean(_: Field, given: object, place: Place) -> bool:
 def _choice(field: Field, given: object, place: Place) -> str:
     word = str(given).strip()
     for one in field.choices:
-        if word.casefold() in (one.id, one.fr.casefold(), one.en.casefold()):
+        if word.casefold() in (one.id.casefold(), one.fr.casefold(), one.en.casefold()):
             return one.id
     known = ", ".join(one.id for one in field.choices)
     raise place.refuse(f"valeurs possibles : {known}", f"possible values: {known}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -43,59 +45,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
     )
     example = say(fr="Exemple", en="Example")
-    pages: tuple[tuple[str, str, str, str, Callable[..., None]], ...] = (
-        ("list", "Liste les registres.", "List the registers.", "hygie register list", listing),
-        (
-            "show",
-            "Montre les fiches d'un registre, ou une fiche.",
-            "Show a register's records, or one.",
-            "hygie register show policy --state in-force",
-            show,
-        ),
-        (
-            "fields",
-            "Montre les champs et les états d'un registre.",
-            "Show a register's fields and states.",
-            "hygie register fields policy",
-            fields,
-        ),
-        (
-            "add",
-            "Ajoute une fiche.",
-            "Add a record.",
-            'hygie register add person name="Anne Martin" employer=Hygie function=RSSI starts_on=2026-01-05',
-            add,
-        ),
-        (
-            "amend",
-            "Écrit une nouvelle version d'une fiche.",
-            "Write a new version of a record.",
-            "hygie register amend person PER-0001 ends_on=2026-12-31 --state left --reason fin-de-contrat",
-            amend,
-        ),
-        (
-            "history",
-            "Toutes les versions d'une fiche.",
-            "Every version of a record.",
-            "hygie register history policy POL-0001",
-            history,
-        ),
-        (
-            "attach",
-            "Garde un fichier et donne l'empreinte à citer.",
-            "Keep a file and give the digest to quote.",
-            "hygie register attach politique.pdf",
-            attach,
-        ),
-        (
-            "verify",
-            "Suit la chaîne de toutes les écritures.",
-            "Follow the chain of all writes.",
-            "hygie register verify",
-            verify,
-        ),
-    )
-    for name, fr, en, sample, run in pages:
+    for name, fr, en, sample, run in _pages():
         group.command(name, help=say(fr=fr, en=en), epilog=f"{example}: {sample}")(run)
     app.add_typer(group, name="register")
 
@@ -226,6 +176,60 @@ def history(context: typer.Context, name: _Register, key: _Key) -> None:
     frame.out.result([dict(fields_of(one)) for one in versions])
 
 
+def due(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help=say(fr="Un seul registre.", en="One register only."))] = "",
+    within: Annotated[int, typer.Option(min=0, max=3_660, help=say(fr="Jours à venir.", en="Days to come."))] = 30,
+    tenant: _Tenant = "",
+    missed: Annotated[
+        bool, typer.Option("--missed", help=say(fr="Faits trop tard aussi.", en="Done late too."))
+    ] = False,
+) -> None:
+    """What runs, what is late."""
+    from hygie.registers.clocks import Expected, Progress, expectations
+    from hygie.registers.durations import INSTANT
+    from hygie.registers.engine import Asked
+
+    frame = frame_of(context)
+
+    def act(registers: Registers) -> list[Expected]:
+        now_ms = registers.clock.now_ms()
+        end = datetime.fromtimestamp(now_ms / 1000 + within * 86_400, UTC).strftime(INSTANT)
+        names = [registers.schemas[name].id] if name else list(registers.schemas)
+        found = [
+            one
+            for each in names
+            for record in registers.current(Asked(each, tenant or None))
+            for one in expectations(registers.schemas[each], record, now_ms)
+        ]
+        wanted = {Progress.LATE, *([Progress.MISSED] if missed else [])}
+        kept = [one for one in found if one.progress in wanted or (one.progress is Progress.RUNNING and one.due <= end)]
+        return sorted(kept, key=lambda one: (one.due, one.register, one.key, one.clock))
+
+    found = run_registers(frame, act)
+    words = {
+        Progress.RUNNING: say(fr="en cours", en="running"),
+        Progress.LATE: say(fr="en retard", en="late"),
+        Progress.MISSED: say(fr="fait trop tard", en="done late"),
+    }
+    frame.out.table(
+        [say(fr="échéance", en="due"), say(fr="attendu", en="expected"), say(fr="fiche", en="record"),
+         say(fr="client", en="client"), say(fr="qui", en="who"), ""],
+        [[one.due, one.label, f"{one.register} {one.key}", one.tenant, _WHO[one.who](), words[one.progress]]
+         for one in found],
+    )  # fmt: skip
+    if not found:
+        frame.out.line(say(fr="Rien d'attendu d'ici là.", en="Nothing is expected by then."))
+    frame.out.result([asdict(one) for one in found])
+
+
+_WHO: dict[str, Callable[[], str]] = {
+    "host": lambda: say(fr="hébergeur", en="host"),
+    "controller": lambda: say(fr="responsable de traitement", en="controller"),
+    "authority": lambda: say(fr="autorité", en="authority"),
+}
+
+
 def attach(context: typer.Context, file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
     """Keep a file."""
     frame = frame_of(context)
@@ -341,3 +345,66 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return say(fr="oui", en="yes") if value else say(fr="non", en="no")
     return "; ".join(str(one) for one in value) if isinstance(value, list) else str(value)
+
+
+def _pages() -> tuple[tuple[str, str, str, str, Callable[..., None]], ...]:
+    """Each command: its name, what it does in both languages, an example, and its function."""
+    return (
+        ("list", "Liste les registres.", "List the registers.", "hygie register list", listing),
+        (
+            "show",
+            "Montre les fiches d'un registre, ou une fiche.",
+            "Show a register's records, or one.",
+            "hygie register show policy --state in-force",
+            show,
+        ),
+        (
+            "fields",
+            "Montre les champs et les états d'un registre.",
+            "Show a register's fields and states.",
+            "hygie register fields policy",
+            fields,
+        ),
+        (
+            "add",
+            "Ajoute une fiche.",
+            "Add a record.",
+            'hygie register add person name="Anne Martin" employer=Hygie function=RSSI starts_on=2026-01-05',
+            add,
+        ),
+        (
+            "amend",
+            "Écrit une nouvelle version d'une fiche.",
+            "Write a new version of a record.",
+            "hygie register amend person PER-0001 ends_on=2026-12-31 --state left --reason fin-de-contrat",
+            amend,
+        ),
+        (
+            "history",
+            "Toutes les versions d'une fiche.",
+            "Every version of a record.",
+            "hygie register history policy POL-0001",
+            history,
+        ),
+        (
+            "due",
+            "Ce qui est attendu des fiches, et pour quand.",
+            "What is expected of records, and by when.",
+            "hygie register due --within 30",
+            due,
+        ),
+        (
+            "attach",
+            "Garde un fichier et donne l'empreinte à citer.",
+            "Keep a file and give the digest to quote.",
+            "hygie register attach politique.pdf",
+            attach,
+        ),
+        (
+            "verify",
+            "Suit la chaîne de toutes les écritures.",
+            "Follow the chain of all writes.",
+            "hygie register verify",
+            verify,
+        ),
+    )

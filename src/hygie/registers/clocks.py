@@ -1,0 +1,111 @@
+"""What is expected of a record, and by when: its due date, its review, and the clocks of its schema. Pure.
+
+Source: docs/formats/register-schema.md v1, "Clocks".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from hygie.base.language import say
+from hygie.registers.chain import RecordVersion
+from hygie.registers.coherence import has_value
+from hygie.registers.durations import INSTANT, Duration, add_duration, parse_duration
+from hygie.registers.schema import Clock, Schema
+
+
+class Progress(StrEnum):
+    """Where a delay stands: it runs, it is over with nothing done, what it asks was done in time, or too late."""
+
+    RUNNING = "running"
+    LATE = "late"
+    KEPT = "kept"
+    MISSED = "missed"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """One thing expected of one record.
+
+    clock: its id, or ``due`` or ``review``; fr, en: what is expected; due: date or UTC instant, as stored; done: the
+    same, empty as long as it is not; source_fr, source_en: the text that says the delay, empty when the record does.
+    """
+
+    register: str
+    key: str
+    tenant: str
+    clock: str
+    fr: str
+    en: str
+    who: str
+    due: str
+    done: str
+    progress: Progress
+    source_fr: str = ""
+    source_en: str = ""
+
+    @property
+    def label(self) -> str:
+        """What is expected, in the person's language."""
+        return say(fr=self.fr, en=self.en)
+
+
+def expectations(schema: Schema, record: RecordVersion, now_ms: int) -> Iterator[Expected]:
+    """What is expected of a record, as of an instant; days end in UTC.
+
+    A due date and a review are expected as long as the record is open. A clock that was stopped tells whether it was in
+    time; one that still runs when the record is closed expects nothing any more.
+    """
+    now = datetime.fromtimestamp(now_ms / 1000, UTC).strftime(INSTANT)
+    is_open = not schema.state(record.state).closed
+    due_field = schema.field(schema.due_field) if schema.due_field else None
+    if is_open and due_field is not None:
+        if due := record.fields.get(due_field.id):
+            yield _expected(schema, record, ("due", due_field.fr, due_field.en), due, now)
+    elif is_open and schema.review_days is not None:
+        written = datetime.fromtimestamp(record.at_ms / 1000, UTC).date() + timedelta(days=schema.review_days)
+        name = ("review", "Revue de la fiche", "Review of the record")
+        yield _expected(schema, record, name, written.isoformat(), now)
+    for clock in schema.clocks:
+        if (due := due_of(clock, record)) is None:
+            continue
+        done = str(record.fields.get(clock.done, "")) if clock.done else ""
+        if done or is_open:
+            yield Expected(
+                *(schema.id, record.key, record.tenant, clock.id, clock.fr, clock.en, clock.who, due, done),
+                _progress(due, done, now),
+                clock.source_fr,
+                clock.source_en,
+            )
+
+
+def due_of(clock: Clock, record: RecordVersion) -> str | None:
+    """When a clock ends, as a stored date or instant; None when it does not run for this record."""
+    start = record.fields.get(clock.start)
+    if start is None or (clock.if_field and not has_value(record.fields, clock.if_field, clock.values)):
+        return None
+    day = start[:10]
+    if day < clock.valid_from or (clock.valid_until and day > clock.valid_until):
+        return None
+    if not clock.minutes_field:
+        return add_duration(start, parse_duration(clock.delay))
+    minutes = record.fields.get(clock.minutes_field)
+    return None if minutes is None else add_duration(start, Duration(0, 0, minutes))
+
+
+def _expected(schema: Schema, record: RecordVersion, name: tuple[str, str, str], due: str, now: str) -> Expected:
+    return Expected(
+        schema.id, record.key, record.tenant, *name, "host", due=due, done="", progress=_progress(due, "", now)
+    )
+
+
+def _progress(due: str, done: str, now: str) -> Progress:
+    """Two stored values are compared on what both hold: a date is over when its day is."""
+    at = done or now
+    on_time = at[: len(due)] <= due[: len(at)]
+    if done:
+        return Progress.KEPT if on_time else Progress.MISSED
+    return Progress.RUNNING if on_time else Progress.LATE
