@@ -1,16 +1,14 @@
 """Every check on what runs and on registers, again and again: the outcomes become evidence.
 
 ``hygie work`` evaluates once a minute. A fact is gathered anew when it is due, the registers are read anew when they
-have changed or the day has; what is due or new of the outcomes is kept (``proof.runs.worth_keeping``).
+have changed; what is due or new of the outcomes is kept (``proof.runs.worth_keeping``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from dataclasses import fields, replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -19,9 +17,10 @@ from hygie.app import House
 from hygie.probes.gather import gather
 from hygie.proof.catalogue import build_catalogue, live_cadence_s
 from hygie.proof.checks import CHECKS
+from hygie.proof.controls.conditions import Snapshot
 from hygie.proof.controls.model import RegisterCheck
 from hygie.proof.controls.read import shipped_controls
-from hygie.proof.controls.rules import Snapshot, judge_records
+from hygie.proof.controls.rules import judge_records
 from hygie.proof.evidence import PRODUCTION, TRIAL
 from hygie.proof.facts import Facts
 from hygie.proof.judge import code_of, judge_check
@@ -41,15 +40,6 @@ FACT_EVERY_S = {  # facts that cost: the disk's raw files, the journal's history
     "door": 300.0,
     "fresh": 300.0,
 }
-PARIS = "Europe/Paris"
-
-
-@dataclass(slots=True)
-class _Records:
-    """The registers as last read. seq: their last write then."""
-
-    snapshot: Snapshot
-    seq: int
 
 
 class Evaluator:
@@ -60,7 +50,7 @@ class Evaluator:
         self._author = author
         self._facts = Facts()
         self._gathered_ms: dict[str, int] = {}
-        self._records: _Records | None = None
+        self._records: Snapshot | None = None
 
     async def run(self, cause: str = "cadence") -> Batch | None:
         """One turn. Returns the batch kept, None when nothing new was said.
@@ -102,18 +92,16 @@ class Evaluator:
                 self._gathered_ms[name] = now_ms
 
     def _snapshot(self, registers: Registers, now_ms: int) -> Snapshot:
-        today = civil_day(now_ms)
-        seq, _ = registers.head()
-        if self._records is None or (self._records.seq, self._records.snapshot.today) != (seq, today):
-            self._records = _Records(take_snapshot(registers, today, _tenants(self._house)), seq)
-        return self._records.snapshot
+        if self._records is None or self._records.seq != registers.head()[0]:
+            self._records = take_snapshot(registers, now_ms, ())
+        return replace(self._records, now_ms=now_ms, tenants=_tenants(self._house))
 
 
-def take_snapshot(registers: Registers, today: date, tenants: Sequence[str]) -> Snapshot:
+def take_snapshot(registers: Registers, now_ms: int, tenants: Sequence[str]) -> Snapshot:
     """The newest version of every record of every register."""
     seq, _ = registers.head()
     records = {name: tuple(registers.current(Asked(name))) for name in registers.schemas}
-    return Snapshot(records, today, tenants, seq)
+    return Snapshot(records, now_ms, tenants, seq)
 
 
 def live_run(check: Check, facts: Facts, context: Context) -> Run:
@@ -163,11 +151,6 @@ def cadences(checks: Sequence[RegisterCheck]) -> Mapping[str, float]:
     """Seconds between kept runs, by check."""
     found: dict[str, Any] = {check.id: live_cadence_s(check) for check in CHECKS}
     return found | {check.id: check.cadence_s for check in checks}
-
-
-def civil_day(now_ms: int) -> date:
-    """The date in Paris: deadlines are civil dates."""
-    return datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(ZoneInfo(PARIS)).date()
 
 
 def _tenants(house: House) -> list[str]:
