@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from hygie.base.settings_checks import EEA_COUNTRIES
 from hygie.proof.controls.days import civil_day, day_of
 from hygie.proof.controls.model import Condition
 from hygie.registers.chain import RecordVersion
@@ -151,6 +152,8 @@ _ON_VALUES: dict[str, Callable[[Condition, list[Any]], bool]] = {
     "is": lambda one, values: all(value == one.value for value in values),
     "in": lambda one, values: all(str(value) in one.values for value in values),
     "has": lambda one, values: one.value in values,
+    "in-eea": lambda _, values: all(value in EEA_COUNTRIES for value in values),
+    "outside-eea": lambda _, values: all(value not in EEA_COUNTRIES for value in values),
     "at-least": lambda one, values: all(_number(value) >= _number(one.value) for value in values),
     "at-most": lambda one, values: all(_number(value) <= _number(one.value) for value in values),
 }

@@ -13,7 +13,7 @@ DAY_S = 86_400.0
 Operator = Literal[
     "filled", "empty", "is", "is-not", "in", "not-in", "has", "among", "same", "at-least", "at-most", "at-least-field",
     "at-most-field", "past", "not-past", "within-days", "within-field-days", "older-than-days", "not-after",
-    "not-before",
+    "not-before", "in-eea", "outside-eea",
 ]  # fmt: skip
 RuleKind = Literal["some", "every", "none", "covers", "each", "on-time"]
 Nothing = Literal["unknown", "not_applicable"]
