@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ CLIENTS = ("cabinet-exemple", "chu-exemple")
 AUTHOR, APPROVER = "local:anne", "Emma Exemple"
 
 
-class Undone(Exception):
+class UndoneError(Exception):
     """Leaves a transaction so that nothing of it stays."""
 
 
@@ -53,8 +53,8 @@ class Recorded:
         try:
             with transaction.atomic():
                 yield
-                raise Undone
-        except Undone:
+                raise UndoneError
+        except UndoneError:
             return
 
     def change(self, register: str, row: dict[str, Any]) -> Change:
