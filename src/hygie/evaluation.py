@@ -29,6 +29,7 @@ from hygie.proof.referentials.shipped import SHIPPED, shipped
 from hygie.proof.runs import Batch, Run
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.engine import Asked, Registers
+from hygie.registers.schema import Schemas
 
 EVALUATE_EVERY_S = 60.0  # a verdict is at most a minute old
 EVERY_TURN_S = 0.0
@@ -51,6 +52,7 @@ class Evaluator:
         self._facts = Facts()
         self._gathered_ms: dict[str, int] = {}
         self._records: Snapshot | None = None
+        self._judged = Judged()
 
     async def run(self, cause: str = "cadence") -> Batch | None:
         """One turn. Returns the batch kept, None when nothing new was said.
@@ -67,7 +69,7 @@ class Evaluator:
         def act(plane: ProofPlane) -> Batch | None:
             snapshot = self._snapshot(plane.registers, now_ms)
             controls = shipped_controls()
-            kept = [*runs, *(records_run(check, snapshot, plane.registers, now_ms) for check in controls.checks)]
+            kept = [*runs, *(records_run(check, snapshot, plane.registers, self._judged) for check in controls.checks)]
             catalogue = build_catalogue(
                 [shipped(name) for name in SHIPPED], controls, applicability={}, version=__version__
             )
@@ -123,10 +125,31 @@ def live_run(check: Check, facts: Facts, context: Context) -> Run:
     )
 
 
-def records_run(check: RegisterCheck, snapshot: Snapshot, registers: Registers, now_ms: int) -> Run:
+class Judged:
+    """Outcomes that hold as long as neither the registers, nor the day, nor the clients change.
+
+    What is on time is judged anew each time: a clock may end at any instant.
+    """
+
+    def __init__(self) -> None:
+        self._at: tuple[object, ...] = ()
+        self._outcomes: dict[str, Outcome] = {}
+
+    def outcome(self, check: RegisterCheck, snapshot: Snapshot, schemas: Schemas) -> Outcome:
+        """The outcome of one check. Raises: what a check raises."""
+        at = (snapshot.seq, snapshot.today, tuple(snapshot.tenants))
+        if at != self._at:
+            self._at, self._outcomes = at, {}
+        if check.rule == "on-time" or check.id not in self._outcomes:
+            self._outcomes[check.id] = judge_records(check, snapshot, schemas)
+        return self._outcomes[check.id]
+
+
+def records_run(check: RegisterCheck, snapshot: Snapshot, registers: Registers, judged: Judged) -> Run:
     """The run of one check on registers; whatever happens, there is one."""
+    now_ms = snapshot.now_ms
     try:
-        outcome = judge_records(check, snapshot, registers.schemas)
+        outcome = judged.outcome(check, snapshot, registers.schemas)
     except Exception as error:  # a check that raised proves nothing: unknown, with its code
         code = code_of(error)
         why = Text(f"Non observé ({code}).", f"Not observed ({code}).")

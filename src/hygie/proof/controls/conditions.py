@@ -68,21 +68,26 @@ class Reader:
     snapshot: Snapshot
     schemas: Schemas
     schema: Schema
+    _named: dict[str, Reader] = field(default_factory=dict, repr=False, compare=False)
 
     def values(self, record: RecordVersion, path: str) -> list[Any]:
         """What a path leads to: nothing when it is not there; None for a record named that lacks the field."""
-        name, _, rest = path.partition(".")
-        if not rest:
-            found = OWN[name](record) if name in OWN else record.fields.get(name)
-            return found if isinstance(found, list) else [] if found is None else [found]
-        return list(self._through(record, name, rest))
+        found = record.fields.get(path)
+        if found is None and path in OWN:
+            found = OWN[path](record)
+        if found is None:
+            return list(self._through(record, path)) if "." in path else []
+        return found if isinstance(found, list) else [found]
 
-    def _through(self, record: RecordVersion, name: str, rest: str) -> Iterator[Any]:
-        reference = self.schema.field(name)
-        assert reference is not None, name  # ``read`` has held every path to the schemas
-        there = Reader(self.snapshot, self.schemas, self.schemas[reference.target])
+    def _through(self, record: RecordVersion, path: str) -> Iterator[Any]:
+        name, _, rest = path.partition(".")
+        if name not in self._named:
+            reference = self.schema.field(name)
+            assert reference is not None, name  # ``read`` has held every path to the schemas
+            self._named[name] = Reader(self.snapshot, self.schemas, self.schemas[reference.target])
+        there = self._named[name]
         for key in self.values(record, name):
-            named = self.snapshot.find(reference.target, key)
+            named = self.snapshot.find(there.schema.id, key)
             yield from (there.values(named, rest) if named else ()) or (None,)
 
     def holds(self, record: RecordVersion, condition: Condition) -> bool:

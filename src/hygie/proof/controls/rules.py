@@ -157,7 +157,7 @@ def _on_time(looked: _Looked) -> Outcome:
     expected = [
         one
         for record in looked.chosen
-        for one in expectations(looked.reader.schema, record, snapshot.now_ms)
+        for one in expectations(looked.reader.schema, record, snapshot.now_ms, check.clocks)
         if not check.clocks or one.clock in check.clocks
     ]
     late = [one for one in expected if _is_late(one, snapshot, now, check.days)]
