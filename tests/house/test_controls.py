@@ -109,6 +109,23 @@ def test_no_check_on_registers_says_that_a_machine_measured() -> None:
     assert Evidence.MEASURED not in {one.evidence for one in CONTROLS.checks}
 
 
+# Registers that a host hopes to keep empty, or need not use: what would be late in them is proved otherwise.
+MAY_BE_EMPTY = {
+    "violation",  # no breach: the notice is exercised
+    "rights-request",  # no request: the contract says how they are dealt with
+    "complaint",  # no complaint
+    "transfer",  # no transfer: sub-processors and interventions outside the EEA are held against it
+    "supplier-change",  # no change of a sub-processor: each one is reviewed all the same
+    "mark-use",  # the mark is not used
+    "referential-import",  # those of the platform hold
+}
+
+
+def test_an_empty_register_answers_nothing_but_where_one_hopes_for_it() -> None:
+    found = {one.of or one.register for one in CONTROLS.checks if one.when_blank == "not_applicable"}
+    assert found == MAY_BE_EMPTY
+
+
 def test_each_control_has_words_in_both_languages() -> None:
     for one in (*CONTROLS.controls, *CONTROLS.checks):
         assert one.title.fr
