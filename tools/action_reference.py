@@ -46,7 +46,7 @@ MEANING = {
     Action.TOKEN_CREATE: "issue a bearer token",
     Action.TOKEN_REVOKE: "revoke a bearer token",
     Action.VAULT_REBUILD: "rebuild the catalogue from one site and the keys",
-    Action.KEY_ANCHOR: "the head of the KMS's record of keys, or that the record no longer holds it; held by no role",
+    Action.KEY_ANCHOR: "the head of the KMS's key record, or that the record no longer holds it; held by no role",
     Action.RIGHT_REFUSED: "rows of rights written without Hygie were passed over; held by no role",
     Action.JOURNAL_EXPORT: "export entries with their proofs",
     Action.JOURNAL_GAP: "what the journal may miss after a loss of the database; written by the journal itself",

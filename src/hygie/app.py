@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hygie import __version__
 from hygie.backups.keys import log_keys_of
+from hygie.backups.target import TARGET_NAME
 from hygie.base.clock import SystemClock
 from hygie.base.layout import DataFolder
 from hygie.base.permit import Place
@@ -216,23 +217,24 @@ def new_site(settings: SiteSettings, folder: DataFolder) -> Site:
     return FolderSite(folder.resolve(settings.path), settings.name, place)
 
 
-def initialise_sites(settings: Settings, folder: DataFolder) -> None:
-    """Make and mark the folders of a new installation's sites. Never at a start: an empty mount point is a site away.
+def initialise_stores(settings: Settings, folder: DataFolder) -> None:
+    """Make and mark the folders of a new installation's sites and backup target.
 
-    Raises: SiteFolderError: there is something else in one; SiteUnavailableError: it is another site's.
+    Never at a start: an empty mount point is a store away.
+    Raises: SiteFolderError: there is something else in one; SiteUnavailableError: it is another store's.
     """
-    for one in settings.sites:
-        path = folder.resolve(one.path)
+    for name, stored in (*((one.name, one.path) for one in settings.sites), (TARGET_NAME, settings.backups.path)):
+        path = folder.resolve(stored)
         if not (path / RESERVED).exists():
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            initialise_site(path, one.name)
-        initialise(path, one.name)
+            initialise_store(path, name)
+        initialise(path, name)
 
 
-def initialise_site(path: Path, name: str) -> str:
-    """Mark an empty folder as the one of site ``name``: a new one, or on a new disk. Its parent must exist.
+def initialise_store(path: Path, name: str) -> str:
+    """Mark an empty folder as the one of site ``name``, or of the target TARGET_NAME. Its parent must exist.
 
-    Returns: the site's identity. Raises: SiteFolderError: it is not empty; OSError.
+    It is a new one, or on a new disk. Returns: its identity. Raises: SiteFolderError: it is not empty; OSError.
     """
     path.mkdir(mode=0o700, exist_ok=True)
     if any(path.iterdir()):

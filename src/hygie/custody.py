@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 
@@ -24,6 +25,7 @@ from hygie.base.errors import HygieError
 from hygie.base.permit import Place
 from hygie.database.pool import Database
 from hygie.gate.local import LocalOperator
+from hygie.journal.reader import JournalReader
 from hygie.journal.writer import JournalWriter
 from hygie.keys.erasure import ErasureCertificate
 from hygie.vault.epochs import Epochs, due_step
@@ -127,16 +129,30 @@ class Custody:
 def new_target(house: House) -> FolderTarget:
     """The backup target of the settings. Blocks: run it in a thread, for a medium may hang.
 
-    Raises: TargetUnavailableError: its folder cannot be made, or is a site's.
-
-    Only an absent or empty folder becomes a target. An empty mount point does too: what is taken there is then said to
-    have gone back, and closes no certificate.
+    Its calls fail while the folder does not carry the mark of a target: an empty mount point is a target away.
     """
     settings = house.settings.backups
-    path = house.folder.resolve(settings.path)
-    if not path.exists() or not any(path.iterdir()):
-        FolderTarget.initialise(path)
-    return FolderTarget(path, administrator=settings.operator)
+    return FolderTarget(house.folder.resolve(settings.path), administrator=settings.operator)
+
+
+async def mark_first_target(house: House, reader: JournalReader) -> None:
+    """Mark the folder of an installation that has no target yet: it is absent or empty, and no backup was recorded.
+
+    ``hygie init`` marks it too; this is for settings that were changed before the first backup.
+    Raises: TargetUnavailableError: it cannot be made; IntegrityError, SiteUnavailableError: the journal cannot tell.
+    """
+    path = house.folder.resolve(house.settings.backups.path)
+    if await asyncio.to_thread(_is_bare, path) and await recorded_head(reader, house.clock.now_ms()) is None:
+        await asyncio.to_thread(FolderTarget.initialise, path)
+
+
+def _is_bare(path: Path) -> bool:
+    try:
+        return not any(path.iterdir())
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # what cannot be looked at is told by its first use
 
 
 async def newest_claim_ms(house: House, owner: Database) -> int | None:

@@ -1,7 +1,8 @@
 """Rebuild an installation's database from one site and the keys, with nobody served meanwhile.
 
-Order: the journal's head follows what is published; the platform's tables are taken back if there are none; then each
-environment's catalogue.  Packs that the journal names win, erasures and revocations that it names are applied.
+Order: the journal's head follows what is published; the platform's tables are taken back if there are none, and what
+lacks of registers and evidence; then each environment's catalogue.  Packs that the journal names win, erasures and
+revocations that it names are applied.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from hygie.gate.platform_ledger import (
     platform_keys,
 )
 from hygie.keys.sealing import Secret
+from hygie.segments.named import declaration
+from hygie.segments.publish import proof_keys
+from hygie.segments.taking_back import TakenBack, Taking
 from hygie.sites.copies import quarantine
 from hygie.sites.errors import SiteQuorumError
 from hygie.sites.site import Site
@@ -68,25 +72,27 @@ class Watcher:
 @dataclass(slots=True)
 class Recovered:
     """imported: clients and environments came from the site; entries: of the journal that were read; revoked: rights
-    that the journal withdrew after the ledger; environments: (tenant, name) -> report."""
+    that the journal withdrew after the ledger; logs: what came back of registers and evidence; environments:
+    (tenant, name) -> report."""
 
     site: str
     imported: bool = False
     entries: int = 0
     revoked: int = 0
+    logs: TakenBack = field(default_factory=TakenBack)
     environments: dict[tuple[str, str], RebuildReport] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
         """Nothing was found wanting."""
-        return all(report.whole for report in self.environments.values())
+        return self.logs.whole and all(report.whole for report in self.environments.values())
 
 
 def require_whole(found: Recovered) -> None:
     """Say what a rebuild lacks. Raises: RebuildIncompleteError."""
     if found.whole:
         return
-    missing = [name for report in found.environments.values() for name in report.missing]
+    missing = [name for report in found.environments.values() for name in report.missing] + found.logs.shown()
     damaged = [name for report in found.environments.values() for name in report.damaged]
     lacking = [f"{t}/{e}" for (t, e), report in found.environments.items() if not report.whole]
     closed = sum(one.lost + one.unattached + one.unreadable for one in found.environments.values())
@@ -132,6 +138,7 @@ async def recover(house: House, wanted: Wanted, *, operator: str, watcher: Watch
         found = Recovered(wanted.site, entries=published.entries)
         async with custody.operator.act(Action.VAULT_REBUILD, detail={"site": wanted.site}) as act:
             await _platform(custody, site, published, found)
+            found.logs = await _logs(custody, site, published)
             chosen = await _chosen(custody.owner, wanted)
             await _check_empty(custody, chosen, discard=wanted.discard)
             for one in chosen:
@@ -140,6 +147,7 @@ async def recover(house: House, wanted: Wanted, *, operator: str, watcher: Watch
                 found.environments[one.tenant, one.name] = await rebuilding.run(one.place)
             act.count = sum(report.objects for report in found.environments.values())
             act.detail["whole"] = str(found.whole).lower()
+            act.detail |= declaration(found.logs.lacking)
         await PlatformLedger(custody.owner, kms=house.kms, sites=house.sites, clock=house.clock).publish_if_possible()
         try:
             await sealer.seal_once()
@@ -164,6 +172,14 @@ async def _platform(custody: Custody, site: Site, published: Published, found: R
             await import_platform(connection, platform)
             found.imported = True
         found.revoked = await apply_revocations(connection, published.revocations)
+
+
+async def _logs(custody: Custody, site: Site, published: Published) -> TakenBack:
+    """What the database lacks of registers and evidence, from this site, then from the others for what it lacks."""
+    house = custody.house
+    others = [one for one in house.sites.sites if one is not site]
+    keys = await proof_keys(house.kms)
+    return await Taking(custody.owner, [site, *others], keys, now_ms=house.clock.now_ms()).run(published.logs)
 
 
 async def _chosen(owner: Database, wanted: Wanted) -> list[_Named]:

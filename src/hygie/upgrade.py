@@ -28,6 +28,7 @@ from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, load_settings
 from hygie.custody import open_custody
 from hygie.database.embedded import EmbeddedPostgres
+from hygie.database.external import prepare_external
 from hygie.database.migrate import pending_migrations
 from hygie.gate.rights import adopt, rights_key
 from hygie.keys.sealing import Secret
@@ -72,7 +73,8 @@ class CopyAbsentError(NotFoundError):
 class CopyFacts(msgspec.Struct, frozen=True):
     """What the database held when it was copied. version: the one that took the copy, not the former one; packs,
     epochs: by environment's role, the highest number committed, the newest epoch that wraps a key (None: a copy of
-    before that was noted); erased: compartments without key, all environments; generation: changes of rights."""
+    before that was noted); erased: compartments without key, all environments; generation: changes of rights; logs:
+    writes of registers and of evidence that no site has yet."""
 
     version: str
     at_ms: int
@@ -80,6 +82,7 @@ class CopyFacts(msgspec.Struct, frozen=True):
     erased: int
     generation: int
     epochs: dict[str, int] | None = None
+    logs: int = 0
 
 
 @dataclass(slots=True)
@@ -101,7 +104,10 @@ async def pending(data: Path) -> list[str]:
     folder, settings = _stopped(data)
     server = embedded_postgres(settings, folder)
     if server is None:
-        return await pending_migrations(dsns_of(settings, folder).owner)
+        assert settings.database.dsn is not None
+        # an earlier version knew fewer roles: theirs are made and get their passwords before anything is asked
+        dsns = await asyncio.to_thread(prepare_external, settings.database.dsn, folder.postgres_secrets)
+        return await pending_migrations(dsns.owner)
     await asyncio.to_thread(server.start)
     try:
         return await pending_migrations(dsns_of(settings, folder).owner)
@@ -164,7 +170,9 @@ async def go_back(data: Path, *, name: str | None = None) -> CopyFacts:
     for what in ("packs", "erased", "generation", "epochs"):
         if getattr(facts, what) not in (getattr(now, what), None):
             raise WrittenSinceError(what=what)
-    await asyncio.to_thread(_swap, folder, chosen[-1] / "postgres")
+    if now.logs:  # the sites give back what was published; this they could not
+        raise WrittenSinceError(what="logs")
+    await asyncio.to_thread(_swap, folder, server, chosen[-1] / "postgres")
     return facts
 
 
@@ -227,9 +235,23 @@ async def _facts(folder: DataFolder, settings: Settings, server: EmbeddedPostgre
                 erased += int(row[1])
                 epochs[role] = int(row[2])
             assert generation is not None
-            return CopyFacts(__version__, time.time_ns() // 1_000_000, packs, erased, int(generation[0]), epochs)
+            made_ms, logs = time.time_ns() // 1_000_000, await _unpublished(connection)
+            return CopyFacts(__version__, made_ms, packs, erased, int(generation[0]), epochs, logs)
     finally:
         await asyncio.to_thread(server.stop)
+
+
+async def _unpublished(connection: psycopg.AsyncConnection) -> int:
+    """Writes of both logs that are in the database alone; none where an earlier version has no such logs."""
+    row = await (
+        await connection.execute("SELECT to_regclass('hygie_proof.head'), to_regclass('hygie.proof_object')")
+    ).fetchone()
+    if row is None or row[0] is None:
+        return 0
+    published = "(SELECT coalesce(max(last), 0) FROM hygie.proof_object o WHERE o.log = h.log)" if row[1] else "0"
+    statement = f"SELECT coalesce(sum(greatest(h.seq - {published}, 0)), 0) FROM hygie_proof.head h"  # noqa: S608
+    found = await (await connection.execute(statement.encode())).fetchone()
+    return int(found[0]) if found is not None else 0
 
 
 def _copy_folder(source: Path, target: Path) -> None:
@@ -273,13 +295,10 @@ def _like(source: Path, copied: Path) -> None:
         os.chown(copied, status.st_uid, status.st_gid)
 
 
-def _swap(folder: DataFolder, copy: Path) -> None:
+def _swap(folder: DataFolder, server: EmbeddedPostgres, copy: Path) -> None:
     """Set the present database aside, and put a copy of the copy in its place (it can be used again)."""
-    aside = folder.path / f"postgres.before-back-{int(time.time())}"
     fresh = folder.upgrades / f"back{UNFINISHED}"
     shutil.rmtree(fresh, ignore_errors=True)
     _copy_folder(copy, fresh)
-    folder.postgres.rename(aside)
-    (fresh / "postgres").rename(folder.postgres)
-    fsync_folder(folder.path)
+    server.replace(fresh / "postgres")
     shutil.rmtree(fresh, ignore_errors=True)

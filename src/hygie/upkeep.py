@@ -29,7 +29,7 @@ from hygie.backups.run import BackupRooms, measure, run_backup
 from hygie.base.actions import Action
 from hygie.base.clock import SteadyClock
 from hygie.base.errors import HygieError
-from hygie.custody import Turn, finish_erasures, keep_ledgers, new_target
+from hygie.custody import Turn, finish_erasures, keep_ledgers, mark_first_target, new_target
 from hygie.database.pool import Database
 from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
@@ -40,8 +40,11 @@ from hygie.journal.sealer import Sealer
 from hygie.journal.spread import JournalSpread, spread_journal
 from hygie.journal.writer import JournalWriter
 from hygie.keys.erasure import ErasureCertificate
+from hygie.logkeeping import MEASUREMENT as LOGS_KIND
+from hygie.logkeeping import LogKeeper
 from hygie.probes.door import ask_door, authority_of
 from hygie.probes.reconcile import JournalWatch
+from hygie.segments.rows import published_objects
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.scrub import ScrubReport, scrub
@@ -59,6 +62,7 @@ LEDGERS_EVERY_S = 60.0  # a site that missed the end of an epoch has the ledger 
 FINISH_EVERY_S = 3_600.0  # certificates wait for days; an interrupted erasure ends within it, or at the next start
 DOOR_EVERY_S = 60.0  # the month's rate is counted in minutes
 DOOR_AFTER_S = 15.0  # the hosting processes start after this one
+PUBLISH_EVERY_S = 2.0  # between a write of registers and its copies on the sites; nothing new costs three small queries
 EVALUATE_AFTER_S = 20.0  # likewise, and after the door was first asked
 TRIM_EVERY_S = 3_600.0
 KEPT = {  # runs of a kind: some days of what speaks often, and more than the month that availability counts
@@ -66,6 +70,7 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     "catch-up": 34_560,
     "journal-copies": 5_760,
     "rights": 5_760,
+    LOGS_KIND: 5_760,
     "unwraps": 5_760,
     "door": 50_400,
     "scrub": 10_000,
@@ -94,26 +99,46 @@ class Upkeep:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set."""
         house = self._house
-        async with opened(house.dsns.sealer, size=2) as records, opened(house.dsns.hosting, size=2) as pool:
+        async with opened(house.dsns.sealer, size=3) as records, opened(house.dsns.hosting, size=2) as pool:
             voids = VoidWatch(SteadyClock())  # a date that jumps must not make a write under way look old
             await _say_started(house, pool)
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
+            logs, evaluator = LogKeeper(house, records, OPERATOR), Evaluator(house, OPERATOR)
+
+            async def evaluate() -> None:
+                await logs.begin()  # nothing is added to a log that is behind what was published
+                await evaluator.run()
+
             await asyncio.gather(
-                _every(stop, CATCH_UP_EVERY_S, lambda: run_catch_up(house, records, pool, voids)),
-                _every(stop, SCRUB_EVERY_S, lambda: run_scrub(self._house, records, pool)),
+                _every(stop, CATCH_UP_EVERY_S, _or_stop(stop, lambda: run_catch_up(house, records, pool, voids))),
+                _every(stop, SCRUB_EVERY_S, _or_stop(stop, lambda: run_scrub(house, records, pool))),
                 _every(stop, MEASURE_EVERY_S, lambda: self._measure(records)),
-                _every(stop, BACKUP_POLL_S, lambda: run_due_backup(house, records, pool), share_max=BACKUP_SHARE_MAX),
+                _every(
+                    stop,
+                    BACKUP_POLL_S,
+                    _or_stop(stop, lambda: run_due_backup(house, records, pool)),
+                    share_max=BACKUP_SHARE_MAX,
+                ),
                 _every(stop, ERASURES_EVERY_S, lambda: run_copy_erasures(self._house)),
                 _every(stop, PLATFORM_EVERY_S, platform.publish),
-                _every(stop, SPREAD_EVERY_S, lambda: run_spread_journal(house, records)),
-                _every(stop, SCRUB_EVERY_S, lambda: run_spread_journal(house, records, deep=True)),
+                _every(stop, SPREAD_EVERY_S, _or_stop(stop, lambda: run_spread_journal(house, records))),
+                _every(stop, SCRUB_EVERY_S, _or_stop(stop, lambda: run_spread_journal(house, records, deep=True))),
                 _every(stop, LEDGERS_EVERY_S, lambda: run_keep_ledgers(self._house, records)),
                 _every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
                 _every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
                 _every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
-                _every(stop, EVALUATE_EVERY_S, Evaluator(house, OPERATOR).run, after_s=EVALUATE_AFTER_S),
+                _every(stop, EVALUATE_EVERY_S, evaluate, after_s=EVALUATE_AFTER_S),
+                _every(stop, PUBLISH_EVERY_S, logs.publish),
+                _every(stop, COMPARE_EVERY_S, logs.tidy),
+                _every(stop, COMPARE_EVERY_S, logs.compare, after_s=DOOR_AFTER_S),
                 _every(stop, TRIM_EVERY_S, lambda: run_trim(records)),
             )
+            try:
+                await logs.publish()  # what was written since the last turn
+            except (HygieError, OSError, psycopg.Error) as error:
+                log.warning(
+                    "logs at the end: %s", error.code if isinstance(error, HygieError) else type(error).__name__
+                )
 
     async def _measure(self, records: Database) -> None:
         status = self._sealer.status()
@@ -221,7 +246,7 @@ async def run_catch_up(
 
     def compare() -> Awaitable[CatchUpReport]:
         expected = expected_objects(records, pool)
-        return catch_up(house.sites, expected, prefixes=("packs/", "blobs/", "erased/"), void=void)
+        return catch_up(house.sites, expected, prefixes=("packs/", "blobs/", "erased/", "proof/"), void=void)
 
     report = await (_setting_aside(house, pool, compare) if void else compare())
     if voids is not None:
@@ -293,11 +318,13 @@ async def run_scrub(
 
 @asynccontextmanager
 async def backup_rooms(house: House, records: Database, pool: Database, operator: str) -> AsyncIterator[BackupRooms]:
-    """What a backup works with; the target's folder is made at first use."""
+    """What a backup works with. Raises: as ``mark_first_target``."""
     target = await asyncio.to_thread(new_target, house)
+    reader = await house.journal_reader(records)
+    await mark_first_target(house, reader)
     journal = JournalWriter(pool, house.month_keys, house.clock)
     try:
-        source = Source(house.clock, house.sites, house.kms, pool, records, await house.journal_reader(records))
+        source = Source(house.clock, house.sites, house.kms, pool, records, reader)
         yield BackupRooms(source, target, journal, house.clock, operator)
     finally:
         await journal.close()
@@ -325,7 +352,7 @@ async def run_copy_erasures(house: House) -> int:
 
 
 async def expected_objects(records: Database, pool: Database) -> AsyncIterator[Expected]:
-    """Everything the catalogues of all environments say the sites should hold."""
+    """Everything the catalogues of all environments and the logs of the proof plane say the sites should hold."""
     for place in await places(records):
         async for one in holdings(pool, place):
             yield one
@@ -337,6 +364,8 @@ async def expected_objects(records: Database, pool: Database) -> AsyncIterator[E
     for environment_id, compartment, certificate in tombstones:
         name = tombstone_name(environment_id, compartment)
         yield name, hashlib.sha256(certificate).digest(), len(certificate)
+    async for one in published_objects(records):
+        yield one
 
 
 async def run_spread_journal(house: House, records: Database, *, deep: bool = False) -> JournalSpread:
@@ -391,6 +420,26 @@ async def record(records: Database, at_ms: int, kind: str, *, passed: bool, fact
     if kind not in KEPT:
         raise KeyError(kind)
     await measure(records, at_ms, kind, passed=passed, facts=facts)
+
+
+def _or_stop(stop: asyncio.Event, act: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+    """The same act, given up between two objects when ``stop`` is set: it may last hours, and whoever stops a process
+    kills it after seconds. Only for acts that begin again from what they find; those on keys are awaited."""
+
+    async def interruptible() -> None:
+        acting, stopping = asyncio.ensure_future(act()), asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((acting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if acting.done() or not acting.cancel():
+                acting.result()
+                return
+            with contextlib.suppress(asyncio.CancelledError):
+                await acting
+        finally:
+            acting.cancel()
+            stopping.cancel()
+
+    return interruptible
 
 
 async def _every(

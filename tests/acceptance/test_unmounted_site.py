@@ -1,4 +1,4 @@
-"""An unmounted disk leaves an empty folder: it is a site away, never a new one, until somebody says otherwise."""
+"""An unmounted disk leaves an empty folder: it is a site or a target away, never a new one, until somebody says so."""
 
 from __future__ import annotations
 
@@ -42,6 +42,29 @@ def test_an_empty_mount_point_is_a_site_away(installation: Installation) -> None
     marked = installation.hygie("init", "--site", AWAY)
     assert (marked["site"], marked["folder"]) == (AWAY, str(mount))
     installation.wait_for(lambda: packs(mount) == packs(sites / "paris"), seconds=60)
+
+
+def test_an_empty_mount_point_is_a_backup_target_away(installation: Installation) -> None:
+    target, disk = installation.data / "backup", installation.data.parent / "target-disk"
+    installation.hygie("backup", "run")
+    target.rename(disk)  # as umount shows it
+    target.mkdir(mode=0o700)
+    refused = installation.hygie("backup", "run", exit_code=40)
+    assert refused["error"]["code"] == "HYG-480"
+    assert list(target.iterdir()) == []
+    # the disk is back
+    target.rmdir()
+    disk.rename(target)
+    installation.hygie("backup", "run")
+    # another target is one by an explicit act, which takes no folder that holds something
+    refused = installation.hygie("init", "--backup-target", exit_code=60)
+    assert refused["error"]["code"] == "HYG-641"
+    target.rename(disk)
+    target.mkdir(mode=0o700)
+    assert installation.hygie("init", "--backup-target")["folder"] == str(target)
+    refused = installation.hygie("backup", "run", exit_code=50)
+    assert refused["error"]["code"] == "HYG-581"  # taken, and said: it shows less than was recorded
+    installation.hygie("backup", "run")
 
 
 def checks(installation: Installation) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -254,3 +255,25 @@ def test_bodies_held_at_once_are_bounded() -> None:
         assert len(await reader.read(call(600, wait=False), limit_bytes=5000)) == 600
 
     asyncio.run(main())
+
+
+def test_sockets_that_never_shake_hands_are_bounded_and_hold_nobody_up(tmp_path: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        idle = [await asyncio.open_connection("127.0.0.1", stage.port) for _ in range(100)]
+        assert (await stage.ask("GET", "/metadata")).status == 200
+        gone = await asyncio.gather(*(_closed(reader) for reader, _ in idle))
+        assert gone.count(False) <= 20
+        assert not any(later and not earlier for earlier, later in pairwise(gone)), "the oldest go first"
+        for _, writer in idle:
+            writer.close()
+
+    staged(tmp_path, scenario, limits=Limits(handshakes=20, handshake_timeout_s=60.0))
+
+
+async def _closed(reader: asyncio.StreamReader) -> bool:
+    try:
+        return await asyncio.wait_for(reader.read(1), 2) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True

@@ -10,6 +10,7 @@ from hygie.base.actions import Action
 from hygie.database.cluster import Dsns
 from hygie.journal.entry import Entry
 from hygie.journal.errors import JournalTamperedError, SealerFencedError
+from hygie.journal.leaf import HEAD_BYTES, pack_head, read_head
 from hygie.journal.reader import JournalReader
 from hygie.verify.check import Verifier
 from hygie.verify.source import Source
@@ -191,6 +192,24 @@ def test_a_destroyed_month_key_hides_the_body_and_keeps_the_proof(database: Dsns
             exported_again = await reader.export(made.folder / "again", disclose=True)
             assert exported_again.disclosed == 20
             assert await reader.search(OTHER_TENANT, "2020-01") == []
+
+    asyncio.run(main())
+
+
+def test_an_entry_of_a_month_that_has_no_key_is_named_as_altered(database: Dsns) -> None:
+    """Bytes that claim another century: the key service refuses to make a key for them."""
+
+    async def main() -> None:
+        async with world(database) as made:
+            await made.append(1)
+            await made.sealer().seal_once()
+            reader = reader_of(made)
+            (leaf,) = [leaf async for _, leaf in reader.entries()]
+            forged = pack_head("access", TENANT, 0) + leaf[HEAD_BYTES:]
+            made.keys.refused.add((TENANT, "access", "1970-01"))
+            with pytest.raises(JournalTamperedError):
+                await reader.open(0, forged)
+            assert await reader.month_key_of(read_head(forged)) is None
 
     asyncio.run(main())
 

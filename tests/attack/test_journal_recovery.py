@@ -21,8 +21,9 @@ from hygie.journal.errors import (
 )
 from hygie.journal.reader import JournalReader
 from hygie.journal.writer import JournalWriter
-from tests.unit.journal.stage import World, start_witness, world
+from tests.unit.journal.stage import LIMITS, World, start_witness, world
 from tests.unit.journal.test_sealer import the_tree
+from tests.unit.sites.stage import site_set, stage
 
 STEPS = ("moving", "moved", "tiles", "signed", "cosigned", "shown")
 
@@ -360,6 +361,94 @@ def test_a_new_witness_does_not_make_up_for_sites_that_are_away(
             await sealer.seal_once()
             assert (await the_tree(made)).head.size == 20 + 5 + 1  # and a gap
             running.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_witness_that_was_silent_does_not_make_up_for_sites_that_are_away(
+    database: Dsns, new_database: Callable[[], Dsns]
+) -> None:
+    """The database, the witness and the one site that answers all stand where the witness fell silent."""
+
+    async def main() -> None:
+        async with world(database) as made:
+            await made.append(10)
+            await made.sealer().seal_once()
+            await made.sites.drain(5)
+            yesterday = new_database()
+            await copy_journal(made, yesterday)
+            witness, made.witness = made.witness, None
+            made.staged["lille"].fail_reason = "away"
+            await made.append(10)
+            await made.sealer().seal_once()
+            await made.sites.drain(5)
+            signed = verify_checkpoint(await made.checkpoint_on("paris"), log_key=made.signer.key)
+            await swap_database(made, yesterday)
+            made.witness = witness
+            made.staged["lille"].fail_reason = ""
+            for name in ("paris", "lyon"):
+                made.staged[name].fail_reason = "away"
+            await made.append(5)
+            with pytest.raises(JournalUnavailableError):
+                await made.sealer().recover()
+            made.staged["paris"].fail_reason = ""
+            await made.sealer().seal_once()
+            tree = await the_tree(made)
+            assert tree.head.size == 20 + 5 + 1  # and a gap
+            assert await tree.root_at(20) == signed.root
+
+    asyncio.run(main())
+
+
+def test_with_five_sites_and_a_quorum_of_two_four_must_be_read(
+    database: Dsns, new_database: Callable[[], Dsns]
+) -> None:
+    """The three that answer may be just those that lack the highest checkpoint."""
+
+    async def main() -> None:
+        async with world(database, witness=False) as made:
+            made.staged |= stage(made.folder / "sites", ("nantes", "nice"))
+            await made.sites.close()
+            made.sites = site_set(made.staged, limits=LIMITS)
+            assert (len(made.sites.links), made.sites.quorum) == (5, 2)
+            running = made.sealer()
+            await made.append(10)
+            await running.seal_once()
+            await made.sites.drain(5)
+            yesterday = new_database()
+            await copy_journal(made, yesterday)
+            for name in ("lille", "nantes", "nice"):
+                made.staged[name].fail_reason = "away"
+            await made.append(10)
+            await running.seal_once()
+            await made.sites.drain(5)
+            await swap_database(made, yesterday)
+            for name, staged in made.staged.items():
+                staged.fail_reason = "away" if name in ("paris", "lyon") else ""
+            with pytest.raises(JournalUnavailableError):
+                await made.sealer().recover()
+            made.staged["paris"].fail_reason = ""
+            await made.append(1)
+            await made.sealer().seal_once()
+            assert (await the_tree(made)).head.size == 20 + 1 + 1  # and a gap
+
+    asyncio.run(main())
+
+
+def test_a_site_with_a_false_checkpoint_does_not_count_as_read(database: Dsns) -> None:
+    async def main() -> None:
+        async with world(database) as made:
+            await made.append(10)
+            await made.sealer().seal_once()
+            await made.sites.drain(5)
+            made.staged["lyon"].inner.replace("journal/checkpoint", b"anything")
+            made.staged["paris"].fail_reason = "away"
+            with pytest.raises(JournalUnavailableError):
+                await made.sealer().recover()
+            made.staged["paris"].fail_reason = ""
+            await made.append(1)
+            await made.sealer().seal_once()
+            assert (await the_tree(made)).head.size == 11
 
     asyncio.run(main())
 

@@ -33,7 +33,7 @@ from hygie.keys.kms import KmsStatus
 from hygie.keys.messages import QUESTION_BYTES_MAX, Status, answer_frame, question_frame, read_answer
 from hygie.keys.sealing import Passphrase, SharePlan
 from hygie.keys.server import CONNECTIONS_MAX, KmsServer
-from tests.contract.kms_stage import PASSPHRASE, PERMIT, REASON, KmsProcess, make_state, opened
+from tests.contract.kms_stage import KMS_MAIN, PASSPHRASE, PERMIT, REASON, KmsProcess, make_state, opened
 
 TENANT = bytes(range(16))
 ENVIRONMENT = bytes(range(16, 32))
@@ -426,7 +426,7 @@ def test_an_unreadable_answer_is_unavailable_never_a_key(tmp_path: Path, garbage
 
 
 def start_refused(state: Path, tmp_path: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "hygie.keys.server", "--state", str(state), "--socket", str(tmp_path / "s")]
+    command = [sys.executable, str(KMS_MAIN), "--state", str(state), "--socket", str(tmp_path / "s")]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=20)
     assert "Traceback" not in done.stderr
     return f"{done.returncode} {done.stderr.split()[0]}"
@@ -438,10 +438,10 @@ def test_bad_settings_do_not_start(tmp_path: Path) -> None:
     secret = tmp_path / "passphrase"
     secret.write_text(PASSPHRASE + "\n")
     secret.chmod(0o644)
-    assert start_refused(state, tmp_path, "--passphrase-file", str(secret)) == "60 HYG-631"
+    assert start_refused(state, tmp_path, "--passphrase-file", str(secret)) == "60 HYG-605"
     secret.chmod(0o600)
     assert start_refused(state, tmp_path, "--passphrase-file", str(secret), "--production") == "60 HYG-631"  # scrypt
-    assert start_refused(state, tmp_path, "--passphrase-file", str(tmp_path / "absent")) == "60 HYG-631"
+    assert start_refused(state, tmp_path, "--passphrase-file", str(tmp_path / "absent")) == "60 HYG-605"
     assert start_refused(tmp_path / "absent", tmp_path, "--passphrase-file", str(secret)) == "60 HYG-631"
     secret.write_text("wrong")
     assert start_refused(state, tmp_path, "--passphrase-file", str(secret)) == "10 HYG-131"
@@ -450,7 +450,7 @@ def test_bad_settings_do_not_start(tmp_path: Path) -> None:
 
 
 def test_a_weak_passphrase_makes_no_production_state(tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="HYG-630"):
+    with pytest.raises(Exception, match="HYG-601"):
         FileKms.create(tmp_path / "kms", Passphrase("azerty123"), production=True)
     assert not (tmp_path / "kms").exists()
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import shutil
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hygie.base.canonical import canonical
+from hygie.base.clock import SystemClock, month_of
 from hygie.base.errors import HygieError
 from hygie.keys import state as state_module
 from hygie.keys.errors import (
@@ -50,6 +52,7 @@ from tests.contract.kms_stage import PASSPHRASE, PERMIT, REASON, SCRYPT_N_TEST, 
 TENANT = bytes(range(16))
 ENVIRONMENT = bytes(range(16, 32))
 OTHER = bytes(range(32, 48))
+MONTH = month_of(SystemClock().now_ms())
 CompartmentWrap = tuple[bytes, int, bytes]
 
 
@@ -302,8 +305,8 @@ def _mutations() -> dict[str, Callable[[FileKms], object]]:
         "change_sealing": lambda kms: kms.change_sealing(
             Passphrase(PASSPHRASE), Passphrase(PASSPHRASE), scrypt_n=SCRYPT_N_TEST
         ),
-        "month_key": lambda kms: kms.month_key(TENANT, "access", "2026-12"),
-        "destroy_month_key": lambda kms: kms.destroy_month_key(TENANT, "access", "2026-11"),
+        "month_key": lambda kms: kms.month_key(TENANT, "platform", MONTH),
+        "destroy_month_key": lambda kms: kms.destroy_month_key(TENANT, "access", MONTH),
         "rotate_signing_key": lambda kms: kms.rotate_signing_key("journal"),
     }
 
@@ -321,8 +324,8 @@ def test_a_crash_at_any_write_leaves_the_old_or_the_new_state_whole(
         kms = furnished(folder)
         kms.new_epoch(TENANT, ENVIRONMENT)
         item, key = wrap_one(kms)
-        pack, month = kms.environment_key(TENANT, ENVIRONMENT, "pack"), kms.month_key(TENANT, "access", "2026-10")
-        kms.month_key(TENANT, "access", "2026-11")
+        pack, month = kms.environment_key(TENANT, ENVIRONMENT, "pack"), kms.month_key(TENANT, "security", MONTH)
+        kms.month_key(TENANT, "access", MONTH)
         writes = 0
 
         def write(self: StateFolder, file: str, data: bytes, stop: int = point) -> None:
@@ -349,7 +352,7 @@ def test_a_crash_at_any_write_leaves_the_old_or_the_new_state_whole(
         again = opened(folder)
         assert unwrap_one(again, item) == key
         assert again.environment_key(TENANT, ENVIRONMENT, "pack") == pack
-        assert again.month_key(TENANT, "access", "2026-10") == month
+        assert again.month_key(TENANT, "security", MONTH) == month
         mutate(again)  # what was not answered may be asked again
         assert unwrap_one(again, item) == key
         again.close()
@@ -396,7 +399,7 @@ def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(tmp_path: Pat
     folder = tmp_path / "kms"
     make_state(folder)
     chance = random.Random(7)
-    acknowledged: dict[str, bytes] = {}
+    acknowledged: dict[bytes, bytes] = {}
     epochs = [1]
     for turn in range(6):
         with KmsProcess(folder) as process:
@@ -408,10 +411,11 @@ def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(tmp_path: Pat
                     await client.create_tenant(TENANT)
                     await client.create_environment(TENANT, ENVIRONMENT)
                     killer.start()
-                    for month in range(10_000):
-                        name = f"{turn:02d}{month // 12:02d}-{month % 12 + 1:02d}"
-                        acknowledged[name] = await client.month_key(TENANT, "access", name)
-                        if month % 5 == 0 and len(epochs) < 60:
+                    for number in range(10_000):
+                        tenant = struct.pack(">QQ", turn, number)
+                        await client.create_tenant(tenant)
+                        acknowledged[tenant] = await client.month_key(tenant, "access", MONTH)
+                        if number % 5 == 0 and len(epochs) < 60:
                             epochs.append(await client.new_epoch(TENANT, ENVIRONMENT))
                 finally:
                     await client.close()
@@ -422,8 +426,8 @@ def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(tmp_path: Pat
     kms = opened(folder)
     assert len(acknowledged) > 20
     assert kms.current_epoch(TENANT, ENVIRONMENT) >= epochs[-1]
-    for name, key in acknowledged.items():
-        assert kms.month_key(TENANT, "access", name) == key
+    for tenant, key in acknowledged.items():
+        assert kms.month_key(tenant, "access", MONTH) == key
     assert not list(folder.glob(".tmp-*"))
     kms.close()
 

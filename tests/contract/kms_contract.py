@@ -12,6 +12,8 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from hygie.base.actions import KINDS
+from hygie.base.clock import SystemClock, month_of
 from hygie.base.errors import InvalidRequestError, NotFoundError
 from hygie.keys.errors import (
     DestructionGuardError,
@@ -29,6 +31,9 @@ ENVIRONMENT = bytes(range(16, 32))
 OTHER = bytes(range(32, 48))
 
 BAD_MONTHS = {"empty": "", "no_zero": "2026-1", "thirteenth": "2026-13", "path": "../2026-01", "newline": "2026-01\n"}
+MONTH = month_of(SystemClock().now_ms())
+_AFTER = int(MONTH[:4]) * 12 + int(MONTH[5:])  # months since year 0: the next one's
+NEXT = f"{_AFTER // 12:04d}-{_AFTER % 12 + 1:02d}"
 BAD_PURPOSES = {"empty": "", "upper": "Pack", "long": "a" * 33, "nul": "a\0", "slash": "a/b", "dash_first": "-a"}
 BAD_REASONS = {"empty": "", "space": "patient Durand", "accent": "é", "long": "a" * 65, "newline": "a\n"}
 
@@ -151,7 +156,7 @@ class KmsContract:
             async def standing() -> list[object]:
                 return [
                     await kms.environment_key(TENANT, ENVIRONMENT, "pack"),
-                    await kms.month_key(TENANT, "access", "2026-11"),
+                    await kms.month_key(TENANT, "access", MONTH),
                     await kms.public_key("journal"),
                     await kms.current_epoch(TENANT, ENVIRONMENT),
                     await unwrapped(kms, items),
@@ -175,7 +180,7 @@ class KmsContract:
                 await unwrapped(kms, items),
                 await kms.current_epoch(TENANT, ENVIRONMENT),
                 await kms.environment_key(TENANT, ENVIRONMENT, "index"),
-                await kms.month_key(TENANT, "access", "2026-11"),
+                await kms.month_key(TENANT, "access", MONTH),
                 [await kms.public_key(purpose) for purpose in SIGNING_PURPOSES],
             ]
 
@@ -252,16 +257,16 @@ class KmsContract:
 
     def test_month_keys_are_made_once_and_destroyed_for_ever(self, tmp_path: Path) -> None:
         async def story(kms: Kms) -> None:
-            access = await kms.month_key(TENANT, "access", "2026-11")
-            assert await kms.month_key(TENANT, "access", "2026-11") == access
+            access = await kms.month_key(TENANT, "access", MONTH)
+            assert await kms.month_key(TENANT, "access", MONTH) == access
             others = [await kms.month_key(TENANT, kind, month) for kind, month in
-                      (("access", "2026-12"), ("security", "2026-11"))]  # fmt: skip
+                      (("access", NEXT), ("security", MONTH))]  # fmt: skip
             assert len({access, *others}) == 3
-            await kms.destroy_month_key(TENANT, "access", "2026-11")
-            await kms.destroy_month_key(TENANT, "access", "2026-11")
+            await kms.destroy_month_key(TENANT, "access", MONTH)
+            await kms.destroy_month_key(TENANT, "access", MONTH)
             with pytest.raises(KeyDestroyedError):
-                await kms.month_key(TENANT, "access", "2026-11")
-            assert await kms.month_key(TENANT, "access", "2026-12") == others[0]
+                await kms.month_key(TENANT, "access", MONTH)
+            assert await kms.month_key(TENANT, "access", NEXT) == others[0]
             with pytest.raises(UnknownKeyError):
                 await kms.destroy_month_key(TENANT, "access", "2030-01")
 
@@ -304,6 +309,19 @@ class KmsContract:
         async def story(kms: Kms) -> None:
             with pytest.raises(KmsRequestError):
                 await kms.month_key(TENANT, "access", month)
+
+        self.run(tmp_path, story)
+
+    def test_month_keys_are_of_known_classes_and_of_this_time(self, tmp_path: Path) -> None:
+        """Else whoever may ask for one would use up those that a tenant may have, and stop its journal for ever."""
+
+        async def story(kms: Kms) -> None:
+            elsewhere = ("1970-01", "2000-02", f"{int(MONTH[:4]) + 1}{MONTH[4:]}", "9999-12")
+            for kind, month in (*(("access", month) for month in elsewhere), ("invented", MONTH), ("a", MONTH)):
+                with pytest.raises(KmsRequestError):
+                    await kms.month_key(TENANT, kind, month)
+            for kind in KINDS:
+                assert len({await kms.month_key(TENANT, kind, month) for month in (MONTH, NEXT)}) == 2
 
         self.run(tmp_path, story)
 

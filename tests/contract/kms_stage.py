@@ -17,6 +17,7 @@ PASSPHRASE = "cheval pile agrafe 9 correct"
 SCRYPT_N_TEST = 2**4  # tests only: the production cost is tested once, in test_sealing
 PERMIT = b"p" * 16
 REASON = "object:read"
+KMS_MAIN = Path(__file__).with_name("kms_main.py")
 
 
 def make_state(folder: Path, how: Passphrase | SharePlan | None = None) -> list[str]:
@@ -33,7 +34,7 @@ def opened(folder: Path, **settings: object) -> FileKms:
 
 
 class KmsProcess:
-    """``python -m hygie.keys.server`` on a folder. ``with KmsProcess(folder) as kms: kms.client()``."""
+    """A KMS process on a folder. ``with KmsProcess(folder) as kms: kms.client()``."""
 
     def __init__(self, state: Path, *arguments: str, passphrase: str | None = PASSPHRASE) -> None:
         self.state = state
@@ -46,7 +47,7 @@ class KmsProcess:
     def start(self) -> None:
         """Start and wait until it listens."""
         ready, told = os.pipe()
-        command = [sys.executable, "-m", "hygie.keys.server", "--state", str(self.state), "--socket", str(self.socket)]
+        command = [sys.executable, str(KMS_MAIN), "--state", str(self.state), "--socket", str(self.socket)]
         command += ["--ready-fd", str(told), *self._arguments]
         passed = [told]
         if self._passphrase is not None:

@@ -45,6 +45,7 @@ ROOM_DIGIT = {
     "backups": "8",
     "registers": "A",
     "proof": "B",
+    "segments": "C",
     "cli": "9",
     "demo": "9",
     "app": "9",

@@ -25,6 +25,7 @@ from hygie.app import dsns_of, open_house, opened
 from hygie.base.clock import SystemClock
 from hygie.base.layout import DataFolder
 from hygie.base.settings import load_settings
+from hygie.logkeeping import LogKeeper
 from hygie.probes.status import judge_one
 from hygie.proof.model import Finding
 from hygie.upkeep import Comparison
@@ -103,6 +104,47 @@ class Broken:
                 await Comparison(house, records, pool).run()
 
         asyncio.run(main())
+
+    def evaluated(self) -> None:
+        """One evaluation kept, published by the working process, and both logs compared with the journal."""
+        self.made.hygie("posture", "--now")
+        self.compare_logs()
+        self.green("tech-3.logs", within_s=30)
+
+    def compare_logs(self) -> None:
+        """One turn of the comparison of logs, by a process that has heard nothing yet."""
+
+        async def main() -> None:
+            async with open_house(self.made.data) as house, opened(house.dsns.sealer, size=1) as records:
+                await LogKeeper(house, records, "local:test").compare()
+
+        asyncio.run(main())
+
+    @contextmanager
+    def yesterday(self) -> Iterator[None]:
+        """The last evaluation taken out of the database by its owner, the head with it; put back at the end."""
+        kept = ("batch", "run", "head")
+        for table in kept:
+            self.sql(f"CREATE TABLE hygie.kept_{table} AS TABLE hygie_proof.{table}")
+        try:
+            self.sql("DELETE FROM hygie_proof.run WHERE batch = (SELECT max(seq) FROM hygie_proof.batch)")
+            self.sql("DELETE FROM hygie_proof.batch WHERE seq = (SELECT max(seq) FROM hygie_proof.batch)")
+            self.sql(
+                "UPDATE hygie_proof.head h SET (seq, at_ms, digest) = (SELECT seq, at_ms, digest FROM"
+                " (SELECT seq, at_ms, digest FROM hygie_proof.batch UNION ALL"
+                " SELECT 0, 0, decode(repeat('00', 32), 'hex')) AS found ORDER BY seq DESC LIMIT 1)"
+                " WHERE log = 'batches'"
+            )
+            yield
+        finally:
+            for table in ("batch", "run"):
+                self.sql(f"INSERT INTO hygie_proof.{table} TABLE hygie.kept_{table} ON CONFLICT DO NOTHING")
+            self.sql(
+                "UPDATE hygie_proof.head h SET (seq, at_ms, digest) = (k.seq, k.at_ms, k.digest)"
+                " FROM hygie.kept_head k WHERE k.log = h.log"
+            )
+            for table in kept:
+                self.sql(f"DROP TABLE hygie.kept_{table}")
 
     @contextmanager
     def impostor(self, *program: str, user: int | None = None) -> Iterator[int]:

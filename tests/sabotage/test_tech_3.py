@@ -13,9 +13,9 @@ from hygie.app import dsns_of
 from hygie.base.layout import DataFolder
 from hygie.base.settings import default_settings, load_settings
 from hygie.probes.journal import where_is
-from hygie.probes.machine import probe_clock
+from hygie.probes.machine import kernel_clock, probe_clock
 from hygie.proof.checks import tech_3
-from hygie.proof.facts import ClockFacts, UnwrapFacts, WitnessFacts
+from hygie.proof.facts import ClockFacts, LogFacts, LogsFacts, UnwrapFacts, WitnessFacts
 from hygie.proof.model import Context
 from tests.sabotage.conftest import Broken
 
@@ -142,6 +142,28 @@ def test_a_key_record_that_is_cut_is_red(broken: Broken) -> None:
     assert tech_3.unwraps(never, CONTEXT).verdict.value == "unknown"
 
 
+def test_logs_that_went_back_are_red(broken: Broken) -> None:
+    broken.evaluated()
+    with broken.frozen("work"):
+        with broken.yesterday():
+            broken.red("tech-3.logs", "evaluations")  # at once: less than what was published
+            broken.compare_logs()
+            broken.sql("DELETE FROM hygie.proof_object WHERE log = 'batches'")
+            broken.red("tech-3.logs", "belies the evaluations")  # by the journal alone
+        broken.compare_logs()
+        altered = "UPDATE hygie_proof.batch SET digest = set_byte(digest, 0, get_byte(digest, 0) # 1) WHERE seq = 1"
+        broken.sql(altered)
+        broken.compare_logs()
+        broken.red("tech-3.logs", "≠ 1")
+        broken.sql(altered)
+        broken.compare_logs()
+    broken.green("tech-3.logs", within_s=30)  # what the database forgot of its publication is read from the sites
+    never = LogsFacts((), None)
+    assert tech_3.logs(never, CONTEXT).verdict.value == "unknown"
+    waiting = LogsFacts((LogFacts("records", 3, 3, 2, 61_000, 0, ""),), 1)
+    assert tech_3.logs(waiting, CONTEXT).verdict.value == "unsatisfied"
+
+
 @pytest.mark.parametrize(
     ("status", "max_error_us", "verdict"),
     [
@@ -153,5 +175,10 @@ def test_a_key_record_that_is_cut_is_red(broken: Broken) -> None:
 def test_a_free_running_clock_is_red(status: int, max_error_us: int, verdict: str) -> None:
     """The machine's clock cannot be let loose for a test: the probe reads a kernel that lies."""
     assert tech_3.clock(probe_clock(lambda: (status, max_error_us)), CONTEXT).verdict.value == verdict
-    assert {"satisfied", "unsatisfied", "unknown"} >= {verdict, tech_3.clock(probe_clock(), CONTEXT).verdict.value}
     assert tech_3.clock(ClockFacts("no", 5.0), CONTEXT).verdict.value == "unsatisfied"
+
+
+def test_the_machine_s_own_clock_is_judged_by_what_its_kernel_says() -> None:
+    status, max_error_us = kernel_clock()
+    expected = "satisfied" if max_error_us <= 1_000_000 else "unsatisfied"
+    assert tech_3.clock(probe_clock(), CONTEXT).verdict.value == ("unknown" if status & 0x40 else expected)

@@ -39,7 +39,8 @@ class ShiftedClock:
 
 
 def assembled(stage: Any, data: Path) -> House:
-    """The stage's parts as one installation whose clock a test moves."""
+    """The stage's parts as one installation whose clock a test moves, its backup target marked."""
+    FolderTarget.initialise(data / "backup")
     return House(
         settings=default_settings(),
         folder=DataFolder.at(data),
@@ -99,12 +100,12 @@ def test_what_the_backup_target_cannot_tell_closes_nothing(open_house, tmp_path)
         async with open_house() as stage:
             house = assembled(stage, tmp_path / "data")
             target = tmp_path / "data" / "backup"
-            target.parent.mkdir()
             assert await oldest_copy_ms(house) is None
-            FolderTarget(target, administrator="other").close()
-            (target / "snapshots").mkdir(exist_ok=True)
             shutil.rmtree(target)
+            assert await oldest_copy_ms(house) == 0
             target.mkdir()
+            assert await oldest_copy_ms(house) == 0
+            assert list(target.iterdir()) == []
             (target / "something else").write_text("an unmounted volume")
             assert await oldest_copy_ms(house) == 0
 

@@ -81,6 +81,40 @@ def test_a_long_backup_does_not_put_off_the_next_one_for_hours(monkeypatch: pyte
     assert waited == [90]
 
 
+def test_a_long_act_is_given_up_when_the_process_stops() -> None:
+    """A scrub of hours must not be what a supervisor kills after seconds."""
+    ended: list[str] = []
+
+    async def main() -> None:
+        stop = asyncio.Event()
+
+        async def long() -> None:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                ended.append("given up")
+
+        running = asyncio.create_task(upkeep._every(stop, 3600, upkeep._or_stop(stop, long)))
+        await asyncio.sleep(0.05)
+        assert not running.done()
+        stop.set()
+        await asyncio.wait_for(running, 2)
+
+    asyncio.run(main())
+    assert ended == ["given up"]
+
+
+def test_an_act_that_may_be_given_up_still_tells_its_error() -> None:
+    async def main() -> None:
+        async def fails() -> None:
+            raise TargetUnavailableError(target="backup", reason="full")
+
+        with pytest.raises(TargetUnavailableError):
+            await upkeep._or_stop(asyncio.Event(), fails)()
+
+    asyncio.run(main())
+
+
 async def a_backup(house: Any) -> None:
     async with upkeep.backup_rooms(house, house, house, "system:work"):
         pass

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
+import psycopg
+
 from hygie.backups.copy import read_object
 from hygie.backups.drill import DrillCheck, DrillReport, Kind, attach, promise_checks, to_sign
 from hygie.backups.keys import KmsSigner
@@ -67,10 +69,15 @@ async def run_sandbox_drill(
     async with restored(request, progress) as place:
         report = place.report
         found.rpo_s = max(0.0, (started_at_ms - report.created_at_ms) / 1000)
-        await _restored_well(place, request, found)
         act: Callable[[RestoredPlace, RestoreRequest, Findings], Awaitable[None]]
         act = {"restore": _nothing_more, "site-loss": _site_loss, "key-loss": _key_loss}[kind]
-        await act(place, request, found)
+        try:
+            await _restored_well(place, request, found)
+            await act(place, request, found)
+        except (HygieError, OSError, psycopg.Error) as error:  # what stopped it is what it found
+            code = error.code if isinstance(error, HygieError) else type(error).__name__
+            found.check("carried to its end", False, code)
+            found.rto_s = found.rpo_s = None
         # the loss of one site is promised to cost no acknowledged write, the loss of all what backups allow
         promised_rpo_s = 0 if kind == "site-loss" else promise.rpo_s
         found.checks += promise_checks(
@@ -100,10 +107,13 @@ async def _restored_well(place: RestoredPlace, request: RestoreRequest, found: F
     report = place.report
     found.check("manifests intact", not report.broken_manifests, f"{len(report.broken_manifests)} broken")
     lacking = [*(name for one in report.environments for name in (*one.missing, *one.damaged, *one.differences))]
+    lacking += report.logs.shown()
     found.check("complete", report.complete, f"{report.resources} resources, lacking: {', '.join(lacking[:3]) or '-'}")
     head = place.backup.newest.snapshot.journal_checkpoint.split("\n")
     size = int(head[1]) if len(head) > 1 else 0
     found.check("journal whole", report.journal_entries == size, f"{report.journal_entries} of {size} entries")
+    logs = ", ".join(f"{count} {name}" for name, count in report.logs.rows.items())
+    found.check("registers and evidence back", report.logs.whole, f"{logs}, lacking: {report.logs.shown() or '-'}")
     async with doors(place, request.clock) as opened_doors:
         await _reads(opened_doors, place, found)
     found.rto_s = monotonic() - found.began_s
@@ -111,6 +121,8 @@ async def _restored_well(place: RestoredPlace, request: RestoreRequest, found: F
         "resources": report.resources,
         "resources_per_s": report.resources_per_s,
         "bytes": report.bytes,
+        "records": report.logs.rows["records"],
+        "evaluations": report.logs.rows["batches"],
         "open_s": report.open_s,
         "copy_s": report.copy_s,
         "journal_s": report.journal_s,

@@ -1,13 +1,14 @@
 """What a snapshot must name, listed from the catalogues, the sites, the published journal and the KMS.
 
-Order matters: journal first, then packs (so that every pack that the journal names is listed), erasures, platform,
-ledgers, and the key state last, so that it holds every key that the rest was sealed with.  If an epoch ended meanwhile,
-ledgers and key state are taken again: together they must open.
+Order matters: journal first, then packs and the logs of the proof plane (so that all that the journal names is listed),
+erasures, platform, ledgers, and the key state last, so that it holds every key that the rest was sealed with.  If an
+epoch ended meanwhile, ledgers and key state are taken again: together they must open.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from hygie.backups.platform import collect_platform
 from hygie.backups.snapshot import EnvironmentPart, ObjectRef, SignedSnapshot
 from hygie.backups.target import ERASED_PREFIX
 from hygie.base.clock import Clock
-from hygie.base.errors import NotFoundError, UnavailableError
+from hygie.base.errors import IntegrityError, NotFoundError, UnavailableError
 from hygie.base.permit import Place
 from hygie.database.pool import Database
 from hygie.journal.published import PublishedTree
@@ -24,6 +25,8 @@ from hygie.journal.tiles import BUNDLE, PREFIX, TILE_WIDTH, Tile, encode_bundle,
 from hygie.keys.cache import CompartmentKeys
 from hygie.keys.errors import KeyDestroyedError
 from hygie.keys.kms import Kms
+from hygie.segments.publish import Publisher
+from hygie.segments.rows import published_objects
 from hygie.sites.placement import SiteSet
 from hygie.vault import upkeep_rows
 from hygie.vault.context import load_context
@@ -31,6 +34,8 @@ from hygie.vault.epochs import Epochs
 from hygie.vault.holdings import holdings
 
 KMS_STATE_NAME = "kms/state"
+log = logging.getLogger(__name__)
+
 KEYS_ATTEMPTS = 3  # an epoch ends once a week; three in a row during one backup do not
 
 
@@ -91,6 +96,7 @@ async def gather(source: Source, *, before: SignedSnapshot | None) -> Gathered:
     await _journal(source.reader, known, found)
     listed = await places(source.records)
     packs = {place: await _packs(source, place) for place in listed}
+    found.objects += await _logs(source)
     for name, _ in await source.sites.list(ERASED_PREFIX):
         found.objects.append(found.give(name, await source.sites.read(name)))
     name, tables = await collect_platform(source.records, kms=source.kms, sites=source.sites, clock=source.clock)
@@ -107,6 +113,21 @@ async def _packs(source: Source, place: Place) -> list[ObjectRef]:
         async for name, sha256, size in holdings(source.hosting, place)
     ]
     return sorted(refs, key=lambda ref: ref.name)
+
+
+async def _logs(source: Source) -> list[ObjectRef]:
+    """Registers and evidence as published, what is new of them published first.
+
+    A database that went back publishes nothing, which status says; what was published before is backed up all the same.
+    """
+    try:
+        await Publisher(source.records, kms=source.kms, sites=source.sites, clock=source.clock).publish()
+    except IntegrityError as error:
+        log.error("the logs of the proof plane are backed up as they were published: %s", error.code)
+    return [
+        ObjectRef(name=name, sha256=sha256.hex(), bytes=size)
+        async for name, sha256, size in published_objects(source.records)
+    ]
 
 
 async def _journal(reader: JournalReader, known: Mapping[str, ObjectRef], found: Gathered) -> None:

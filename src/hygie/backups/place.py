@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from hygie.backups.errors import RestoreRefusedError
+from hygie.backups.target import TARGET_NAME
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, write_settings
 from hygie.database.cluster import Dsns
@@ -37,6 +38,9 @@ def prepare_folder(into: Path, settings: Settings) -> DataFolder:
         folder.create()
         for site in settings.sites:
             initialise(folder.resolve(site.path), site.name)
+        target = folder.resolve(settings.backups.path)
+        if target.is_relative_to(folder.path):  # one elsewhere is marked already, or is marked by a person
+            initialise(target, TARGET_NAME)
         write_settings(folder.path, settings)
     except BaseException:
         clear(folder, settings)

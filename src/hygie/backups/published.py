@@ -10,6 +10,7 @@ from hygie.base.errors import NotFoundError
 from hygie.gate.platform_ledger import REVOKING
 from hygie.journal.entry import Entry
 from hygie.journal.reader import JournalReader
+from hygie.segments.named import NamedWrites
 
 WRITES = frozenset({Action.OBJECT_CREATE, Action.OBJECT_UPDATE, Action.OBJECT_DELETE})
 
@@ -18,16 +19,18 @@ WRITES = frozenset({Action.OBJECT_CREATE, Action.OBJECT_UPDATE, Action.OBJECT_DE
 class Published:
     """entries: of the signed tree, each checked; packs: environment id -> pack number -> SHA-256 (hex); first: index of
     the first entry that names a pack; erased: environment id -> compartments; revocations: entries that withdrew a
-    right or an environment, in their order."""
+    right or an environment, in their order; logs: writes of registers and of evidence."""
 
     entries: int = 0
     packs: dict[bytes, dict[int, str]] = field(default_factory=dict)
     first: dict[tuple[bytes, int], int] = field(default_factory=dict)
     erased: dict[bytes, set[bytes]] = field(default_factory=dict)
     revocations: list[Entry] = field(default_factory=list)
+    logs: NamedWrites = field(default_factory=NamedWrites)
 
     def take(self, index: int, entry: Entry) -> None:
         """What one entry says."""
+        self.logs.hear(entry)
         if entry.action in REVOKING:
             self.revocations.append(entry)
         if entry.outcome != "done":

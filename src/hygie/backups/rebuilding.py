@@ -48,7 +48,7 @@ class Rebuilding:
     """What every environment is rebuilt with.
 
     published: what the journal of the newest snapshot says; permit_id: of the entry that will record the restore, so
-    that the record of unwraps and the journal tell the same story.
+    that the key record and the journal tell the same story.
     """
 
     backup: OpenedBackup

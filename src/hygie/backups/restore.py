@@ -43,12 +43,15 @@ from hygie.journal.tiles import CHECKPOINT, PREFIX
 from hygie.journal.writer import JournalWriter
 from hygie.keys.in_process import InProcessKms
 from hygie.keys.sealing import Secret
+from hygie.segments.named import declaration
+from hygie.segments.publish import proof_keys
+from hygie.segments.taking_back import TakenBack, Taking
 from hygie.sites.catch_up import catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.placement import SiteSet
 
 MEASUREMENT = "restore"
-SITE_PREFIXES = ("packs/", "blobs/", "erased/", "journal/", "ledger/", "platform/")
+SITE_PREFIXES = ("packs/", "blobs/", "erased/", "journal/", "ledger/", "platform/", "proof/")
 
 Progress = Callable[[str, int, int], None]
 """(step: copy, journal or rebuild; how many more were done; total, 0 when unknown)"""
@@ -88,6 +91,7 @@ class RestoreReport:
     erasures: int = 0
     journal_entries: int = 0
     environments: list[EnvironmentReport] = field(default_factory=list)
+    logs: TakenBack = field(default_factory=TakenBack)
     open_s: float = 0.0
     copy_s: float = 0.0
     journal_s: float = 0.0
@@ -102,7 +106,7 @@ class RestoreReport:
     @property
     def complete(self) -> bool:
         """Whether nothing lacks."""
-        return not any(one.missing or one.damaged or one.differences for one in self.environments)
+        return self.logs.whole and not any(one.missing or one.damaged or one.differences for one in self.environments)
 
     @property
     def resources_per_s(self) -> int:
@@ -135,7 +139,7 @@ def require_complete(report: RestoreReport) -> None:
     """Say what a restore lacks. Raises: RestoreIncompleteError."""
     if report.complete:
         return
-    missing = [name for one in report.environments for name in one.missing]
+    missing = [name for one in report.environments for name in one.missing] + report.logs.shown()
     damaged = [name for one in report.environments for name in (*one.damaged, *one.differences)]
     raise RestoreIncompleteError(missing=len(missing), damaged=len(damaged), name=[*missing, *damaged][0])
 
@@ -195,6 +199,8 @@ async def _fill(place: RestoredPlace, request: RestoreRequest, progress: Progres
     total = sum(ref.name.startswith("packs/") for part in backup.wanted.snapshot.environments for ref in part.packs)
     async with opened(place.dsns.owner, size=1) as owner:
         places = await apply_platform(place.sites, backup.kms, owner, published.revocations)
+        keys = await proof_keys(backup.kms)
+        report.logs = await Taking(owner, place.sites.sites, keys, now_ms=request.clock.now_ms()).run(published.logs)
     for one in places:
         report.environments.append(await rebuilding.run(one, lambda count: progress("rebuild", count, total)))
     report.rebuild_s = round(monotonic() - began_s, 3)
@@ -261,7 +267,8 @@ async def _record(place: RestoredPlace, request: RestoreRequest) -> None:
         authentication="local",
         count=report.resources,
         permit_id=place.permit_id,
-        detail={"snapshot": report.snapshot, "number": str(report.number), "sha256": report.sha256},
+        detail={"snapshot": report.snapshot, "number": str(report.number), "sha256": report.sha256}
+        | declaration(report.logs.lacking),
     )
     # The place's KMS begins a record of its own: what was anchored of production's is not asked of it.
     anchor = anchor_entry(await place.kms.status(), request.clock.now_ms(), account=request.operator, anew="restore")

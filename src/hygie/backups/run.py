@@ -6,6 +6,7 @@ newest ones were removed.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -77,26 +78,35 @@ async def run_backup(
     Args: rpo_s: the promised recovery point, written in the manifest; purge: also remove what this policy drops.
     Raises: TargetUnavailableError: away, full, or somebody else is at work on it; ManifestBrokenError: the newest
     snapshot is not intact (``hygie backup check`` says which); UnavailableError; IntegrityError: no intact copy of an
-    object on the sites. Each is journaled as ``unknown`` before it is raised.
+    object on the sites. Each is journaled as ``unknown`` before it is raised. As ``purge_backups``: the purge failed,
+    the snapshot is taken and recorded.
     """
     began_s = monotonic()
     await record_act(rooms, Action.BACKUP_RUN, "intent", {})
     try:
         with rooms.target.exclusive():
             report = await _take(rooms, rpo_s, progress)
-        if purge is not None:
-            gone = await purge_backups(rooms, purge)
-            report.purged = (len(gone[0]), len(gone[1]))
     except HygieError as error:
         await record_act(rooms, Action.BACKUP_RUN, "unknown", {"code": error.code})
         await measure(rooms.source.records, rooms.clock.now_ms(), MEASUREMENT, passed=False, facts={"code": error.code})
         raise
+    except asyncio.CancelledError as error:  # the process stops: no failure to measure, and an outcome all the same
+        await asyncio.shield(record_act(rooms, Action.BACKUP_RUN, "unknown", {"code": type(error).__name__}))
+        raise
     report.duration_s = round(monotonic() - began_s, 3)
     detail = {"number": str(report.number), "sha256": report.sha256, "snapshot": report.snapshot}
     await record_act(rooms, Action.BACKUP_RUN, "done", detail)
-    await measure(
-        rooms.source.records, rooms.clock.now_ms(), MEASUREMENT, passed=not report.replayed, facts=report.facts()
-    )
+    failure: HygieError | None = None
+    if purge is not None:  # an act of its own: the snapshot stands whatever becomes of it
+        try:
+            gone = await purge_backups(rooms, purge)
+            report.purged = (len(gone[0]), len(gone[1]))
+        except HygieError as error:
+            failure = error
+    facts = report.facts() | ({"purge": failure.code} if failure else {})
+    await measure(rooms.source.records, rooms.clock.now_ms(), MEASUREMENT, passed=not report.replayed, facts=facts)
+    if failure is not None:
+        raise failure
     return report
 
 
@@ -110,9 +120,13 @@ async def check_backups(rooms: BackupRooms, policy: RetentionPolicy) -> TargetRe
 
 
 async def purge_backups(rooms: BackupRooms, policy: RetentionPolicy) -> tuple[list[str], list[str]]:
-    """Remove what the policy does not keep, on record. Returns and raises: as ``purge_target``."""
-    keys = await public_keys(rooms.source.kms, "backup")
-    gone = await purge_target(rooms.target, public_keys=keys, policy=policy, now_ms=rooms.clock.now_ms())
+    """Remove what the policy does not keep, on record, ``unknown`` if it fails. As ``purge_target``."""
+    try:
+        keys = await public_keys(rooms.source.kms, "backup")
+        gone = await purge_target(rooms.target, public_keys=keys, policy=policy, now_ms=rooms.clock.now_ms())
+    except HygieError as error:
+        await record_act(rooms, Action.BACKUP_RUN, "unknown", {"step": "purge", "code": error.code})
+        raise
     if gone[0] or gone[1]:
         detail = {"purged": str(len(gone[0])), "objects": str(len(gone[1]))}
         await record_act(rooms, Action.BACKUP_RUN, "done", detail)

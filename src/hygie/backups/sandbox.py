@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from hygie.backups.keys import PlainMonthKeys
@@ -76,11 +76,15 @@ class Doors:
 @asynccontextmanager
 async def doors(place: RestoredPlace, clock: Clock) -> AsyncIterator[Doors]:
     """Open the doors of a restored place for as long as the context lasts."""
-    journal = JournalWriter(place.hosting, PlainMonthKeys(place.kms), clock)
-    hot = HotConnections(place.dsns.hosting)
-    await hot.open()
-    vault = Vault(database=place.hosting, hot=hot, kms=place.kms, sites=place.sites, journal=journal, clock=clock)
-    async with opened(place.dsns.owner, size=1) as owner:
+    async with AsyncExitStack() as stack:
+        owner = await stack.enter_async_context(opened(place.dsns.owner, size=1))
+        hot = HotConnections(place.dsns.hosting)
+        stack.push_async_callback(hot.close)
+        await hot.open()
+        journal = JournalWriter(place.hosting, PlainMonthKeys(place.kms), clock)
+        stack.push_async_callback(journal.close)
+        vault = Vault(database=place.hosting, hot=hot, kms=place.kms, sites=place.sites, journal=journal, clock=clock)
+        stack.push_async_callback(vault.close)
         acts = Administration(
             owner, owner_dsn=place.dsns.owner, kms=place.kms, journal=journal, clock=clock, operator="system:drill"
         )
@@ -92,9 +96,4 @@ async def doors(place: RestoredPlace, clock: Clock) -> AsyncIterator[Doors]:
             where = (account, one.tenant, one.name)
             await acts.grant(*where, role=Role.APPLICATION, reason="drill in a sandbox", approver="sandbox", days=1)
             _, tokens[f"{one.tenant}/{one.name}"] = await acts.create_token(*where, days=1)
-        try:
-            yield Doors(Gate(place.hosting, hot, journal, clock, kms=place.kms), vault, environments, tokens)
-        finally:
-            await vault.close()
-            await journal.close()
-            await hot.close()
+        yield Doors(Gate(place.hosting, hot, journal, clock, kms=place.kms), vault, environments, tokens)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+# Classes of retention of journal entries, in the order of their codes in a leaf: each has a key of its own a month.
+KINDS = ("access", "administration", "security", "platform", "evidence")
+
 
 class Action(StrEnum):
     """One thing a person or a program may be entitled to do."""

@@ -5,7 +5,7 @@
     DATA/hygie.toml        settings, readable by their owner only
     DATA/postgres/         the embedded database          DATA/postgres.secrets   its generated passwords
     DATA/run/              unix sockets, folder 0700
-    DATA/kms/              sealed keys and the record of unwraps
+    DATA/kms/              sealed keys and the key record
     DATA/sites/<name>/     one folder per site, unless a setting says elsewhere
     DATA/witness/          the witness's own key and state
     DATA/backup/           backup target of the default settings

@@ -18,10 +18,11 @@ from hygie.base.files import write_durably
 from hygie.base.hardening import Swap
 from hygie.base.language import say
 from hygie.base.layout import DataFolder
+from hygie.base.passphrase import check_passphrase, read_passphrase, systemd_credential
 from hygie.base.settings_checks import (
     ClearSwapError,
+    UnreadableSettingsError,
     check_countries,
-    check_passphrase,
     check_places,
     check_quorum,
     check_secret_file,
@@ -30,7 +31,6 @@ from hygie.base.settings_checks import (
 )
 
 SETTINGS_BYTES_MAX = 1 << 20  # a settings file is a page; anything larger is not one
-CREDENTIAL_BYTES_MAX = 4096  # a passphrase, not a file
 SYSTEMD_PREFIX = "systemd:"
 PROCESSES_DEFAULT_MAX = 2  # the default machine is a laptop: leave cores to the database and the client
 
@@ -38,14 +38,6 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")]
-
-
-class UnreadableSettingsError(SettingsError):
-    """The settings file is absent, is not TOML, or a value has not its type or bounds."""
-
-    code = "HYG-607"
-    fr = "Le fichier de réglages {file} manque ou n'est pas valide ({detail})."
-    en = "The settings file {file} is missing or not valid ({detail})."
 
 
 class HostSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -271,20 +263,10 @@ def read_credential(settings: Settings, folder: DataFolder) -> str | None:
     name = settings.kms.credential
     if name is None:
         return None
-    if name.startswith(SYSTEMD_PREFIX):  # systemd's own folder is private memory; its files carry an ACL
-        path = (
-            Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/credentials")) / Path(name[len(SYSTEMD_PREFIX) :]).name
-        )
+    if name.startswith(SYSTEMD_PREFIX):
+        passphrase = read_passphrase(systemd_credential(name.removeprefix(SYSTEMD_PREFIX)), guarded=True)
     else:
-        path = folder.resolve(name)
-        check_secret_file(path)
-    try:
-        with path.open("rb") as file:
-            passphrase = file.read(CREDENTIAL_BYTES_MAX).decode().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnreadableSettingsError(file=path.name, detail=type(error).__name__) from error
-    if not passphrase or "\n" in passphrase:
-        raise UnreadableSettingsError(file=path.name, detail="one line")
+        passphrase = read_passphrase(folder.resolve(name))
     if settings.production:
         check_passphrase(passphrase)
     return passphrase

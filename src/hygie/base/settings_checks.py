@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import stat
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
@@ -17,24 +15,18 @@ from hygie.base.hardening import Swap, swap_state
 
 SITES_MIN = 2
 QUORUM_MIN = 2  # acknowledged means durable on two sites (design, invariant 3)
-PASSPHRASE_CHARACTERS_MIN = 16
-PASSPHRASE_BITS_MIN = 80  # above what ANSSI asks of a password (guide of 2021), because an attacker may try offline
-_COMMON = re.compile(
-    r"password|passphrase|motdepasse|passe|azerty|qwerty|admin|hygie|secret|sante|health|bonjour|soleil|letmein|12345"
-    r"|changeme|default|demo|test",
-)
 
 _EUROPEAN_UNION = "AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE"
 EEA_COUNTRIES = frozenset((*_EUROPEAN_UNION.split(), "IS", "LI", "NO"))
 """European Economic Area, ISO 3166-1 alpha-2: where HDS v2 lets health data be stored (requirement 28)."""
 
 
-class WeakPassphraseError(SettingsError):
-    """The passphrase that seals the root key could be guessed offline."""
+class UnreadableSettingsError(SettingsError):
+    """The settings file, or the passphrase's, is absent or not of its form, or a value has not its type or bounds."""
 
-    code = "HYG-601"
-    fr = "La phrase secrète est trop faible : prenez {characters} caractères variés ou plus (six mots tirés au sort)."
-    en = "The passphrase is too weak: take at least {characters} varied characters (six words drawn at random)."
+    code = "HYG-607"
+    fr = "Le fichier de réglages {file} manque ou n'est pas valide ({detail})."
+    en = "The settings file {file} is missing or not valid ({detail})."
 
 
 class TooFewSitesError(SettingsError):
@@ -168,32 +160,3 @@ def check_swap(swap: Swap | None = None) -> None:
     state = swap_state() if swap is None else swap
     if state.safe != "yes":
         raise ClearSwapError(areas=", ".join(state.exposed) or "?")
-
-
-def check_passphrase(passphrase: str) -> None:
-    """Refuse a passphrase that could be guessed offline.
-
-    A length in characters, then an estimate in bits: repeats, runs (``abcd``, ``9876``) and common words count as one
-    character each.  An upper bound of a human's entropy, so the bar is high; the passphrase is never repeated.
-    Raises: WeakPassphraseError.
-    """
-    if len(passphrase) < PASSPHRASE_CHARACTERS_MIN or passphrase_bits(passphrase) < PASSPHRASE_BITS_MIN:
-        raise WeakPassphraseError(characters=PASSPHRASE_CHARACTERS_MIN)
-
-
-def passphrase_bits(passphrase: str) -> float:
-    """An estimate of strength, bits, see :func:`check_passphrase`."""
-    text = _COMMON.sub("a", passphrase.lower())
-    kept = [b for a, b in pairwise("\0" + text) if abs(ord(b) - ord(a)) > 1]
-    alphabet = sum(
-        size
-        for size, holds in (
-            (26, any(c.islower() for c in passphrase)),
-            (26, any(c.isupper() for c in passphrase)),
-            (10, any(c.isdigit() for c in passphrase)),
-            (32, any(not c.isalnum() for c in passphrase)),
-        )
-        if holds
-    )
-    # A repeated pattern brings nothing: no more characters count than three times the distinct ones.
-    return min(len(kept), 3 * len(set(kept))) * math.log2(alphabet or 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hygie.base.errors import InvalidRequestError, SettingsError, UnavailableError
+from hygie.base.errors import IntegrityError, InvalidRequestError, SettingsError, UnavailableError
 
 
 class SettingsExistError(SettingsError):
@@ -51,3 +51,11 @@ class NotConfirmedError(InvalidRequestError):
     code = "HYG-190"
     fr = "Acte irréversible : répétez-le avec --confirm {expected}."
     en = "Irreversible act: repeat it with --confirm {expected}."
+
+
+class WritesLostError(IntegrityError):
+    """A log is whole but for writes that a rebuild declared lost."""
+
+    code = "HYG-596"
+    fr = "Écritures perdues, déclarées à une reconstruction ({log}) : {numbers}."
+    en = "Writes lost, declared at a rebuild ({log}): {numbers}."

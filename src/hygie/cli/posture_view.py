@@ -24,10 +24,10 @@ EVIDENCE = {
 }
 
 
-def draw(posture: Row, titles: Mapping[str, str], *, chosen: Sequence[Row], plain: bool) -> Group:
-    """The page. Args: titles: names of référentiels; chosen: requirements to list under the counts."""
+def draw(posture: Row, *, chosen: Sequence[Row], plain: bool) -> Group:
+    """The page. Args: chosen: requirements to list under the counts."""
     marks = PLAIN_MARKS if plain else MARKS
-    page: list[Any] = [_summary(posture, titles), Drawn("")]
+    page: list[Any] = [_summary(posture), Drawn("")]
     page += [_line(row, marks) for row in chosen]
     if chosen:
         page.append(Drawn(""))
@@ -58,17 +58,17 @@ def _said(pair: Sequence[str]) -> str:
     return pair[0] if current_language() == "fr" else pair[1]
 
 
-def _summary(posture: Row, titles: Mapping[str, str]) -> Table:
+def _summary(posture: Row) -> Table:
     """Counts by verdict, and by whom what is decided is decided. Never one figure for all."""
     table = Table(box=None, pad_edge=False)
-    table.add_column(say(fr="référentiel", en="référentiel"), overflow="fold")
+    table.add_column(say(fr="référentiel", en="référentiel"), no_wrap=True)
     for verdict, word in words().items():
         table.add_column(word, justify="right", style=STYLES[verdict])
     for fr, en in (("machine", "machine"), ("mixte", "mixed"), ("personnes", "people")):
         table.add_column(say(fr=fr, en=en), justify="right", style="dim")
     for name, counts in posture["summary"].items():
         cells = [counts[verdict.value] for verdict in words()] + [counts[one] for one in ("machine", "mixed", "people")]
-        table.add_row(f"{titles.get(name, name)} ({counts['total']})", *map(str, cells))
+        table.add_row(f"{name} ({counts['total']})", *map(str, cells))
     return table
 
 

@@ -40,7 +40,7 @@ def share_option() -> Any:
 def given_secret(frame: Frame, *, ask: bool, share_files: Sequence[Path] | None) -> Secret | None:
     """What a person gives to open the keys of this installation; None: nothing, its settings name a credential.
 
-    Raises: KmsSettingsError: a share's file is absent or readable by others; NoTerminalError.
+    Raises: SettingsError: a share's file is absent or readable by others; NoTerminalError.
     """
     from hygie.keys.file_root import sealing_in
     from hygie.keys.sealing import Passphrase, Shares
@@ -61,7 +61,7 @@ def given_secret(frame: Frame, *, ask: bool, share_files: Sequence[Path] | None)
 def read_secret(credential: Path | None, share_files: list[Path], *, fd: int | None = None) -> Secret:
     """The passphrase of a private file, the shares of private files, what a parent sends through a pipe, or a prompt.
 
-    Raises: KmsSettingsError: a file is absent or readable by others; NoTerminalError.
+    Raises: SettingsError: a file is absent or readable by others; NoTerminalError.
     """
     from hygie.keys.sealing import SHARE_PREFIX, SHARES_MAX, Passphrase, Shares
     from hygie.keys.secret_source import SecretSource
@@ -120,7 +120,7 @@ def typed_secret(*, by_shares: bool) -> Secret:
 
 
 def shares_in(files: Sequence[Path]) -> Shares:
-    """The shares of private files. Raises: KmsSettingsError: one is absent, or readable by others."""
+    """The shares of private files. Raises: SettingsError: one is absent, or readable by others."""
     from hygie.keys.sealing import Shares
     from hygie.keys.secret_source import SecretSource
 

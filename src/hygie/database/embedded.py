@@ -77,6 +77,7 @@ class EmbeddedPostgres:
         """
         self._data = data.resolve()
         self._cluster = self._data / "postgres"
+        self._leaving = self._data / "postgres.leaving"
         self._secrets_path = self._data / "postgres.secrets"
         self._logs = self._data / "logs" / "postgres"
         self._start_log = self._data / "logs" / "postgres-start.log"
@@ -132,6 +133,7 @@ class EmbeddedPostgres:
         make_private_folder(self._data / "logs")
         make_private_folder(self._logs)
         with self._lock():
+            self._end_replacement()
             passwords = self._secrets_whole() if self._cluster.exists() else self._secrets_or_new()
             try:
                 self._launch_until_ready()
@@ -188,6 +190,26 @@ class EmbeddedPostgres:
         postmaster.remove_stale_lock(self._cluster)
         self._configure(programs, identity)
         self._launch(programs, identity)
+
+    def replace(self, cluster: Path) -> None:
+        """Set the folder of the stopped server aside, and put ``cluster``, a whole one of the same disk, in its place.
+
+        Cut in between, the next start finds the former one again: it never makes an empty database instead.
+        Raises: OSError.
+        """
+        with self._lock():
+            self._cluster.rename(self._leaving)
+            fsync_folder(self._data)
+            cluster.rename(self._cluster)
+            fsync_folder(self._data)
+            self._end_replacement()
+
+    def _end_replacement(self) -> None:
+        """End, or take back, a replacement that was cut."""
+        if self._leaving.exists():
+            aside = self._data / f"postgres.before-back-{int(time.time())}"
+            self._leaving.rename(aside if self._cluster.exists() else self._cluster)
+            fsync_folder(self._data)
 
     def _initialise(self, programs: Programs, identity: str) -> None:
         """Make the cluster beside its place, then rename it: it is there whole or not at all."""

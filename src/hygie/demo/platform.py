@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from hygie.app import House, embedded_postgres, initialise_sites, open_administration, open_house, opened
+from hygie.app import House, embedded_postgres, initialise_stores, open_administration, open_house, opened
 from hygie.base.files import make_private_folder, write_durably
 from hygie.base.language import current_language
 from hygie.base.layout import DataFolder
@@ -87,7 +87,7 @@ class Platform:
             path = self.folder.resolve(site.path)
             if away_of(path).exists() and not path.exists():
                 away_of(path).rename(path)
-        initialise_sites(settings, self.folder)
+        initialise_stores(settings, self.folder)
 
     async def start(self, tell: Tell = lambda _: None) -> Supervisor:
         """Start everything; ``tell`` hears each part's name. Raises: as ``start.running``."""

@@ -46,6 +46,8 @@ class Binaries:
         if self._is_resource(call):
             return await self._do.create(call)
         await self._do.admit(call, Action.OBJECT_CREATE)
+        if b"if-none-exist" in call.headers:
+            raise BodyError("raw-condition")
         return await self._stream_in(call, self._envelope(call, draw_id(), new=True))
 
     async def update(self, call: Call) -> Answer:

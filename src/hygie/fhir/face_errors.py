@@ -84,6 +84,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "query": ("les paramètres de l'adresse sont trop nombreux ou mal encodés",
               "the address's parameters are too many or badly encoded"),
+    "raw-condition": (
+        "If-None-Exist demande un Binary en JSON, un contenu brut ne le suit pas",
+        "If-None-Exist wants a Binary in JSON, raw content does not follow it",
+    ),
     "url": ("request.url n'a pas la forme Type/id", "request.url is not of the form Type/id"),
     "url-no-id": ("request.url n'a ni id ni condition", "request.url has neither an id nor a condition"),
     "url-type": (

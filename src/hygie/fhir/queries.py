@@ -9,17 +9,16 @@ from hygie.fhir.face_errors import BodyError
 from hygie.fhir.requests import parse_parameters
 from hygie.fhir.search import compile_query, search_parameters_of
 from hygie.fhir.search.errors import ParameterValueError, UnsupportedParameterError, safe_name
+from hygie.fhir.search.query import COUNT_DEFAULT, COUNT_MAX, IGNORED
 from hygie.fhir.search.values import date_bounds
 from hygie.fhir.structures import resource_types
 from hygie.vault.model import Condition, Query
 
 CURSOR: Final = "_cursor"
-COUNT_DEFAULT: Final = 50
-COUNT_MAX: Final = 1000  # a page is joined in memory
 RESULT_PARAMETERS: Final = (
     "_count", "_sort", "_total", "_include", "_summary=count", "_format=json", "_pretty=true",
 )  # fmt: skip
-_FORM_ONLY = frozenset({"_format", "_pretty", CURSOR})
+_FORM_ONLY = IGNORED | {CURSOR}
 
 Parameters = list[tuple[str, str]]
 

@@ -10,17 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import msgspec
+
 # In JSON text a quote inside a string is escaped, so this finds members and nothing else.
-_REFERENCE = re.compile(rb'("reference"\s*:\s*")([^"\\]+)(?=")')
+_REFERENCE = re.compile(rb'("reference"\s*:\s*")([^"\\]*(?:\\.[^"\\]*)*)(?=")')
 _NARRATIVE = re.compile(rb'((?:href|src)=\\")((?:urn:|https?:)[^"\\]+)(?=\\")')
 _DRAWN = re.compile(rb"[A-Z][A-Za-z]{1,63}/[0-9a-f]{32}(?![0-9A-Za-z.-])")
-_CONDITIONAL = re.compile(rb'"reference":"([A-Z][A-Za-z]{1,63}\?[^"\\]+)"')
+_CONDITIONAL = re.compile(rb'"reference":"([A-Z][A-Za-z]{1,63}\?[^"\\]*(?:\\.[^"\\]*)*)"')
 
 
 def rewrite(text: bytes, addresses: Mapping[bytes, bytes]) -> bytes:
     """The text of a resource with each known address replaced.
 
-    Args: addresses: what a reference says now -> what it must say; both without quote or backslash.
+    Args: addresses: what a reference says now, as JSON writes it -> what it must say, without quote or backslash.
     """
     get = addresses.get
 
@@ -43,10 +45,15 @@ def rewrite(text: bytes, addresses: Mapping[bytes, bytes]) -> bytes:
 
 
 def conditional_references(encoded: bytes) -> list[bytes]:
-    """The ``Type?query`` references of a canonical text, as written, each once."""
+    """The ``Type?query`` references of a canonical text, as JSON writes them, each once."""
     if b"?" not in encoded:
         return []
     return list(dict.fromkeys(_CONDITIONAL.findall(encoded)))
+
+
+def said(written: bytes) -> str:
+    """What a string says that JSON writes so: a search escapes commas by a backslash, and JSON the backslash."""
+    return str(msgspec.json.decode(b'"%s"' % written)) if b"\\" in written else written.decode()
 
 
 def names_drawn(encoded: bytes, wanted: Mapping[bytes, object]) -> bool:

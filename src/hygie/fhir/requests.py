@@ -125,8 +125,9 @@ def make_call(scope: MutableMapping[str, Any], receive: Receive, public_url: str
 def _authority(scope: MutableMapping[str, Any], headers: dict[bytes, bytes]) -> str:
     host = headers.get(b"host", b"")
     if not _HOST.fullmatch(host):
-        server = scope.get("server") or ("localhost", None)
-        return f"{scope['scheme']}://{server[0]}:{server[1]}"
+        name, port = scope.get("server") or ("localhost", None)
+        name = f"[{name}]" if ":" in name else name  # an IPv6 address (RFC 3986, section 3.2.2)
+        return f"{scope['scheme']}://{name}" + (f":{port}" if port else "")
     return f"{scope['scheme']}://{host.decode('ascii')}"
 
 

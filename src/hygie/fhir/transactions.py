@@ -21,7 +21,7 @@ from hygie.fhir.face_errors import BodyError
 from hygie.fhir.interactions import deleted_where, deletion, draw_id, new_object
 from hygie.fhir.links import names_any, relinked
 from hygie.fhir.queries import condition, split_reference_query
-from hygie.fhir.references import conditional_references, names_drawn, rewrite, rewrite_drawn
+from hygie.fhir.references import conditional_references, names_drawn, rewrite, rewrite_drawn, said
 from hygie.fhir.requests import FHIR_ID, PARSE_APART_FROM_BYTES, parse_parameters, version_of_etag
 from hygie.fhir.search.terms import REFERENCE, SEPARATOR
 from hygie.fhir.structures import parse_clean, resource_types
@@ -202,14 +202,14 @@ class Transaction:
     def _note_searched(self, draft: Draft) -> None:
         assert draft.one is not None
         for text in conditional_references(draft.one.body):
-            pair = split_reference_query(text.decode())
+            key = said(text)
+            pair = split_reference_query(key)
             if pair is None:
                 continue
             draft.open = True
             draft.owned = draft.owned or pair[0] == "Patient"
             if text not in self.searched:
                 self.searched[text] = draft.target.view.index
-                key = text.decode()
                 self.conditions[key] = condition(key, pair[0], pair[1], self.base)
 
     def _mark_open(self) -> None:
@@ -256,11 +256,11 @@ class Transaction:
     def _searched_addresses(self, found: Mapping[str, Sequence[str]]) -> dict[bytes, bytes]:
         addresses: dict[bytes, bytes] = {}
         for text, index in self.searched.items():
-            ids = found[text.decode()]
+            ids = found[said(text)]
             if len(ids) != 1:
                 error = AmbiguousConditionError() if ids else UnresolvedConditionError()
                 raise locate(error, index, "resource")
-            addresses[text] = f"{text.decode().partition('?')[0]}/{ids[0]}".encode()
+            addresses[text] = b"%s/%s" % (text.partition(b"?")[0], ids[0].encode())
         return addresses
 
     @staticmethod
@@ -309,7 +309,7 @@ class Transaction:
 
 def _new_terms(terms: Sequence[str], addresses: Mapping[bytes, bytes]) -> list[str]:
     """Reference terms end with the reference as written: replaced as in the text."""
-    texts = {old.decode(): new.decode() for old, new in addresses.items()}
+    texts = {said(old): new.decode() for old, new in addresses.items()}
     made: list[str] = []
     for term in terms:
         slot, separator, value = term.partition(SEPARATOR)

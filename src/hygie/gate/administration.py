@@ -89,16 +89,16 @@ class Administration:
         Raises: AdministrationError: name taken, or not a name.
         """
         _check(NAME.fullmatch(name), "name")
-        async with self._database.transaction() as connection:
-            taken = await (await connection.execute("SELECT 1 FROM hygie.tenant WHERE name = %s", (name,))).fetchone()
-        _check(taken is None, "name taken")  # before there is a key: a refusal leaves none
         tenant_id = secrets.token_bytes(16)
-        await self._kms.create_tenant(tenant_id)
         async with self._change(Action.TENANT_CREATE, place=Place(tenant_id, PLATFORM, "")) as connection:
+            taken = await (await connection.execute("SELECT 1 FROM hygie.tenant WHERE name = %s", (name,))).fetchone()
+            _check(taken is None, "name taken")
             await connection.execute(
                 "INSERT INTO hygie.tenant (id, name, label, created_ms) VALUES (%s, %s, %s, %s)",
                 (tenant_id, name, label[:200], self._clock.now_ms()),
             )
+            # After the row, which waits for another creation of this name under way: a refusal leaves no key.
+            await self._kms.create_tenant(tenant_id)
         return tenant_id
 
     async def create_environment(self, tenant: str, name: str, kind: str) -> Environment:
@@ -118,14 +118,15 @@ class Administration:
             _check(taken is None, "name taken")
             number = await _one(connection, "SELECT nextval('hygie.environment_number') AS value")
         place = Place(tenant_row["id"], secrets.token_bytes(16), f"hygie_env_{number['value']}")
-        await self._kms.create_environment(place.tenant_id, place.environment_id)
-        await create_environment_schema(self._owner_dsn, place.role)
         async with self._change(Action.ENVIRONMENT_CREATE, place=place) as connection:
             await connection.execute(
                 "INSERT INTO hygie.environment (id, tenant, name, kind, role, created_ms)"
                 " VALUES (%s, %s, %s, %s, %s, %s)",
                 (place.environment_id, place.tenant_id, name, kind, place.role, self._clock.now_ms()),
             )
+            # After the row, which waits for another creation of this name under way: a refusal leaves no key.
+            await self._kms.create_environment(place.tenant_id, place.environment_id)
+            await create_environment_schema(self._owner_dsn, place.role)
         return Environment(tenant, name, kind, "open", place)
 
     async def destroy_environment(self, tenant: str, name: str) -> None:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from hygie.base.actions import KINDS
 from hygie.base.canonical import canonical
 from hygie.base.clock import month_of
 from hygie.journal.errors import LeafInvalidError
@@ -27,7 +28,6 @@ HEAD_BYTES = 32
 LEAF_BYTES_MAX = 65_535  # an entry bundle writes lengths on 16 bits (C2SP tlog-tiles)
 MEANING = "hygie journal entry 1"
 
-KINDS = ("access", "administration", "security", "platform", "evidence")
 CODE_OF_KIND = {kind: code for code, kind in enumerate(KINDS, 1)}
 
 # Layout of hygie.base.seal, repeated here because that file needs zstandard; tests hold the two together.

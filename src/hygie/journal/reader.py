@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hygie.base.errors import NotFoundError
+from hygie.base.errors import InvalidRequestError, NotFoundError
 from hygie.journal import sequence
 from hygie.journal.checkpoint import Checkpoint, VerifierKey, verify_checkpoint
 from hygie.journal.entry import Entry, open_entry
@@ -84,6 +84,8 @@ class JournalReader:
                 key = await self._month_keys.month_key(head.tenant_id, head.kind, head.month)
             except NotFoundError:
                 return Found(index, head, None)
+            except InvalidRequestError as error:  # a month that the key service has no business with
+                raise JournalTamperedError(index=index, reason="month") from error
             return Found(index, head, open_entry(leaf, month_key=key))
         except LeafInvalidError as error:
             raise JournalTamperedError(index=index, reason="does not open") from error
@@ -176,10 +178,10 @@ class JournalReader:
         )
 
     async def month_key_of(self, head: Head) -> bytes | None:
-        """The key that opens a leaf of this head, or None if it is destroyed."""
+        """The key that opens a leaf of this head; None: it is destroyed, or the head names a month without one."""
         try:
             return await self._month_keys.month_key(head.tenant_id, head.kind, head.month)
-        except NotFoundError:
+        except (NotFoundError, InvalidRequestError):
             return None
 
     async def _kept_checkpoints(self, size: int) -> list[tuple[int, bytes]]:

@@ -86,6 +86,18 @@ class Recovery:
         return Recovered(edge, published, note, on_sites and all(item[0] == head for item in found), witnessed_size)
 
     async def _candidates(self) -> tuple[list[tuple[Checkpoint, bytes]], bool, int | None]:
+        """Checkpoints of sites and witness, whether every site shows one, and the size that the witness cosigned.
+
+        A checkpoint counts as shown once Q of N sites have it, so any N - Q + 1 sites that can be read include one that
+        shows the highest: 2 of 3 with a quorum of 2, **4 of 5 with a quorum of 2** (three that are read may be just
+        those that lack it).  Nothing stands in for the sites.  Not the witness: it cosigned what it was shown, and the
+        journal went on while it was silent; that it is as high as every site that was read proves nothing, for all of
+        them may have been away together.  Not the database: it may have been restored to the same day.  Waiting costs
+        no write and no read, whose entries wait durably; a second tree signed for the same indexes is for ever.
+        A site with a false checkpoint does not tell what it had.  **Remains**: a checkpoint that reached fewer than Q
+        sites before a crash, of which neither the database nor the witness knows any more.
+        Raises: JournalUnavailableError, CheckpointInvalidError: as ``run``.
+        """
         found, answered, false = await checkpoints_on_sites(self._sites, self._keys)
         on_sites = bool(found) and len(found) == len(self._sites.links)
         witnessed_size = None
@@ -99,11 +111,10 @@ class Recovery:
                 if note is not None:
                     found.append((verified(note, self._keys), note))
                     witnessed_size = found[-1][0].size
-        # A witness that never saw this journal (a new one) cannot say which checkpoint is the highest either.
-        if not witnessed_size and answered < len(self._sites.links) - self._sites.quorum + 1:
-            raise JournalUnavailableError(part="sites")
         if not found and false:
             raise CheckpointInvalidError(reason="no checkpoint of the sites is signed by this journal")
+        if answered - false < len(self._sites.links) - self._sites.quorum + 1:
+            raise JournalUnavailableError(part="sites")
         return found, on_sites, witnessed_size
 
     async def _follow(self, tree: PublishedTree, edge: Edge, published: Edge) -> Edge:

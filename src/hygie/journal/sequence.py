@@ -11,8 +11,9 @@ from typing import Any
 
 import psycopg
 
+from hygie.base.actions import KINDS
 from hygie.journal.errors import JournalTamperedError, LeafInvalidError, SealerFencedError
-from hygie.journal.leaf import KINDS, read_head
+from hygie.journal.leaf import read_head
 from hygie.journal.merkle import leaf_hash
 from hygie.journal.tiles import Edge, Tile
 

@@ -5,19 +5,16 @@ that decision is on its disk.  Protocol: https://c2sp.org/tlog-witness (``POST /
 One addition, for recovery: ``GET /<sha256 of the origin, hexadecimal>/checkpoint`` gives the latest cosigned note.
 
 State folder: ``witness.key`` (32-byte Ed25519 seed, owner only), ``witness.pub``, ``latest/<sha256 of the origin>``.
-Run: ``python -m hygie.journal.witness --state DIR --listen ADDRESS --name NAME --log-key FILE``.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import base64
 import binascii
 import hashlib
 import logging
 import os
-import signal
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -219,25 +216,6 @@ async def run_witness(
         await (stop or asyncio.Event()).wait()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line of the witness."""
-    parser = argparse.ArgumentParser(prog="hygie witness", description="Cosign a journal after checking it.")
-    parser.add_argument("--state", type=Path, required=True, help="folder of the witness's key and memory")
-    parser.add_argument("--listen", required=True, help="path of a unix socket, or host:port")
-    parser.add_argument("--name", required=True, help="name of the witness, such as witness.example.org/w1")
-    parser.add_argument("--log-key", type=Path, required=True, action="append", help="file of a log's public key")
-    options = parser.parse_args(arguments)
-    logs = [VerifierKey.parse(path.read_text()) for path in options.log_key]
-
-    async def serve() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run_witness(options.state, options.listen, name=options.name, logs=logs, stop=stop)
-
-    asyncio.run(serve())
-
-
 def _signed(note: bytes, keys: Sequence[VerifierKey]) -> bool:
     for key in keys:
         try:
@@ -258,7 +236,3 @@ def _load_key(path: Path) -> Ed25519PrivateKey:
     if len(seed) != 32 or path.stat().st_mode & 0o077:
         raise WitnessSettingsError(setting="witness.key", reason="not a key, or others may read it")
     return Ed25519PrivateKey.from_private_bytes(seed)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """The KMS's desk: hands each question to the file KMS in threads, unwraps waiting together sharing one fsync.
 
-Three threads: one that writes the record of unwraps (it waits for the disk), one that reads it, one for the rest.
+Three threads: one that writes the key record (it waits for the disk), one that reads it, one for the rest.
 """
 
 from __future__ import annotations

@@ -102,11 +102,11 @@ class UnsealTooSoonError(UnavailableError):
 
 
 class UnwrapRecordUnavailableError(UnavailableError):
-    """The record of unwraps cannot be written, so no key leaves."""
+    """The key record cannot be written, so no key leaves."""
 
     code = "HYG-433"
-    fr = "Le registre des clés délivrées ne peut être écrit : aucune clé ne sort."
-    en = "The record of unwrapped keys cannot be written: no key leaves."
+    fr = "Le registre des clés ne peut être écrit : aucune clé ne sort."
+    en = "The key record cannot be written: no key leaves."
 
 
 class EpochFullError(UnavailableError):
@@ -137,8 +137,8 @@ class UnwrapRecordBrokenError(IntegrityError):
     """The chain of the unwrap record is broken."""
 
     code = "HYG-532"
-    fr = "Le registre des clés délivrées est altéré : {file}, ligne {line} ({reason})."
-    en = "The record of unwrapped keys is altered: {file}, line {line} ({reason})."
+    fr = "Le registre des clés est altéré : {file}, ligne {line} ({reason})."
+    en = "The key record is altered: {file}, line {line} ({reason})."
 
 
 class LedgerBrokenError(IntegrityError):
@@ -155,14 +155,6 @@ class CertificateForgedError(IntegrityError):
     code = "HYG-534"
     fr = "Le certificat d'effacement ne se vérifie pas ({reason})."
     en = "The certificate of erasure does not verify ({reason})."
-
-
-class WeakPassphraseError(SettingsError):
-    """A passphrase too weak for production."""
-
-    code = "HYG-630"
-    fr = "Phrase secrète trop faible : {reason}."
-    en = "Passphrase too weak: {reason}."
 
 
 class KmsSettingsError(SettingsError):

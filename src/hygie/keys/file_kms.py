@@ -33,6 +33,7 @@ from hygie.keys.names import (
     check_id,
     check_kind,
     check_month,
+    check_month_now,
     check_permit,
     check_purpose,
     check_reason,
@@ -269,7 +270,8 @@ class FileKms(FileRoot):
     def month_key(self, tenant_id: bytes, kind: str, month: str) -> bytes:
         """The key of one class of entries in one month, made at first use.
 
-        Raises: KeyDestroyedError: it was destroyed; it is never made again.
+        Raises: KeyDestroyedError: it was destroyed; it is never made again; KmsRequestError: no class of entries, or a
+        month of another time.
         """
         check_kind(kind)
         check_month(month)
@@ -281,6 +283,7 @@ class FileKms(FileRoot):
                     if known.destroyed_at_ms is not None:
                         raise KeyDestroyedError(part="month")
                     return known.key
+            check_month_now(month, created_at_ms=self._known_file().created_at_ms, now_ms=self._clock.now_ms())
             if len(tenant.body.months) >= MONTHS_MAX:
                 raise KmsRequestError(reason=f"a tenant has at most {MONTHS_MAX} month keys")
             made = MonthKey(kind, month, os.urandom(KEY_BYTES), self._clock.now_ms(), None)

@@ -15,6 +15,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hygie.base.clock import Clock, SystemClock
+from hygie.base.passphrase import check_passphrase
 from hygie.keys import sealing
 from hygie.keys.errors import (
     KmsSealedError,
@@ -151,7 +152,7 @@ class FileRoot:
                 return
             root = self._attempt(file, secret)
             if isinstance(secret, Passphrase) and self._production:
-                sealing.check_passphrase(secret.text)
+                check_passphrase(secret.text)
             self._state = OpenState(self._folder, file, root, self._clock)
 
     def close(self) -> None:
@@ -285,7 +286,7 @@ def _check_secret(how: Passphrase | SharePlan, *, production: bool, scrypt_n: in
     if not production:
         return
     if isinstance(how, Passphrase):
-        sealing.check_passphrase(how.text)
+        check_passphrase(how.text)
     _check_scrypt_n(scrypt_n, production=production)
 
 

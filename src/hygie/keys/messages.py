@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from hygie.base.errors import Fact, HygieError
+from hygie.base.passphrase import WeakPassphraseError
 from hygie.keys import errors
 from hygie.keys.errors import KmsRequestError, KmsUnavailableError
 
@@ -236,7 +237,7 @@ _ERRORS: Mapping[str, type[HygieError]] = {
     kind.code: kind
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, HygieError) and kind.__module__ == errors.__name__
-}
+} | {WeakPassphraseError.code: WeakPassphraseError}
 
 
 def question_frame(call: int, question: Question) -> bytes:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Literal
 
 import msgspec
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from hygie.base.canonical import canonical
+from hygie.base.passphrase import PASSPHRASE_BYTES_MAX
 from hygie.base.seal import SealBrokenError, open_sealed, seal
 from hygie.keys.errors import (
     KmsRequestError,
@@ -28,7 +29,6 @@ from hygie.keys.errors import (
     KmsStateBrokenError,
     ShareRefusedError,
     SharesLackingError,
-    WeakPassphraseError,
     WrongPassphraseError,
 )
 
@@ -39,21 +39,12 @@ SCRYPT_N_MAX = 2**20  # a state file cannot make the start take 1 GiB more
 SCRYPT_R = 8
 SCRYPT_P = 1
 SHARES_MAX = 8  # C(8,4) = 70 boxes at most
-PASSPHRASE_BYTES_MAX = 1024
-PASSPHRASE_CHARACTERS_MIN = 16
-PASSPHRASE_DISTINCT_MIN = 8
 SHARE_PREFIX = "hygie"
 _SHARE_VERSION = 1
 _CHECK_BYTES = 7
 _SET_BYTES = 4
 _SECRET_BYTES = 32
 _ROOT_BYTES = 32
-# The words people reach for; a passphrase made of one of them and decoration is refused.
-_COMMON = (
-    "password", "passphrase", "motdepasse", "azerty", "qwerty", "hygie", "admin", "administrateur", "administrator",
-    "letmein", "bienvenue", "welcome", "changeme", "changezmoi", "secret", "soleil", "doudou", "bonjour", "iloveyou",
-    "jetaime", "hopital", "sante", "docteur", "default", "exemple", "example", "correcthorsebatterystaple",
-)  # fmt: skip
 
 
 class Box(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,29 +91,6 @@ class SharePlan(msgspec.Struct, frozen=True):
 
 
 Secret = Passphrase | Shares
-
-
-def check_passphrase(text: str) -> None:
-    """Refuse what a dictionary or a patient person finds.
-
-    Raises: WeakPassphraseError: with the reason, never with the text.
-    """
-    normal = unicodedata.normalize("NFKC", text)
-    if len(normal) < PASSPHRASE_CHARACTERS_MIN:
-        raise WeakPassphraseError(reason=f"shorter than {PASSPHRASE_CHARACTERS_MIN} characters")
-    if len(set(normal.casefold())) < PASSPHRASE_DISTINCT_MIN:
-        raise WeakPassphraseError(reason=f"fewer than {PASSPHRASE_DISTINCT_MIN} different characters")
-    steps = {ord(after) - ord(before) for before, after in pairwise(normal)}
-    if len(steps) <= 3:
-        raise WeakPassphraseError(reason="a simple sequence")
-    if any(normal == normal[:size] * (len(normal) // size) for size in range(1, len(normal) // 2 + 1)):
-        raise WeakPassphraseError(reason="one piece repeated")
-    letters = "".join(c for c in unicodedata.normalize("NFKD", normal.casefold()) if c.isalnum())
-    rest = letters
-    for word in _COMMON:
-        rest = rest.replace(word, "")
-    if len("".join(c for c in rest if c.isalpha())) < 8 and rest != letters:
-        raise WeakPassphraseError(reason="a common word with decoration")
 
 
 def seal_under_passphrase(

@@ -9,9 +9,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hygie.base.passphrase import PASSPHRASE_BYTES_MAX, passphrase_of, read_passphrase, systemd_credential
 from hygie.keys.errors import KmsSettingsError
-from hygie.keys.sealing import PASSPHRASE_BYTES_MAX, SHARES_MAX, Passphrase, Secret, Shares
-from hygie.keys.state import check_private
+from hygie.keys.sealing import SHARES_MAX, Passphrase, Secret, Shares
 
 SHARE_BYTES_MAX = 128  # a printed share has 90
 
@@ -25,28 +25,16 @@ class SecretSource:
     credential: str | None = None
 
     def read(self) -> Passphrase | None:
-        """The passphrase without its last newline; None: no source, somebody unseals later.
+        """The passphrase without the end of its line; None: no source, somebody unseals later.
 
-        Raises: KmsSettingsError: absent, empty, too long, not UTF-8, or readable by other users.
+        Raises: ExposedFileError: readable by others, or absent; UnreadableSettingsError: not one line of UTF-8.
         """
         if self.fd is not None:
             with os.fdopen(self.fd, "rb") as stream:
-                return _passphrase(stream.read(PASSPHRASE_BYTES_MAX + 2))
-        path = self.file
+                return Passphrase(passphrase_of(stream.read(PASSPHRASE_BYTES_MAX + 3), "kms.passphrase"))
         if self.credential is not None:
-            folder = os.environ.get("CREDENTIALS_DIRECTORY")
-            if not folder or "/" in self.credential or self.credential in {"", ".", ".."}:
-                raise KmsSettingsError(setting="kms.credential", reason="systemd gave no such credential")
-            path = Path(folder) / self.credential
-        if path is None:
-            return None
-        try:
-            if self.credential is None:  # systemd guards its own folder, with an access list that modes do not show
-                check_private(path)
-            with path.open("rb") as stream:
-                return _passphrase(stream.read(PASSPHRASE_BYTES_MAX + 2))
-        except OSError as error:
-            raise KmsSettingsError(setting="kms.passphrase", reason="its file cannot be read") from error
+            return Passphrase(read_passphrase(systemd_credential(self.credential), guarded=True))
+        return Passphrase(read_passphrase(self.file)) if self.file is not None else None
 
 
 def secret_bytes(secret: Secret) -> bytes:
@@ -68,14 +56,3 @@ def read_shares(fd: int) -> Shares:
     if len(raw) > SHARES_MAX * SHARE_BYTES_MAX:
         raise KmsSettingsError(setting="kms.shares", reason=f"more than {SHARES_MAX} shares")
     return Shares(texts)
-
-
-def _passphrase(raw: bytes) -> Passphrase:
-    raw = raw.removesuffix(b"\n").removesuffix(b"\r")
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        raise KmsSettingsError(setting="kms.passphrase", reason="not UTF-8") from error
-    if not 1 <= len(raw) <= PASSPHRASE_BYTES_MAX:
-        raise KmsSettingsError(setting="kms.passphrase", reason=f"not 1 to {PASSPHRASE_BYTES_MAX} bytes")
-    return Passphrase(text)

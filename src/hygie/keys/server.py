@@ -1,18 +1,15 @@
 """The KMS's own process: a private unix socket, the kernel's word on who asks, bounds on everything.
 
-``python -m hygie.keys.server --state DIR --socket PATH --passphrase-fd N`` serves until SIGTERM.  It logs ids and
-codes, never a key, a passphrase or a share.
+``run_kms`` serves until SIGTERM (``hygie kms``).  It logs ids and codes, never a key, a passphrase or a share.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import os
 import signal
 import socket as sockets
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,7 +21,6 @@ from hygie.keys.file_kms import FileKms
 from hygie.keys.messages import CALL, HEAD, QUESTION_BYTES_MAX, AnyQuestion, answer_frame, read_question
 from hygie.keys.peer import Peer, peer_of
 from hygie.keys.sealing import Secret
-from hygie.keys.secret_source import SecretSource
 
 CONNECTIONS_MAX = 64  # one per hosting process and a few commands; a process has at most a few dozen
 IN_FLIGHT_MAX = 64  # questions under way per connection, answers not yet read included; beyond, its reading waits
@@ -237,37 +233,3 @@ def run_kms(
         asyncio.run(serve_kms(server, ready_fd=ready_fd))
     finally:
         kms.close()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """``python -m hygie.keys.server``; exits with the error's code after one sentence on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m hygie.keys.server", description="The key service of Hygie.")
-    parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--socket", type=Path, required=True)
-    parser.add_argument("--production", action="store_true")
-    parser.add_argument("--ready-fd", type=int)
-    parser.add_argument("--allow-uid", type=int, action="append", default=[])
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--passphrase-fd", type=int, help="read the passphrase from this file descriptor")
-    how.add_argument("--passphrase-file", type=Path, help="a private file that holds the passphrase")
-    how.add_argument("--credential", help="the name of a systemd credential")
-    given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    source = SecretSource(fd=given.passphrase_fd, file=given.passphrase_file, credential=given.credential)
-    try:
-        run_kms(
-            given.state,
-            given.socket,
-            secret=source.read(),
-            production=given.production,
-            allowed_uids=given.allow_uid,
-            ready_fd=given.ready_fd,
-        )
-    except HygieError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

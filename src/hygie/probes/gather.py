@@ -58,6 +58,7 @@ async def gather(house: House, only: Collection[str] = ()) -> Facts:
         "access": partial(rows.probe_access, house),
         "rights": partial(rows.probe_rights, house),
         "unwraps": partial(rows.probe_unwraps, house),
+        "logs": partial(rows.probe_logs, house),
         "measurements": partial(rows.probe_measurements, house),
         "availability": partial(rows.probe_availability, house),
     }

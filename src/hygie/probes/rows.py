@@ -14,12 +14,16 @@ from hygie.proof.facts import (
     AccessFacts,
     Attempt,
     AvailabilityFacts,
+    LogFacts,
+    LogsFacts,
     Measurement,
     Measurements,
     RightsFacts,
     SegmentationFacts,
     UnwrapFacts,
 )
+from hygie.segments.format import LOGS
+from hygie.segments.rows import head_of, stored_end, waiting_since_ms
 
 AVAILABILITY_DAYS = 30
 DAY_MS = 86_400_000
@@ -120,6 +124,22 @@ async def probe_unwraps(house: House) -> UnwrapFacts:
         cut=facts["cut"],
         cut_at_ms=facts["cut_at_ms"],
     )
+
+
+async def probe_logs(house: House) -> LogsFacts:
+    """Where registers and evidence stand now, and the last comparison with the journal."""
+    compared = (await probe_measurements(house)).get("logs")
+    found = []
+    async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
+        for log in LOGS:
+            said: dict[str, Any] = compared.facts[log] if compared else {"named": 0, "shown": "", "declared": []}
+            head, published = await head_of(connection, log), await stored_end(connection, log)
+            since_ms = await waiting_since_ms(connection, log, published.seq)
+            waits_ms = house.clock.now_ms() - since_ms if since_ms is not None else 0
+            declared = sum(last - first + 1 for first, last in said["declared"])
+            numbers = (head.seq, said["named"], published.seq, waits_ms, declared)
+            found.append(LogFacts(log, *numbers, said["shown"]))
+    return LogsFacts(tuple(found), compared.at_ms if compared else None)
 
 
 async def probe_availability(house: House) -> AvailabilityFacts:

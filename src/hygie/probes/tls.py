@@ -18,7 +18,8 @@ from hygie.proof.facts import TlsFacts
 
 TIMEOUT_S = 5.0
 _TLS10, _TLS11, _TLS12 = 0x0301, 0x0302, 0x0303
-_ALERT, _HANDSHAKE, _SERVER_HELLO = 0x15, 0x16, 0x02
+_ALERT, _HANDSHAKE = 0x15, 0x16  # kinds of records
+_FATAL, _SERVER_HELLO = 0x02, 0x02  # what their first byte says
 _ECDHE_CBC = (0xC009, 0xC00A, 0xC013, 0xC014, 0xC023, 0xC024, 0xC027, 0xC028)
 _STATIC_RSA = (0x009C, 0x009D, 0x002F, 0x0035, 0x003C, 0x003D)
 WEAK_OFFERS: dict[str, tuple[int, Sequence[int]]] = {
@@ -67,9 +68,10 @@ def offer(host: str, port: int, version: int, suites: Sequence[int]) -> str:
             return "refused"  # no hello came back: nothing can be said on such a connection
         except OSError:
             return "unclear"
-    if head[0] == _ALERT and body[0] == 2:
+    kind = body[0] if body else 0  # a record may be empty
+    if head[0] == _ALERT and kind == _FATAL:
         return "refused"
-    if head[0] == _HANDSHAKE and body[0] == _SERVER_HELLO:
+    if head[0] == _HANDSHAKE and kind == _SERVER_HELLO:
         return "accepted"
     return "unclear"
 

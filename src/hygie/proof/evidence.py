@@ -16,7 +16,7 @@ from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.journal.entry import Entry
 from hygie.proof.errors import EvidenceTamperedError, NothingKnownError
-from hygie.proof.runs import Batch, Run, check_chain, encode_catalogue, follow, read_run, worth_keeping
+from hygie.proof.runs import START, Batch, Run, check_chain, encode_catalogue, follow, read_run, worth_keeping
 from hygie.registers.engine import Journaling
 
 PRODUCTION, TRIAL = "production", "trial"
@@ -148,17 +148,29 @@ class EvidenceLog:
             raise EvidenceTamperedError(batch=0, reason="catalogue")
         return row.body
 
-    def verify(self) -> tuple[int, bytes]:
+    def verify(self, holes: Sequence[tuple[int, int, bytes]] = ()) -> tuple[int, bytes]:
         """Follow the chain, and hold catalogues, columns and head to it.
 
+        Args: holes: numbers that were declared lost: first, last, digest of the last, in order.
         Returns: number and digest of the last batch. Raises: EvidenceTamperedError: names the first bad batch.
         """
         seen: set[bytes] = set()
-        end = check_chain(self._checked(batch, seen) for batch in self.batches(last=self._highest()))
+        end = (0, START)
+        for first, last, digest in holes:
+            end = self._follow(end, first - 1, seen)
+            if end[0] != first - 1:
+                raise EvidenceTamperedError(batch=end[0] + 1, reason="missing")
+            end = (last, digest)
+        end = self._follow(end, self._highest(), seen)
         if end != self.head():
             raise EvidenceTamperedError(batch=end[0], reason="head")
         self._check_columns()
         return end
+
+    def _follow(self, end: tuple[int, bytes], last: int, seen: set[bytes]) -> tuple[int, bytes]:
+        """The chain from one batch on. Args: end: that batch; last: number of the last one to read."""
+        batches = (self._checked(batch, seen) for batch in self.batches(end[0] + 1, last))
+        return check_chain(batches, seq=end[0], before=end[1])
 
     def _checked(self, batch: Batch, seen: set[bytes]) -> Batch:
         """The batch, its catalogue held to its digest once."""

@@ -288,6 +288,29 @@ class UnwrapFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class LogFacts:
+    """One log of the proof plane. head: its last number now; named: the last one that the journal was heard to name;
+    published: the last one that the sites have; waits_ms: how long the oldest unpublished write has waited; declared:
+    how many numbers were declared lost; fault: numbers that lack or differ, as the last comparison said."""
+
+    log: str
+    head: int
+    named: int
+    published: int
+    waits_ms: int
+    declared: int
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogsFacts:
+    """Registers and evidence, held to the published journal. compared_at_ms: None when they never were."""
+
+    logs: tuple[LogFacts, ...]
+    compared_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """The newest run of one kind that a loop or a drill recorded."""
 
@@ -331,5 +354,6 @@ class Facts:
     access: Observed[AccessFacts] = field(default_factory=Observed)
     rights: Observed[RightsFacts] = field(default_factory=Observed)
     unwraps: Observed[UnwrapFacts] = field(default_factory=Observed)
+    logs: Observed[LogsFacts] = field(default_factory=Observed)
     measurements: Observed[Measurements] = field(default_factory=Observed)
     availability: Observed[AvailabilityFacts] = field(default_factory=Observed)

@@ -10,14 +10,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 from typing import Any, Protocol
 
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
+from hygie.base.errors import HygieError, InvalidRequestError, RefusedError
 from hygie.journal.entry import Entry
-from hygie.registers.chain import RecordVersion, decode_body, linked
-from hygie.registers.errors import RecordInvalidError, RegisterNotFoundError
-from hygie.registers.rules import Change, Known, next_version
+from hygie.registers.chain import START, RecordVersion, check_chain, decode_body, linked
+from hygie.registers.errors import (
+    FourEyesError,
+    PatientNamedError,
+    RecordChangedError,
+    RecordInvalidError,
+    RegisterNotFoundError,
+    RegisterTamperedError,
+    TransitionRefusedError,
+)
+from hygie.registers.rules import Change, Known, next_version, wrong_values
 from hygie.registers.schema import Schemas, shipped_schemas
 
 RECORDS_MAX = 100_000  # of one call: an import of staff or assets fits; it is held in memory and in one transaction
@@ -78,12 +88,13 @@ class Registers:
             at_ms = max(self.clock.now_ms(), head.at_ms)  # never before what is already written
             known = self._known(changes)
             new = [
-                record
-                for number, change in enumerate(changes, 1)
-                if (record := next_version(change, self.schemas, known, author=self.author, line=number)) is not None
+                (line, record)
+                for line, change in _lines(changes)
+                if (record := next_version(change, self.schemas, known, author=self.author, line=line)) is not None
             ]
-            known.check_references(new, self.schemas)
-            numbered = (_at(record, head.seq + rank, at_ms) for rank, record in enumerate(new, 1))
+            for lost in known.lost_references(new, self.schemas):
+                raise lost
+            numbered = (_at(record, head.seq + rank, at_ms) for rank, (_, record) in enumerate(new, 1))
             written = list(linked(numbered, bytes(head.digest)))
             if not written:
                 return []
@@ -95,20 +106,24 @@ class Registers:
         return written
 
     def faults(self, changes: Sequence[Change], *, limit: int = 50) -> list[RecordInvalidError]:
-        """What is wrong in these changes, line by line, without writing: the person mends a file in one go.
+        """What is wrong in these changes, field by field, without writing: the person mends a file in one go.
 
-        Raises: as :meth:`write`, for what is not a matter of one line.
+        Raises: RegisterNotFoundError.
         """
         known = self._known(changes)
         found: list[RecordInvalidError] = []
-        for number, change in enumerate(changes, 1):
+        new: list[tuple[int, RecordVersion]] = []
+        for line, change in _lines(changes):
             try:
-                next_version(change, self.schemas, known, author=self.author, line=number)
-            except RecordInvalidError as error:
-                found.append(error)
-            if len(found) >= limit:
-                break
-        return found
+                record = next_version(change, self.schemas, known, author=self.author, line=line)
+            except (InvalidRequestError, RefusedError) as error:
+                found += [_fault(one, line) for one in wrong_values(change, self.schemas, line)] or [
+                    _fault(error, line)
+                ]
+            else:
+                new += [] if record is None else [(line, record)]
+        lost = known.lost_references(new, self.schemas)
+        return sorted([*found, *islice(lost, limit)], key=lambda one: int(one.facts["line"] or 0))[:limit]
 
     def current(self, asked: Asked) -> Iterator[RecordVersion]:
         """The newest version of each record asked, by key. Raises: RegisterNotFoundError: no such register."""
@@ -142,6 +157,59 @@ class Registers:
 
         for row in Record.objects.filter(seq__gt=after).order_by("seq").iterator(chunk_size=INSERT_ROWS):
             yield _record(row), row.body
+
+    def versions(self, register: str, *, at_ms: int | None = None) -> Iterator[RecordVersion]:
+        """Every version of every record of a register, by key then version. Args: at_ms: those known then."""
+        from hygie.registers.models import Record
+
+        rows = Record.objects.filter(register=self.schemas[register].id)
+        if at_ms is not None:
+            rows = rows.filter(at_ms__lte=at_ms)
+        for row in rows.order_by("key", "version").iterator(chunk_size=INSERT_ROWS):
+            yield _record(row)
+
+    def journal_export(self, asked: Asked, *, form: str, records: int, sha256: str) -> None:
+        """Make the entry of an export durable: call it before the file is handed over.
+
+        Args: form: ``csv``, ``xlsx``, ``json`` or ``pdf``; sha256: of the file, in hexadecimal.
+        Raises: JournalUnavailableError: then it is not handed over.
+        """
+        from django.db import connection, transaction
+
+        detail = {"register": asked.register, "format": form, "sha256": sha256, "states": ",".join(asked.states)}
+        if asked.at_ms is not None:
+            detail["as_of_ms"] = str(asked.at_ms)
+        if asked.tenant is not None:
+            detail["tenant"] = asked.tenant
+        entry = Entry(
+            action=Action.REGISTER_EXPORT,
+            outcome="done",
+            kind="evidence",
+            at_ms=self.clock.now_ms(),
+            account=self.author,
+            authentication="local",
+            count=records,
+            detail=detail,
+        )
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_LEAF, (self.journal.leaf(entry),))
+
+    def verify(self, holes: Sequence[tuple[int, int, bytes]] = ()) -> tuple[int, bytes]:
+        """Follow the chain of all writes.
+
+        Args: holes: numbers that were declared lost: first, last, digest of the last, in order.
+        Returns: number and digest of the last write. Raises: RegisterTamperedError: names the first bad write.
+        """
+        end = (0, START)
+        for first, last, digest in holes:
+            end = check_chain(_until(self.log(end[0]), first), seq=end[0], before=end[1])
+            if end[0] != first - 1:
+                raise RegisterTamperedError(seq=end[0] + 1, reason="missing")
+            end = (last, digest)
+        end = check_chain(self.log(end[0]), seq=end[0], before=end[1])
+        if end != self.head():
+            raise RegisterTamperedError(seq=end[0] + 1, reason="missing")
+        return end
 
     def head(self) -> tuple[int, bytes]:
         """Number and digest of the last write."""
@@ -207,6 +275,30 @@ class Registers:
             count=len(written),
             detail=detail,
         )
+
+
+def _lines(changes: Sequence[Change]) -> Iterator[tuple[int, Change]]:
+    """Each change with its line: of its file, or its rank in the call."""
+    return ((change.line or number, change) for number, change in enumerate(changes, 1))
+
+
+_FIELD_OF = {TransitionRefusedError: "state", FourEyesError: "approver", RecordChangedError: "version"}
+
+
+def _fault(error: HygieError, line: int) -> RecordInvalidError:
+    """A refusal as one of a line and a field, whatever was refused."""
+    if isinstance(error, RecordInvalidError):
+        return error
+    field = str(error.facts.get("field", _FIELD_OF.get(type(error), "key")))
+    fr, en = (error.sentence(language).rstrip(".") for language in ("fr", "en"))
+    if isinstance(error, PatientNamedError):
+        fr, en = "ressemble à un INS : déposez-le au coffre", "looks like an INS: put it in the vault"
+    return RecordInvalidError(line=line, field=field, reason_fr=fr, reason_en=en)
+
+
+def _until(log: Iterator[tuple[RecordVersion, str]], seq: int) -> Iterator[tuple[RecordVersion, str]]:
+    """The writes before a number."""
+    return takewhile(lambda pair: pair[0].seq < seq, log)
 
 
 def _at(record: RecordVersion, seq: int, at_ms: int) -> RecordVersion:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hygie.base.errors import IntegrityError, InvalidRequestError, NotFoundError, RefusedError, SettingsError
 
 
@@ -36,6 +38,34 @@ class PatientNamedError(InvalidRequestError):
     code = "HYG-1A3"
     fr = "Ligne {line}, champ {field} : ressemble à un INS. Déposez le texte au coffre et citez sa référence."
     en = "Line {line}, field {field}: looks like an INS. Put the text in the vault and quote its reference."
+
+
+class FileRefusedError(InvalidRequestError):
+    """A file of records that cannot be read, or that passes a limit; nothing of it is kept."""
+
+    code = "HYG-1A4"
+    fr = "Fichier refusé, ligne {line} : {reason}."
+    en = "File refused, line {line}: {reason}."
+
+
+class ImportRefusedError(InvalidRequestError):
+    """A file with faulty lines; nothing of it is kept. faults: each of them, with its line, field and reason."""
+
+    code = "HYG-1A5"
+    fr = "Import refusé, rien n'a été écrit. Fautes : {count} ; la première, ligne {line}, champ {field} : {reason}."
+    en = "Import refused, nothing was written. Faults: {count}; the first, line {line}, field {field}: {reason}."
+
+    def __init__(self, faults: Sequence[RecordInvalidError]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(count=len(self.faults), **self.faults[0].facts)
+
+
+class ExportRefusedError(InvalidRequestError):
+    """Records that do not go into such a file."""
+
+    code = "HYG-1A6"
+    fr = "Export refusé : {reason}."
+    en = "Export refused: {reason}."
 
 
 class FourEyesError(RefusedError):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hygie.registers.chain import RecordVersion
 from hygie.registers.coherence import check_rules
-from hygie.registers.errors import FourEyesError, RecordChangedError, RecordInvalidError, TransitionRefusedError
+from hygie.registers.errors import (
+    FourEyesError,
+    PatientNamedError,
+    RecordChangedError,
+    RecordInvalidError,
+    TransitionRefusedError,
+)
 from hygie.registers.schema import Schema, Schemas, State
 from hygie.registers.values import looks_like_ins, read_value
 
@@ -25,6 +31,7 @@ class Change:
 
     key: of the record; empty for a new one whose key the register gives. state: to enter, empty to stay.
     version: the one that was read, so that nobody writes over somebody else's change; 0 not to look.
+    line: of the file it comes from, for refusals; 0 for its rank in the call.
     """
 
     register: str
@@ -35,6 +42,7 @@ class Change:
     reason: str = ""
     approver: str = ""
     version: int = 0
+    line: int = 0
 
 
 @dataclass(slots=True)
@@ -63,16 +71,18 @@ class Known:
         self._numbers[schema.id] += 1
         return f"{schema.prefix}-{self._numbers[schema.id]:04d}"
 
-    def check_references(self, records: Sequence[RecordVersion], schemas: Schemas) -> None:
-        """Every reference names a record, of before or of this call. Raises: RecordInvalidError."""
-        for line, record in enumerate(records, 1):
+    def lost_references(
+        self, records: Iterable[tuple[int, RecordVersion]], schemas: Schemas
+    ) -> Iterator[RecordInvalidError]:
+        """Every reference that names no record, of before or of this call. Args: records: each with its line."""
+        for line, record in records:
             for one in schemas[record.register].fields:
                 if one.type not in ("reference", "references") or one.id not in record.fields:
                     continue
                 value = record.fields[one.id]
                 for key in value if isinstance(value, list) else [value]:
                     if key not in self.of(one.target):
-                        raise RecordInvalidError(
+                        yield RecordInvalidError(
                             line=line,
                             field=one.id,
                             reason_fr=f"fiche absente du registre {one.target}",
@@ -86,11 +96,9 @@ def next_version(change: Change, schemas: Schemas, known: Known, *, author: str,
     seq, at_ms and digest are given later. Raises: as ``Registers.write``.
     """
     schema = schemas[change.register]
-    fields = _read(schema, change.fields, line)
+    fields = {name: _read_one(schema, name, value, line) for name, value in change.fields.items()}
     key = _key(change, schema, fields, known, line)
     before = known.of(schema.id).get(key)
-    if change.version and change.version != (before.version if before else 0):
-        raise RecordChangedError(key=key, version=before.version if before else 0)
     merged = dict(before.fields) if before else {}
     merged |= {name: value for name, value in fields.items() if value is not None}
     for name, value in fields.items():
@@ -100,6 +108,8 @@ def next_version(change: Change, schemas: Schemas, known: Known, *, author: str,
     tenant = _tenant(change, schema, before, line)
     if before and (merged, state.id, tenant) == (dict(before.fields), before.state, before.tenant):
         return None
+    if change.version and change.version != (before.version if before else 0):
+        raise RecordChangedError(key=key, version=before.version if before else 0)
     _check_text(change.reason, REASON_CHARACTERS_MAX, "reason", line)
     _check_text(change.approver, NAME_CHARACTERS_MAX, "approver", line)
     _check_approval(change, state, before, author)
@@ -113,16 +123,21 @@ def next_version(change: Change, schemas: Schemas, known: Known, *, author: str,
     return record
 
 
-def _read(schema: Schema, given: Mapping[str, object], line: int) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, value in given.items():
-        one = schema.field(name)
-        if one is None:
-            raise RecordInvalidError(
-                line=line, field=_shown(name), reason_fr="champ inconnu", reason_en="no such field"
-            )
-        fields[name] = read_value(one, value, line)
-    return fields
+def wrong_values(change: Change, schemas: Schemas, line: int) -> Iterator[RecordInvalidError | PatientNamedError]:
+    """Every given value that its field refuses."""
+    schema = schemas[change.register]
+    for name, value in change.fields.items():
+        try:
+            _read_one(schema, name, value, line)
+        except (RecordInvalidError, PatientNamedError) as error:
+            yield error
+
+
+def _read_one(schema: Schema, name: str, value: object, line: int) -> Any:
+    one = schema.field(name)
+    if one is None:
+        raise RecordInvalidError(line=line, field=_shown(name), reason_fr="champ inconnu", reason_en="no such field")
+    return read_value(one, value, line)
 
 
 def _shown(name: str) -> str:

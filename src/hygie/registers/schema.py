@@ -277,6 +277,9 @@ def _wrong_in_field(field: Field, states: set[str]) -> Iterator[str]:
         yield f"field {field.id}: choices"
     if (field.type in ("reference", "references")) != bool(field.target):
         yield f"field {field.id}: target"
+    names = [{one.id.casefold(), one.fr.casefold(), one.en.casefold()} for one in field.choices]
+    if sum(map(len, names)) != len(set[str]().union(*names)) or any(";" in one.fr + one.en for one in field.choices):
+        yield f"field {field.id}: two choices have the same name, or one a separator"
     if not set(field.required_in) <= states:
         yield f"field {field.id}: required_in names no state"
 

@@ -22,6 +22,7 @@ TEXT_MAX = 500  # characters of a line of text
 LONGTEXT_MAX = 20_000  # of a paragraph: minutes of a meeting fit, a book does not
 ITEMS_MAX = 500  # of a list
 NUMBER_MAX = 10**15  # beyond, JSON readers round
+_NO_XML = "\ufffe\uffff"  # no workbook could hold them
 SEPARATOR = ";"  # between the items of a list in a cell
 
 Value = str | int | bool | list[str] | list[int]
@@ -48,10 +49,17 @@ def read_value(field: Field, given: object, line: int) -> Value | None:
     if given is None or (isinstance(given, str) and not given.strip()) or given == []:
         return None
     if field.type in _LISTS:
-        return _items(field, given, place)
-    if isinstance(given, list | dict):
+        value = _items(field, given, place)
+    elif isinstance(given, list | dict):
         raise place.refuse("une seule valeur attendue", "one value is expected")
-    return _READERS.get(field.type, _text)(field, given, place)
+    else:
+        value = _READERS.get(field.type, _text)(field, given, place)
+    if value == []:
+        return None
+    items = value if isinstance(value, list) else [value]
+    if field.type in _LOOKED_AT and any(looks_like_ins(str(one)) for one in items):
+        raise PatientNamedError(line=line, field=field.id)
+    return value
 
 
 def looks_like_ins(text: str) -> bool:
@@ -79,11 +87,15 @@ def _text(field: Field, given: object, place: Place) -> str:
     limit = field.max or (LONGTEXT_MAX if long else TEXT_MAX)
     if len(text) > limit:
         raise place.refuse(f"{limit} caractères au plus", f"{limit} characters at most")
-    if any(unicodedata.category(one) in ("Cc", "Cs") and not (long and one in "\n\t") for one in text):
+    if not text.isprintable() and any(_is_control(one) and not (long and one in "\n\t") for one in text):
         raise place.refuse("caractère de contrôle", "a control character")
     if looks_like_ins(text):
         raise PatientNamedError(line=place.line, field=place.field)
     return text
+
+
+def _is_control(character: str) -> bool:
+    return character in _NO_XML or unicodedata.category(character) in ("Cc", "Cs")
 
 
 def _date(_: Field, given: object, place: Place) -> str:
@@ -227,6 +239,10 @@ _READERS: dict[str, Callable[[Field, Any, Place], Value]] = {
         "a reference of the vault is expected (client/environment/Type/id)",
     ),
 }
+# Texts are looked at as they are read. The vault's references are its own, a digest may hold any run of digits.
+_LOOKED_AT = {
+    "integer", "decimal", "reference", "references", "requirements", "email", "url", "account", "tenant", "siren",
+}  # fmt: skip
 _LISTS: dict[str, Callable[[Field, Any, Place], Value]] = {
     "choices": _choice,
     "countries": _country,

@@ -16,6 +16,8 @@ from typing import Any
 MODESTY_S = 0.002  # wait for each connection already open: above the time a free process needs to wake up
 MODESTY_S_MAX = 0.02  # a client never waits longer for its handshake because everybody is busy
 
+TELL_S = 60.0  # between two warnings of dropped handshakes
+
 log = logging.getLogger("hygie.server")
 
 
@@ -23,7 +25,8 @@ class Acceptor:
     """Accepts on one listener until closed; has what uvicorn asks of an ``asyncio.Server``.
 
     Args: protocol: makes the protocol of a connection; open_connections: how many this process serves now;
-    options: ``ssl`` and its timeouts, as ``loop.connect_accepted_socket`` takes them.
+    handshakes_max: under way at once, see ``Limits``; options: ``ssl`` and its timeouts, as
+    ``loop.connect_accepted_socket`` takes them.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class Acceptor:
         protocol: Callable[[], asyncio.BaseProtocol],
         *,
         open_connections: Callable[[], int],
+        handshakes_max: int,
         options: dict[str, Any],
     ) -> None:
         self.sockets = (listener,)
@@ -39,7 +43,9 @@ class Acceptor:
         self._protocol = protocol
         self._open_connections = open_connections
         self._options = options
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes: dict[asyncio.Task[None], None] = {}  # the oldest first
+        self._handshakes_max = handshakes_max
+        self._told_s = -TELL_S
         self._task = asyncio.create_task(self._run(listener))
 
     def close(self) -> None:
@@ -66,9 +72,24 @@ class Acceptor:
                 continue
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if len(self._handshakes) >= self._handshakes_max:
+                self._drop_oldest()
             task = asyncio.create_task(self._connect(connection))
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            self._handshakes[task] = None
+            task.add_done_callback(self._ended)
+
+    def _drop_oldest(self) -> None:
+        """Its connection is closed by the end of its task."""
+        oldest = next(iter(self._handshakes))
+        del self._handshakes[oldest]
+        oldest.cancel()
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._told_s >= TELL_S:
+            self._told_s = now_s
+            log.warning("over %d handshakes under way: the oldest are dropped", self._handshakes_max)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._handshakes.pop(task, None)
 
     async def _connect(self, connection: socket.socket) -> None:
         try:

@@ -21,6 +21,8 @@ class Limits:
     stalled_write_s: a client that stops reading its answer is dropped.
     drain_bytes: how much of a refused body is read and thrown away, so that the client gets to read the refusal.
     connections, requests: at once in this process; above, 503 with Retry-After: a queue that grows answers nobody.
+    handshakes: TLS handshakes under way at once in this process; one more, and the oldest goes: an honest one lasts
+    milliseconds, and who says nothing must not use up the descriptors of those who speak.
     pipelined: requests that wait on one connection for the one before; 20 bytes sent are 2 kB held.
     """
 
@@ -35,6 +37,7 @@ class Limits:
     drain_bytes: int = 64 * MIB
     connections: int = 2_000
     requests: int = 256
+    handshakes: int = 500
     pipelined: int = 64
     stop_grace_s: float = 20.0
     sweep_interval_s: float = 1.0

@@ -168,6 +168,7 @@ class _Server(UvicornServer):
                 listener,
                 self._connection,
                 open_connections=lambda: len(self.server_state.connections),
+                handshakes_max=self._limits.handshakes,
                 options=tls,
             )
             for listener in sockets or ()

@@ -81,11 +81,11 @@ class ObjectDamagedError(IntegrityError):
 
 
 class SiteFolderError(SettingsError):
-    """A folder that holds something is not taken for a new site's."""
+    """A folder that holds something is not taken for a new site's, nor for a new backup target's."""
 
     code = "HYG-641"
-    fr = "{folder} n'est pas vide : un nouveau site ({site}) commence par un dossier vide."
-    en = "{folder} is not empty: a new site ({site}) begins with an empty folder."
+    fr = "{folder} n'est pas vide : un nouveau site ou une nouvelle cible ({site}) commence par un dossier vide."
+    en = "{folder} is not empty: a new site or target ({site}) begins with an empty folder."
 
 
 class SiteSettingsError(SettingsError):

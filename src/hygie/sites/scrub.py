@@ -49,17 +49,21 @@ async def scrub(
     report = ScrubReport()
     running: set[asyncio.Task[None]] = set()
     start = asyncio.get_running_loop().time()
-    async for item in expected:
-        if len(running) >= AT_ONCE:
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        if rate_bytes_per_s:
-            ahead_s = start + report.bytes / rate_bytes_per_s - asyncio.get_running_loop().time()
-            await asyncio.sleep(max(ahead_s, 0.0))
-        running.add(asyncio.create_task(_scrub_one(site_set, item, report, repair=repair)))
-    for task in running:
-        await task
+    try:
+        async for item in expected:
+            if len(running) >= AT_ONCE:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            if rate_bytes_per_s:
+                ahead_s = start + report.bytes / rate_bytes_per_s - asyncio.get_running_loop().time()
+                await asyncio.sleep(max(ahead_s, 0.0))
+            running.add(asyncio.create_task(_scrub_one(site_set, item, report, repair=repair)))
+        for task in running:
+            await task
+    finally:
+        for task in running:  # given up, or failed: nothing goes on behind the caller's back
+            task.cancel()
     return report
 
 

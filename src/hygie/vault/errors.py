@@ -127,8 +127,8 @@ class LedgerStaleError(IntegrityError):
 
     code = "HYG-552"
     fr = (
-        "Le site {site} n'a pas le dernier registre des clés : {count} dossiers ne s'ouvriraient plus. "
-        "Prenez un autre site, remettez ce registre, ou acceptez la perte avec --partial."
+        "Le site {site} n'a pas le dernier grand livre des clés : {count} dossiers ne s'ouvriraient plus. "
+        "Prenez un autre site, remettez-le, ou acceptez la perte avec --partial."
     )
     en = (
         "The site {site} lacks the newest key ledger: {count} records would not open any more. "

@@ -9,14 +9,19 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hygie.backups import drills
 from hygie.backups.copy import newest_snapshot
 from hygie.backups.drill import DrillCheck, DrillReport, attach, promise_checks, to_sign, verify_report
 from hygie.backups.drill_text import WORDS, text_of
 from hygie.backups.drills import Promise, run_sandbox_drill
 from hygie.backups.errors import BackupDamagedError, DrillReportForgedError
 from hygie.backups.keys import public_keys
-from hygie.keys.errors import WrongPassphraseError
+from hygie.backups.sandbox import Doors
+from hygie.database.hot import HotConnections
+from hygie.gate.administration import Administration
+from hygie.keys.errors import KmsUnavailableError, WrongPassphraseError
 from hygie.keys.sealing import Passphrase
+from hygie.sites.errors import SiteQuorumError
 from tests.unit.backups.restore_stage import alter, back_up, new_target, remove, request_of
 from tests.unit.vault.conftest import open_house  # noqa: F401 (a fixture)
 from tests.unit.vault.lifecycle_stage import observation, patient, write
@@ -124,6 +129,54 @@ def test_a_drill_fails_when_the_promise_is_not_kept(open_house, tmp_path) -> Non
             found = msgspec.json.decode(await _drill("restore", request, promise=Promise(rto_s=0, rpo_s=3600)))
             failed = [check["name"] for check in found["report"]["checks"] if not check["passed"]]
             assert failed == ["rto kept"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken", "error", "told"),
+    [
+        ("site-loss", (Doors, "write"), SiteQuorumError(done=1, quorum=2), "HYG-441"),
+        ("key-loss", (drills, "_other_keys"), OSError(28, "no space"), "OSError"),
+        ("restore", (Administration, "create_account"), KmsUnavailableError(part="kms"), "HYG-430"),
+    ],
+)
+def test_a_drill_that_something_stops_has_failed_and_is_signed(
+    open_house,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+    kind: Any,
+    broken: Any,
+    error: Exception,
+    told: str,
+) -> None:
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            await write(house, patient("p1", "a"))
+            await back_up(house, target)
+
+            def stop(*_: object, **__: object) -> None:
+                raise error
+
+            opened: list[Any] = []
+            real = HotConnections.open
+
+            async def opening(hot: HotConnections) -> None:
+                opened.append(hot)
+                await real(hot)
+
+            monkeypatch.setattr(*broken, stop)
+            monkeypatch.setattr(HotConnections, "open", opening)
+            report = await _drill(kind, request_of(house, target, tmp_path / kind))
+            found = verify_report(report, public_keys=await public_keys(house.kms, "drill"))
+            assert not found.passed
+            (check,) = [one for one in found.checks if one.name == "carried to its end"]
+            assert check.detail == told
+            assert found.rto_s is None
+            assert "mené à son terme" in text_of(found, "fr")
+            assert opened
+            assert all(hot._closed and not hot._idle for hot in opened)
 
     asyncio.run(main())
 

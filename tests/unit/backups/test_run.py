@@ -10,6 +10,7 @@ from hygie.backups.check import Head
 from hygie.backups.errors import ManifestReplayedError, TargetUnavailableError
 from hygie.backups.retention import RetentionPolicy
 from hygie.backups.run import check_backups, recorded_head, refuse_replayed, run_backup
+from hygie.journal.newest import Asked, newest
 from tests.unit.backups.restore_stage import back_up, new_target, rooms_of, seal_journal
 from tests.unit.vault.conftest import open_house  # noqa: F401 (a fixture)
 from tests.unit.vault.lifecycle_stage import patient, write
@@ -84,5 +85,64 @@ def test_one_backup_at_a_time(open_house, tmp_path) -> None:  # noqa: F811
                         await connection.execute("SELECT passed, facts->>'code' FROM hygie.measurement")
                     ).fetchall()
                 assert rows == [(False, "HYG-480")]
+
+    asyncio.run(main())
+
+
+def test_a_purge_that_fails_takes_nothing_from_the_snapshot_before_it(
+    open_house,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+) -> None:
+    """The target lets nothing be removed: the new snapshot is on record all the same."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            await asyncio.to_thread(target.put_object, "ab" * 32, b"left by a snapshot that was cut")
+
+            def refused(*_: object) -> None:
+                raise TargetUnavailableError(target="backup", reason="locked")
+
+            monkeypatch.setattr(type(target), "delete_object", refused)
+            async with rooms_of(house, target) as rooms:
+                with pytest.raises(TargetUnavailableError) as caught:
+                    await run_backup(rooms, rpo_s=60, purge=RetentionPolicy())
+                await seal_journal(rooms)
+                head = await recorded_head(rooms.source.reader, house.clock.now_ms())
+                assert head is not None
+                assert head.number == 1
+                told = await newest(rooms.source.reader, Asked(actions=("backup:run",)), 3)
+                assert [one.entry.outcome for one in told if one.entry] == ["intent", "done", "unknown"]
+                assert [one.entry.detail.get("step") for one in told if one.entry] == [None, None, "purge"]
+                async with rooms.source.records.transaction() as connection:
+                    cursor = await connection.execute(
+                        "SELECT passed, facts->>'number', facts->>'purge' FROM hygie.measurement ORDER BY at_ms"
+                    )
+                    assert (await cursor.fetchall())[-1] == (True, "1", caught.value.code)
+
+    asyncio.run(main())
+
+
+def test_a_backup_that_is_given_up_has_an_outcome_and_the_next_one_is_whole(open_house, tmp_path) -> None:  # noqa: F811
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            await write(house, *(patient(f"p{n}", "a") for n in range(5)))
+            async with rooms_of(house, target) as rooms:
+                begun = asyncio.Event()
+                running = asyncio.create_task(run_backup(rooms, rpo_s=60, progress=lambda _: begun.set()))
+                await begun.wait()
+                running.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await running
+                assert target.manifests() == []
+                await seal_journal(rooms)
+                told = await newest(rooms.source.reader, Asked(actions=("backup:run",)), 3)
+                assert [one.entry.outcome for one in told if one.entry] == ["intent", "unknown"]
+            report = await back_up(house, target)
+            assert report.number == 1
+            async with rooms_of(house, target) as rooms:
+                assert (await check_backups(rooms, RetentionPolicy())).faults == []
 
     asyncio.run(main())

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hygie.base.errors import SettingsError
 from hygie.base.hardening import Swap
 from hygie.base.layout import DataFolder
+from hygie.base.passphrase import check_passphrase, passphrase_bits
 from hygie.base.settings import Settings, SiteSettings, default_settings, load_settings, write_settings
-from hygie.base.settings_checks import check_passphrase, check_secret_file, check_swap, passphrase_bits
+from hygie.base.settings_checks import check_secret_file, check_swap
 
 
 def changed(settings: Settings, **fields: Any) -> Settings:
@@ -159,6 +160,8 @@ def test_swap_in_clear_and_swap_nobody_sees_are_refused() -> None:
         "1234567890123456789012345678901234567890",
         "MotDePasse2026!MotDePasse2026!",
         "abababababababababababababababab",
+        "acegikmoqsuwybdfhjlnprtvxz",
+        "motdepasse8429173650274918",
     ],
 )
 def test_a_weak_passphrase_is_refused_and_not_repeated(weak: str) -> None:

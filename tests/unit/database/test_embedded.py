@@ -227,6 +227,24 @@ def test_a_killed_initdb_leaves_no_half_cluster(tmp_path: Path, monkeypatch: pyt
     broken.stop()
 
 
+def test_a_replacement_that_is_cut_never_ends_in_an_empty_database(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    server.start()
+    with psycopg.connect(server.dsn("hygie_owner")) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS value")
+    server.stop()
+    with pytest.raises(FileNotFoundError):
+        server.replace(tmp_path / "copy that is gone")  # what a kill between the two renames leaves, too
+    assert not (data / "postgres").exists()
+    server.start()
+    assert one(server.dsn("hygie_owner"), "SELECT value FROM kept") == 7
+    server.stop()
+    (data / "postgres.leaving").mkdir()  # cut just before its end
+    server.start()
+    assert one(server.dsn("hygie_owner"), "SELECT value FROM kept") == 7
+    assert [path.name.rpartition("-")[0] for path in data.glob("postgres.be*")] == ["postgres.before-back"]
+
+
 def test_passwords_lost_or_readable_by_others_are_refused(server: EmbeddedPostgres, tmp_path: Path) -> None:
     server.start()
     server.stop()

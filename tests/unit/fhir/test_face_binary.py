@@ -165,3 +165,13 @@ def test_refusals_of_raw_contents(tmp_path: Path) -> None:
         assert (await stage.ask("GET", "/Binary/b2", headers={"accept": "application/fhir+json"})).status == 200
 
     staged(tmp_path, scenario)
+
+
+def test_a_condition_on_raw_content_is_refused_not_passed_over(tmp_path: Path) -> None:
+    async def scenario(stage: Stage) -> None:
+        reply = await stage.ask("POST", "/Binary", b"%PDF", headers={**PDF, "if-none-exist": "_id=b1"})
+        assert reply.status == 400
+        assert reply.json["issue"][0]["details"]["coding"][0]["code"] == "HYG-174"
+        assert stage.vault.rows == []
+
+    staged(tmp_path, scenario)

@@ -229,6 +229,24 @@ def test_conditional_references_creates_updates_and_deletes(tmp_path: Path) -> N
     staged(tmp_path, scenario)
 
 
+def test_a_conditional_reference_may_escape_a_comma(tmp_path: Path) -> None:
+    """A search writes ``\\,`` for a comma inside a value, and JSON doubles the backslash."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.ask("PUT", "/Patient/p1", patient(id="p1", name=[{"family": "Le Goff, veuve Martin"}]))
+        await stage.ask("PUT", "/Patient/p2", patient(id="p2", name=[{"family": "veuve Martin"}]))
+        said = "Patient?family=Le Goff\\, veuve Martin"
+        reply = await stage.ask("POST", "", bundle("transaction", entry("POST", "Observation", observation(said))))
+        assert reply.status == 200, reply.body
+        path = reply.json["entry"][0]["response"]["location"].partition("/_history")[0]
+        assert (await stage.ask("GET", f"/{path}")).json["subject"]["reference"] == "Patient/p1"
+        assert len((await stage.ask("GET", "/Observation?subject=Patient/p1")).json["entry"]) == 1
+        lost = bundle("transaction", entry("POST", "Observation", observation("Patient?family=x\\,y")))
+        assert (await stage.ask("POST", "", lost)).status == 400
+
+    staged(tmp_path, scenario)
+
+
 def test_ambiguous_conditions_refuse_the_whole(tmp_path: Path) -> None:
     async def scenario(stage: Stage) -> None:
         twin = patient(identifier=[{"system": "urn:s", "value": "1"}])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hygie.fhir.requests import accepts_json, is_json_content, language_of
+from hygie.fhir.answers import server_refusal
+from hygie.fhir.requests import accepts_json, is_json_content, language_of, make_call
 from tests.unit.fhir.face_stage import Stage, observation, patient, staged
 
 
@@ -164,3 +166,25 @@ def test_accept_and_content_type() -> None:
     assert not accepts_json(b"application/fhir+json;q=0")
     assert is_json_content(b'application/fhir+json; charset="UTF-8"')
     assert not is_json_content(b"")
+
+
+def test_a_refusal_of_the_server_speaks_the_language_of_the_face() -> None:
+    for header, text in (
+        (b"fr;q=0.1, en", b"refused"),
+        (b"english-ish, fr", "refusée".encode()),
+        (b"", "refusée".encode()),
+    ):
+        assert text in server_refusal(408, header)[1]
+
+
+@pytest.mark.parametrize(
+    ("server", "base"),
+    [
+        (("::1", 8443), "https://[::1]:8443"),
+        (("127.0.0.1", 8443), "https://127.0.0.1:8443"),
+        (None, "https://localhost"),
+    ],
+)
+def test_without_a_host_the_address_is_the_server_s_own(server: Any, base: str) -> None:
+    scope = {"headers": [], "method": "GET", "query_string": b"", "scheme": "https", "server": server}
+    assert make_call(scope, None, "").base == base  # type: ignore[arg-type]

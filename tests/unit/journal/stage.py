@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hygie.base.actions import Action
+from hygie.base.errors import InvalidRequestError
 from hygie.database.cluster import Dsns
 from hygie.database.pool import Database
 from hygie.journal.checkpoint import ED25519, VerifierKey
@@ -51,10 +52,13 @@ class MemoryMonthKeys:
 
     def __init__(self) -> None:
         self.destroyed: set[tuple[bytes, str, str]] = set()
+        self.refused: set[tuple[bytes, str, str]] = set()
 
     async def month_key(self, tenant_id: bytes, kind: str, month: str) -> bytes:
         if (tenant_id, kind, month) in self.destroyed:
             raise KeyDestroyedError(part="month")
+        if (tenant_id, kind, month) in self.refused:
+            raise InvalidRequestError(reason="a month of another time")
         return hmac.digest(b"test", tenant_id + kind.encode() + month.encode(), "sha256")
 
 

@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hygie.base.actions import Action
+from hygie.base.actions import KINDS, Action
 from hygie.base.seal import HEADER_BYTES, SealBrokenError, open_sealed
 from hygie.journal.entry import ITEMS_MAX, OUTCOMES, Entry, open_entry, seal_entry, split_entry
 from hygie.journal.errors import EntryTooLargeError, LeafInvalidError
-from hygie.journal.leaf import HEAD_BYTES, KINDS, disclosure_of, meaning_of, open_disclosed, read_head
+from hygie.journal.leaf import HEAD_BYTES, disclosure_of, meaning_of, open_disclosed, read_head
 
 KEY = bytes(range(32))
 TEXT = st.text(max_size=20)

@@ -236,11 +236,11 @@ def test_submissions_come_back() -> None:
 
 def test_it_runs_as_its_own_process_and_survives_a_kill(folder: Path) -> None:
     (folder / "log.pub").write_text(SIGNER.key.encode() + "\n")
-    command = [sys.executable, "-m", "hygie.journal.witness", "--state", str(folder / "state"), "--name", "w.test"]
+    command = [sys.executable, "-m", "hygie", "witness", "--data", str(folder), "--name", "w.test"]
     command += ["--listen", str(folder / "s"), "--log-key", str(folder / "log.pub")]
 
     async def cosign(old: int, size: int) -> bytes:
-        client = WitnessClient(str(folder / "s"), VerifierKey.parse((folder / "state/witness.pub").read_text()))
+        client = WitnessClient(str(folder / "s"), VerifierKey.parse((folder / "witness/witness.pub").read_text()))
         return await client.add_checkpoint(submission(old, size))
 
     def started() -> subprocess.Popen[bytes]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hygie.base.canonical import canonical
+from hygie.base.errors import SettingsError
+from hygie.base.layout import DataFolder
+from hygie.base.settings import default_settings, read_credential
 from hygie.keys import file_kms, hierarchy
 from hygie.keys.errors import (
     DestructionGuardError,
@@ -224,9 +228,12 @@ def test_a_wrap_has_the_bytes_of_its_format(tmp_path: Path) -> None:
 
 def test_a_passphrase_is_read_without_its_last_newline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "secret"
-    for raw in (b"phrase", b"phrase\n", b"phrase\r\n"):
+    settings = default_settings()
+    settings = msgspec.structs.replace(settings, kms=msgspec.structs.replace(settings.kms, credential="secret"))
+    for raw in (b"phrase", b"phrase\n", b"phrase\r\n", b"phrase\n\n"):
         path.write_bytes(raw)
         path.chmod(0o600)
+        assert read_credential(settings, DataFolder.at(tmp_path)) == "phrase"  # what init and up read is the same
         assert SecretSource(file=path).read() == Passphrase("phrase")
         reader, writer = os.pipe()
         os.write(writer, raw)
@@ -241,17 +248,17 @@ def test_a_bad_source_is_a_setting_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     path = tmp_path / "secret"
     sources = [SecretSource(file=path), SecretSource(credential="secret")]
-    for raw in (b"", b"\n", b"\xff\xfe", b"x" * 1025):
+    for raw in (b"", b"\n", b"\xff\xfe", b"one\ntwo", b"x" * 1025):
         path.write_bytes(raw)
         path.chmod(0o600)
         for source in sources:
-            with pytest.raises(KmsSettingsError):
+            with pytest.raises(SettingsError, match="HYG-607"):
                 source.read()
     path.write_bytes(b"phrase")
     path.chmod(0o640)
-    with pytest.raises(KmsSettingsError):
+    with pytest.raises(SettingsError, match="HYG-605"):
         sources[0].read()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "sub"))
     for name in ("../secret", "", "..", "absent"):
-        with pytest.raises(KmsSettingsError):
+        with pytest.raises(SettingsError, match="HYG-607"):
             SecretSource(credential=name).read()

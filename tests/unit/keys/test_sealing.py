@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hygie.base.passphrase import WeakPassphraseError, check_passphrase
 from hygie.keys.errors import (
     KmsRequestError,
     KmsSettingsError,
     KmsStateBrokenError,
     ShareRefusedError,
-    WeakPassphraseError,
     WrongPassphraseError,
 )
 from hygie.keys.sealing import (
@@ -26,7 +26,6 @@ from hygie.keys.sealing import (
     Sealing,
     SharePlan,
     Shares,
-    check_passphrase,
     check_sealing,
     open_root,
     read_share,

@@ -32,6 +32,8 @@ def test_the_month_of_a_rights_request_runs_by_the_calendar_and_is_extended_by_t
     assert expected(asked, "2026-03-01")["answer"][1] is Progress.LATE
     longer = record("rights-request", received_on="2026-01-31", channel="controller", extended=True)
     assert expected(longer, "2026-03-01") == {"extended-answer": ("2026-04-30", Progress.RUNNING)}
+    file = record("rights-request", received_on="2026-01-31", channel="controller", medical_file="recent")
+    assert expected(file, "2026-02-08")["medical-file"] == ("2026-02-08", Progress.RUNNING)
     direct = record("rights-request", received_on="2026-01-31", channel="person")
     assert expected(direct, "2026-02-03")["relay"] == ("2026-02-02", Progress.LATE)
 

@@ -98,7 +98,7 @@ def test_a_register_is_fit_for_people(schema: Any) -> None:
         ("change", "approved", {"degrading": True, "degradation": "x", "clients": ["chu-x"]}, "consent_on"),
         ("change", "emergency", {"degrading": True, "degradation": "x", "clients": ["chu-x"]}, "consent_on"),
         ("incident", "closed", {"health_data": "unknown"}, "health_data"),
-        ("incident", "closed", {"is_violation": "yes", "violation": None}, "violation"),
+        ("incident", "closed", {"is_violation": "yes", "violations": None}, "violations"),
         ("internal-audit", "reported", {"auditor_person": "PER-1", "audited": ["PER-1"]}, "auditor_person"),
         ("internal-audit", "closed", {"kind": "traces"}, "sample_size"),
         ("action", "verified", {"owner": "PER-1", "verified_by": "PER-1"}, "owner"),
@@ -150,6 +150,12 @@ def test_a_signed_contract_says_where_each_clause_is() -> None:
     whole = filled_record(schema, "signed")
     for one in clauses:
         assert refused("contract", "signed", {**whole, one: ""}) == (one, "no value")
+
+
+def test_a_list_of_nothing_does_not_fill_a_field() -> None:
+    fields = filled_record(SCHEMAS["service"], "draft")
+    for nothing in ([""], " ; ", []):
+        assert refused("service", "draft", {**fields, "activities": nothing}) == ("activities", "no value")
 
 
 def test_capital_letters_of_a_choice_are_read() -> None:

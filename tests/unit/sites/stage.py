@@ -20,6 +20,8 @@ PLACES = {
     "paris": SiteLocation("FR", "Paris", 48.86, 2.35, "Hygie"),
     "lyon": SiteLocation("FR", "Lyon", 45.76, 4.84, "Hygie"),
     "lille": SiteLocation("FR", "Lille", 50.63, 3.06, "Hygie"),
+    "nantes": SiteLocation("FR", "Nantes", 47.22, -1.55, "Hygie"),
+    "nice": SiteLocation("FR", "Nice", 43.70, 7.27, "Hygie"),
 }
 PARIS_HOST = (48.86, 2.35)
 QUICK = SiteLimits(

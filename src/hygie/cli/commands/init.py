@@ -27,10 +27,10 @@ def register(app: typer.Typer) -> None:
         help=say(
             fr="Prépare un dossier de données : réglages et dossiers privés. Refuse un réglage faible. --shares fait"
             " aussi les clés et en distribue les parts, une seule fois. --site marque le dossier vide d'un site de"
-            " plus, ou d'un disque remplacé.",
+            " plus, ou d'un disque remplacé ; --backup-target, celui d'une autre cible de sauvegarde.",
             en="Prepare a data folder: settings and private folders. Refuses a weak setting. --shares also makes the"
             " keys and hands out their shares, once. --site marks the empty folder of one more site, or of a replaced"
-            " disk.",
+            " disk; --backup-target that of another backup target.",
         ),
         epilog=say(fr="Exemple", en="Example")
         + ": hygie init --data /srv/hygie --production --credential /etc/hygie.key",
@@ -54,6 +54,15 @@ def _shares_into_option() -> Any:
         help=say(
             fr="Écrire chaque part dans un fichier privé de ce dossier, au lieu de la montrer.",
             en="Write each share in a private file of this folder, instead of showing it.",
+        )
+    )
+
+
+def _target_option() -> Any:
+    return typer.Option(
+        help=say(
+            fr="Sur une installation : marquer le dossier vide de la cible de sauvegarde des réglages.",
+            en="On an installation: mark the empty folder of the backup target of the settings.",
         )
     )
 
@@ -94,9 +103,10 @@ def init(
     threshold: Annotated[int | None, _threshold_option()] = None,
     shares_into: Annotated[Path | None, _shares_into_option()] = None,
     site: Annotated[str | None, _site_option()] = None,
+    backup_target: Annotated[bool, _target_option()] = False,
 ) -> None:
     """Write ``hygie.toml`` and the folders; nothing is written when a setting is refused."""
-    from hygie.app import initialise_sites
+    from hygie.app import initialise_stores
     from hygie.base.hardening import harden_process
     from hygie.base.settings import check_machine, default_settings, read_credential, read_settings, write_settings
 
@@ -104,6 +114,9 @@ def init(
     folder = frame.folder
     if site is not None:
         _mark_site(frame, site)
+        return
+    if backup_target:
+        _mark_target(frame)
         return
     harden_process()  # shares pass through here
     if folder.settings_file.exists():
@@ -118,7 +131,7 @@ def init(
     dealing = _dealing(settings, folder, shares_into)
     try:
         folder.create()
-        initialise_sites(settings, folder)
+        initialise_stores(settings, folder)
         path = write_settings(folder.path, settings)
         dealt = dealing.deal(settings, folder) if dealing is not None else []
     except OSError as error:
@@ -232,16 +245,11 @@ def _with_keys(settings: Settings, credential: Path | None, shares: int | None, 
 
 
 def _mark_site(frame: Frame, name: str) -> None:
-    from hygie.app import initialise_site
-
     settings, folder = frame.settings(), frame.folder
     paths = {one.name: folder.resolve(one.path) for one in settings.sites}
     if name not in paths:
         raise typer.BadParameter("--site: " + " | ".join(paths))
-    try:
-        identity = initialise_site(paths[name], name)
-    except OSError as error:
-        raise FolderRefusedError(folder=str(paths[name]), reason=error.strerror or type(error).__name__) from error
+    identity = _mark(paths[name], name)
     frame.out.line(
         say(
             fr=f"{paths[name]} est maintenant le site {name}. hygie work le remplit ; hygie scrub le vérifie.",
@@ -249,3 +257,27 @@ def _mark_site(frame: Frame, name: str) -> None:
         )
     )
     frame.out.result({"site": name, "folder": str(paths[name]), "identity": identity})
+
+
+def _mark_target(frame: Frame) -> None:
+    from hygie.backups.target import TARGET_NAME
+
+    path = frame.folder.resolve(frame.settings().backups.path)
+    identity = _mark(path, TARGET_NAME)
+    frame.out.line(
+        say(
+            fr=f"{path} est maintenant la cible de sauvegarde. La prochaine sauvegarde y copie tout.",
+            en=f"{path} is the backup target now. The next backup copies everything there.",
+        )
+    )
+    frame.out.result({"folder": str(path), "identity": identity})
+
+
+def _mark(path: Path, name: str) -> str:
+    """Raises: SiteFolderError: it holds something; FolderRefusedError."""
+    from hygie.app import initialise_store
+
+    try:
+        return initialise_store(path, name)
+    except OSError as error:
+        raise FolderRefusedError(folder=str(path), reason=error.strerror or type(error).__name__) from error

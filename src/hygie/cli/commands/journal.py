@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help=say(
             fr="Journal : le lire, l'exporter, le rapprocher du registre des clés.",
-            en="Journal: read it, export it, reconcile it with the record of keys.",
+            en="Journal: read it, export it, reconcile it with the key record.",
         ),
         no_args_is_help=True,
     )

@@ -85,17 +85,15 @@ async def _read(frame: Frame, at_ms: int | None) -> dict[str, Any]:
 
 def _page(frame: Frame, found: dict[str, Any], requirement: str) -> Group:
     from hygie.cli import posture_view
-    from hygie.proof.referentials.shipped import SHIPPED, shipped
 
     if requirement:
         return posture_view.draw_requirement(found, _one(found, requirement), plain=frame.out.plain)
-    titles = {name: shipped(name).title.said() for name in SHIPPED}
     chosen = [
         row
         for row in found["requirements"]
         if row["assessable"] and row["controls"] and row["verdict"] in ("unsatisfied", "unknown")
     ]
-    return posture_view.draw(found, titles, chosen=chosen, plain=frame.out.plain)
+    return posture_view.draw(found, chosen=chosen, plain=frame.out.plain)
 
 
 def _one(found: dict[str, Any], requirement: str) -> dict[str, Any]:

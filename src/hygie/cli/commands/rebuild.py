@@ -48,7 +48,9 @@ def rebuild(
     ] = False,
     partial: Annotated[
         bool,
-        typer.Option("--partial", help=say(fr="Continuer sans un registre de clés.", en="Go on without a key ledger.")),
+        typer.Option(
+            "--partial", help=say(fr="Continuer sans un grand livre des clés.", en="Go on without a key ledger.")
+        ),
     ] = False,
     ask: Annotated[bool, ask_option()] = False,
     share_file: Annotated[list[Path] | None, share_option()] = None,
@@ -104,6 +106,17 @@ def _watcher(frame: Frame, bars: ExitStack) -> Watcher:
 def _say(frame: Frame, found: Recovered, seconds: float) -> None:
     if found.imported:
         frame.out.line(say(fr="Clients, environnements et droits repris du site.", en="Clients and rights taken back."))
+    if any(found.logs.rows.values()):
+        frame.out.line(
+            say(
+                fr=f"Registres : {found.logs.rows['records']} écritures ; preuves : {found.logs.rows['batches']}"
+                " évaluations reprises des sites.",
+                en=f"Registers: {found.logs.rows['records']} writes; evidence: {found.logs.rows['batches']}"
+                " evaluations taken back from the sites.",
+            )
+        )
+    for one in [*found.logs.shown(), *found.logs.damaged, *found.logs.passed_over][:NAMED_MAX]:
+        frame.out.warn(one)
     for (tenant, name), report in found.environments.items():
         frame.out.line(
             say(
@@ -136,6 +149,7 @@ def _say(frame: Frame, found: Recovered, seconds: float) -> None:
             "revoked": found.revoked,
             "whole": found.whole,
             "seconds": round(seconds, 3),
+            "logs": {**asdict(found.logs), "whole": found.logs.whole},
             "environments": [
                 {"tenant": tenant, "environment": name, "whole": report.whole, **asdict(report)}
                 for (tenant, name), report in found.environments.items()

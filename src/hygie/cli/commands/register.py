@@ -15,6 +15,7 @@ import typer
 from hygie.base.language import say
 from hygie.cli.acts import instant, operator_name
 from hygie.cli.frame import Frame, frame_of
+from hygie.cli.register_files import pages
 
 if TYPE_CHECKING:
     from hygie.registers.chain import RecordVersion
@@ -45,7 +46,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
     )
     example = say(fr="Exemple", en="Example")
-    for name, fr, en, sample, run in _pages():
+    for name, fr, en, sample, run in (*_pages(), *pages()):
         group.command(name, help=say(fr=fr, en=en), epilog=f"{example}: {sample}")(run)
     app.add_typer(group, name="register")
 
@@ -241,26 +242,10 @@ def attach(context: typer.Context, file: Annotated[Path, typer.Argument(exists=T
 
 
 def verify(context: typer.Context) -> None:
-    """Follow the chain."""
-    from hygie.registers.chain import check_chain
-    from hygie.registers.errors import RegisterTamperedError
+    """Follow the chain, and hold it to the published journal."""
+    from hygie.cli.log_view import verify_and_say
 
-    frame = frame_of(context)
-
-    def act(registers: Registers) -> tuple[int, bytes]:
-        end = check_chain(registers.log())
-        if end != registers.head():
-            raise RegisterTamperedError(seq=end[0] + 1, reason="missing")
-        return end
-
-    seq, digest = run_registers(frame, act)
-    frame.out.line(
-        say(
-            fr=f"{seq} écritures, chaîne entière ; dernière empreinte {digest.hex()}",
-            en=f"{seq} writes, the chain is whole; last digest {digest.hex()}",
-        )
-    )
-    frame.out.result({"writes": seq, "digest": digest.hex()})
+    verify_and_say(frame_of(context), "records")
 
 
 def run_registers(frame: Frame, act: Callable[[Registers], T]) -> T:
@@ -402,8 +387,8 @@ def _pages() -> tuple[tuple[str, str, str, str, Callable[..., None]], ...]:
         ),
         (
             "verify",
-            "Suit la chaîne de toutes les écritures.",
-            "Follow the chain of all writes.",
+            "Suit la chaîne de toutes les écritures et la compare au journal publié.",
+            "Follow the chain of all writes and compare it with the published journal.",
             "hygie register verify",
             verify,
         ),

@@ -204,6 +204,15 @@ def _say(frame: Frame, report: RestoreReport) -> None:
             f" {report.duration_s:.1f} s ({report.resources_per_s} versions/s).",
         )
     )
+    writes = report.logs.rows
+    frame.out.line(
+        say(
+            fr=f"Registres : {writes['records']} écritures ; preuves : {writes['batches']} évaluations.",
+            en=f"Registers: {writes['records']} writes; evidence: {writes['batches']} evaluations.",
+        )
+    )
+    for one in report.logs.shown():
+        frame.out.warn(one)
     for name in report.broken_manifests:
         frame.out.warn(say(fr=f"Manifeste non intègre : {name}", en=f"Manifest not intact: {name}"))
     if report.complete:

@@ -1,4 +1,4 @@
-"""``hygie verify``: check a journal export, a certificate of erasure or a record of keys that somebody handed over."""
+"""``hygie verify``: check a journal export, a certificate of erasure or a key record that somebody handed over."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def register(app: typer.Typer) -> None:
     app.command(
         "verify",
         help=say(
-            fr="Vérifie hors ligne un export du journal (dossier ou .zip), le registre des clés délivrées (dossier kms)"
+            fr="Vérifie hors ligne un export du journal (dossier ou .zip), le registre des clés (dossier kms)"
             " ou un certificat d'effacement. Sans --key, un certificat est vérifié avec les clés de l'installation, qui"
             " doit tourner.",
-            en="Check, offline, a journal export (folder or .zip), the record of unwrapped keys (folder kms) or a"
+            en="Check, offline, a journal export (folder or .zip), the key record (folder kms) or a"
             " certificate of erasure. Without --key, a certificate is checked with the keys of the installation, which"
             " must be running.",
         ),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from hygie.base.clock import iso_ms
-from hygie.proof.facts import ClockFacts, FreshFacts, HistoryFacts, JournalFacts, UnwrapFacts, WitnessFacts
+from hygie.proof.facts import ClockFacts, FreshFacts, HistoryFacts, JournalFacts, LogsFacts, UnwrapFacts, WitnessFacts
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
 MINUTES_S = 600.0
 DELAY_MS_MAX = 10_000
 WAITING_MS_MAX = 10_000  # from the entry's instant; the sealer publishes each half second
 CLOCK_ERROR_MS_MAX = 1_000.0
+UNPUBLISHED_MS_MAX = 60_000  # published every two seconds; a quorum that is away is no fault of the logs before that
 FALSE = -1
 _STATES = {
     "yes": Text("disciplinée", "disciplined"),
@@ -130,6 +131,39 @@ def unwraps(fact: UnwrapFacts, _: Context) -> Outcome:
     return satisfied(Text("Registre des clés entier.", "The key record is whole."), observed, declared, at_ms=at_ms)
 
 
+_LOGS = {"records": Text("registres", "registers"), "batches": Text("évaluations", "evaluations")}
+
+
+def logs(fact: LogsFacts, _: Context) -> Outcome:
+    """Registers and evidence are those that the journal names, and the sites have them."""
+    shown = [
+        (_LOGS[one.log], f"{one.head}/{one.named}/{one.published}" + (f" (−{one.declared})" if one.declared else ""))
+        for one in fact.logs
+    ]
+    observed = Text(
+        "écrit/nommé/publié : " + ", ".join(f"{name.fr} {numbers}" for name, numbers in shown),
+        "written/named/published: " + ", ".join(f"{name.en} {numbers}" for name, numbers in shown),
+    )
+    declared = Text("ce que le journal nomme, publié en 60 s", "what the journal names, published within 60 s")
+    if fact.compared_at_ms is None:
+        why = Text("Jamais comparés au journal.", "Never compared with the journal.")
+        return unknown(why, observed, declared, Text("Vérifiez hygie work.", "Check hygie work."))
+    for one in fact.logs:
+        name = _LOGS[one.log]
+        fault = one.fault or (f"{one.head + 1}-{one.named}" if one.head < one.named else "")
+        if fault or one.head < one.published:
+            lacking = fault or f"{one.head + 1}-{one.published}"
+            why = Text(f"Le journal dément les {name.fr} : {lacking}.", f"The journal belies the {name.en}: {lacking}.")
+            remedy = Text("Gardez la base comme preuve, prévenez la sécurité.", "Keep the database, tell security.")
+            return unsatisfied(why, observed, declared, remedy)
+        if one.waits_ms > UNPUBLISHED_MS_MAX:
+            why = Text(f"Des {name.fr} ne sont que dans la base.", f"Some {name.en} are in the database alone.")
+            remedy = Text("Vérifiez hygie work et les sites.", "Check hygie work and the sites.")
+            return unsatisfied(why, observed, declared, remedy)
+    why = Text("Registres et preuves conformes au journal.", "Registers and evidence are as the journal says.")
+    return satisfied(why, observed, declared, at_ms=fact.compared_at_ms)
+
+
 def clock(fact: ClockFacts, _: Context) -> Outcome:
     """Instants in the journal can be believed."""
     state = _STATES[fact.disciplined]
@@ -192,6 +226,15 @@ CHECKS = (
         MINUTES_S,
         _T + "test_a_key_record_that_is_cut_is_red",
         unwraps,
+    ),
+    Check(
+        "tech-3.logs",
+        Text("Registres et preuves", "Registers and evidence"),
+        Text("Rien n'en manque ni n'en est changé", "Nothing of them lacks or was changed"),
+        "logs",
+        MINUTES_S,
+        _T + "test_logs_that_went_back_are_red",
+        logs,
     ),
     Check(
         "tech-3.clock",

@@ -1,0 +1,162 @@
+"""What the published journal says of the logs, and whether the database bears it out.
+
+Each write of registers and each evaluation is journaled in its own transaction, with its number and its digest in the
+chain: the journal holds every head that the logs ever had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from hygie.base.actions import Action
+from hygie.journal.entry import Entry
+from hygie.segments.errors import LogLackingError
+from hygie.segments.format import BATCHES, LOGS, RECORDS
+
+ASKED_AT_ONCE = 10_000
+SHOWN_MAX = 8  # ranges of numbers in one sentence; a machine gets them all
+_DIGESTS = {
+    RECORDS: "SELECT seq, digest FROM hygie_proof.record WHERE seq = ANY(%s)",
+    BATCHES: "SELECT seq, digest FROM hygie_proof.batch WHERE seq = ANY(%s)",
+}
+_LOG = {Action.REGISTER_WRITE: RECORDS, Action.CHECK_RUN: BATCHES}
+_DECLARING = frozenset({Action.VAULT_REBUILD, Action.BACKUP_RESTORE})
+KINDS = frozenset({"evidence", "administration", "platform"})
+"""Classes of entries that say something of the logs."""
+DECLARED_CHARACTERS_MAX = 1_000
+Range = tuple[int, int]
+"""First and last number, both included."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedWrite:
+    """One write as the journal names it. first, last: its numbers; digest: of the last one."""
+
+    first: int
+    last: int
+    digest: bytes
+    at_ms: int
+
+
+@dataclass(slots=True)
+class NamedWrites:
+    """What the journal names, by log and last number.
+
+    twice: numbers that it names with two digests, by log; declared: numbers that a rebuild or a restore said to be
+    lost, by log, as the last one said it.
+    """
+
+    writes: dict[str, dict[int, NamedWrite]] = field(default_factory=lambda: {name: {} for name in LOGS})
+    twice: dict[str, set[int]] = field(default_factory=lambda: {name: set() for name in LOGS})
+    declared: dict[str, list[Range]] = field(default_factory=lambda: {name: [] for name in LOGS})
+
+    def hear(self, entry: Entry) -> None:
+        """What one entry says; most say nothing of these logs."""
+        if entry.action in _DECLARING and entry.outcome != "intent":
+            self.declared = {name: _read_ranges(entry.detail.get(f"lacking_{name}", "")) for name in LOGS}
+        name = _LOG.get(entry.action)
+        if name is None or entry.outcome != "done" or entry.kind != "evidence":
+            return
+        said = entry.detail
+        last = int(said["last"] if name == RECORDS else said["batch"])
+        first = int(said["first"]) if name == RECORDS else last
+        write = NamedWrite(first, last, bytes.fromhex(said["digest"]), entry.at_ms)
+        known = self.writes[name].setdefault(last, write)
+        if known.digest != write.digest:
+            self.twice[name].add(last)
+
+    def newest(self, log: str) -> NamedWrite | None:
+        """The write of the highest number."""
+        writes = self.writes[log]
+        return writes[max(writes)] if writes else None
+
+    def contradicts(self, log: str, seq: int, digest: bytes) -> bool:
+        """Whether the journal names another digest under this number, and this one never."""
+        write = self.writes[log].get(seq)
+        return write is not None and write.digest != digest and seq not in self.twice[log]
+
+
+@dataclass(slots=True)
+class Difference:
+    """Between one log and what the journal names of it. lacking: ranges of numbers that are not there; declared: of
+    those, what a rebuild said to be lost; other: numbers whose write is another one, or that it names twice."""
+
+    log: str
+    lacking: list[Range] = field(default_factory=list)
+    other: list[int] = field(default_factory=list)
+    declared: list[Range] = field(default_factory=list)
+
+    @property
+    def none(self) -> bool:
+        """Whether the log is as the journal says, but for what was declared lost."""
+        return not (self.lacking or self.other)
+
+    def shown(self) -> str:
+        """The numbers, for a sentence: ``105-107, 110, ≠ 98``."""
+        parts = [str(first) if first == last else f"{first}-{last}" for first, last in self.lacking]
+        parts += [f"≠ {seq}" for seq in self.other]
+        return ", ".join(parts[:SHOWN_MAX]) + (" …" if len(parts) > SHOWN_MAX else "")
+
+    def require_none(self) -> None:
+        """Raises: LogLackingError: names the numbers."""
+        if not self.none:
+            raise LogLackingError(log=self.log, numbers=self.shown())
+
+
+async def compare(
+    connection: psycopg.AsyncConnection[Any], named: NamedWrites, log: str, *, only: Collection[int] | None = None
+) -> Difference:
+    """Hold one log to what the journal names.
+
+    Args: only: last numbers of the writes to look at, all by default.
+    """
+    found = Difference(log)
+    declared = named.declared[log]
+    wanted = sorted(named.writes[log] if only is None else only)
+    for start in range(0, len(wanted), ASKED_AT_ONCE):
+        asked = wanted[start : start + ASKED_AT_ONCE]
+        cursor = await connection.execute(_DIGESTS[log].encode(), (asked,))
+        there = {seq: bytes(digest) for seq, digest in await cursor.fetchall()}
+        for seq in asked:
+            write = named.writes[log][seq]
+            if seq not in there:
+                excused = any(first <= write.first and write.last <= last for first, last in declared)
+                _extend(found.declared if excused else found.lacking, (write.first, write.last))
+            elif there[seq] != write.digest or seq in named.twice[log]:
+                found.other.append(seq)
+    return found
+
+
+def _extend(ranges: list[Range], more: Range) -> None:
+    """Add a range that begins after the last one's beginning; adjacent ones become one."""
+    if ranges and ranges[-1][1] + 1 >= more[0]:
+        ranges[-1] = (ranges[-1][0], max(ranges[-1][1], more[1]))
+    else:
+        ranges.append(more)
+
+
+def declaration(lacking: Mapping[str, Sequence[Range]]) -> dict[str, str]:
+    """What the entry of a rebuild or a restore says of numbers that nobody holds: ``lacking_batches: 105-107,110-110``.
+
+    What does not fit in an entry is not declared: it goes on being a fault.
+    """
+    said = {}
+    for name, ranges in lacking.items():
+        text = ""
+        for first, last in ranges:
+            more = f"{text},{first}-{last}" if text else f"{first}-{last}"
+            if len(more) > DECLARED_CHARACTERS_MAX:
+                break
+            text = more
+        if text:
+            said[f"lacking_{name}"] = text
+    return said
+
+
+def _read_ranges(text: str) -> list[Range]:
+    pairs = (one.partition("-") for one in text.split(",") if one)
+    return [(int(first), int(last)) for first, _, last in pairs]

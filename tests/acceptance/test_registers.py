@@ -1,0 +1,66 @@
+"""Registers and files by the commands that people type, on an installation that runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.acceptance.conftest import Installation
+
+STAFF = """\
+Nom et prénom;Courriel;Employeur;Fonction;Arrivée;Matricule
+Anne Martin;anne@example.fr;Hygie;RSSI;05/01/2026;0017
+Paul Durand;paul@example.fr;Hygie;Exploitant;01/02/2026;0018
+"""
+
+
+def test_a_register_goes_in_and_out_of_files_and_says_what_is_late(installation: Installation, tmp_path: Path) -> None:
+    staff = tmp_path / "personnel.csv"
+    words = ("register", "import", "person", str(staff), "--map", "Matricule=")
+
+    staff.write_text(STAFF + "Luc Petit;luc@example;Hygie;284058819102552;31/02/2026;3\n")
+    refused = installation.run(*words, language="fr")
+    assert refused.returncode == 10
+    for field in ("email", "function", "starts_on"):
+        assert f"4      {field}" in refused.stdout
+    assert "284058819102552" not in refused.stdout + refused.stderr
+    assert "Fautes : 3" in refused.stderr
+    assert installation.hygie(*words, "--check", exit_code=10)["error"]["code"] == "HYG-1A5"
+
+    staff.write_text(STAFF)
+    assert installation.hygie(*words, "--check") == {"faults": 0, "rows": 2}
+    assert installation.hygie(*words) == {"new": 2, "changed": 0, "unchanged": 0}
+    assert installation.hygie(*words) == {"new": 0, "changed": 0, "unchanged": 2}
+
+    request = (
+        "reference=D-1",
+        "right=access",
+        "channel=person",
+        "medical_file=no",
+        "received_on=2020-01-31",
+        "handler=PER-0001",
+    )
+    installation.hygie("register", "add", "rights-request", *request, "--tenant", "chu")
+    due = {one["clock"]: one for one in installation.hygie("register", "due", "rights-request")}
+    assert (due["answer"]["due"], due["answer"]["progress"], due["answer"]["who"]) == (
+        "2020-02-29",
+        "late",
+        "controller",
+    )
+    assert "RGPD 12.3" in due["answer"]["source_fr"]
+
+    for form in ("csv", "xlsx", "json", "pdf"):
+        file = tmp_path / f"people.{form}"
+        done = installation.hygie("register", "export", "person", str(file))
+        assert (done["records"], done["size"]) == (2, file.stat().st_size)
+        if form != "pdf":
+            again = installation.hygie("register", "import", "person", str(file))
+            assert again == {"new": 0, "changed": 0, "unchanged": 2}
+    assert json.loads((tmp_path / "people.json").read_text())["records"][0]["key"] == "PER-0001"
+    gone = installation.run("register", "export", "person", str(tmp_path / "people.ods"))
+    assert (gone.returncode, "HYG-1A6" in gone.stderr) == (10, True)
+
+    template = tmp_path / "risques.xlsx"
+    installation.hygie("register", "template", "risk", str(template))
+    assert installation.hygie("register", "import", "risk", str(template)) == {"new": 0, "changed": 0, "unchanged": 0}
+    installation.hygie("register", "verify")
