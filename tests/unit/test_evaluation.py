@@ -43,8 +43,10 @@ def test_an_outcome_holds_until_a_write_a_day_or_a_client() -> None:
     judged, at = Judged(), snapshot(deal(due_on="2026-11-27"))
     assert seen(EVERY, at, judged) == (Verdict.SATISFIED, True)
     assert seen(EVERY, replace(at, now_ms=NOON_MS + 60_000), judged) == (Verdict.SATISFIED, False)
-    assert seen(EVERY, replace(at, seq=at.seq + 1), judged) == (Verdict.SATISFIED, True)
-    assert seen(EVERY, replace(at, tenants=("chu",)), judged) == (Verdict.SATISFIED, True)
+    at = replace(at, seq=at.seq + 1)
+    assert seen(EVERY, at, judged) == (Verdict.SATISFIED, True)
+    at = replace(at, tenants=("chu",))
+    assert seen(EVERY, at, judged) == (Verdict.SATISFIED, True)
     assert seen(EVERY, replace(at, now_ms=NOON_MS + DAY_MS), judged) == (Verdict.UNSATISFIED, True)
 
 
