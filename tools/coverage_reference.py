@@ -13,7 +13,7 @@ from hygie.proof.controls.model import Control, RegisterCheck
 from hygie.proof.controls.read import shipped_controls
 from hygie.proof.judge import duration
 from hygie.proof.model import Check
-from hygie.proof.referentials.model import NODE_MARK, Referential, Requirement
+from hygie.proof.referentials.model import NODE_MARK, Mode, Referential, Requirement
 from hygie.proof.referentials.shipped import HDS, SHIPPED, shipped
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +34,14 @@ stands under it, holds: a document never outweighs a red measure. What no contro
 """
 _COLUMNS = ("check", "proves", "looks at", "evidence", "cadence", "fresh", "owner", "seen red by")
 CHECK_HEAD = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|\n"
+PEOPLE = """
+## Expected of a machine, shown by people
+
+No measure answers these yet: what is shown is attested, external or declared, and said so in every verdict.
+
+| requirement | expected |
+|---|---|
+"""
 ON_REGISTERS = """
 ## Checks on registers
 
@@ -52,6 +60,7 @@ def page() -> str:
             answering.setdefault(ref, []).append(control.id)
     sabotages = tomllib.loads(SABOTAGES.read_text())
     parts = [HEAD, *_figures(answering), *(_answers(shipped(name), answering) for name in SHIPPED)]
+    parts.append(_shown_by_people())
     parts.append("\n## Controls\n\n| control | what is done | owner | checks |\n|---|---|---|---|\n")
     parts += [_control(one) for one in controls.controls]
     parts.append("\n## Checks on what runs\n\n" + CHECK_HEAD)
@@ -86,6 +95,19 @@ def _answers(referential: Referential, answering: dict[str, list[str]]) -> str:
         f"\n## {referential.id}\n\n*{referential.title.fr}*\n\n| id | asks |{rests} controls |\n|---|---|{line}---|\n"
     )
     return head + "".join(rows)
+
+
+def _shown_by_people() -> str:
+    """What HDS would have a machine show, and no measure shows yet."""
+    live = {check.id for check in CHECKS}
+    measured = {ref for one in shipped_controls().controls if live & set(one.checks) for ref in one.answers}
+    rows = []
+    for node in shipped(HDS).nodes:
+        for expected in node.evidence:
+            left = [one for one in expected.nodes or (node.id,) if f"{HDS}{NODE_MARK}{one}" not in measured]
+            if expected.mode is Mode.MACHINE and left:
+                rows.append(f"| {', '.join(left)} | {expected.what.en} |\n")
+    return PEOPLE + "".join(rows)
 
 
 def _rests_on(node: Requirement) -> str:

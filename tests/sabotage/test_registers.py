@@ -9,10 +9,11 @@ import pytest
 
 from hygie.database.cluster import Dsns
 from hygie.proof.controls.conditions import Snapshot
-from hygie.proof.controls.model import RegisterCheck
+from hygie.proof.controls.model import Condition, RegisterCheck
 from hygie.proof.controls.read import shipped_controls
 from hygie.proof.controls.rules import judge_records
 from hygie.proof.model import Outcome
+from hygie.registers.chain import RecordVersion
 from hygie.registers.schema import shipped_schemas
 from tests.sabotage.recorded import CLIENTS, DAY_MS, Recorded, recorded, sabotages
 
@@ -60,6 +61,25 @@ def test_each_check_on_registers_is_seen_red(check: RegisterCheck, good: Recorde
     assert found.remedy is not None
     assert "hygie " in found.remedy.fr
     assert found.why.fr != found.why.en
+
+
+CONDITIONS = [
+    (check, one)
+    for check in CHECKS
+    if check.rule in ("some", "every", "covers", "each")
+    for one in check.must
+    if not one.field.startswith("@") and "." not in one.field
+]
+
+
+@pytest.mark.parametrize(("check", "condition"), CONDITIONS, ids=lambda one: getattr(one, "id", "") or one.field)
+def test_each_condition_counts(check: RegisterCheck, condition: Condition, snapshot: Snapshot) -> None:
+    def without(record: RecordVersion) -> RecordVersion:
+        return replace(record, fields={name: x for name, x in record.fields.items() if name != condition.field})
+
+    spoiled = {**snapshot.records, check.register: [without(one) for one in snapshot.of(check.register)]}
+    found = judge_records(check, Snapshot(spoiled, snapshot.now_ms, CLIENTS), shipped_schemas())
+    assert found.verdict.value != "satisfied"
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda one: one.id)
