@@ -37,7 +37,8 @@ CHECK_HEAD = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|\n"
 PEOPLE = """
 ## Expected of a machine, shown by people
 
-No measure answers these yet: what is shown is attested, external or declared, and said so in every verdict.
+No live measure answers these yet: a machine judges registers that people fill, so what is shown is attested, external
+or declared, and every verdict says so.
 
 | requirement | expected |
 |---|---|
