@@ -1,16 +1,14 @@
 """Every check on what runs and on registers, again and again: the outcomes become evidence.
 
 ``hygie work`` evaluates once a minute. A fact is gathered anew when it is due, the registers are read anew when they
-have changed or the day has; what is due or new of the outcomes is kept (``proof.runs.worth_keeping``).
+have changed; what is due or new of the outcomes is kept (``proof.runs.worth_keeping``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from dataclasses import fields, replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -19,9 +17,10 @@ from hygie.app import House
 from hygie.probes.gather import gather
 from hygie.proof.catalogue import build_catalogue, live_cadence_s
 from hygie.proof.checks import CHECKS
+from hygie.proof.controls.conditions import Snapshot
 from hygie.proof.controls.model import RegisterCheck
 from hygie.proof.controls.read import shipped_controls
-from hygie.proof.controls.rules import Snapshot, judge_records
+from hygie.proof.controls.rules import judge_records
 from hygie.proof.evidence import PRODUCTION, TRIAL
 from hygie.proof.facts import Facts
 from hygie.proof.judge import code_of, judge_check
@@ -30,6 +29,7 @@ from hygie.proof.referentials.shipped import SHIPPED, shipped
 from hygie.proof.runs import Batch, Run
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.engine import Asked, Registers
+from hygie.registers.schema import Schemas
 
 EVALUATE_EVERY_S = 60.0  # a verdict is at most a minute old
 EVERY_TURN_S = 0.0
@@ -41,15 +41,6 @@ FACT_EVERY_S = {  # facts that cost: the disk's raw files, the journal's history
     "door": 300.0,
     "fresh": 300.0,
 }
-PARIS = "Europe/Paris"
-
-
-@dataclass(slots=True)
-class _Records:
-    """The registers as last read. seq: their last write then."""
-
-    snapshot: Snapshot
-    seq: int
 
 
 class Evaluator:
@@ -60,7 +51,8 @@ class Evaluator:
         self._author = author
         self._facts = Facts()
         self._gathered_ms: dict[str, int] = {}
-        self._records: _Records | None = None
+        self._records: Snapshot | None = None
+        self._judged = Judged()
 
     async def run(self, cause: str = "cadence") -> Batch | None:
         """One turn. Returns the batch kept, None when nothing new was said.
@@ -77,7 +69,7 @@ class Evaluator:
         def act(plane: ProofPlane) -> Batch | None:
             snapshot = self._snapshot(plane.registers, now_ms)
             controls = shipped_controls()
-            kept = [*runs, *(records_run(check, snapshot, plane.registers, now_ms) for check in controls.checks)]
+            kept = [*runs, *(records_run(check, snapshot, plane.registers, self._judged) for check in controls.checks)]
             catalogue = build_catalogue(
                 [shipped(name) for name in SHIPPED], controls, applicability={}, version=__version__
             )
@@ -102,18 +94,16 @@ class Evaluator:
                 self._gathered_ms[name] = now_ms
 
     def _snapshot(self, registers: Registers, now_ms: int) -> Snapshot:
-        today = civil_day(now_ms)
-        seq, _ = registers.head()
-        if self._records is None or (self._records.seq, self._records.snapshot.today) != (seq, today):
-            self._records = _Records(take_snapshot(registers, today, _tenants(self._house)), seq)
-        return self._records.snapshot
+        if self._records is None or self._records.seq != registers.head()[0]:
+            self._records = take_snapshot(registers, now_ms, ())
+        return replace(self._records, now_ms=now_ms, tenants=_tenants(self._house))
 
 
-def take_snapshot(registers: Registers, today: date, tenants: Sequence[str]) -> Snapshot:
+def take_snapshot(registers: Registers, now_ms: int, tenants: Sequence[str]) -> Snapshot:
     """The newest version of every record of every register."""
     seq, _ = registers.head()
     records = {name: tuple(registers.current(Asked(name))) for name in registers.schemas}
-    return Snapshot(records, today, tenants, seq)
+    return Snapshot(records, now_ms, tenants, seq)
 
 
 def live_run(check: Check, facts: Facts, context: Context) -> Run:
@@ -135,10 +125,31 @@ def live_run(check: Check, facts: Facts, context: Context) -> Run:
     )
 
 
-def records_run(check: RegisterCheck, snapshot: Snapshot, registers: Registers, now_ms: int) -> Run:
+class Judged:
+    """Outcomes that hold as long as neither the registers, nor the day, nor the clients change.
+
+    What is on time is judged anew each time: a clock may end at any instant.
+    """
+
+    def __init__(self) -> None:
+        self._at: tuple[object, ...] = ()
+        self._outcomes: dict[str, Outcome] = {}
+
+    def outcome(self, check: RegisterCheck, snapshot: Snapshot, schemas: Schemas) -> Outcome:
+        """The outcome of one check. Raises: what a check raises."""
+        at = (snapshot.seq, snapshot.today, tuple(snapshot.tenants))
+        if at != self._at:
+            self._at, self._outcomes = at, {}
+        if check.rule == "on-time" or check.id not in self._outcomes:
+            self._outcomes[check.id] = judge_records(check, snapshot, schemas)
+        return self._outcomes[check.id]
+
+
+def records_run(check: RegisterCheck, snapshot: Snapshot, registers: Registers, judged: Judged) -> Run:
     """The run of one check on registers; whatever happens, there is one."""
+    now_ms = snapshot.now_ms
     try:
-        outcome = judge_records(check, snapshot, registers.schemas)
+        outcome = judged.outcome(check, snapshot, registers.schemas)
     except Exception as error:  # a check that raised proves nothing: unknown, with its code
         code = code_of(error)
         why = Text(f"Non observé ({code}).", f"Not observed ({code}).")
@@ -163,11 +174,6 @@ def cadences(checks: Sequence[RegisterCheck]) -> Mapping[str, float]:
     """Seconds between kept runs, by check."""
     found: dict[str, Any] = {check.id: live_cadence_s(check) for check in CHECKS}
     return found | {check.id: check.cadence_s for check in checks}
-
-
-def civil_day(now_ms: int) -> date:
-    """The date in Paris: deadlines are civil dates."""
-    return datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(ZoneInfo(PARIS)).date()
 
 
 def _tenants(house: House) -> list[str]:

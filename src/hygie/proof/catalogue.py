@@ -15,7 +15,7 @@ from hygie.proof.model import Check, Text
 from hygie.proof.referentials.model import NODE_MARK, NOTHING, Referential
 
 FORMAT = "hygie catalogue 1"
-LIVE_OWNER = "operations"
+LIVE_OWNER = "exploitation"
 LIVE_CADENCE_MAX_S = (
     3_600.0  # a check of what runs leaves a run each hour at least, more often when its fact ages faster
 )

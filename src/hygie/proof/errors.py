@@ -61,6 +61,14 @@ class ReferentialDamagedError(IntegrityError):
     en = "The référentiel stored in {file} is not intact: import it again."
 
 
+class ControlUnknownError(NotFoundError):
+    """No control or check of that id, or none that answers that requirement."""
+
+    code = "HYG-3B9"
+    fr = "Aucune mesure ni aucun contrôle pour {id}. Voyez hygie control list."
+    en = "No control or check for {id}. See hygie control list."
+
+
 class NothingKnownError(NotFoundError):
     """Nothing had been evaluated at that instant."""
 

@@ -5,7 +5,7 @@ Source: docs/formats/register-schema.md v1, "Clocks".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -53,8 +53,10 @@ class Expected:
         return say(fr=self.fr, en=self.en)
 
 
-def expectations(schema: Schema, record: RecordVersion, now_ms: int) -> Iterator[Expected]:
+def expectations(schema: Schema, record: RecordVersion, now_ms: int, only: Collection[str] = ()) -> Iterator[Expected]:
     """What is expected of a record, as of an instant; days end in UTC.
+
+    Args: only: clocks to look at, all of them when none is named; due dates and reviews are told whatever it says.
 
     A due date and a review are expected as long as the record is open. A clock that was stopped tells whether it was in
     time; one that still runs when the record is closed expects nothing any more.
@@ -70,7 +72,7 @@ def expectations(schema: Schema, record: RecordVersion, now_ms: int) -> Iterator
         name = ("review", "Revue de la fiche", "Review of the record")
         yield _expected(schema, record, name, written.isoformat(), now)
     for clock in schema.clocks:
-        if (due := due_of(clock, record)) is None:
+        if (only and clock.id not in only) or (due := due_of(clock, record)) is None:
             continue
         done = str(record.fields.get(clock.done, "")) if clock.done else ""
         if done or is_open:

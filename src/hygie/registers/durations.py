@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import cache
 
 _DURATION = re.compile(
     r"P(?=[\dT])(?:(\d{1,3})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,7})M)?)?",
@@ -27,6 +28,7 @@ class Duration:
     minutes: int
 
 
+@cache
 def parse_duration(text: str) -> Duration:
     """``PT72H``, ``P1M``, ``P8W``. Raises: ValueError."""
     found = _DURATION.fullmatch(text)
@@ -42,7 +44,9 @@ def add_duration(stored: str, duration: Duration) -> str:
     Raises: ValueError: not a date or an instant, hours added to a date, or a year past 9999.
     """
     if "T" in stored:
-        at = datetime.strptime(stored, INSTANT).replace(tzinfo=UTC)
+        at = datetime.fromisoformat(stored)
+        if at.utcoffset() != timedelta(0):
+            raise ValueError(stored)
         moved = datetime.combine(_months_later(at.date(), duration.months), at.timetz())
         try:
             return (moved + timedelta(days=duration.days, minutes=duration.minutes)).strftime(INSTANT)

@@ -1,162 +1,187 @@
-"""Judge one register check on the records of an instant. Pure.
+"""Judge one register check on the records of an instant. Pure; source: docs/formats/controls.md v1.
 
-Nothing recorded is unknown, never green: an empty register does not show that there was nothing to record, unless its
-check says so. What is late is red. Civil dates are those of Paris.
+Nothing recorded is unknown, never green: an empty register does not show that there was nothing to record. Where it is
+the honest answer, the check says ``not_applicable`` and why. What is late is red. Civil dates are those of Paris.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
-from hygie.proof.controls.model import Condition, RegisterCheck
+from hygie.proof.controls.conditions import Reader, Snapshot
+from hygie.proof.controls.days import day_of
+from hygie.proof.controls.model import Condition, Nothing, RegisterCheck
 from hygie.proof.model import Outcome, Text, Verdict, same, satisfied, unknown, unsatisfied
 from hygie.registers.chain import RecordVersion
-from hygie.registers.schema import Schema, Schemas
+from hygie.registers.clocks import Expected, expectations
+from hygie.registers.durations import INSTANT
+from hygie.registers.schema import Schemas
 
 SHOWN_MAX = 5  # keys named in one sentence; the count says them all
 CLIENTS = "tenants"  # subjects that are not records: clients that the platform hosts
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The registers at one instant.
+class _Looked:
+    """A check, the reader of its register, and the records it chooses."""
 
-    records: newest version of each record, by register; today: civil date; tenants: clients that the platform hosts;
-    seq: number of the last write known.
-    """
+    check: RegisterCheck
+    reader: Reader
+    chosen: Sequence[RecordVersion]
 
-    records: Mapping[str, Sequence[RecordVersion]]
-    today: date
-    tenants: Sequence[str] = ()
-    seq: int = 0
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.reader.snapshot
 
-    def of(self, register: str) -> Sequence[RecordVersion]:
-        """The records of one register."""
-        return self.records.get(register, ())
+    def split(self) -> tuple[list[RecordVersion], list[RecordVersion]]:
+        """Those that hold what must be, and the others."""
+        good: list[RecordVersion] = []
+        bad: list[RecordVersion] = []
+        for record in self.chosen:
+            (good if self.reader.meets(record, self.check.must) else bad).append(record)
+        return good, bad
+
+    def nothing(self, declared: Text) -> Outcome:
+        """What is said when there is nothing to look at."""
+        return _nothing(self.check, declared, blank=not self.snapshot.of(self.check.register))
 
 
 def judge_records(check: RegisterCheck, snapshot: Snapshot, schemas: Schemas) -> Outcome:
     """The outcome of one check. Raises: RegisterNotFoundError: it names no register of this installation."""
-    schema = schemas[check.register]
-    chosen = _chosen(snapshot.of(check.register), schema, check.states, check.where, snapshot.today)
-    return _RULES[check.rule](check, chosen, snapshot, schemas)
-
-
-def holds(condition: Condition, fields: Mapping[str, Any], today: date) -> bool:
-    """Whether the fields of a record meet one condition."""
-    value = fields.get(condition.field)
-    if condition.op == "empty" or value is None:
-        return condition.op == "empty" and value is None
-    if condition.op in _ON_VALUES:
-        return _ON_VALUES[condition.op](condition, value)
-    day = _day(value)
-    return day is not None and _holds_date(condition, day, fields, today)
-
-
-def _holds_date(condition: Condition, day: date, fields: Mapping[str, Any], today: date) -> bool:
-    if condition.op in ("past", "not-past"):
-        return (day < today) is (condition.op == "past")
-    if condition.op in ("within-days", "within-field-days"):
-        days = condition.value if condition.op == "within-days" else fields.get(condition.other)
-        return isinstance(days, int) and today - timedelta(days=days) <= day <= today
-    other = _day(fields.get(condition.other))
-    return other is not None and (day <= other if condition.op == "not-after" else day >= other)
+    reader = Reader(snapshot, schemas, schemas[check.register])
+    any_state = check.rule == "on-time"
+    chosen = _chosen(snapshot.of(check.register), reader, check.states, check.where, any_state=any_state)
+    return _RULES[check.rule](_Looked(check, reader, chosen))
 
 
 def _chosen(
-    records: Iterable[RecordVersion], schema: Schema, states: Sequence[str], where: Sequence[Condition], today: date
+    records: Iterable[RecordVersion],
+    reader: Reader,
+    states: Sequence[str],
+    where: Sequence[Condition],
+    *,
+    any_state: bool = False,
 ) -> list[RecordVersion]:
-    wanted = set(states) or {one.id for one in schema.states if not one.closed}
-    return [
-        record
-        for record in records
-        if record.state in wanted and all(holds(one, record.fields, today) for one in where)
-    ]
+    wanted = set(states) or {one.id for one in reader.schema.states if any_state or not one.closed}
+    return [record for record in records if record.state in wanted and reader.meets(record, where)]
 
 
-def _meets(check: RegisterCheck, record: RecordVersion, today: date) -> bool:
-    return all(holds(one, record.fields, today) for one in check.must)
-
-
-def _some(check: RegisterCheck, chosen: Sequence[RecordVersion], snapshot: Snapshot, _: Schemas) -> Outcome:
-    good = [record for record in chosen if _meets(check, record, snapshot.today)]
-    observed = Text(f"{len(good)} sur {_records(len(chosen)).fr}", f"{len(good)} of {_records(len(chosen)).en}")
+def _some(looked: _Looked) -> Outcome:
+    check = looked.check
+    good, _ = looked.split()
+    values = (
+        [value for record in good for value in looked.reader.values(record, check.distinct)] if check.distinct else []
+    )
+    count = len(set(values)) if check.distinct else len(good)
+    all_of = _records(len(looked.chosen))
+    observed = Text(f"{len(good)} sur {all_of.fr}", f"{len(good)} of {all_of.en}")
+    if check.distinct:
+        observed = Text(f"{observed.fr}, valeurs distinctes : {count}", f"{observed.en}, distinct values: {count}")
     declared = Text(f"au moins {check.min}", f"at least {check.min}")
-    if len(good) >= check.min:
-        return satisfied(check.proves, observed, declared, at_ms=max(one.at_ms for one in good) if good else None)
-    if not chosen:
-        return _nothing(check, declared)
+    if count >= check.min:
+        return satisfied(check.proves, observed, declared, at_ms=max(one.at_ms for one in good))
+    if not looked.chosen:
+        return looked.nothing(declared)
     return unsatisfied(Text(f"Manque : {check.fr}.", f"Lacking: {check.en}."), observed, declared, check.remedy)
 
 
-def _every(check: RegisterCheck, chosen: Sequence[RecordVersion], snapshot: Snapshot, _: Schemas) -> Outcome:
-    bad = [record.key for record in chosen if not _meets(check, record, snapshot.today)]
+def _every(looked: _Looked) -> Outcome:
+    _, bad = looked.split()
     declared = Text("toutes les fiches", "every record")
     if bad:
-        return _wrong(check, bad, len(chosen), declared)
-    if len(chosen) < check.min:
-        return _nothing(check, declared)
-    return satisfied(check.proves, _records(len(chosen)), declared)
+        return _wrong(looked.check, [one.key for one in bad], len(looked.chosen), declared)
+    if not looked.chosen:
+        return looked.nothing(declared)
+    return satisfied(looked.check.proves, _records(len(looked.chosen)), declared)
 
 
-def _none(check: RegisterCheck, chosen: Sequence[RecordVersion], snapshot: Snapshot, _: Schemas) -> Outcome:
-    bad = [record.key for record in chosen if _meets(check, record, snapshot.today)]
+def _none(looked: _Looked) -> Outcome:
+    bad, _ = looked.split()
     declared = Text("aucune", "none")
     if bad:
-        return _wrong(check, bad, len(chosen), declared)
-    if not snapshot.of(check.register):
-        return _nothing(check, declared)
-    return satisfied(check.proves, same("0"), declared)
+        return _wrong(looked.check, [one.key for one in bad], len(looked.chosen), declared)
+    recorded = len(looked.snapshot.of(looked.check.register))
+    if not recorded:
+        return looked.nothing(declared)
+    observed = Text(f"0 sur {_records(recorded).fr}", f"0 of {_records(recorded).en}")
+    return satisfied(looked.check.proves, observed, declared)
 
 
-def _covers(check: RegisterCheck, chosen: Sequence[RecordVersion], snapshot: Snapshot, _: Schemas) -> Outcome:
-    seen: set[str] = set()
-    for record in chosen:
-        if _meets(check, record, snapshot.today):
-            value = record.fields.get(check.covered)
-            seen |= {str(one) for one in (value if isinstance(value, list) else [value])}
+def _covers(looked: _Looked) -> Outcome:
+    check = looked.check
+    good, _ = looked.split()
+    seen = {str(value) for record in good for value in looked.reader.values(record, check.covered)}
     lacking = [value for value in check.values if value not in seen]
     count = len(check.values)
     declared = Text(f"{count} valeurs", f"{count} values")
     if not lacking:
         return satisfied(check.proves, same(f"{count}/{count}"), declared)
-    if not chosen:
-        return _nothing(check, declared)
+    if not looked.chosen:
+        return looked.nothing(declared)
     named = _named(lacking)
     observed = Text(f"{count - len(lacking)}/{count}, manque {named}", f"{count - len(lacking)}/{count}, no {named}")
     return unsatisfied(Text(f"Incomplet : {check.fr}.", f"Incomplete: {check.en}."), observed, declared, check.remedy)
 
 
-def _each(check: RegisterCheck, chosen: Sequence[RecordVersion], snapshot: Snapshot, schemas: Schemas) -> Outcome:
-    good = [record for record in chosen if _meets(check, record, snapshot.today)]
-    if check.join == "tenant":
-        served = {record.tenant for record in good}
-    else:
-        served = {str(key) for record in good for key in _values(record.fields.get(check.join))}
-    subjects = _subjects(check, snapshot, schemas)
-    bad = [subject for subject in subjects if subject not in served]
-    declared = Text("chacun", "each")
+def _each(looked: _Looked) -> Outcome:
+    check, reader = looked.check, looked.reader
+    subjects, blank = _subjects(check, reader)
+    good, _ = looked.split()
+    served = Counter(str(value) for record in good for value in set(reader.values(record, check.join)))
+    bad = [subject for subject in subjects if served[subject] < check.min]
+    declared = Text("chacun", "each") if check.min == 1 else Text(f"{check.min} pour chacun", f"{check.min} for each")
     if bad:
         return _wrong(check, bad, len(subjects), declared)
     if not subjects:
-        return _nothing(check, declared)
+        return _nothing(check, declared, blank=blank)
     return satisfied(check.proves, same(f"{len(subjects)}/{len(subjects)}"), declared)
 
 
-def _subjects(check: RegisterCheck, snapshot: Snapshot, schemas: Schemas) -> list[str]:
+def _subjects(check: RegisterCheck, reader: Reader) -> tuple[list[str], bool]:
+    """The subjects, and whether their register holds nothing at all. Clients are counted by the platform itself."""
+    snapshot = reader.snapshot
     if check.of == CLIENTS:
-        return sorted(snapshot.tenants)
-    records = _chosen(snapshot.of(check.of), schemas[check.of], check.of_states, check.of_where, snapshot.today)
-    if check.join == "tenant":
-        return sorted({record.tenant for record in records})
-    return [record.key for record in records]
+        return sorted(snapshot.tenants), False
+    there = Reader(snapshot, reader.schemas, reader.schemas[check.of])
+    records = _chosen(snapshot.of(check.of), there, check.of_states, check.of_where)
+    found = {str(value) for record in records for value in there.values(record, check.of_field) if value is not None}
+    return sorted(found), not snapshot.of(check.of)
 
 
-def _values(value: object) -> Sequence[object]:
-    return value if isinstance(value, list) else () if value is None else (value,)
+def _on_time(looked: _Looked) -> Outcome:
+    check, snapshot = looked.check, looked.snapshot
+    now = datetime.fromtimestamp(snapshot.now_ms / 1000, UTC).strftime(INSTANT)
+    expected = [
+        one
+        for record in looked.chosen
+        for one in expectations(looked.reader.schema, record, snapshot.now_ms, check.clocks)
+        if not check.clocks or one.clock in check.clocks
+    ]
+    late = [one for one in expected if _is_late(one, snapshot, now, check.days)]
+    declared = Text("aucun retard", "nothing late")
+    if check.days:
+        declared = Text(f"aucun retard depuis {check.days} j", f"nothing late for {check.days} d")
+    if late:
+        bad = list(dict.fromkeys(f"{one.key} ({one.clock}, {one.due[:10]})" for one in late))
+        return _wrong(check, bad, len(expected), declared)
+    if not expected:
+        return looked.nothing(declared)
+    observed = Text(f"échéances : {len(expected)}", f"delays: {len(expected)}")
+    return satisfied(check.proves, observed, declared)
+
+
+def _is_late(one: Expected, snapshot: Snapshot, now: str, days: int) -> bool:
+    """A day is over when it is over in Paris; an instant, at that instant."""
+    done_day = day_of(one.done) if one.done else None
+    if done_day is not None and done_day < snapshot.today - timedelta(days=days):
+        return False
+    if "T" in one.due and ("T" in one.done or not one.done):
+        return (one.done or now) > one.due
+    due_day = day_of(one.due)
+    return due_day is not None and (done_day or snapshot.today) > due_day
 
 
 def _wrong(check: RegisterCheck, bad: Sequence[str], count: int, declared: Text) -> Outcome:
@@ -165,15 +190,16 @@ def _wrong(check: RegisterCheck, bad: Sequence[str], count: int, declared: Text)
     return unsatisfied(Text(f"En défaut : {named}.", f"Failing: {named}."), observed, declared, check.remedy)
 
 
-def _nothing(check: RegisterCheck, declared: Text) -> Outcome:
+def _nothing(check: RegisterCheck, declared: Text, *, blank: bool) -> Outcome:
+    """Args: blank: the register holds nothing at all."""
     observed = Text("rien d'inscrit", "nothing recorded")
-    if check.empty == "satisfied":
-        return satisfied(check.proves, observed, declared)
-    if check.empty == "not_applicable":
-        return Outcome(Verdict.NOT_APPLICABLE, Text("Sans objet.", "Does not apply."), observed, declared)
-    why = Text(
-        f"Rien d'inscrit au registre {check.register}.", f"Nothing is recorded in the register {check.register}."
-    )
+    said: Nothing = check.when_blank if blank else check.when_none
+    if said == "not_applicable":
+        return Outcome(Verdict.NOT_APPLICABLE, check.nothing, observed, declared)
+    name = check.of if check.of and check.of != CLIENTS else check.register
+    why = Text(f"Rien d'inscrit au registre {name}.", f"Nothing is recorded in the register {name}.")
+    if not blank:
+        why = Text(f"Aucune fiche concernée au registre {name}.", f"No record of that kind in the register {name}.")
     return unknown(why, observed, declared, check.remedy)
 
 
@@ -186,33 +212,11 @@ def _records(count: int) -> Text:
     return Text(f"{count} fiche" + ("s" if count > 1 else ""), f"{count} record" + ("" if count == 1 else "s"))
 
 
-def _day(value: object) -> date | None:
-    """The civil date of a stored date or instant."""
-    try:
-        return date.fromisoformat(str(value)[:10])
-    except ValueError:
-        return None
-
-
-def _number(value: object) -> float:
-    try:
-        return float(str(value))
-    except ValueError:
-        return float("nan")
-
-
-_ON_VALUES: dict[str, Callable[[Condition, Any], bool]] = {
-    "filled": lambda _, value: value is not None,
-    "is": lambda one, value: bool(value == one.value),
-    "in": lambda one, value: str(value) in one.values,
-    "has": lambda one, value: isinstance(value, list) and one.value in value,
-    "at-least": lambda one, value: _number(value) >= _number(one.value),
-    "at-most": lambda one, value: _number(value) <= _number(one.value),
-}
-_RULES: dict[str, Callable[[RegisterCheck, Sequence[RecordVersion], Snapshot, Schemas], Outcome]] = {
+_RULES: dict[str, Callable[[_Looked], Outcome]] = {
     "some": _some,
     "every": _every,
     "none": _none,
     "covers": _covers,
     "each": _each,
+    "on-time": _on_time,
 }

@@ -1,0 +1,152 @@
+"""Controls answer for everything that is asked, their checks were seen red, and their pages say so."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from hygie.cli.main import ORDER
+from hygie.proof.catalogue import LIVE_OWNER, build_catalogue
+from hygie.proof.checks import CHECKS
+from hygie.proof.controls.model import OWNERS, RegisterCheck
+from hygie.proof.controls.read import Controls, shipped_controls
+from hygie.proof.model import Evidence
+from hygie.proof.referentials.model import NODE_MARK
+from hygie.proof.referentials.shipped import HDS, OBLIGATIONS, SHIPPED, shipped
+from hygie.registers.schema import shipped_schemas
+from tests.house.rules import FILE_LINES_MAX, assert_none
+from tools import coverage_reference
+
+ROOT = Path(__file__).parents[2]
+CONTROLS = shipped_controls()
+REMEDY = re.compile(r"hygie (\S+)(?: (\S+))?(?: (\S+))?")
+REGISTER_COMMANDS = {"add", "amend", "due", "attach"}
+
+
+def unanswered(controls: Controls) -> Iterator[str]:
+    """Obligations, statements and HDS requirements that no control with a check answers."""
+    answered = {ref for one in controls.controls if one.checks for ref in one.answers}
+    for name in (HDS, OBLIGATIONS):
+        for node in shipped(name).nodes:
+            if node.assessable and f"{name}{NODE_MARK}{node.id}" not in answered:
+                yield f"{name}{NODE_MARK}{node.id} has no control"
+
+
+def untold(checks: Iterable[RegisterCheck]) -> Iterator[str]:
+    """Remedies that name no command of this version."""
+    for check in checks:
+        for text in check.remedy:
+            found = REMEDY.search(text)
+            if found is None or found[1] not in ORDER:
+                yield f"{check.id}: {text}"
+                continue
+            known = found[2] in REGISTER_COMMANDS and _names_register(found)
+            if found[1] == "register" and not known:
+                yield f"{check.id}: {text}"
+
+
+def _names_register(found: re.Match[str]) -> bool:
+    return found[2] == "due" or found[3] in shipped_schemas()
+
+
+def unspoiled(checks: Iterable[RegisterCheck], sabotages: Iterable[str]) -> Iterator[str]:
+    """Checks without a sabotage, and sabotages of no check."""
+    known = {one.id for one in checks}
+    yield from (f"{name}: no sabotage" for name in sorted(known - set(sabotages)))
+    yield from (f"{name}: sabotage of no check" for name in sorted(set(sabotages) - known))
+
+
+def sabotages() -> list[str]:
+    return list(tomllib.loads(coverage_reference.SABOTAGES.read_text()))
+
+
+def test_each_obligation_and_each_requirement_of_hds_has_a_control_with_a_check() -> None:
+    assert_none(list(unanswered(CONTROLS)))
+
+
+def test_the_rule_catches_what_nothing_answers() -> None:
+    fewer = tuple(one for one in CONTROLS.controls if f"{HDS}{NODE_MARK}EXI-17" not in one.answers)
+    assert next(iter(unanswered(Controls(fewer, CONTROLS.checks)))) == f"{HDS}{NODE_MARK}EXI-17 has no control"
+
+
+def test_each_check_on_registers_has_a_sabotage() -> None:
+    assert_none(list(unspoiled(CONTROLS.checks, sabotages())))
+
+
+def test_the_rule_catches_a_check_without_a_sabotage_and_a_sabotage_without_a_check() -> None:
+    written = set(sabotages())
+    first = CONTROLS.checks[0].id
+    assert list(unspoiled(CONTROLS.checks, written - {first})) == [f"{first}: no sabotage"]
+    assert list(unspoiled(CONTROLS.checks, written | {"x"})) == ["x: sabotage of no check"]
+
+
+def test_each_remedy_names_a_command() -> None:
+    assert_none(list(untold(CONTROLS.checks)))
+
+
+def test_the_rule_catches_a_remedy_without_a_command() -> None:
+    check = CONTROLS.checks[0]
+    for text in (
+        "Do it",
+        "Do it: hygie nothing",
+        "Do it: hygie register add nothing",
+        "Do it: hygie register x policy",
+    ):
+        assert len(list(untold([msgspec.structs.replace(check, remedy_en=text)]))) == 1
+
+
+def test_owners_are_in_a_closed_list_that_registers_share() -> None:
+    assert LIVE_OWNER in OWNERS
+    assert {schema.owner for schema in shipped_schemas().values()} <= set(OWNERS)
+
+
+def test_no_check_on_registers_says_that_a_machine_measured() -> None:
+    assert Evidence.MEASURED not in {one.evidence for one in CONTROLS.checks}
+
+
+# Registers that a host hopes to keep empty, or need not use: what would be late in them is proved otherwise.
+MAY_BE_EMPTY = {
+    "violation",  # no breach: the notice is exercised
+    "rights-request",  # no request: the contract says how they are dealt with
+    "complaint",  # no complaint
+    "transfer",  # no transfer: sub-processors and interventions outside the EEA are held against it
+    "supplier-change",  # no change of a sub-processor: each one is reviewed all the same
+    "mark-use",  # the mark is not used
+    "referential-import",  # those of the platform hold
+}
+
+
+def test_an_empty_register_answers_nothing_but_where_one_hopes_for_it() -> None:
+    found = {one.of or one.register for one in CONTROLS.checks if one.when_blank == "not_applicable"}
+    assert found == MAY_BE_EMPTY
+
+
+def test_each_control_has_words_in_both_languages() -> None:
+    for one in (*CONTROLS.controls, *CONTROLS.checks):
+        assert one.title.fr
+        assert one.title.en
+    for check in CONTROLS.checks:
+        assert check.proves.fr != check.proves.en
+        assert check.remedy.fr != check.remedy.en
+
+
+def test_files_of_controls_are_short() -> None:
+    files = [one for one in (resources.files("hygie.proof.controls") / "data").iterdir() if one.name.endswith(".toml")]
+    long = [one.name for one in files if one.read_text("utf-8").count("\n") > FILE_LINES_MAX]
+    assert_none(long)
+
+
+def test_the_catalogue_names_the_owner_and_the_evidence_of_every_check() -> None:
+    built = build_catalogue([shipped(name) for name in SHIPPED], CONTROLS, applicability={}, version="0")
+    assert len(built["checks"]) == len(CHECKS) + len(CONTROLS.checks)
+    assert {one["owner"] for one in built["checks"]} <= set(OWNERS)
+
+
+def test_the_page_of_coverage_is_up_to_date() -> None:
+    written = coverage_reference.PAGE.read_text()
+    assert written == coverage_reference.page(), "run: python -m tools.coverage_reference"
