@@ -14,6 +14,7 @@
     DATA/erasures/         certificates of erasure, as they were last signed
     DATA/upgrades/         copies of the database taken before each upgrade
     DATA/referentials/     référentiels that people imported, canonical JSON
+    DATA/timestamps/       checkpoints of the journal stamped by a timestamp authority, by month
     DATA/connection.json   what a FHIR client needs: base_url, ca_file, token
 """
 
@@ -103,6 +104,11 @@ class DataFolder:
     def referentials(self) -> Path:
         """Imported référentiels, one file each."""
         return self.path / "referentials"
+
+    @property
+    def timestamps(self) -> Path:
+        """Stamped checkpoints, one file each, by month."""
+        return self.path / "timestamps"
 
     @property
     def connection_file(self) -> Path:
