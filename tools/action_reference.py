@@ -30,6 +30,7 @@ MEANING = {
     Action.BACKUP_RESTORE: "restore a snapshot",
     Action.BACKUP_RUN: "take a snapshot",
     Action.CHECK_RUN: "keep the outcomes of an evaluation as evidence",
+    Action.DOSSIER_EXPORT: "write the dossier that an auditor checks alone",
     Action.DRILL_RUN: "run a drill in a sandbox",
     Action.ENVIRONMENT_CREATE: "create an environment of a tenant",
     Action.ENVIRONMENT_DESTROY: "destroy an environment with its keys",

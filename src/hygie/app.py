@@ -29,9 +29,10 @@ from hygie.gate.administration import Administration
 from hygie.gate.gate import Gate
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.journal.checkpoint import COSIGNATURE_V1, VerifierKey
-from hygie.journal.errors import WitnessKeyAbsentError
+from hygie.journal.errors import TimestampUnavailableError, WitnessKeyAbsentError
 from hygie.journal.reader import JournalReader
 from hygie.journal.sealer import Sealer
+from hygie.journal.stamps import Authority
 from hygie.journal.witness_client import WitnessClient
 from hygie.journal.writer import JournalWriter
 from hygie.keys.cache import CompartmentKeys
@@ -123,6 +124,17 @@ class House:
         set_ = self.settings.witness
         authority = self.folder.resolve(set_.authority) if set_.authority is not None else None
         return WitnessClient(set_.url or str(witness_socket(self.settings, self.folder)), key, authority=authority)
+
+    def authority(self) -> Authority | None:
+        """Who stamps checkpoints, None when nobody does. Raises: TimestampUnavailableError: no root certificate."""
+        chosen = self.settings.timestamp
+        if not chosen.chosen or chosen.authority is None:
+            return None
+        try:
+            roots = self.folder.resolve(chosen.authority).read_bytes()
+        except OSError as error:
+            raise TimestampUnavailableError(reason="timestamp.authority") from error
+        return Authority(chosen.url, chosen.command, roots)
 
     async def context(self, place: Place) -> EnvironmentContext:
         """One environment's keys and tokens, for offline work."""

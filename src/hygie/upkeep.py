@@ -39,6 +39,7 @@ from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.rights import forged_entry
 from hygie.journal.sealer import Sealer
 from hygie.journal.spread import JournalSpread, spread_journal
+from hygie.journal.stamps import Stamp, keep_stamp, last_stamp, new_stamp
 from hygie.journal.writer import JournalWriter
 from hygie.keys.erasure import ErasureCertificate
 from hygie.logkeeping import MEASUREMENT as LOGS_KIND
@@ -65,6 +66,7 @@ EXITS_EVERY_S = 15.0  # a site that comes back holds nothing more of a client th
 DOOR_EVERY_S = 60.0  # the month's rate is counted in minutes
 DOOR_AFTER_S = 15.0  # the hosting processes start after this one
 PUBLISH_EVERY_S = 2.0  # between a write of registers and its copies on the sites; nothing new costs three small queries
+STAMP_EVERY_S = 600.0  # between two timestamps of the journal, when an authority is set and it has grown
 EVALUATE_AFTER_S = 20.0  # likewise, and after the door was first asked
 TRIM_EVERY_S = 3_600.0
 KEPT = {  # runs of a kind: some days of what speaks often, and more than the month that availability counts
@@ -134,6 +136,7 @@ class Upkeep:
                 _every(stop, PUBLISH_EVERY_S, logs.publish),
                 _every(stop, COMPARE_EVERY_S, logs.tidy),
                 _every(stop, COMPARE_EVERY_S, logs.compare, after_s=DOOR_AFTER_S),
+                _every(stop, STAMP_EVERY_S, lambda: run_stamp(house, records)),
                 _every(stop, TRIM_EVERY_S, lambda: run_trim(records)),
             )
             try:
@@ -226,6 +229,23 @@ async def run_door(house: House, records: Database) -> bool:
     facts = {"status": status, "ms": round(spent_ms, 1)}
     await record(records, house.clock.now_ms(), "door", passed=answered, facts=facts)
     return answered
+
+
+async def run_stamp(house: House, records: Database) -> Stamp | None:
+    """Have the published checkpoint stamped, if an authority is set and the journal has grown since the last one.
+
+    Raises: EntryNotFoundError: nothing is published; TimestampUnavailableError; TimestampInvalidError.
+    """
+    authority = house.authority()
+    if authority is None:
+        return None
+    head, note = await (await house.journal_reader(records)).checkpoint()
+    last = await asyncio.to_thread(last_stamp, house.folder.timestamps)
+    if last is not None and last.size == head.size:
+        return None
+    stamp = await asyncio.to_thread(new_stamp, authority, note, head.size, house.clock.now_ms())
+    await asyncio.to_thread(keep_stamp, house.folder.timestamps, stamp)
+    return stamp
 
 
 async def run_trim(records: Database) -> int:

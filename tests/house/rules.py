@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("proof", "console", "exits"),
     ("app", "processes"),
     ("custody", "probes", "proving"),
-    ("evaluation", "logkeeping", "departure"),
+    ("evaluation", "logkeeping", "departure", "dossiers"),
     ("upkeep",),
     ("services",),
     ("start",),

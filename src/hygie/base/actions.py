@@ -30,6 +30,7 @@ class Action(StrEnum):
     BACKUP_RESTORE = "backup:restore"
     BACKUP_RUN = "backup:run"
     CHECK_RUN = "check:run"
+    DOSSIER_EXPORT = "dossier:export"
     DRILL_RUN = "drill:run"
     ENVIRONMENT_CREATE = "environment:create"
     ENVIRONMENT_DESTROY = "environment:destroy"

@@ -15,6 +15,7 @@
     DATA/exits/            certificates of destruction at the end of contracts, and the statements of consent
     DATA/upgrades/         copies of the database taken before each upgrade
     DATA/referentials/     référentiels that people imported, canonical JSON
+    DATA/timestamps/       checkpoints of the journal stamped by a timestamp authority, by month
     DATA/connection.json   what a FHIR client needs: base_url, ca_file, token
 """
 
@@ -109,6 +110,11 @@ class DataFolder:
     def referentials(self) -> Path:
         """Imported référentiels, one file each."""
         return self.path / "referentials"
+
+    @property
+    def timestamps(self) -> Path:
+        """Stamped checkpoints, one file each, by month."""
+        return self.path / "timestamps"
 
     @property
     def connection_file(self) -> Path:

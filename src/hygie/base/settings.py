@@ -129,6 +129,23 @@ class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     publish_interval_ms: Annotated[int, msgspec.Meta(ge=50, le=10_000)] = 500
 
 
+class TimestampSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who stamps the journal's checkpoints (RFC 3161); nobody by default, and nothing leaves the installation.
+
+    url: of an authority; or command: a program that reads a request on its input and writes the answer; authority: a
+    PEM file of its root certificate.
+    """
+
+    url: Text | None = None
+    command: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)] | None = None
+    authority: FilePath | None = None
+
+    @property
+    def chosen(self) -> bool:
+        """Whether somebody stamps."""
+        return self.url is not None or self.command is not None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything an operator may choose."""
 
@@ -144,6 +161,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     backups: BackupSettings = BackupSettings()
     journal: JournalSettings = JournalSettings()
     exit: ExitSettings = ExitSettings()
+    timestamp: TimestampSettings = TimestampSettings()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
@@ -189,6 +207,12 @@ def check_settings(settings: Settings, folder: DataFolder) -> None:
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="kms: threshold above shares")
     if settings.witness.url is not None:
         check_witness_url(settings.witness.url, production=settings.production)
+    stamp = settings.timestamp
+    if (stamp.url is not None and stamp.command is not None) or stamp.chosen != (stamp.authority is not None):
+        detail = "timestamp: url or command, with authority"
+        raise UnreadableSettingsError(file=folder.settings_file.name, detail=detail)
+    if stamp.url is not None and not stamp.url.startswith(("https://", "http://")):
+        raise UnreadableSettingsError(file=folder.settings_file.name, detail="timestamp.url: http(s)://")
     if (settings.host.certificate is None) != (settings.host.key is None):
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="host: certificate and key go together")
 

@@ -40,7 +40,7 @@ from hygie.exits.reading import Tally
 from hygie.exits.sealed import SUFFIX
 from hygie.exits.traces import ARCHIVE, TABLE
 from hygie.journal.checkpoint import VerifierKey
-from hygie.verify.check import verify_export
+from hygie.verify.check import Verifier
 from hygie.verify.source import Source
 
 READ_BYTES = 1 << 20
@@ -253,7 +253,7 @@ class _Checking:
                 raise ExportDamagedError(name=ARCHIVE, reason="it discloses an entry of somebody else")
             shown.append({})
 
-        report = verify_export(source, log_key=self._ask.log_key, witness_key=self._ask.witness_key, show=show)
+        report = Verifier(source, log_key=self._ask.log_key, witness_key=self._ask.witness_key, show=show).run()
         journal = manifest.journal
         if (report.size, report.entries, report.disclosed) != (journal.size, journal.entries, journal.disclosed):
             raise ExportDamagedError(name=ARCHIVE, reason="its counts are not those signed")

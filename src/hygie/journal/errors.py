@@ -37,6 +37,14 @@ class WitnessUnavailableError(UnavailableError):
     en = "The journal's witness does not answer ({reason})."
 
 
+class TimestampUnavailableError(UnavailableError):
+    """The timestamp authority does not answer. The journal goes on: its next checkpoint will be stamped."""
+
+    code = "HYG-423"
+    fr = "L'autorité d'horodatage ne répond pas ({reason})."
+    en = "The timestamp authority does not answer ({reason})."
+
+
 class SealerFencedError(UnavailableError):
     """Another sealer moved the tree head: this one rolled back and stands by."""
 
@@ -99,6 +107,14 @@ class TileInvalidError(IntegrityError):
     code = "HYG-526"
     fr = "Une tuile du journal est abîmée ({name})."
     en = "A tile of the journal is damaged ({name})."
+
+
+class TimestampInvalidError(IntegrityError):
+    """What the timestamp authority answered does not hold, or is not signed under the root that is set."""
+
+    code = "HYG-528"
+    fr = "L'horodatage reçu ne tient pas ({reason})."
+    en = "The timestamp that was received does not hold ({reason})."
 
 
 class VerifierKeyError(SettingsError):

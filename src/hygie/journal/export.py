@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import zipfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hygie.base.files import PRIVATE_FILE, PRIVATE_FOLDER, fsync_folder
 from hygie.journal.checkpoint import VerifierKey
 from hygie.journal.entry import Entry, decode_entry
-from hygie.journal.errors import LeafInvalidError
+from hygie.journal.errors import EntryNotFoundError, LeafInvalidError
 from hygie.journal.leaf import disclosure_of, open_disclosed, read_head
 from hygie.journal.published import PublishedTree
 from hygie.journal.tiles import BUNDLE, CHECKPOINT, TILE_WIDTH, Tile, encode_bundle, tile_at, tiles_of
@@ -26,6 +26,60 @@ SELECTED_BYTES = 8 * 1024 * 1024  # of one file of selected entries: the reader 
 Disclose = bool | Callable[[Entry], bool]
 
 
+class Chooser(Protocol):
+    """Which entries are in an export of some, and which are disclosed. silent: none is."""
+
+    silent: bool
+
+    def may(self, index: int, leaf: bytes) -> bool:
+        """Whether it is exported and may be disclosed, by its clear head."""
+        ...
+
+    def takes(self, index: int, entry: Entry) -> bool:
+        """Whether it is disclosed, now that it is open."""
+        ...
+
+
+class Sink(Protocol):
+    """Where the files of an export go. Called in threads, one call at a time."""
+
+    def add(self, name: str, data: bytes) -> None:
+        """One file."""
+        ...
+
+
+class OwnSink(Sink, Protocol):
+    """A sink that holds one export and nothing else."""
+
+    @property
+    def path(self) -> Path:
+        """Told in the result."""
+        ...
+
+    def close(self) -> None:
+        """No more will come."""
+        ...
+
+
+class _Chosen:
+    """What the exports of people choose: one tenant's entries or all, disclosed or not."""
+
+    def __init__(self, tenant_id: bytes | None, disclose: Disclose) -> None:
+        self._tenant_id = tenant_id
+        self._disclose = disclose
+        self.silent = disclose is False
+
+    def may(self, index: int, leaf: bytes) -> bool:
+        """See ``Chooser``."""
+        del index
+        return self._tenant_id is None or leaf[8:24] == self._tenant_id
+
+    def takes(self, index: int, entry: Entry) -> bool:
+        """See ``Chooser``."""
+        del index
+        return self._disclose is True or (callable(self._disclose) and self._disclose(entry))
+
+
 class Exported(NamedTuple):
     """What was written. start, end: indexes covered; entries: leaves in the export; disclosed: of which readable."""
 
@@ -34,19 +88,6 @@ class Exported(NamedTuple):
     end: int
     entries: int
     disclosed: int
-
-
-class Sink(Protocol):
-    """Where the files of an export go. Called in threads, one call at a time."""
-
-    @property
-    def path(self) -> Path: ...
-
-    def add(self, name: str, data: bytes) -> None:
-        """One file."""
-
-    def close(self) -> None:
-        """No more will come."""
 
 
 class FileSink:
@@ -99,7 +140,7 @@ class ExportWriter:
 
     async def write(
         self,
-        sink: Sink,
+        sink: OwnSink,
         start: int,
         end: int,
         *,
@@ -108,21 +149,41 @@ class ExportWriter:
         earlier: Sequence[tuple[int, bytes]],
     ) -> Exported:
         """Write the export of [start, end). See ``JournalReader.export``."""
+        chosen = _Chosen(tenant_id, disclose) if tenant_id is not None or disclose is not False else None
         try:
-            if tenant_id is None:
-                start, end = (
-                    start // TILE_WIDTH * TILE_WIDTH,
-                    min(-(-end // TILE_WIDTH) * TILE_WIDTH, self._tree.head.size),
-                )
-                count, numbers = await self._whole(sink, start, end, disclose)
-            else:
-                count, numbers = await self._selected(sink, start, end, tenant_id, disclose)
-            for tile in [*(tile_at(0, number, self._tree.head.size) for number in numbers), *self._upper(numbers)]:
-                await asyncio.to_thread(sink.add, tile.name, await self._tree.tile(tile))
-            await asyncio.to_thread(self._add_papers, sink, start, end, tenant_id is not None, earlier)
+            return await self.fill(
+                sink, sink.path, (start, end), chosen, selected=tenant_id is not None, earlier=earlier
+            )
         finally:
             await asyncio.to_thread(sink.close)
-        return Exported(sink.path, start, end, count, len(self._disclosed))
+
+    async def fill(
+        self,
+        sink: Sink,
+        path: Path,
+        span: tuple[int, int],
+        chooser: Chooser | None,
+        *,
+        selected: bool,
+        earlier: Sequence[tuple[int, bytes]],
+    ) -> Exported:
+        """Write the files of an export of [start, end) into a sink, which is left open.
+
+        Args: path: told in the result; chooser: None: nothing is disclosed; selected: only the entries it chooses.
+        """
+        start, end = span
+        if not 0 <= start < end:
+            raise EntryNotFoundError(index=start)
+        if selected and chooser is not None:
+            count, numbers = await self._selected(sink, start, end, chooser)
+        else:
+            start = start // TILE_WIDTH * TILE_WIDTH
+            end = min(-(-end // TILE_WIDTH) * TILE_WIDTH, self._tree.head.size)
+            count, numbers = await self._whole(sink, start, end, chooser)
+        for tile in [*(tile_at(0, number, self._tree.head.size) for number in numbers), *self._upper(numbers)]:
+            await asyncio.to_thread(sink.add, tile.name, await self._tree.tile(tile))
+        await asyncio.to_thread(self._add_papers, sink, start, end, selected, earlier)
+        return Exported(path, start, end, count, len(self._disclosed))
 
     def _upper(self, numbers: Sequence[int]) -> list[Tile]:
         """All tiles above level 0 (one hash for 256 entries), and the right edge."""
@@ -132,55 +193,51 @@ class ExportWriter:
             tiles.append(tile_at(0, size // TILE_WIDTH, size))
         return tiles
 
-    async def _whole(self, sink: Sink, start: int, end: int, disclose: Disclose) -> tuple[int, list[int]]:
+    async def _whole(self, sink: Sink, start: int, end: int, chooser: Chooser | None) -> tuple[int, list[int]]:
         numbers = []
         async for first, leaves in self._tree.bundles(start, end):
             number = first // TILE_WIDTH
             numbers.append(number)
             tile = tile_at(BUNDLE, number, self._tree.head.size)
             await asyncio.to_thread(sink.add, tile.name, encode_bundle(leaves))
-            if disclose is not False:
-                await self._disclose(first, leaves, disclose)
+            for index, leaf in enumerate(leaves, first) if chooser is not None else ():
+                if chooser is not None and chooser.may(index, leaf):
+                    await self._disclose(index, leaf, chooser)
         return end - start, numbers
 
-    async def _selected(
-        self, sink: Sink, start: int, end: int, tenant_id: bytes, disclose: Disclose
-    ) -> tuple[int, list[int]]:
+    async def _selected(self, sink: Sink, start: int, end: int, chooser: Chooser) -> tuple[int, list[int]]:
         parts: list[bytes] = []
         numbers: list[int] = []
         count = size = files = 0
-        async for index, leaf in self._of_tenant(start, end, tenant_id):
-            count += 1
-            parts += (index.to_bytes(8, "big"), len(leaf).to_bytes(2, "big"), leaf)
-            size += len(leaf)
-            if not numbers or numbers[-1] != index // TILE_WIDTH:
-                numbers.append(index // TILE_WIDTH)
-            if disclose is not False:
-                await self._disclose(index, [leaf], disclose)
-            if size >= SELECTED_BYTES:
-                await asyncio.to_thread(sink.add, f"selected/{files:06d}", b"".join(parts))
-                parts, size, files = [], 0, files + 1
+        async for first, leaves in self._tree.bundles(start, end):
+            for index, leaf in enumerate(leaves, first):
+                if not chooser.may(index, leaf):
+                    continue
+                count += 1
+                parts += (index.to_bytes(8, "big"), len(leaf).to_bytes(2, "big"), leaf)
+                size += len(leaf)
+                if not numbers or numbers[-1] != index // TILE_WIDTH:
+                    numbers.append(index // TILE_WIDTH)
+                await self._disclose(index, leaf, chooser)
+                if size >= SELECTED_BYTES:
+                    await asyncio.to_thread(sink.add, f"selected/{files:06d}", b"".join(parts))
+                    parts, size, files = [], 0, files + 1
         await asyncio.to_thread(sink.add, f"selected/{files:06d}", b"".join(parts))
         return count, numbers
 
-    async def _of_tenant(self, start: int, end: int, tenant_id: bytes) -> AsyncIterator[tuple[int, bytes]]:
-        async for first, leaves in self._tree.bundles(start, end):
-            for index, leaf in enumerate(leaves, first):
-                if leaf[8:24] == tenant_id:
-                    yield index, leaf
-
-    async def _disclose(self, first: int, leaves: Sequence[bytes], disclose: Disclose) -> None:
-        for index, leaf in enumerate(leaves, first):
-            try:
-                key = await self._reader.month_key_of(read_head(leaf))
-                if key is None:
-                    continue
-                disclosure = disclosure_of(leaf, month_key=key)
-                entry = decode_entry(leaf, open_disclosed(leaf, disclosure))
-            except LeafInvalidError:
-                continue  # bytes that are no entry: the tree proves them, nobody can show more
-            if disclose is True or (callable(disclose) and disclose(entry)):
-                self._disclosed.append(json.dumps({"index": index, "key": disclosure.hex()}))
+    async def _disclose(self, index: int, leaf: bytes, chooser: Chooser) -> None:
+        if chooser.silent:
+            return
+        try:
+            key = await self._reader.month_key_of(read_head(leaf))
+            if key is None:
+                return
+            disclosure = disclosure_of(leaf, month_key=key)
+            entry = decode_entry(leaf, open_disclosed(leaf, disclosure))
+        except LeafInvalidError:
+            return  # bytes that are no entry: the tree proves them, nobody can show more
+        if chooser.takes(index, entry):
+            self._disclosed.append(json.dumps({"index": index, "key": disclosure.hex()}))
 
     def _add_papers(
         self, sink: Sink, start: int, end: int, selected: bool, earlier: Sequence[tuple[int, bytes]]

@@ -159,6 +159,27 @@ class PublishedTree:
             yield first + skipped, leaves[skipped : end - first]
 
 
+class EarlierTree(PublishedTree):
+    """An earlier signed head of a tree, read through the present one: its own right edge is gone from the sites."""
+
+    def __init__(self, sites: Sites, head: Checkpoint, later: PublishedTree) -> None:
+        super().__init__(sites, head)
+        self._later = later
+
+    async def open(self) -> Edge:
+        """Take the edge from the later tree. Raises: TileInvalidError: the earlier head is not of this tree."""
+        edge = await self._later.edge_at(self.head.size)
+        if edge.root() != self.head.root:
+            raise TileInvalidError(name="edge")
+        self.adopt(edge)
+        return edge
+
+    async def bundle(self, number: int) -> list[bytes]:
+        """See ``PublishedTree``."""
+        width = tile_at(BUNDLE, number, self.head.size).width
+        return (await self._later.bundle(number))[:width]
+
+
 async def checkpoints_on_sites(
     sites: Sites, keys: Sequence[VerifierKey]
 ) -> tuple[list[tuple[Checkpoint, bytes]], int, int]:

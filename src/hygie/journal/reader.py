@@ -12,11 +12,11 @@ from hygie.journal import sequence
 from hygie.journal.checkpoint import Checkpoint, VerifierKey, verify_checkpoint
 from hygie.journal.entry import Entry, open_entry
 from hygie.journal.errors import CheckpointInvalidError, EntryNotFoundError, JournalTamperedError, LeafInvalidError
-from hygie.journal.export import Disclose, Exported, ExportWriter, FileSink, Sink
+from hygie.journal.export import Chooser, Disclose, Exported, ExportWriter, FileSink, OwnSink, Sink
 from hygie.journal.leaf import Head, read_head
 from hygie.journal.merkle import HASH_BYTES
 from hygie.journal.protocols import MonthKeys, Sites, Transactions
-from hygie.journal.published import PublishedTree, checkpoints_on_sites
+from hygie.journal.published import EarlierTree, PublishedTree, checkpoints_on_sites, verified
 from hygie.journal.tiles import TILE_WIDTH, tile_at
 
 
@@ -156,7 +156,7 @@ class JournalReader:
 
     async def export(
         self,
-        to: Path | Sink,
+        to: Path | OwnSink,
         start: int = 0,
         end: int | None = None,
         *,
@@ -171,9 +171,7 @@ class JournalReader:
         Raises: FileExistsError; EntryNotFoundError: nothing is published.
         """
         tree, note = await self.tree()
-        log_key = self.log_key_of(note)
-        writer = ExportWriter(tree, note, log_key=log_key, witness_key=self._witness_key, reader=self)
-        kept = [one for one in await self._kept_checkpoints(tree.head.size) if _is_signed(one[1], log_key)]
+        writer, kept = await self._writer(tree, note)
         size = tree.head.size
         end = size if end is None else min(end, size)
         if not 0 <= start < end:
@@ -184,6 +182,30 @@ class JournalReader:
     def log_key_of(self, note: bytes) -> VerifierKey:
         """Which of the journal's keys, present or former, signed a checkpoint that was verified."""
         return next(key for key in self._log_keys if _is_signed(note, key))
+
+    async def fill(
+        self, sink: Sink, path: Path, chooser: Chooser, *, note: bytes, selected: bool
+    ) -> tuple[Exported, Checkpoint]:
+        """The same files for the whole journal at one of its checkpoints, into a sink that is left open.
+
+        Args: note: of that checkpoint; path: told in the result; selected: only the entries that ``chooser`` chooses.
+        Raises: CheckpointInvalidError: no key of this journal signed the note; TileInvalidError: it is no prefix.
+        """
+        tree, present = await self.tree()
+        head = verified(note, self._log_keys)
+        if head.size > tree.head.size:
+            raise EntryNotFoundError(index=head.size - 1)
+        if note != present:
+            tree = EarlierTree(self._sites, head, tree)
+            await tree.open()
+        writer, kept = await self._writer(tree, note)
+        done = await writer.fill(sink, path, (0, head.size), chooser, selected=selected, earlier=kept)
+        return done, head
+
+    async def _writer(self, tree: PublishedTree, note: bytes) -> tuple[ExportWriter, list[tuple[int, bytes]]]:
+        log_key = self.log_key_of(note)
+        writer = ExportWriter(tree, note, log_key=log_key, witness_key=self._witness_key, reader=self)
+        return writer, [one for one in await self._kept_checkpoints(tree.head.size) if _is_signed(one[1], log_key)]
 
     async def month_key_of(self, head: Head) -> bytes | None:
         """The key that opens a leaf of this head; None: it is destroyed, or the head names a month without one."""

@@ -15,7 +15,14 @@ from hygie.base.errors import SettingsError
 from hygie.base.hardening import Swap
 from hygie.base.layout import DataFolder
 from hygie.base.passphrase import check_passphrase, passphrase_bits
-from hygie.base.settings import Settings, SiteSettings, default_settings, load_settings, write_settings
+from hygie.base.settings import (
+    Settings,
+    SiteSettings,
+    TimestampSettings,
+    default_settings,
+    load_settings,
+    write_settings,
+)
 from hygie.base.settings_checks import check_secret_file, check_swap
 
 
@@ -71,6 +78,10 @@ def test_the_defaults_are_three_french_cities_and_a_quorum_of_two() -> None:
         ({"sites": (site("a"), site("b", path="sites/a/inside"))}, "HYG-609"),
         ({"sites": (site("a"), site("b", path="backup"))}, "HYG-609"),
         ({"sites": (site("a"), site("a"))}, "HYG-607"),
+        ({"timestamp": TimestampSettings(url="https://tsa.example")}, "HYG-607"),
+        ({"timestamp": TimestampSettings(authority="root.pem")}, "HYG-607"),
+        ({"timestamp": TimestampSettings(url="ftp://tsa.example", authority="root.pem")}, "HYG-607"),
+        ({"timestamp": TimestampSettings(url="https://a", command=("b",), authority="c")}, "HYG-607"),
     ],
 )
 def test_a_weak_setting_is_refused(tmp_path: Path, fields: dict[str, Any], code: str) -> None:

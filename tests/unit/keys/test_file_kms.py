@@ -7,13 +7,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hygie.base.canonical import canonical
 from hygie.base.errors import SettingsError
 from hygie.base.layout import DataFolder
 from hygie.base.settings import default_settings, read_credential
-from hygie.keys import file_kms, hierarchy
+from hygie.keys import file_kms, file_root, hierarchy
 from hygie.keys.errors import (
     DestructionGuardError,
     EpochFullError,
@@ -21,6 +22,7 @@ from hygie.keys.errors import (
     KmsRequestError,
     KmsSettingsError,
     KmsStateBrokenError,
+    UnknownKeyError,
     WrongPassphraseError,
 )
 from hygie.keys.file_kms import FileKms, UnwrapAsk
@@ -54,6 +56,28 @@ def reserved(kms: FileKms, copy: Path) -> int:
     found = again._open().environment(TENANT, ENVIRONMENT).current.reserved
     again.close()
     return found
+
+
+def test_a_state_made_before_a_signing_purpose_existed_gets_its_key_at_first_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(file_root, "SIGNING_PURPOSES", ("journal", "backup", "erasure", "drill"))
+        make_state(tmp_path / "state")
+        kms = opened(tmp_path / "state")
+        with pytest.raises(UnknownKeyError):
+            kms.sign("dossier", b"x")
+        kms.close()
+    kms = opened(tmp_path / "state")
+    key = kms.public_key("dossier")
+    kms.close()
+    again = opened(tmp_path / "state")
+    assert again.public_key("dossier") == key
+    Ed25519PublicKey.from_public_bytes(key).verify(again.sign("dossier", b"x"), b"x")
+    assert [one.purpose for one in again.status().signing_keys].count("dossier") == 1
+    with pytest.raises(UnknownKeyError):
+        again.sign("anything", b"x")
+    again.close()
 
 
 def test_wraps_are_written_down_before_they_are_made(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hygie.custody import Custody
     from hygie.exits.certificate import DestructionCertificate
     from hygie.gate.administration import Administration
+    from hygie.journal.checkpoint import VerifierKey
 
 BASES = "contract-end, certificate-lost, return-asked"
 
@@ -153,7 +154,6 @@ def verify(
     from hygie.base.files import write_durably
     from hygie.exits.verifying import Verification, read_identities, verify_folder
     from hygie.exits.verifying import receipt as receipt_of
-    from hygie.verify.main import read_key
 
     frame = frame_of(context)
     with frame.out.progress(say(fr="Octets contrôlés", en="Bytes checked")) as move:
@@ -162,8 +162,8 @@ def verify(
                 folder,
                 read_identities(identity),
                 key=key_file.read_bytes() if key_file is not None else None,
-                log_key=read_key(log_key or None),
-                witness_key=read_key(witness_key or None),
+                log_key=_key(log_key),
+                witness_key=_key(witness_key),
                 into=into,
                 progress=move,
             )
@@ -172,6 +172,16 @@ def verify(
         write_durably(receipt, receipt_of(found))
     tell_verified(frame, found)
     frame.out.result(verified_facts(found))
+
+
+def _key(given: str) -> VerifierKey | None:
+    """A public key from a file, or written in full. Raises: VerifierKeyError."""
+    from hygie.journal.checkpoint import VerifierKey
+
+    if not given:
+        return None
+    path = Path(given)
+    return VerifierKey.parse(path.read_text("utf-8", "replace") if path.is_file() else given)
 
 
 def consent(
