@@ -143,6 +143,32 @@ class Registers:
         for row in Record.objects.filter(seq__gt=after).order_by("seq").iterator(chunk_size=INSERT_ROWS):
             yield _record(row), row.body
 
+    def journal_export(self, asked: Asked, *, form: str, records: int, sha256: str) -> None:
+        """Make the entry of an export durable: call it before the file is handed over.
+
+        Args: form: ``csv``, ``xlsx``, ``json`` or ``pdf``; sha256: of the file, in hexadecimal.
+        Raises: JournalUnavailableError: then it is not handed over.
+        """
+        from django.db import connection, transaction
+
+        detail = {"register": asked.register, "format": form, "sha256": sha256, "states": ",".join(asked.states)}
+        if asked.at_ms is not None:
+            detail["as_of_ms"] = str(asked.at_ms)
+        if asked.tenant is not None:
+            detail["tenant"] = asked.tenant
+        entry = Entry(
+            action=Action.REGISTER_EXPORT,
+            outcome="done",
+            kind="evidence",
+            at_ms=self.clock.now_ms(),
+            account=self.author,
+            authentication="local",
+            count=records,
+            detail=detail,
+        )
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_LEAF, (self.journal.leaf(entry),))
+
     def head(self) -> tuple[int, bytes]:
         """Number and digest of the last write."""
         from hygie.registers.models import Head
