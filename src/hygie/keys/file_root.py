@@ -265,7 +265,11 @@ class FileRoot:
         for key in self._open().body.signing:
             if key.purpose == purpose and key.until_ms is None:
                 return key
-        raise UnknownKeyError(part="signing")
+        if purpose not in SIGNING_PURPOSES:
+            raise UnknownKeyError(part="signing")
+        state, made = self._open(), _new_signing_key(purpose, self._clock.now_ms())  # an earlier version's state
+        state.write_root(msgspec.structs.replace(state.body, signing=[*state.body.signing, made]))
+        return made
 
 
 def _root_file(folder: StateFolder) -> RootFile:

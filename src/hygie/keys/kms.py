@@ -22,7 +22,7 @@ HEADS_MAX = 64  # lengths of the unwrap record asked at once
 EPOCHS_LIVE_MAX = 64  # bounds the state file; 64 epochs of 7 days are over a year without destruction
 
 Level = Literal["root", "tenant", "environment"]
-SIGNING_PURPOSES = ("journal", "backup", "erasure", "drill")
+SIGNING_PURPOSES = ("journal", "backup", "erasure", "drill", "dossier")
 
 
 class KmsProperties(msgspec.Struct, frozen=True):
