@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("proof", "console", "exits"),
     ("app", "processes"),
     ("custody", "probes", "proving"),
-    ("evaluation", "logkeeping", "departure", "dossiers"),
+    ("evaluation", "logkeeping", "departure", "dossiers", "papers"),
     ("upkeep",),
     ("services",),
     ("start",),

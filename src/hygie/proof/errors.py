@@ -107,3 +107,19 @@ class ScopeUnknownError(NotFoundError):
     code = "HYG-3B6"
     fr = "Aucun référentiel {scope} à cette date. Connus : {known}."
     en = "No référentiel {scope} at that date. Known: {known}."
+
+
+class RegulatorySentenceAbsentError(NotFoundError):
+    """The page takes a sentence that the order imposes word for word, and no approved record holds it."""
+
+    code = "HYG-3B7"
+    fr = "La page prend la forme {form} : inscrivez sa phrase officielle (registre regulatory-wording), relue."
+    en = "The page takes form {form}: record its official sentence (register regulatory-wording), checked."
+
+
+class PaperRefusedError(InvalidRequestError):
+    """A paper cannot be made from what is recorded."""
+
+    code = "HYG-1B9"
+    fr = "Document impossible à établir : {reason}."
+    en = "The paper cannot be made: {reason}."

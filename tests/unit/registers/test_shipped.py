@@ -33,6 +33,7 @@ NAMED = {
     *("supplier-change", "client-contact", "contract", "processing", "dpia", "rights-request", "violation"),
     *("intervention", "audit", "finding", "ticket", "certificate", "certification-event", "foreign-law-note"),
     *("transfer", "document-delivery", "complaint", "mark-use", "referential-import"),
+    *("applicability", "publication", "regulatory-wording"),
 }
 
 

@@ -38,15 +38,26 @@ class Installation:
 
 
 @dataclass(frozen=True, slots=True)
+class Day:
+    """Where checks stood at the end of one UTC day. day: ISO date; by_verdict: checks by the verdict of their last run,
+    whatever its age."""
+
+    day: str
+    by_verdict: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Batches:
     """The evaluations up to the date. count: how many; runs: of checks, in all; first_ms, last_ms: instants of the
-    first and last one, 0 when there is none; by_verdict: runs by verdict."""
+    first and last one, 0 when there is none; by_verdict: runs by verdict; history: days that had an evaluation, oldest
+    first, the last year at most."""
 
     count: int
     runs: int
     first_ms: int
     last_ms: int
     by_verdict: Mapping[str, int]
+    history: Sequence[Day] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +79,5 @@ class Inputs:
     installation: Installation
 
 
-PAPERS: Mapping[str, Callable[[Inputs], bytes]] = {}  # by name of the file under ``papers/``
+Paper = Callable[[Inputs], bytes]
+PAPERS: dict[str, Paper] = {}  # by name of the file under ``papers/``; filled when this package is imported

@@ -1,0 +1,339 @@
+"""Papers of a running installation: what they are made from is read at one instant; what leaves is journaled first, and
+its record names the file by its SHA-256."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hygie import __version__
+from hygie.app import House
+from hygie.base.files import PRIVATE_FILE, PRIVATE_FOLDER, write_durably
+from hygie.base.language import current_language
+from hygie.proof.documents import dsse, pages
+from hygie.proof.documents.actors import certificate_standing
+from hygie.proof.documents.bindings import client_of
+from hygie.proof.documents.contacts import contact_count, contact_list_json, contact_list_sheet
+from hygie.proof.documents.history import batch_figures
+from hygie.proof.documents.model import PAPERS, Batches, Inputs, Installation, SitePlace
+from hygie.proof.documents.words import civil_day
+from hygie.proof.errors import PaperRefusedError
+from hygie.proof.evidence import TRIAL
+from hygie.proof.posture import build_posture
+from hygie.proving import ProofPlane, with_proof
+from hygie.registers.chain import RecordVersion
+from hygie.registers.durations import INSTANT
+from hygie.registers.engine import Asked
+from hygie.registers.rules import Change
+
+SIGNING_PURPOSE = "dossier"
+PUBLIC_FILE, PUBLIC_FOLDER = 0o644, 0o755  # a web server reads them
+OSCAL_FOLDER = "oscal/"
+PUBLIC_KEY = "dossier.pem"
+_NO_BATCHES = Batches(0, 0, 0, 0, {})
+_FILE_NAMES = {pages.TRANSFERS: "transferts", pages.GUARANTEES: "garanties"}
+_PAGES: Mapping[str, Callable[[Inputs], pages.Page]] = {
+    pages.TRANSFERS: pages.transfers_page,
+    pages.GUARANTEES: pages.guarantees_page,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A page that was published. record: of register ``publication``; policy: to serve it under."""
+
+    files: Sequence[Path]
+    record: RecordVersion
+    form: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """Files handed to somebody. records: of register ``document-delivery``; seconds: from the asking to the files."""
+
+    files: Sequence[Path]
+    records: Sequence[RecordVersion]
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """To whom, and how. asked_ms: when it was asked for, now when None."""
+
+    recipient: str
+    means: str
+    asked_ms: int | None = None
+
+
+async def with_inputs(
+    house: House,
+    author: str,
+    act: Callable[[ProofPlane, Inputs], Any],
+    *,
+    at_ms: int | None = None,
+    judged: bool = False,
+) -> Any:
+    """Run an act on what was known at an instant, in a thread.
+
+    Args: at_ms: now when None; judged: with the posture; without it, nothing need have been evaluated.
+    Raises: NothingKnownError: judged, and nothing had been; what the act raises.
+    """
+    installation = await _installation(house)
+
+    def run(plane: ProofPlane) -> Any:
+        return act(plane, gather(plane, installation, house.clock.now_ms() if at_ms is None else at_ms, judged=judged))
+
+    return await with_proof(house, author, run)
+
+
+def gather(plane: ProofPlane, installation: Installation, at_ms: int, *, judged: bool) -> Inputs:
+    """What papers are made from. Args and raises: as :func:`with_inputs`."""
+    registers = plane.registers
+    records = {name: tuple(registers.current(Asked(name, at_ms=at_ms))) for name in registers.schemas}
+    inputs = Inputs(
+        at_ms=at_ms,
+        language=current_language(),
+        demonstration=not installation.production,
+        posture={},
+        catalogue={},
+        records=records,
+        schemas=registers.schemas,
+        batches=_NO_BATCHES,
+        installation=installation,
+    )
+    if not judged:
+        return inputs
+    known = plane.evidence.known(at_ms)
+    batch = known.batch
+    return replace(
+        inputs,
+        demonstration=inputs.demonstration or batch.mode == TRIAL,
+        posture=build_posture(
+            known.catalogue, known.runs, at_ms=at_ms, batch=batch.seq, digest=batch.digest, mode=batch.mode
+        ),
+        catalogue=known.catalogue,
+        batches=batch_figures(plane.evidence.batches(last=batch.seq)),
+    )
+
+
+async def write_papers(house: House, author: str, to: Path, *, at_ms: int | None = None) -> list[Path]:
+    """Every paper of a date in one folder; beside each OSCAL file its signed envelope, and the public key.
+
+    The journal's entry holds the digest of their list, as ``sha256sum`` writes it.
+    Raises: NothingKnownError; JournalUnavailableError; OSError.
+    """
+
+    def act(plane: ProofPlane, inputs: Inputs) -> dict[str, bytes]:
+        found = {name: make(inputs) for name, make in sorted(PAPERS.items())}
+        listing = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in found.items())
+        digest = hashlib.sha256(listing.encode()).hexdigest()
+        asked = Asked("papers", at_ms=inputs.at_ms)
+        plane.registers.journal_export(asked, form="papers", records=len(found), sha256=digest)
+        return found
+
+    made: dict[str, bytes] = await with_inputs(house, author, act, at_ms=at_ms, judged=True)
+    public_key = await house.kms.public_key(SIGNING_PURPOSE)
+    for name in [one for one in made if one.startswith(OSCAL_FOLDER)]:
+        made[name + dsse.SUFFIX] = await envelope(name, made[name], _sign(house), public_key)
+    made[PUBLIC_KEY] = dsse.public_key_pem(public_key)
+    files = {to / name: content for name, content in sorted(made.items())}
+    await asyncio.to_thread(_write, files)
+    return list(files)
+
+
+async def envelope(name: str, content: bytes, sign: Callable[[bytes], Awaitable[bytes]], public_key: bytes) -> bytes:
+    """The signed envelope of an OSCAL paper. Args: name: with its folder; sign: Ed25519, by the key given."""
+    short = name.rpartition("/")[2]
+    signature = await sign(dsse.to_sign(short, content))
+    return dsse.attach(short, content, signature=signature, public_key=public_key)
+
+
+async def publish_page(
+    house: House, author: str, kind: str, to: Path, *, at_ms: int | None = None, url: str = ""
+) -> Published:
+    """Make a public page and its data, record the edition, then write the files.
+
+    Args: kind: ``transfers`` or ``guarantees``; url: where it is served, when it is online.
+    Raises: RegulatorySentenceAbsentError; RecordInvalidError: a wrong address; JournalUnavailableError; OSError.
+    """
+
+    def act(plane: ProofPlane, inputs: Inputs) -> tuple[pages.Page, RecordVersion]:
+        page = _PAGES[kind](inputs)
+        return page, _record_publication(plane, inputs, kind, page, url)
+
+    page, record = await with_inputs(house, author, act, at_ms=at_ms)
+    name = _FILE_NAMES[kind]
+    files = {to / f"{name}.html": page.html, to / f"{name}.json": page.data}
+    await asyncio.to_thread(_write, files, public=True)
+    return Published(list(files), record, page.form, page.policy)
+
+
+def _record_publication(plane: ProofPlane, inputs: Inputs, kind: str, page: pages.Page, url: str) -> RecordVersion:
+    registers = plane.registers
+    name = _FILE_NAMES[kind]
+    sha256 = registers.put_document(f"{name}.html", "text/html", page.html)
+    data = registers.put_document(f"{name}.json", "application/json", page.data)
+    registers.journal_export(Asked("supplier", at_ms=inputs.at_ms), form="html", records=page.actors, sha256=sha256)
+    fields: dict[str, object] = {
+        "kind": kind,
+        "form": page.form,
+        "as_of": _instant(inputs.at_ms),
+        "actors": page.actors,
+        "page": sha256,
+        "data": data,
+    }
+    changes = []
+    if url:
+        fields |= {"url": url, "online_on": civil_day(registers.clock.now_ms()).isoformat()}
+        changes = [
+            Change("publication", {}, one.key, "replaced")
+            for one in registers.current(Asked("publication", states=("online",)))
+            if one.fields["kind"] == kind
+        ]
+    changes.append(Change("publication", fields, state="online" if url else "made"))
+    return registers.write(changes)[-1]
+
+
+async def hand_certificates(house: House, author: str, tenant: str, to: Path, delivery: Delivery) -> HandedOver:
+    """Copies of the host's certificates in force, and of those of the certified sub-processors of a client's services
+    (EXI 12), each delivery recorded.
+
+    Raises: PaperRefusedError: none is in force; RegisterNotFoundError: a file is not kept; JournalUnavailableError.
+    """
+    began_s = time.monotonic()
+
+    def act(plane: ProofPlane, inputs: Inputs) -> tuple[list[tuple[str, bytes]], list[RecordVersion]]:
+        chosen = _certificates(inputs, tenant)
+        if not chosen:
+            raise PaperRefusedError(reason_fr="aucun certificat en vigueur", reason_en="no certificate in force")
+        files, changes = [], []
+        for record, kind in chosen:
+            sha256 = record.fields["document"]
+            name, _, content = plane.registers.document(sha256)
+            files.append((_file_name(str(record.fields["number"]), name), content))
+            asked = Asked("certificate", tenant, at_ms=inputs.at_ms)
+            plane.registers.journal_export(asked, form="copy", records=1, sha256=sha256)
+            fields = _delivered(plane, inputs, delivery, sha256)
+            fields |= {"kind": kind, "recipient_kind": "client", "certificate": record.key}
+            changes.append(Change("document-delivery", fields, state="delivered", tenant=tenant))
+        return files, plane.registers.write(changes)
+
+    found, records = await with_inputs(house, author, act)
+    files = {to / name: content for name, content in found}
+    await asyncio.to_thread(_write, files)
+    return HandedOver(list(files), records, len(files), round(time.monotonic() - began_s, 3))
+
+
+def _certificates(inputs: Inputs, tenant: str) -> list[tuple[RecordVersion, str]]:
+    """Certificates to hand over, each with the kind of its delivery."""
+    client = client_of(inputs, tenant)
+    host = client.host.key if client.host else ""
+    chosen = []
+    for one in inputs.records.get("certificate", ()):
+        if not certificate_standing(one, inputs)[0]:
+            continue
+        scheme, holder = one.fields["scheme"], one.fields["holder"]
+        if holder == host and scheme in ("hds", "iso27001"):
+            chosen.append((one, "hds-certificate" if scheme == "hds" else "other"))
+        elif holder in client.suppliers and scheme == "hds":
+            chosen.append((one, "supplier-certificate"))
+    return chosen
+
+
+async def hand_contacts(house: House, author: str, file: Path, delivery: Delivery) -> HandedOver:
+    """The contact list for the authority (EXI 11): the file, its signature and the public key, with the delay measured.
+
+    Args: file: ``.json`` or ``.xlsx``. Raises: PaperRefusedError: another form; JournalUnavailableError; OSError.
+    """
+    began_s = time.monotonic()
+    make = {".json": contact_list_json, ".xlsx": contact_list_sheet}.get(file.suffix)
+    if make is None:
+        raise PaperRefusedError(
+            reason_fr="la liste s'écrit en .json ou .xlsx", reason_en="the list is a .json or .xlsx"
+        )
+
+    inputs, content = await with_inputs(house, author, lambda _, inputs: (inputs, make(inputs)))
+    count = contact_count(inputs)
+    signature = await house.kms.sign(SIGNING_PURPOSE, content)
+    key = dsse.public_key_pem(await house.kms.public_key(SIGNING_PURPOSE))
+
+    def record(plane: ProofPlane) -> list[RecordVersion]:
+        sha256 = plane.registers.put_document(file.name, _MEDIA[file.suffix], content)
+        asked = Asked("client-contact", at_ms=inputs.at_ms)
+        plane.registers.journal_export(asked, form=file.suffix[1:], records=count, sha256=sha256)
+        fields = _delivered(plane, inputs, delivery, sha256) | {"kind": "contact-list", "recipient_kind": "authority"}
+        return plane.registers.write([Change("document-delivery", fields, state="delivered")])
+
+    records = await with_proof(house, author, record)
+    files = {file: content, file.with_name(f"{file.name}.sig"): signature, file.with_name(PUBLIC_KEY): key}
+    await asyncio.to_thread(_write, files)
+    waited_ms = house.clock.now_ms() - delivery.asked_ms if delivery.asked_ms is not None else 0
+    seconds = round(max(waited_ms / 1000, time.monotonic() - began_s), 3)
+    return HandedOver(list(files), records, count, seconds)
+
+
+def _write(files: Mapping[Path, bytes], *, public: bool = False) -> None:
+    """Write files and the folders that they lack. Args: public: for a web server to read."""
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=PUBLIC_FOLDER if public else PRIVATE_FOLDER)
+        write_durably(path, content, mode=PUBLIC_FILE if public else PRIVATE_FILE)
+
+
+_MEDIA = {
+    ".json": "application/json",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+
+def _delivered(plane: ProofPlane, inputs: Inputs, delivery: Delivery, sha256: str) -> dict[str, object]:
+    """Fields of a delivery made now."""
+    now_ms = plane.registers.clock.now_ms()
+    asked_ms = inputs.at_ms if delivery.asked_ms is None else delivery.asked_ms
+    return {
+        "recipient": delivery.recipient,
+        "means": delivery.means,
+        "asked_at": _instant(asked_ms),
+        "delivered_at": _instant(now_ms),
+        "document": sha256,
+    }
+
+
+async def _installation(house: House) -> Installation:
+    settings = house.settings
+    return Installation(
+        origin=await house.origin(),
+        version=__version__,
+        production=settings.production,
+        sites=[SitePlace(one.name, one.country, one.city, one.operator) for one in settings.sites],
+        allowed_countries=settings.allowed_countries,
+        rpo_s=settings.backups.rpo_minutes * 60,
+        rto_s=settings.backups.rto_minutes * 60,
+    )
+
+
+def _sign(house: House) -> Callable[[bytes], Awaitable[bytes]]:
+    async def sign(message: bytes) -> bytes:
+        return await house.kms.sign(SIGNING_PURPOSE, message)
+
+    return sign
+
+
+def _instant(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime(INSTANT)
+
+
+def _file_name(number: str, kept: str) -> str:
+    """A name of file made of a certificate's number, with the ending of the kept file."""
+    ending = Path(kept).suffix.lower()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", number).strip("-.")[:80] + (
+        ending if re.fullmatch(r"\.[a-z0-9]{1,5}", ending) else ""
+    )
