@@ -14,7 +14,7 @@ from typing import Any
 from hygie.app import House, opened
 from hygie.backups.run import measure
 from hygie.base.actions import Action
-from hygie.base.errors import HygieError, NotFoundError
+from hygie.base.errors import NotFoundError
 from hygie.database.pool import Database
 from hygie.gate.local import LocalOperator
 from hygie.journal.entry import Entry
@@ -24,10 +24,11 @@ from hygie.journal.reader import JournalReader
 from hygie.journal.writer import JournalWriter
 from hygie.proving import with_proof
 from hygie.segments import rows
-from hygie.segments.format import BATCHES, LOGS, RECORDS
+from hygie.segments.format import LOGS, RECORDS
 from hygie.segments.named import KINDS, Difference, NamedWrites, compare
 from hygie.segments.publish import Publisher, proof_keys
 from hygie.segments.taking_back import TakenBack, Taking
+from hygie.sites.errors import SiteUnavailableError
 
 MEASUREMENT = "logs"
 AGAIN = 1_000  # newest writes compared at each turn: a database that went back lacks these
@@ -162,7 +163,7 @@ async def take_back(house: House, account: str) -> TakenBack:
             try:
                 taken = await Taking(owner, sites, keys, now_ms=house.clock.now_ms()).run()
                 break
-            except HygieError:
+            except SiteUnavailableError:
                 if len(sites) == 1:
                     raise
                 sites.pop(0)  # the nearest one is away
@@ -209,6 +210,3 @@ async def verify_log(house: House, name: str, account: str) -> Verified:
         lambda plane: plane.registers.verify(holes) if name == RECORDS else plane.evidence.verify(holes),
     )
     return Verified(*end, found.declared, len(watch.named.writes[name]))
-
-
-__all__ = ["BATCHES", "RECORDS", "LogKeeper", "LogWatch", "Verified", "take_back", "verify_log"]

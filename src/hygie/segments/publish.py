@@ -87,22 +87,25 @@ class Publisher:
         self._clock = clock
         self._keys: Keys | None = None
         self._ends: dict[str, End] = {}
+        self._refused: set[str] = set()  # documents and catalogues that are not what their name says
 
     async def publish(self) -> int:
         """Put what is new on a quorum of sites. Returns how many objects.
 
         Raises: LogWentBackError: the database does not continue what is published; SiteQuorumError: on too few sites;
         SiteUnavailableError, DatabaseUnavailableError, KmsUnavailableError. The next call begins again.
+        SegmentBrokenError, once all else is published: a document or a catalogue is not what its digest says.
         """
         count = 0
         for kind in (DOCUMENTS, CATALOGUES):
             while found := await self._new_files(kind):
                 for sha256 in found:
-                    await self._publish_file(kind, sha256)
-                count += len(found)
+                    count += await self._publish_file(kind, sha256)
         for name in LOGS:
             while await self._publish_rows(name):
                 count += 1
+        for name in sorted(self._refused)[:1]:
+            raise SegmentBrokenError(name=name, reason="chain")
         return count
 
     async def merge(self) -> int:
@@ -149,19 +152,23 @@ class Publisher:
 
     async def _new_files(self, kind: str) -> list[bytes]:
         async with self._records.transaction() as connection:
-            return await rows.new_files(connection, kind)
+            found = await rows.new_files(connection, kind)
+        return [sha256 for sha256 in found if file_name(kind, sha256) not in self._refused]
 
-    async def _publish_file(self, kind: str, sha256: bytes) -> None:
+    async def _publish_file(self, kind: str, sha256: bytes) -> int:
+        """One document or catalogue. Returns how many were put: none when it is not what its digest says."""
         async with self._records.transaction() as connection:
             body = await rows.read_file(connection, kind, sha256)
         if hashlib.sha256(body.content).digest() != sha256:
-            raise SegmentBrokenError(name=file_name(kind, sha256), reason="chain")
+            self._refused.add(file_name(kind, sha256))
+            return 0
         keys = await self._known_keys()
         sealed = await asyncio.to_thread(seal_file, kind, body, key=keys.key)
         data = await self._put(_Object(file_name(kind, sha256), await self._signed(sealed), (bytes(32), sha256)))
         one = _stored(file_name(kind, sha256), kind, data, digest=sha256, plain=len(body.content))
         async with self._records.transaction() as connection:
             await rows.add(connection, one)
+        return 1
 
     # -- rows of the logs
 

@@ -78,7 +78,7 @@ class Logs:
 
         def act(_: Registers, log: EvidenceLog) -> None:
             for _number in range(times):
-                self.clock.ms += 60_000
+                self.clock.ms += 1_000
                 done = [run(f"a.{rank}", self.clock.ms) for rank in range(runs)]
                 cadences = {one.check: 0.0 for one in done}
                 log.add(done, CATALOGUE, cause="cadence", mode="trial", cadences=cadences)
@@ -166,6 +166,7 @@ async def logs_of(house: Any) -> AsyncIterator[Logs]:
     records, owner = Database(house.dsns.sealer, size=2), Database(house.dsns.owner, size=2)
     await house.kms.create_tenant(PLATFORM)
     hand = Hand()
+    hand.ms = house.clock.now_ms()  # the KMS makes month keys of now
     key = await house.kms.month_key(PLATFORM, "evidence", month_at(hand.ms))
     await records.open()
     await owner.open()

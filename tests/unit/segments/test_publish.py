@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from hygie.base.errors import HygieError
 from hygie.segments import rows
-from hygie.segments.errors import LogWentBackError
+from hygie.segments.errors import LogWentBackError, SegmentBrokenError
 from hygie.segments.publish import KEPT_MS, MERGE_FROM
 from hygie.sites.catch_up import catch_up
 from hygie.sites.errors import SiteQuorumError
@@ -233,6 +234,25 @@ def test_a_database_that_went_back_is_not_published_over_the_sites(
         with pytest.raises(LogWentBackError) as refused:
             await (logs.publisher() if anew else publisher).publish()
         assert (refused.value.facts["log"], refused.value.facts["seq"]) == (RECORDS, seq)
+
+    play(acts)
+
+
+def test_a_document_that_is_not_what_its_digest_says_is_named_and_stops_nothing_else(play: Play) -> None:
+    async def acts(logs: Logs) -> None:
+        false = "00" * 32
+        with psycopg.connect(logs.house.dsns.console) as console:  # all that a hostile session of that role can do
+            console.execute(
+                f"INSERT INTO hygie_proof.document VALUES (decode('{false}', 'hex'), 'n', 'm', 0, 'x')".encode()
+            )
+        await logs.write("A")
+        publisher = logs.publisher()
+        for _ in range(2):
+            with pytest.raises(SegmentBrokenError) as refused:
+                await publisher.publish()
+            assert refused.value.facts["name"] == f"proof/documents/{false}"
+        assert await logs.end(RECORDS) == 1
+        assert await logs.names("paris", "documents") == []
 
     play(acts)
 
