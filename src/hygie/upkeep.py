@@ -31,6 +31,7 @@ from hygie.base.clock import SteadyClock
 from hygie.base.errors import HygieError
 from hygie.custody import Turn, finish_erasures, keep_ledgers, new_target
 from hygie.database.pool import Database
+from hygie.dossiers import run_stamp
 from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
 from hygie.gate.local import LocalOperator
@@ -38,7 +39,6 @@ from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.rights import forged_entry
 from hygie.journal.sealer import Sealer
 from hygie.journal.spread import JournalSpread, spread_journal
-from hygie.journal.stamps import Stamp, keep_stamp, last_stamp, new_stamp
 from hygie.journal.writer import JournalWriter
 from hygie.keys.erasure import ErasureCertificate
 from hygie.probes.door import ask_door, authority_of
@@ -201,23 +201,6 @@ async def run_door(house: House, records: Database) -> bool:
     facts = {"status": status, "ms": round(spent_ms, 1)}
     await record(records, house.clock.now_ms(), "door", passed=answered, facts=facts)
     return answered
-
-
-async def run_stamp(house: House, records: Database) -> Stamp | None:
-    """Have the published checkpoint stamped, if an authority is set and the journal has grown since the last one.
-
-    Raises: EntryNotFoundError: nothing is published; TimestampUnavailableError; TimestampInvalidError.
-    """
-    authority = house.authority()
-    if authority is None:
-        return None
-    head, note = await (await house.journal_reader(records)).checkpoint()
-    last = await asyncio.to_thread(last_stamp, house.folder.timestamps)
-    if last is not None and last.size == head.size:
-        return None
-    stamp = await asyncio.to_thread(new_stamp, authority, note, head.size, house.clock.now_ms())
-    await asyncio.to_thread(keep_stamp, house.folder.timestamps, stamp)
-    return stamp
 
 
 async def run_trim(records: Database) -> int:

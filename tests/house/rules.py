@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("proof", "console"),
     ("app", "processes"),
     ("custody", "probes", "proving"),
-    ("evaluation",),
+    ("evaluation", "dossiers"),
     ("upkeep",),
     ("services",),
     ("start",),

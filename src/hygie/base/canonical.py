@@ -24,12 +24,7 @@ def canonical(*fields: Field) -> bytes:
         raise ValueError("too many fields")
     parts = [bytes((len(fields),))]
     for field in fields:
-        if isinstance(field, str):
-            raw = field.encode()
-        elif isinstance(field, int):
-            raw = field.to_bytes(8, "big")
-        else:
-            raw = field
-        parts.append(struct.pack(">I", len(raw)))
-        parts.append(raw)
+        raw = field.encode() if isinstance(field, str) else field
+        raw = raw.to_bytes(8, "big") if isinstance(raw, int) else raw
+        parts += (struct.pack(">I", len(raw)), raw)
     return b"".join(parts)

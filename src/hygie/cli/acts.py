@@ -15,6 +15,7 @@ from hygie.cli.frame import Frame
 
 if TYPE_CHECKING:
     from hygie.app import House
+    from hygie.base.permit import Place
     from hygie.custody import Custody
     from hygie.database.pool import Database
     from hygie.gate.administration import Administration
@@ -87,6 +88,21 @@ def run_work(frame: Frame, act: Callable[[House, Database, Database, LocalOperat
                 await journal.close()
 
     return asyncio.run(main())
+
+
+async def place_of(records: Database, name: str) -> Place:
+    """Where the entries of a client are journaled; everywhere when none is named. Raises: NotFoundError."""
+    from hygie.base.errors import NotFoundError
+    from hygie.base.permit import Place
+    from hygie.gate.administration import EVERYWHERE
+
+    if not name:
+        return EVERYWHERE
+    async with records.transaction() as connection:
+        row = await (await connection.execute("SELECT id FROM hygie.tenant WHERE name = %s", (name,))).fetchone()
+    if row is None:
+        raise NotFoundError()
+    return Place(bytes(row[0]), bytes(16), "")
 
 
 def instant(at_ms: object) -> str:

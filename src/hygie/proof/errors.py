@@ -83,3 +83,19 @@ class ControlsInvalidError(SettingsError):
     code = "HYG-6B5"
     fr = "Contrôles refusés ({file}) : {reason}."
     en = "Controls refused ({file}): {reason}."
+
+
+class TrialEvidenceError(InvalidRequestError):
+    """A dossier would hold what a trial installation showed: that is no evidence."""
+
+    code = "HYG-1B5"
+    fr = "L'évaluation {batch} vient d'une installation d'essai : ce n'est pas une preuve. Pour voir : --demonstration."
+    en = "Evaluation {batch} comes from a trial installation: it is no evidence. To have a look: --demonstration."
+
+
+class ScopeUnknownError(NotFoundError):
+    """No référentiel of that name was checked at the date."""
+
+    code = "HYG-3B6"
+    fr = "Aucun référentiel {scope} à cette date. Connus : {known}."
+    en = "No référentiel {scope} at that date. Known: {known}."

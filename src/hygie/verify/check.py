@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from hygie.base.errors import InvalidRequestError
 from hygie.journal.checkpoint import (
     NOTE_BYTES_MAX,
     Checkpoint,
@@ -51,7 +50,6 @@ SELECTED_BYTES_MAX = 16 * 1024 * 1024
 BACKDATED_MS = 600_000  # clocks of hosting processes differ by seconds, an entry waits at most minutes for its index
 BACKDATED_MAX = 100
 _PROVEN = frozenset(("index", "kind", "tenant", "at_ms"))  # what is shown of the tree and of the head, not of the body
-Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
@@ -86,14 +84,15 @@ class Verifier:
         log_key: VerifierKey | None = None,
         witness_key: VerifierKey | None = None,
         show: Callable[[int, dict[str, Any]], None] | None = None,
-        progress: Progress | None = None,
+        look: Callable[[int, bytes], None] | None = None,
     ) -> None:
         """Args: log_key, witness_key: as their owners published them; without them the export's own are used, and the
-        report says that they are not trusted; show: called with each disclosed entry."""
+        report says that they are not trusted; show: called with each disclosed entry; look: with each leaf, not checked
+        yet."""
         self._source = source
         self._given = (log_key, witness_key)
         self._show = show
-        self._progress = progress
+        self._look = look
         self._tiles: dict[Tile, bytes] = {}
         self._disclosures: dict[int, bytes] = {}
         self._to_open: list[tuple[int, bytes]] = []
@@ -121,10 +120,7 @@ class Verifier:
         self._check_witness(note)
         self._read_disclosures()
         self._check_edge(log_key)
-        if about["selected"]:
-            self._check_selected()
-        else:
-            self._check_bundles()
+        (self._check_selected if about["selected"] else self._check_bundles)()
         self._check_earlier(log_key)
         if self._disclosures:
             raise JournalTamperedError(index=min(self._disclosures), reason="disclosed, but not in the export")
@@ -137,7 +133,7 @@ class Verifier:
             whole = all(type(number) is int for number in numbers) and type(about["selected"]) is bool
             if about["format"] != FORMAT or not whole or not 0 <= numbers[1] < numbers[2] <= numbers[0]:
                 raise ExportInvalidError(reason="export.json")
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ExportInvalidError(reason="export.json") from error
         return dict(about)
 
@@ -148,14 +144,11 @@ class Verifier:
     def _check_witness(self, note: bytes) -> None:
         given = self._given[1]
         key = given or self._key("witness.pub")
-        if key is None:
-            return
         try:
-            self._report.cosigned_s = verify_cosignature(note, witness_key=key)
+            self._report.cosigned_s = None if key is None else verify_cosignature(note, witness_key=key)
         except CheckpointInvalidError:
             if given is not None:
                 raise
-            return
         self._report.witness_key_trusted = given is not None
 
     def _check_edge(self, log_key: VerifierKey) -> None:
@@ -199,17 +192,13 @@ class Verifier:
 
     def _check_bundles(self) -> None:
         for first, hashes in self._bundle_hashes(watch=True):
-            self._compare(first, hashes, self._tile(tile_at(0, first // TILE_WIDTH, self._head.size), first))
+            tile = self._tile(tile_at(0, first // TILE_WIDTH, self._head.size), first)
+            if hashes != tile:
+                raise JournalTamperedError(index=_first_difference(first, hashes, tile), reason="not the signed entry")
             for index, leaf in self._to_open:  # only now: a misplaced entry must be named for what it is
                 self._open(index, leaf)
             self._to_open.clear()
             self._report.entries += len(hashes) // HASH_BYTES
-            if self._progress is not None:
-                self._progress(self._report.entries)
-
-    def _compare(self, first: int, hashes: bytes, tile: bytes) -> None:
-        if hashes != tile:
-            raise JournalTamperedError(index=_first_difference(first, hashes, tile), reason="not the signed entry")
 
     def _bundle_hashes(self, *, watch: bool = False) -> Iterator[tuple[int, bytes]]:
         """(first index, concatenated leaf hashes) of each bundle of the export; ``watch``: instants, disclosures."""
@@ -227,15 +216,16 @@ class Verifier:
         leaves = _cut(data)
         digest = sha256
         hashes = b"".join([digest(b"\0" + leaf).digest() for leaf in leaves])
+        if self._look is not None:
+            for index, leaf in enumerate(leaves, first):
+                self._look(index, leaf)
         stamps = [leaf[24:32] for leaf in leaves]
         # Big-endian bytes sort as their numbers: one comparison for a bundle in which nothing is behind.
-        if stamps and int.from_bytes(min(stamps), "big") + BACKDATED_MS < max(
-            self._latest_ms, int.from_bytes(max(stamps), "big")
-        ):
+        latest_ms = max(self._latest_ms, int.from_bytes(max(stamps, default=b""), "big"))
+        if stamps and int.from_bytes(min(stamps), "big") + BACKDATED_MS < latest_ms:
             for index, stamp in enumerate(stamps, first):
                 self._watch_instant(index, int.from_bytes(stamp, "big"))
-        elif stamps:
-            self._latest_ms = max(self._latest_ms, int.from_bytes(max(stamps), "big"))
+        self._latest_ms = latest_ms
         if self._disclosures:
             self._to_open = [item for item in enumerate(leaves, first) if item[0] in self._disclosures]
         return hashes
@@ -251,6 +241,8 @@ class Verifier:
             if sha256(b"\0" + leaf).digest() != tile[at : at + HASH_BYTES]:
                 raise JournalTamperedError(index=index, reason="not the signed entry")
             self._watch_instant(index, int.from_bytes(leaf[24:32], "big"))
+            if self._look is not None:
+                self._look(index, leaf)
             if index in self._disclosures:
                 self._open(index, leaf)
             self._report.entries += 1
@@ -273,9 +265,8 @@ class Verifier:
         Raises: JournalTamperedError: it is not the signed one, and neither are its entries; TileInvalidError: its
         entries are the signed ones, only the tile is damaged.
         """
-        data = self._tiles.get(tile)
-        if data is not None:
-            return data
+        if tile in self._tiles:
+            return self._tiles[tile]
         parent = self._tile(tile_at(tile.level + 1, tile.number // TILE_WIDTH, self._head.size), first)
         at = tile.number % TILE_WIDTH * HASH_BYTES
         data = self._source.read(tile.name, bytes_max=TILE_BYTES)
@@ -321,10 +312,8 @@ class Verifier:
         for tile in partial_tiles(size):
             levels += [b""] * (tile.level - len(levels))
             here = tile_at(tile.level, tile.number, self._head.size)
-            if trusted:
-                data = self._tile(here, tile.number * TILE_WIDTH)
-            else:
-                data = self._source.read(here.name, bytes_max=TILE_BYTES)
+            first = tile.number * TILE_WIDTH
+            data = self._tile(here, first) if trusted else self._source.read(here.name, bytes_max=TILE_BYTES)
             levels.append(data[: tile.width * HASH_BYTES])
         return Edge(size, levels).root()
 
@@ -336,14 +325,14 @@ class Verifier:
                 if type(item["index"]) is not int:
                     raise ExportInvalidError(reason="disclosed.jsonl")
                 self._disclosures[item["index"]] = bytes.fromhex(item["key"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ExportInvalidError(reason="disclosed.jsonl") from error
 
     def _open(self, index: int, leaf: bytes) -> None:
         try:
             head = read_head(leaf)
             body = json.loads(open_disclosed(leaf, self._disclosures.pop(index)))
-        except (LeafInvalidError, ValueError) as error:
+        except (LeafInvalidError, ValueError, RecursionError) as error:
             raise JournalTamperedError(index=index, reason="the disclosure is not this entry's") from error
         if not isinstance(body, dict) or body.keys() & _PROVEN:
             raise JournalTamperedError(index=index, reason="its body is not that of an entry")
@@ -352,24 +341,9 @@ class Verifier:
             self._show(index, {"kind": head.kind, "tenant": head.tenant_id.hex(), "at_ms": head.at_ms, **body})
 
     def _watch_instant(self, index: int, at_ms: int) -> None:
-        if self._latest_ms - at_ms > BACKDATED_MS:
-            self._note_backdated(index, self._latest_ms - at_ms)
+        if self._latest_ms - at_ms > BACKDATED_MS and len(self._report.backdated) < BACKDATED_MAX:
+            self._report.backdated.append((index, self._latest_ms - at_ms))
         self._latest_ms = max(self._latest_ms, at_ms)
-
-    def _note_backdated(self, index: int, behind_ms: int) -> None:
-        if len(self._report.backdated) < BACKDATED_MAX:
-            self._report.backdated.append((index, behind_ms))
-
-
-def verify_export(source: Source, **options: Any) -> Report:
-    """Check an export. See ``Verifier``.
-
-    Raises: JournalTamperedError, CheckpointInvalidError, TileInvalidError, ExportInvalidError.
-    """
-    try:
-        return Verifier(source, **options).run()
-    except RecursionError as error:
-        raise InvalidRequestError(reason="nested JSON") from error
 
 
 def _hash_bundle(data: bytes) -> bytes:

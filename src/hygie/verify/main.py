@@ -1,7 +1,7 @@
-"""``hygie-verify EXPORT``: the command line of the offline verifier, in French or English by locale.
+"""``hygie-verify FILE``: the command line of the offline verifier, in French or English by locale.
 
-Exit codes: 0 whole; 10 the export cannot be read; 50 tampered, forged or damaged (the first bad index is named); 60 a
-public key cannot be read.
+Exit codes: 0 whole; 10 it cannot be read; 50 tampered, forged or damaged (the first bad thing is named); 60 a public
+key cannot be read.
 """
 
 from __future__ import annotations
@@ -21,45 +21,67 @@ from typing import Any
 from hygie.base.errors import HygieError, Language
 from hygie.journal.checkpoint import VerifierKey
 from hygie.journal.errors import JournalTamperedError, VerifierKeyError
-from hygie.verify.check import Report, verify_export
+from hygie.verify.check import Report, Verifier
+from hygie.verify.dossier import MANIFEST, DossierReport, DossierVerifier, Keys
+from hygie.verify.posture import VERDICTS
 from hygie.verify.source import Source
 
 _TEXTS: dict[Language, dict[str, str]] = {
     "en": {
-        "description": "Check a journal export offline: signature, cosignature, every entry.",
-        "export": "folder or ZIP file of the export",
-        "key": "file (or text) of the journal's public key, as its operator published it",
-        "witness": "file (or text) of the witness's public key: its cosignature is then required",
+        "description": "Check a dossier or a journal export offline, down to each run, write and entry.",
+        "file": "the dossier; or folder or ZIP file of a journal export",
+        "key": "public key of the journal, as its operator published it (file or text)",
+        "witness": "public key of the witness: its cosignature is then required (file or text)",
+        "dossier_key": "public key of dossiers (file or text)",
+        "tsa": "root certificate of the timestamp authority (PEM file)",
         "json": "answer in JSON",
         "show": "print the disclosed entries",
         "strict": "refuse entries dated long before those that precede them",
         "whole": "WHOLE: {entries} entries checked, indexes {start} to {last} of {size}, signed by {origin}.",
         "cosigned": "Cosigned by the witness on {when}.",
         "alone": "No cosignature: nobody but the operator vouches that this is the only history.",
-        "own_key": "The journal's key comes from the export itself: this proves nothing about who signed. Use --key.",
-        "own_witness": "The witness's key comes from the export itself: use --witness.",
+        "own": "{option} was not given: that key comes from the file itself and proves nothing about who signed.",
         "selected": "A selection: each entry is in the signed journal; that no other was left out is not proven.",
         "backdated": "{count} entries are dated long before those that precede them; the first is {index}.",
-        "disclosed": "{count} entries disclosed, each opened by its own key.",
+        "disclosed": "{disclosed} entries disclosed, each opened by its own key.",
         "bad": "REFUSED: {sentence}",
+        "lost": "LOST: {log} {first} to {last}: entry {entry} begins again. The journal names what was there.",
+        "dossier": "WHOLE: dossier of {when}, by {origin}: nothing altered, removed, added or back-dated.",
+        "held": "{runs} runs in {batches} evaluations, {writes} writes, {documents} documents ({absent} lost).",
+        "sampled": "{sampled} traces drawn, {closed} of them closed for ever: their key was destroyed.",
+        "demonstration": "DEMONSTRATION: it proves how Hygie works, and nothing of a production.",
+        "counts": "{name}: satisfied {satisfied}, unsatisfied {unsatisfied}, unknown {unknown}, n/a {not_applicable}.",
+        "stamped": "Stamped by a timestamp authority on {when}.",
+        "not_stamped": "No timestamp: nobody outside says when this journal was so.",
+        "no_certificate": "Hygie certifies nothing: an accredited body does.",
     },
     "fr": {
-        "description": "Vérifie un export du journal hors ligne : signature, cosignature, chaque entrée.",
-        "export": "dossier ou fichier ZIP de l'export",
-        "key": "fichier (ou texte) de la clé publique du journal, telle que publiée par son exploitant",
-        "witness": "fichier (ou texte) de la clé publique du témoin : sa cosignature est alors exigée",
+        "description": "Vérifie hors ligne un dossier ou un export du journal, jusqu'à chaque contrôle et entrée.",
+        "file": "le dossier ; ou le répertoire ou le fichier ZIP d'un export du journal",
+        "key": "clé publique du journal, telle que publiée par son exploitant (fichier ou texte)",
+        "witness": "clé publique du témoin : sa cosignature est alors exigée (fichier ou texte)",
+        "dossier_key": "clé publique des dossiers (fichier ou texte)",
+        "tsa": "certificat racine de l'autorité d'horodatage (fichier PEM)",
         "json": "répond en JSON",
         "show": "affiche les entrées divulguées",
         "strict": "refuse les entrées datées bien avant celles qui les précèdent",
         "whole": "INTÈGRE : {entries} entrées vérifiées, rangs {start} à {last} sur {size}, signées par {origin}.",
         "cosigned": "Cosigné par le témoin le {when}.",
         "alone": "Aucune cosignature : seul l'exploitant répond de l'unicité de cet historique.",
-        "own_key": "La clé du journal vient de l'export lui-même : cela ne prouve pas qui a signé. Utilisez --key.",
-        "own_witness": "La clé du témoin vient de l'export lui-même : utilisez --witness.",
+        "own": "{option} n'est pas donné : cette clé vient du fichier lui-même et ne prouve pas qui a signé.",
         "selected": "Une sélection : chaque entrée est au journal signé ; rien ne prouve qu'aucune autre n'est omise.",
         "backdated": "{count} entrées sont datées bien avant celles qui les précèdent ; la première est {index}.",
-        "disclosed": "{count} entrées divulguées, chacune ouverte par sa propre clé.",
+        "disclosed": "{disclosed} entrées divulguées, chacune ouverte par sa propre clé.",
         "bad": "REFUSÉ : {sentence}",
+        "lost": "PERDU : {log} {first} à {last} : l'entrée {entry} recommence. Le journal nomme ce qu'il y avait.",
+        "dossier": "INTÈGRE : dossier au {when}, de {origin} : rien d'altéré, de retiré, d'ajouté ni d'antidaté.",
+        "held": "{runs} contrôles en {batches} évaluations, {writes} écritures, {documents} pièces ({absent} perdues).",
+        "sampled": "{sampled} traces tirées, dont {closed} closes pour toujours : leur clé a été détruite.",
+        "demonstration": "DÉMONSTRATION : elle montre comment Hygie fonctionne et ne prouve rien d'une production.",
+        "counts": "{name} : satisfait {satisfied}, non {unsatisfied}, inconnu {unknown}, sans objet {not_applicable}.",
+        "stamped": "Horodaté par une autorité le {when}.",
+        "not_stamped": "Aucun horodatage : personne d'extérieur ne dit de quand date ce journal.",
+        "no_certificate": "Hygie ne certifie rien : seul un organisme accrédité le fait.",
     },
 }
 
@@ -86,16 +108,19 @@ def run(options: argparse.Namespace, language: Language) -> int:
     """Check, print, and give the exit code."""
     texts = _TEXTS[language]
     shown: list[dict[str, Any]] = []
+    show = (lambda index, entry: shown.append({"index": index, **entry})) if options.show else None
     started = time.perf_counter()
     try:
-        report = verify_export(
-            Source(options.export),
-            log_key=_key(options.key),
-            witness_key=_key(options.witness),
-            show=(lambda index, entry: shown.append({"index": index, **entry})) if options.show else None,
-        )
-        if options.strict and report.backdated:
-            raise JournalTamperedError(index=report.backdated[0][0], reason="back-dated")
+        source = Source(options.export)
+        report: Report | DossierReport
+        if MANIFEST in source.everything():
+            report = DossierVerifier(source, keys_of(options), show).run()
+            journal = report.journal
+        else:
+            keys = keys_of(options)
+            journal = report = Verifier(source, log_key=keys.log, witness_key=keys.witness, show=show).run()
+        if options.strict and journal.backdated:
+            raise JournalTamperedError(index=journal.backdated[0][0], reason="back-dated")
     except HygieError as error:
         if options.json:
             facts = {"whole": False, "code": error.code, **error.facts, "sentence": error.sentence(language)}
@@ -107,55 +132,63 @@ def run(options: argparse.Namespace, language: Language) -> int:
         facts = {"whole": True, **asdict(report), "seconds": round(time.perf_counter() - started, 3)}
         print(json.dumps({**facts, "shown": shown} if options.show else facts, ensure_ascii=False))
         return 0
-    for entry in shown:
-        print(json.dumps(entry, ensure_ascii=False))
-    for line in _lines(report, texts):
+    for line in [*(json.dumps(entry, ensure_ascii=False) for entry in shown), *_lines(report, texts)]:
         print(line)
     return 0
 
 
-def _lines(report: Report, texts: dict[str, str]) -> list[str]:
-    facts = {**asdict(report), "last": report.end - 1}
-    lines = [texts["whole"].format(**facts)]
-    if not report.log_key_trusted:
-        lines.append(texts["own_key"])
+def _lines(report: Report | DossierReport, texts: dict[str, str]) -> list[str]:
+    if isinstance(report, DossierReport):
+        facts = {**report.held, "origin": report.origin, "when": _told(report.at_ms // 1000)}
+        lines = [texts["lost"].format(**one) for one in report.lost]
+        lines += [texts["dossier"].format(**facts), texts["held"].format(**facts), texts["sampled"].format(**facts)]
+        lines += [texts["demonstration"]] if report.what == "demonstration" else []
+        for name, found in report.counts.items():
+            lines.append(texts["counts"].format(name=name, **dict.fromkeys(VERDICTS, 0) | found))
+        when = report.stamped_s
+        lines.append(texts["not_stamped"] if when is None else texts["stamped"].format(when=_told(when)))
+        lines += [texts["own"].format(option="--tsa")] if when is not None and not report.authority_trusted else []
+        lines += [] if report.dossier_key_trusted else [texts["own"].format(option="--dossier-key")]
+        return [*lines, *_lines(report.journal, texts), texts["no_certificate"]]
+    lines = [texts["whole"].format(**asdict(report), last=report.end - 1)]
+    lines += [] if report.log_key_trusted else [texts["own"].format(option="--key")]
     if report.cosigned_s is None:
         lines.append(texts["alone"])
     else:
-        lines.append(texts["cosigned"].format(when=datetime.fromtimestamp(report.cosigned_s, UTC).isoformat()))
-        if not report.witness_key_trusted:
-            lines.append(texts["own_witness"])
-    if report.selected:
-        lines.append(texts["selected"])
+        lines.append(texts["cosigned"].format(when=_told(report.cosigned_s)))
+        lines += [] if report.witness_key_trusted else [texts["own"].format(option="--witness")]
+    lines += [texts["selected"]] if report.selected else []
     if report.backdated:
         lines.append(texts["backdated"].format(count=len(report.backdated), index=report.backdated[0][0]))
-    if report.disclosed:
-        lines.append(texts["disclosed"].format(count=report.disclosed))
-    return lines
+    return [*lines, texts["disclosed"].format(disclosed=report.disclosed)] if report.disclosed else lines
+
+
+def _told(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).isoformat()
 
 
 def _parser(texts: dict[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hygie-verify", description=texts["description"])
-    parser.add_argument("export", type=Path, metavar="EXPORT", help=texts["export"])
-    parser.add_argument("--key", metavar="log.pub", help=texts["key"])
-    parser.add_argument("--witness", metavar="witness.pub", help=texts["witness"])
+    parser.add_argument("export", type=Path, metavar="FILE", help=texts["file"])
+    for name, what in (("key", "log.pub"), ("witness", "witness.pub"), ("dossier-key", "dossier.pub"), ("tsa", "PEM")):
+        parser.add_argument(f"--{name}", metavar=what, help=texts[name.replace("-", "_")])
     for name in ("json", "show", "strict"):
         parser.add_argument(f"--{name}", action="store_true", help=texts[name])
     return parser
 
 
-def _key(given: str | None) -> VerifierKey | None:
-    """A key from a file, or written in full on the command line.
+def keys_of(options: argparse.Namespace) -> Keys:
+    """The keys that were given: files, or keys written in full. Raises: VerifierKeyError."""
+    given = (options.key, options.witness, options.dossier_key)
+    log, witness, dossier = [one and VerifierKey.parse(_read(one).decode("utf-8", "replace")) for one in given]
+    return Keys(log, witness, dossier, None if options.tsa is None else _read(options.tsa))
 
-    Raises: VerifierKeyError.
-    """
-    if given is None:
-        return None
+
+def _read(given: str) -> bytes:
     try:
-        text = Path(given).read_text(encoding="utf-8") if Path(given).is_file() else given
-    except (OSError, UnicodeDecodeError) as error:
+        return Path(given).read_bytes() if Path(given).is_file() else given.encode()
+    except OSError as error:
         raise VerifierKeyError(setting="key", reason="the file cannot be read") from error
-    return VerifierKey.parse(text)
 
 
 if __name__ == "__main__":

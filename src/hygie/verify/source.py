@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import lzma
 import zipfile
 import zlib
@@ -10,10 +11,7 @@ from pathlib import Path
 from hygie.verify.errors import ExportInvalidError
 
 # Whatever reading a ZIP file made to harm raises: bad names, offsets, methods, streams.
-_DAMAGED = (
-    *(OSError, EOFError, ValueError, NotImplementedError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-)
+_DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 class Source:
@@ -25,12 +23,25 @@ class Source:
         Raises: ExportInvalidError.
         """
         self._folder = path
+        self._prefix = ""
         self._zip: zipfile.ZipFile | None = None
         if not path.is_dir():
             try:
                 self._zip = zipfile.ZipFile(path)
             except _DAMAGED as error:
                 raise ExportInvalidError(reason="neither a folder nor a ZIP file") from error
+
+    def under(self, prefix: str) -> Source:
+        """The same, seen from one of its folders (``journal/``)."""
+        seen = copy.copy(self)
+        seen._folder, seen._prefix = self._folder / prefix, self._prefix + prefix
+        return seen
+
+    def everything(self) -> list[str]:
+        """Every file's name, as many times as it is there."""
+        if self._zip is not None:
+            return [name for name in self._zip.namelist() if not name.endswith("/")]
+        return [path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*") if not path.is_dir()]
 
     def read(self, name: str, *, bytes_max: int) -> bytes:
         """The bytes of one file.
@@ -46,10 +57,10 @@ class Source:
         """The same, or None when the file is absent."""
         try:
             path = self._folder / name
-            size = path.stat().st_size if self._zip is None else self._zip.getinfo(name).file_size
+            size = path.stat().st_size if self._zip is None else self._zip.getinfo(self._prefix + name).file_size
             if size > bytes_max:
                 raise ExportInvalidError(reason=f"{name} is too large")
-            return path.read_bytes() if self._zip is None else self._zip.read(name)
+            return path.read_bytes() if self._zip is None else self._zip.read(self._prefix + name)
         except (KeyError, FileNotFoundError, NotADirectoryError):
             return None
         except _DAMAGED as error:
@@ -58,7 +69,8 @@ class Source:
     def names(self, prefix: str) -> list[str]:
         """The names of the files directly under a folder of the export (``checkpoints/``)."""
         if self._zip is not None:
-            found = [name for name in self._zip.namelist() if name.startswith(prefix)]
+            start = len(self._prefix)
+            found = [name[start:] for name in self._zip.namelist() if name.startswith(self._prefix + prefix)]
         else:
             folder = self._folder / prefix
             found = [prefix + path.name for path in folder.iterdir()] if folder.is_dir() else []

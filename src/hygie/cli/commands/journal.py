@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hygie.base.language import say
-from hygie.cli.acts import operator_name, run_work
+from hygie.cli.acts import operator_name, place_of, run_work
 from hygie.cli.frame import frame_of
 
 if TYPE_CHECKING:
     from hygie.app import House
-    from hygie.base.permit import Place
     from hygie.cli.frame import Frame
     from hygie.database.pool import Database
     from hygie.gate.anchors import Anchor
@@ -66,8 +65,8 @@ def register(app: typer.Typer) -> None:
     group.command(
         "key",
         help=say(
-            fr="Clés publiques du journal et de son témoin, à publier et à donner à qui vérifie.",
-            en="Public keys of the journal and of its witness, to publish and to give to whoever verifies.",
+            fr="Clés publiques du journal, de son témoin et des dossiers, à publier et à donner à qui vérifie.",
+            en="Public keys of the journal, of its witness and of dossiers, to publish and give to whoever verifies.",
         ),
         epilog=f"{example}: hygie journal key",
     )(key)
@@ -109,7 +108,7 @@ def show(
     actions, outcomes = _known(action or [], outcome or [])
 
     async def act(house: House, records: Database, _: Database, operator: LocalOperator) -> None:
-        place = await _tenant(records, tenant)
+        place = await place_of(records, tenant)
         asked = Asked(place.tenant_id if tenant else None, actions, outcomes, _instant(since, house.clock.now_ms()))
         found = await newest(await house.journal_reader(records), asked, limit)
         await operator.record(Action.JOURNAL_READ, place, count=len(found))
@@ -163,7 +162,7 @@ def export(
     frame = frame_of(context)
 
     async def act(house: House, records: Database, _: Database, operator: LocalOperator) -> None:
-        place = await _tenant(records, tenant)
+        place = await place_of(records, tenant)
         reader = await house.journal_reader(records)
         detail = {"disclosed": "yes" if disclose else "no"}
         async with operator.act(Action.JOURNAL_EXPORT, place, detail=detail) as acting:
@@ -194,17 +193,21 @@ def export(
 
 def key(context: typer.Context) -> None:
     """Public keys."""
+    from hygie.proof.dossier.manifest import dossier_key
+
     frame = frame_of(context)
 
     async def act(house: House, *_: object) -> None:
         log, *former = [one.encode() for one in await house.log_keys()]
         witness = house.witness()
-        facts = {"log": log, "former": former, "witness": witness.key.encode() if witness else None}
+        dossier = dossier_key(await house.origin(), await house.kms.public_key("dossier")).encode()
+        facts = {"log": log, "former": former, "witness": witness.key.encode() if witness else None, "dossier": dossier}
         frame.out.line(log)
         for one in former:
             frame.out.line(f"{one}  ({say(fr='ancienne', en='former')})")
         if witness is not None:
             frame.out.line(witness.key.encode())
+        frame.out.line(dossier)
         frame.out.result(facts)
 
     run_work(frame, act)
@@ -394,21 +397,6 @@ def _told(facts: dict[str, Any]) -> list[list[str]]:
 
 def _second(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-async def _tenant(records: Database, name: str) -> Place:
-    """Where the entries of a client are journaled; everywhere when none is named. Raises: NotFoundError."""
-    from hygie.base.errors import NotFoundError
-    from hygie.base.permit import Place
-    from hygie.gate.administration import EVERYWHERE
-
-    if not name:
-        return EVERYWHERE
-    async with records.transaction() as connection:
-        row = await (await connection.execute("SELECT id FROM hygie.tenant WHERE name = %s", (name,))).fetchone()
-    if row is None:
-        raise NotFoundError()
-    return Place(bytes(row[0]), bytes(16), "")
 
 
 def _known(actions: list[str], outcomes: list[str]) -> tuple[frozenset[str], frozenset[str]]:

@@ -1,4 +1,4 @@
-"""``hygie verify``: check a journal export, a certificate of erasure or a record of keys that somebody handed over."""
+"""``hygie verify``: check what somebody handed over: a dossier, a journal export, a certificate, a record of keys."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def register(app: typer.Typer) -> None:
     app.command(
         "verify",
         help=say(
-            fr="Vérifie hors ligne un export du journal (dossier ou .zip), le registre des clés délivrées (dossier kms)"
-            " ou un certificat d'effacement. Sans --key, un certificat est vérifié avec les clés de l'installation, qui"
-            " doit tourner.",
-            en="Check, offline, a journal export (folder or .zip), the record of unwrapped keys (folder kms) or a"
-            " certificate of erasure. Without --key, a certificate is checked with the keys of the installation, which"
-            " must be running.",
+            fr="Vérifie hors ligne un dossier, un export du journal (répertoire ou .zip), le registre des clés"
+            " délivrées (répertoire kms) ou un certificat d'effacement. Sans --key, un certificat est vérifié avec les"
+            " clés de l'installation, qui doit tourner.",
+            en="Check, offline, a dossier, a journal export (folder or .zip), the record of unwrapped keys (folder"
+            " kms) or a certificate of erasure. Without --key, a certificate is checked with the keys of the"
+            " installation, which must be running.",
         ),
         epilog=say(fr="Exemple", en="Example") + ": hygie verify ./journal.zip --key log.pub --witness witness.pub",
     )(verify)
@@ -48,6 +48,13 @@ def verify(
     witness: Annotated[
         str, typer.Option(help=say(fr="Celle du témoin, pour un export.", en="The witness's, for an export."))
     ] = "",
+    dossier_key: Annotated[str, typer.Option(help=say(fr="Celle des dossiers.", en="The key of dossiers."))] = "",
+    tsa: Annotated[
+        str,
+        typer.Option(
+            help=say(fr="Certificat racine de l'autorité d'horodatage.", en="Root of the timestamp authority.")
+        ),
+    ] = "",
     show: Annotated[
         bool, typer.Option("--show", help=say(fr="Montrer les entrées divulguées.", en="Print disclosed entries."))
     ] = False,
@@ -63,7 +70,14 @@ def verify(
         from hygie.verify.main import run
 
         options = argparse.Namespace(
-            export=file, key=key or None, witness=witness or None, json=frame.out.json_mode, show=show, strict=strict
+            export=file,
+            key=key or None,
+            witness=witness or None,
+            dossier_key=dossier_key or None,
+            tsa=tsa or None,
+            json=frame.out.json_mode,
+            show=show,
+            strict=strict,
         )
         raise typer.Exit(run(options, current_language()))
     else:

@@ -1,0 +1,202 @@
+"""The logs of a dossier: every batch of runs, every register write, against their chains and the journal.
+
+Source: docs/formats/dossier.md v1, docs/formats/evidence-log.md v1, docs/formats/register-log.md v1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from hygie.base.canonical import canonical
+from hygie.verify.errors import DossierTamperedError, require
+from hygie.verify.source import Source
+
+LINES_BYTES_MAX = 256 * 1024 * 1024  # a file ends soon after 8 MiB; one batch of the largest catalogue fits
+DOCUMENT_BYTES_MAX = 25 * 1024 * 1024
+Fields = dict[str, type]
+BATCH_FIELDS: Fields = dict.fromkeys(("batch", "at_ms", "count"), int)
+BATCH_TEXTS: Fields = dict.fromkeys(("cause", "mode", "catalogue", "digest"), str)
+WRITE_FIELDS: Fields = dict.fromkeys(("write", "version", "at_ms"), int)
+WRITE_TEXTS = ("register", "key", "author", "approver", "tenant", "state", "reason", "digest")
+RUN_FIELDS: Fields = dict.fromkeys(("at_ms", "ran_ms", "fresh_until_ms", "since_ms"), int)
+
+
+class Held(NamedTuple):
+    """What a dossier holds under one number of a log. runs: of a batch."""
+
+    digest: str
+    at_ms: int
+    runs: int
+
+
+class Named(NamedTuple):
+    """What one entry names: numbers ``first`` to ``last``, the digest of the last one. said: its own count."""
+
+    entry: int
+    at_ms: int
+    first: int
+    last: int
+    digest: str
+    said: int
+
+
+@dataclass(slots=True)
+class Logs:
+    """What was found. batches, writes: by number, from 1; last: newest run of each check; catalogues: by digest."""
+
+    batches: list[Held] = field(default_factory=list)
+    writes: list[Held] = field(default_factory=list)
+    last: dict[str, dict[str, Any]] = field(default_factory=dict)
+    catalogues: dict[str, dict[str, Any]] = field(default_factory=dict)
+    catalogue: str = ""
+    mode: str = ""
+    documents: int = 0
+
+
+def read_json(data: bytes, part: str, name: str | int, fields: Fields | None = None) -> dict[str, Any]:
+    """An object with fields of these types. Raises: DossierTamperedError."""
+    try:
+        found = json.loads(data)
+        whole = all(type(found[key]) is kind for key, kind in (fields or {}).items())
+        require(whole and all(type(one) is not int or 0 <= one < 2**63 for one in found.values()), part, name, "format")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DossierTamperedError.at(part, name, "format") from error
+    return dict[str, Any](found)
+
+
+def lines_of(source: Source, folder: str, start: str) -> Iterator[tuple[str, list[bytes]]]:
+    """(name, lines) of each file of a log, in order."""
+    for name in source.names(folder):
+        if name.startswith(folder + start):
+            lines = source.read(name, bytes_max=LINES_BYTES_MAX).split(b"\n")
+            require(lines.pop() == b"", "file", name, "format")
+            yield name, lines
+
+
+def check_batches(source: Source, logs: Logs, *, at_ms: int, real: bool) -> None:
+    """Follow the chain of batches. Args: at_ms: of the dossier; real: it is no demonstration.
+
+    Raises: DossierTamperedError: names the first bad batch, or check in it.
+    """
+    before = bytes(32)
+    for name, lines in lines_of(source, "evidence/", "batches-"):
+        at = 0
+        while at < len(lines):
+            number = len(logs.batches) + 1
+            head = read_json(lines[at], "file", name, BATCH_FIELDS | BATCH_TEXTS)
+            bodies = lines[at + 1 : at + 1 + head["count"]]
+            require(head["batch"] == number and len(bodies) == head["count"], "batch", number, "missing")
+            before = batch_digest(head, bodies, before)
+            require(before.hex() == head["digest"], "batch", number, "altered")
+            require(head["at_ms"] <= at_ms, "batch", number, "late")
+            require(head["mode"] == "production" or not real, "batch", number, "trial")
+            checks = _checks(source, logs, head["catalogue"], number)
+            for body in bodies:
+                check_run(body, logs, checks, head["at_ms"], number)
+            logs.batches.append(Held(head["digest"], head["at_ms"], head["count"]))
+            logs.catalogue, logs.mode = head["catalogue"], head["mode"]
+            at += 1 + head["count"]
+
+
+def batch_digest(head: dict[str, Any], bodies: Sequence[bytes], before: bytes) -> bytes:
+    """The digest of one batch, after the one before it."""
+    runs = sha256(b"".join([part for body in bodies for part in (len(body).to_bytes(4, "big"), body)])).digest()
+    fields = (head["batch"], head["at_ms"], head["cause"], head["mode"])
+    catalogue = bytes.fromhex(head["catalogue"])
+    return sha256(canonical("hygie evidence batch v1", before, *fields, catalogue, head["count"], runs)).digest()
+
+
+def _checks(source: Source, logs: Logs, digest: str, number: int) -> dict[str, Any]:
+    """The checks of a batch's catalogue, by id."""
+    if digest not in logs.catalogues:
+        data = source.read_if_there(f"evidence/catalogues/{digest}.json", bytes_max=LINES_BYTES_MAX)
+        require(data is not None and sha256(data).hexdigest() == digest, "batch", number, "catalogue")
+        found = read_json(data or b"", "batch", number)
+        logs.catalogues[digest] = found | {"by_id": {one["id"]: one for one in found["checks"]}}
+    return dict[str, Any](logs.catalogues[digest]["by_id"])
+
+
+def check_run(body: bytes, logs: Logs, checks: dict[str, Any], kept_ms: int, number: int) -> None:
+    """One run against its catalogue and the one before it. Raises: DossierTamperedError."""
+    run = read_json(body, "batch", number, RUN_FIELDS)
+    name, last = str(run["check"]), logs.last.get(run["check"])
+    require(name in checks, "run", name, "unknown", batch=number)
+    since_ms = last["since_ms"] if last is not None and last["verdict"] == run["verdict"] else run["ran_ms"]
+    require(run["since_ms"] == since_ms, "run", name, "since", batch=number)
+    fresh = run["fresh_until_ms"] - run["at_ms"] <= checks[name]["fresh_s"] * 1000
+    require(fresh and run["at_ms"] <= run["ran_ms"] <= kept_ms, "run", name, "fresh", batch=number)
+    logs.last[name] = run
+
+
+def check_writes(source: Source, logs: Logs, manifest: dict[str, Any]) -> None:
+    """Follow the chain of writes, and find the files that they name.
+
+    Raises: DossierTamperedError: names the first bad write, or file.
+    """
+    before = bytes(32)
+    versions: dict[tuple[str, str], int] = {}
+    named: set[str] = set()
+    for name, lines in lines_of(source, "registers/", "writes-"):
+        require(len(lines) % 2 == 0, "file", name, "format")
+        for line, body in zip(lines[::2], lines[1::2], strict=True):
+            number = len(logs.writes) + 1
+            head = read_json(line, "file", name, WRITE_FIELDS | dict.fromkeys(WRITE_TEXTS, str))
+            fields = [head["write"], head["register"], head["key"], head["version"], head["at_ms"]]
+            fields += [head[key] for key in ("author", "approver", "tenant", "state", "reason")]
+            before = sha256(canonical("hygie register record v1", before, *fields, body)).digest()
+            record = (head["register"], head["key"])
+            require(head["write"] == number, "write", number, "missing")
+            require(before.hex() == head["digest"], "write", number, "altered")
+            require(head["at_ms"] <= manifest["at_ms"], "write", number, "late")
+            require(head["version"] == versions.get(record, 0) + 1, "write", number, "version")
+            values = read_json(body, "write", number)
+            for one in manifest["documents"]["fields"].get(head["register"], ()):
+                named.update(_digests(values.get(one)))
+            logs.writes.append(Held(head["digest"], head["at_ms"], 1))
+            versions[record] = head["version"]
+    for digest in sorted(named - set(manifest["documents"]["absent"])):
+        data = source.read_if_there(f"registers/documents/{digest}", bytes_max=DOCUMENT_BYTES_MAX)
+        require(data is not None, "document", digest, "absent")
+        require(sha256(data or b"").hexdigest() == digest, "document", digest, "digest")
+        logs.documents += 1
+
+
+def _digests(value: object) -> Iterator[str]:
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str) and len(one) == 64 and not set(one) - set("0123456789abcdef"):
+            yield one
+
+
+def check_named(log: str, held: Sequence[Held], entries: Sequence[Named]) -> list[dict[str, Any]]:
+    """Hold one log to the journal: every number is named by one entry, and is what that entry says.
+
+    Args: log: ``batches`` or ``writes``; entries: that name it, dated up to the dossier, in the journal's order.
+    Returns: numbers that the journal names and that were lost, because the log was begun again.
+    Raises: DossierTamperedError: names the first batch, write or entry.
+    """
+    part = "batch" if log == "batches" else "write"
+    lost: list[dict[str, Any]] = []
+    named: dict[int, Named] = {}
+    following = 1
+    for one in entries:
+        require(1 <= one.first <= min(following, one.last), "entry", one.entry, "skipped")
+        if one.first < following:
+            lost.append({"log": log, "first": one.first, "last": following - 1, "entry": one.entry})
+        named.update(dict.fromkeys(range(one.first, one.last + 1), one))
+        following = one.last + 1
+    latest_ms = 0
+    for number, kept in enumerate(held, 1):
+        require(number < following, part, number, "unnamed")
+        said = named[number]
+        like = kept.at_ms == said.at_ms and (number != said.last or kept.digest == said.digest)
+        counted = kept.runs if log == "batches" else said.last - said.first + 1
+        require(like and said.said == counted, part, said.first, "unlike", entry=said.entry)
+        require(latest_ms <= kept.at_ms, part, number, "backdated")
+        latest_ms = kept.at_ms
+    missing = len(held) + 1
+    require(following <= missing, part, missing, "removed", entry=named[missing].entry if missing in named else -1)
+    return lost
