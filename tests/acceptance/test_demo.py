@@ -29,7 +29,7 @@ PATIENTS = 4
 DEMO_S_MAX = 180
 STEPS = [
     *("start", "people", "load", "doors", "plaintext", "absence", "scrub", "backup", "rebuild", "erase", "journal"),
-    *("plaintext-again", "status"),
+    *("plaintext-again", "status", "dossier"),
 ]
 
 

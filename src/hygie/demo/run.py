@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from hygie.base.language import say
-from hygie.demo import step_backup, step_erase, step_journal, step_rebuild, step_serve, step_sites, step_status
+from hygie.demo import (
+    step_backup,
+    step_dossier,
+    step_erase,
+    step_journal,
+    step_rebuild,
+    step_serve,
+    step_sites,
+    step_status,
+)
 from hygie.demo.stage import Stage
 from hygie.demo.story import Facts, Step, Teller, tell
 
@@ -33,6 +42,7 @@ def steps() -> list[Step[Stage]]:
         Step("journal", say(fr="Le journal ne se retouche pas", en="Nobody edits the journal"), step_journal.journal),
         Step("plaintext-again", say(fr="Toujours rien en clair", en="Still nothing in clear"), one.plaintext),
         Step("status", say(fr="Où en est cette installation", en="Where this installation stands"), step_status.status),
+        Step("dossier", say(fr="Le dossier de l'auditeur", en="The auditor's dossier"), step_dossier.dossier),
     ]
 
 

@@ -23,10 +23,11 @@ EXIT_TAMPERED = 50
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What the verifier trusts: the public keys of the journal and of its witness, as their owners publish them."""
+    """What the verifier trusts: public keys of the journal, of its witness and of dossiers, as they are published."""
 
     log: Path
     witness: Path
+    dossier: str = ""
 
 
 async def journal(stage: Stage) -> Proved:
@@ -75,6 +76,7 @@ def verify(export: Path, keys: Keys) -> dict[str, Any]:
         [
             *(sys.executable, "-m", "hygie.verify", str(export)),
             *("--key", str(keys.log), "--witness", str(keys.witness), "--json"),
+            *(("--dossier-key", keys.dossier) if keys.dossier else ()),
         ],
         capture_output=True,
         timeout=VERIFY_S_MAX,
