@@ -30,7 +30,7 @@ from hygie.journal.errors import (
 )
 from hygie.journal.published import verified
 from hygie.journal.reader import JournalReader
-from hygie.journal.stamps import Stamp, check_stamp, keep_stamp, new_stamp, stamps_from
+from hygie.journal.stamps import Stamp, check_stamp, keep_stamp, last_stamp, new_stamp, stamps_from
 from hygie.proof.documents.model import PAPERS, Inputs, Installation, SitePlace
 from hygie.proof.dossier.archive import Archive
 from hygie.proof.dossier.journaled import Shown, drawn, own_seed
@@ -158,6 +158,23 @@ async def _add_journal(house: House, records: Database, wanted: Wanted, archive:
         **{"indexes": sample, "closed": sorted(shown.closed)},
     }
     return done.entries
+
+
+async def run_stamp(house: House, records: Database) -> Stamp | None:
+    """Have the published checkpoint stamped, if an authority is set and the journal has grown since the last one.
+
+    Raises: EntryNotFoundError: nothing is published; TimestampUnavailableError; TimestampInvalidError.
+    """
+    authority = house.authority()
+    if authority is None:
+        return None
+    head, note = await (await house.journal_reader(records)).checkpoint()
+    last = await asyncio.to_thread(last_stamp, house.folder.timestamps)
+    if last is not None and last.size == head.size:
+        return None
+    stamp = await asyncio.to_thread(new_stamp, authority, note, head.size, house.clock.now_ms())
+    await asyncio.to_thread(keep_stamp, house.folder.timestamps, stamp)
+    return stamp
 
 
 async def _stamped(house: House, cover: _Cover) -> _Cover:

@@ -31,6 +31,7 @@ from hygie.base.errors import HygieError
 from hygie.custody import Custody, Turn, finish_erasures, keep_ledgers, mark_first_target, new_target
 from hygie.database.pool import Database
 from hygie.departure import keep_exits, retention
+from hygie.dossiers import run_stamp
 from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
 from hygie.exits.records import keep_keys_since
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
@@ -39,7 +40,6 @@ from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.rights import forged_entry
 from hygie.journal.sealer import Sealer
 from hygie.journal.spread import JournalSpread, spread_journal
-from hygie.journal.stamps import Stamp, keep_stamp, last_stamp, new_stamp
 from hygie.journal.writer import JournalWriter
 from hygie.keys.erasure import ErasureCertificate
 from hygie.logkeeping import MEASUREMENT as LOGS_KIND
@@ -229,23 +229,6 @@ async def run_door(house: House, records: Database) -> bool:
     facts = {"status": status, "ms": round(spent_ms, 1)}
     await record(records, house.clock.now_ms(), "door", passed=answered, facts=facts)
     return answered
-
-
-async def run_stamp(house: House, records: Database) -> Stamp | None:
-    """Have the published checkpoint stamped, if an authority is set and the journal has grown since the last one.
-
-    Raises: EntryNotFoundError: nothing is published; TimestampUnavailableError; TimestampInvalidError.
-    """
-    authority = house.authority()
-    if authority is None:
-        return None
-    head, note = await (await house.journal_reader(records)).checkpoint()
-    last = await asyncio.to_thread(last_stamp, house.folder.timestamps)
-    if last is not None and last.size == head.size:
-        return None
-    stamp = await asyncio.to_thread(new_stamp, authority, note, head.size, house.clock.now_ms())
-    await asyncio.to_thread(keep_stamp, house.folder.timestamps, stamp)
-    return stamp
 
 
 async def run_trim(records: Database) -> int:

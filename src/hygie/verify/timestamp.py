@@ -59,7 +59,7 @@ def check_timestamp(answer: bytes, stamped: bytes, roots: bytes) -> int:
     """
     try:
         return _check(answer, stamped, x509.load_pem_x509_certificates(roots))
-    except (ValueError, IndexError, KeyError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, LookupError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
         raise DossierTamperedError.at(*_AT, "format") from error
 
 
@@ -112,11 +112,8 @@ def _verify_by(key: object, signature: bytes, data: bytes, hasher: hashes.HashAl
 def _check_chain(
     signer: x509.Certificate, held: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at: datetime
 ) -> None:
-    """Climb from the signer to a root that is believed. Raises: DossierTamperedError."""
-    try:
-        uses = list(signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except x509.ExtensionNotFound:
-        uses = []
+    """Climb from the signer to a root that is believed. Raises: DossierTamperedError, ExtensionNotFound."""
+    uses = list(signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     one: x509.Certificate | None = signer
     for _ in range(CHAIN_MAX if uses == [x509.OID_TIME_STAMPING] else 0):
         if one is None or not one.not_valid_before_utc <= at <= one.not_valid_after_utc:

@@ -16,11 +16,11 @@ import pytest
 from hygie.base.actions import Action
 from hygie.base.settings import default_settings
 from hygie.database.cluster import Dsns
+from hygie.dossiers import run_stamp
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.errors import EntryNotFoundError, JournalTamperedError, TimestampUnavailableError
 from hygie.journal.stamps import last_stamp
 from hygie.proof.errors import EvidenceTamperedError, NothingKnownError, ScopeUnknownError, TrialEvidenceError
-from hygie.upkeep import run_stamp
 from hygie.verify.dossier import DossierReport, DossierVerifier, Keys
 from hygie.verify.errors import DossierTamperedError
 from hygie.verify.source import Source
