@@ -32,7 +32,8 @@ NAMED = {
     *("continuity-plan", "drill", "action", "incident", "change", "asset", "site", "service", "medium", "supplier"),
     *("supplier-change", "client-contact", "contract", "processing", "dpia", "rights-request", "violation"),
     *("intervention", "audit", "finding", "ticket", "certificate", "certification-event", "foreign-law-note"),
-    *("transfer", "document-delivery", "complaint", "mark-use", "referential-import"),
+    *("transfer", "document-delivery", "complaint", "mark-use", "referential-import", "scoping"),
+    "certification-warning",
 }
 
 
