@@ -16,16 +16,20 @@ import psycopg
 
 from hygie import __version__
 from hygie.app import House
+from hygie.probes.acts import ActsWatch
 from hygie.probes.gather import gather
 from hygie.proof.catalogue import build_catalogue, live_cadence_s
 from hygie.proof.checks import CHECKS
 from hygie.proof.controls.model import RegisterCheck
 from hygie.proof.controls.read import shipped_controls
 from hygie.proof.controls.rules import Snapshot, judge_records
+from hygie.proof.cross.checks import cross_checks
+from hygie.proof.cross.model import CrossCheck, Look, judge_cross
 from hygie.proof.evidence import PRODUCTION, TRIAL
 from hygie.proof.facts import Facts
 from hygie.proof.judge import code_of, judge_check
 from hygie.proof.model import Check, Context, Outcome, Text, Verdict, same
+from hygie.proof.perimeter.applicability import applicability_of
 from hygie.proof.referentials.shipped import SHIPPED, shipped
 from hygie.proof.runs import Batch, Run
 from hygie.proving import ProofPlane, with_proof
@@ -40,16 +44,20 @@ FACT_EVERY_S = {  # facts that cost: the disk's raw files, the journal's history
     "segmentation": 300.0,
     "door": 300.0,
     "fresh": 300.0,
+    "stores": 1_800.0,
+    "acts": 300.0,
 }
+HDS = "hds@2.0"
 PARIS = "Europe/Paris"
 
 
 @dataclass(slots=True)
 class _Records:
-    """The registers as last read. seq: their last write then."""
+    """The registers as last read. seq: their last write then; documents: SHA-256 of the files kept."""
 
     snapshot: Snapshot
     seq: int
+    documents: frozenset[str]
 
 
 class Evaluator:
@@ -61,6 +69,7 @@ class Evaluator:
         self._facts = Facts()
         self._gathered_ms: dict[str, int] = {}
         self._records: _Records | None = None
+        self._acts = ActsWatch(house)
 
     async def run(self, cause: str = "cadence") -> Batch | None:
         """One turn. Returns the batch kept, None when nothing new was said.
@@ -75,11 +84,14 @@ class Evaluator:
         mode = PRODUCTION if house.settings.production else TRIAL
 
         def act(plane: ProofPlane) -> Batch | None:
-            snapshot = self._snapshot(plane.registers, now_ms)
-            controls = shipped_controls()
+            records = self._read(plane.registers, now_ms)
+            snapshot, controls = records.snapshot, shipped_controls()
+            look = Look(snapshot, self._facts, context, __version__, records.documents, plane.registers.schemas)
             kept = [*runs, *(records_run(check, snapshot, plane.registers, now_ms) for check in controls.checks)]
+            kept += [cross_run(check, look) for check in cross_checks()]
+            applies = applicability_of(snapshot.of, shipped(HDS), tenants=snapshot.tenants, today=snapshot.today)
             catalogue = build_catalogue(
-                [shipped(name) for name in SHIPPED], controls, applicability={}, version=__version__
+                [shipped(name) for name in SHIPPED], controls, applicability=applies, version=__version__
             )
             return plane.evidence.add(kept, catalogue, cause=cause, mode=mode, cadences=cadences(controls.checks))
 
@@ -94,19 +106,22 @@ class Evaluator:
         }
         if {"door", "fresh"} & due:
             due |= {"door", "fresh"}  # one probe
-        found = await gather(self._house, due)
+        found = await gather(self._house, due, acts=self._acts)
         for name in due:
             observed = getattr(found, name)
             setattr(self._facts, name, observed)
             if observed.value is not None:
                 self._gathered_ms[name] = now_ms
 
-    def _snapshot(self, registers: Registers, now_ms: int) -> Snapshot:
-        today = civil_day(now_ms)
+    def _read(self, registers: Registers, now_ms: int) -> _Records:
+        """The registers, read again when they, the day or the clients have changed; the list of files each time."""
+        today, tenants = civil_day(now_ms), _tenants(self._house)
         seq, _ = registers.head()
-        if self._records is None or (self._records.seq, self._records.snapshot.today) != (seq, today):
-            self._records = _Records(take_snapshot(registers, today, _tenants(self._house)), seq)
-        return self._records.snapshot
+        known = self._records.snapshot if self._records is not None and self._records.seq == seq else None
+        if known is None or (known.today, known.tenants) != (today, tenants):
+            known = take_snapshot(registers, today, tenants)
+        self._records = _Records(known, seq, registers.documents())
+        return self._records
 
 
 def take_snapshot(registers: Registers, today: date, tenants: Sequence[str]) -> Snapshot:
@@ -159,9 +174,35 @@ def records_run(check: RegisterCheck, snapshot: Snapshot, registers: Registers, 
     )
 
 
+def cross_run(check: CrossCheck, look: Look) -> Run:
+    """The run of one cross-check; whatever happens, there is one."""
+    card, now_ms = check.card, look.context.now_ms
+    try:
+        outcome, at_ms = judge_cross(check, look)
+    except Exception as error:  # a check that raised proves nothing: unknown, with its code
+        code = code_of(error)
+        why = Text(f"Non observé ({code}).", f"Not observed ({code}).")
+        outcome, at_ms = Outcome(Verdict.UNKNOWN, why, same("—"), same("—"), card.remedy), now_ms
+    return Run(
+        check=card.id,
+        verdict=outcome.verdict,
+        evidence=card.evidence,
+        at_ms=at_ms,
+        ran_ms=now_ms,
+        fresh_until_ms=at_ms + int(card.fresh_s * 1000),
+        why=outcome.why,
+        observed=outcome.observed,
+        declared=outcome.declared,
+        remedy=outcome.remedy,
+        source=card.source,
+        records=look.snapshot.seq,
+    )
+
+
 def cadences(checks: Sequence[RegisterCheck]) -> Mapping[str, float]:
     """Seconds between kept runs, by check."""
     found: dict[str, Any] = {check.id: live_cadence_s(check) for check in CHECKS}
+    found |= {check.card.id: check.card.cadence_s for check in cross_checks()}
     return found | {check.id: check.cadence_s for check in checks}
 
 

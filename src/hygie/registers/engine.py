@@ -196,6 +196,12 @@ class Registers:
             raise RegisterNotFoundError(name="document")
         return found.name, found.media_type, bytes(found.content)
 
+    def documents(self) -> frozenset[str]:
+        """The SHA-256 of every kept file, in hexadecimal."""
+        from hygie.registers.models import Document
+
+        return frozenset(bytes(one).hex() for one in Document.objects.values_list("sha256", flat=True))
+
     def _known(self, changes: Iterable[Change]) -> Known:
         """What is stored of the registers these changes touch."""
         names = sorted({self.schemas[one.register].id for one in changes})

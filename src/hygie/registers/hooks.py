@@ -38,8 +38,8 @@ Follow = Callable[[Proposed], Sequence[Change]]
 class Hooks:
     """By register that a write touches, what is called; each once a write, whatever the number of records.
 
-    checks: raise a HygieError that names record and field. follows: give changes to write along; what follows from these
-    is not asked for.
+    checks: raise a HygieError that names record and field. follows: give changes to write along; what follows from
+    these is not asked for.
     """
 
     checks: Mapping[str, Sequence[Check]] = field(default_factory=dict)

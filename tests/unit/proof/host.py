@@ -6,6 +6,7 @@ certified for 1° and 2°), ``SVC``, ``SIT-paris``… Today is 15 March 2027.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from tests.unit.registers.stage import Hand, Sealing
 NOW = datetime(2027, 3, 15, 10, tzinfo=UTC)
 TODAY = NOW.date()
 TENANT = "chu"
+PAGE = b"une page"
+PAGE_SHA256 = hashlib.sha256(PAGE).hexdigest()
 CERTIFICATE = {
     "edition": "2.0", "holder": "HOST", "decided_on": "2026-01-11", "issued_on": "2026-01-15",
     "expires_on": "2029-01-14", "activities": [3, 4, 5, 6], "depends_on": "ISO-host", "scheme": "hds",
@@ -48,8 +51,16 @@ def change(register: str, key: str = "", state: str = "", *, tenant: str = "", *
     ]  # fmt: skip
     for name in dangling:
         whole[name] = None if name not in _PEOPLE else "PER-anne"
+    whole = {name: _kept(value) for name, value in whole.items()}
     given = tenant or (TENANT if schema.tenant == "required" else "")
     return Change(register, whole, key, state, given, approver="claire.petit")
+
+
+def _kept(value: object) -> object:
+    """A file that is kept, where the filling of schemas names one that is not."""
+    if isinstance(value, list):
+        return [_kept(one) for one in value]
+    return PAGE_SHA256 if value == "ab" * 32 else value
 
 
 _PEOPLE = {"owner", "lead", "handler", "requester", "done_by", "operator", "custodian", "chair", "crisis_lead",
@@ -114,5 +125,6 @@ def standing(dsns: Dsns, records: Callable[[], list[Change]] = host) -> Iterator
     clock.ms = int(NOW.timestamp() * 1000)
     with bound(dsns.console):
         world = World(dsns, Registers(Sealing(), clock, "local:luc", hooks=hooks()), clock)
+        world.registers.put_document("page.txt", "text/plain", PAGE)
         world.write(*records())
         yield world

@@ -14,6 +14,7 @@ import msgspec
 from hygie.proof.checks import CHECKS
 from hygie.proof.controls.model import Condition, Control, RegisterCheck
 from hygie.proof.controls.rules import CLIENTS
+from hygie.proof.cross.model import cards
 from hygie.proof.errors import ControlsInvalidError
 from hygie.registers.schema import Schema, Schemas, shipped_schemas
 
@@ -63,9 +64,10 @@ def _read(text: str, name: str) -> _File:
 def wrong_in(found: Controls, schemas: Schemas) -> Iterator[str]:
     """What hangs in the air: an id given twice, a check of no control, a control of no check, a field that is not."""
     live = {one.id for one in CHECKS}
-    ids = [one.id for one in found.controls] + [one.id for one in found.checks] + sorted(live)
+    crossed = set(cards())
+    ids = [one.id for one in found.controls] + [one.id for one in found.checks] + sorted(live) + sorted(crossed)
     yield from (f"{name} twice" for name, count in Counter(ids).items() if count > 1)
-    known = live | {one.id for one in found.checks}
+    known = live | crossed | {one.id for one in found.checks}
     used = {check for control in found.controls for check in control.checks}
     yield from (
         f"{one.id} answers nothing, or checks nothing" for one in found.controls if not (one.checks and one.answers)
