@@ -31,6 +31,7 @@ from hygie.base.clock import SteadyClock
 from hygie.base.errors import HygieError
 from hygie.custody import Turn, finish_erasures, keep_ledgers, new_target
 from hygie.database.pool import Database
+from hygie.effects import EFFECTS_EVERY_S, Effects
 from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
 from hygie.gate.local import LocalOperator
@@ -60,6 +61,7 @@ FINISH_EVERY_S = 3_600.0  # certificates wait for days; an interrupted erasure e
 DOOR_EVERY_S = 60.0  # the month's rate is counted in minutes
 DOOR_AFTER_S = 15.0  # the hosting processes start after this one
 EVALUATE_AFTER_S = 20.0  # likewise, and after the door was first asked
+EFFECTS_AFTER_S = 5.0  # who left overnight is closed as soon as the platform is there
 TRIM_EVERY_S = 3_600.0
 KEPT = {  # runs of a kind: some days of what speaks often, and more than the month that availability counts
     "journal": 34_560,
@@ -111,6 +113,7 @@ class Upkeep:
                 _every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
                 _every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
                 _every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
+                _every(stop, EFFECTS_EVERY_S, Effects(house, OPERATOR).run, after_s=EFFECTS_AFTER_S),
                 _every(stop, EVALUATE_EVERY_S, Evaluator(house, OPERATOR).run, after_s=EVALUATE_AFTER_S),
                 _every(stop, TRIM_EVERY_S, lambda: run_trim(records)),
             )

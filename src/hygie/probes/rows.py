@@ -33,11 +33,12 @@ _ROLES = "SELECT role FROM hygie.environment WHERE state = 'open' ORDER BY role 
 _LOGINS = "SELECT rolname FROM pg_roles WHERE rolcanlogin ORDER BY rolname"
 _GRANT = (
     *("id", "account", "environment", "tenant", "place", "role", "reason", "approver", "starts_ms", "ends_ms"),
-    *("revoked_ms", "revoked_by"),
+    *("suspended_ms", "revoked_ms", "revoked_by"),
 )
 _GRANTS = (
     "SELECT h.id, h.account, h.environment, t.name, e.name, h.role, h.reason, h.approver, h.starts_ms, h.ends_ms,"
-    " h.revoked_ms, h.revoked_by FROM hygie.habilitation h JOIN hygie.environment e ON e.id = h.environment"
+    " h.suspended_ms, h.revoked_ms, h.revoked_by FROM hygie.habilitation h"
+    " JOIN hygie.environment e ON e.id = h.environment"
     " JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms, h.id"
 )
 _PLACES = (

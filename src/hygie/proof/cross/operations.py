@@ -9,8 +9,8 @@ from hygie.backups.retention import RetentionPolicy
 from hygie.base.actions import Action
 from hygie.proof.certification.civil import add_months, paris_date
 from hygie.proof.cross.model import Found, Judge, Look
-from hygie.proof.cross.people import has_left
 from hygie.proof.facts import ActFacts
+from hygie.proof.fitness import has_left
 from hygie.registers.chain import RecordVersion
 from hygie.registers.clocks import Progress, expectations
 

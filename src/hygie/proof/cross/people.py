@@ -9,6 +9,7 @@ from typing import Any
 from hygie.proof.certification.civil import paris_date
 from hygie.proof.cross.model import Found, Judge, Look, cards
 from hygie.proof.facts import AccessFacts
+from hygie.proof.fitness import bound, has_left, trained
 from hygie.registers.chain import RecordVersion
 
 REVIEW_DAYS_MAX = 365  # HDS v2, requirement 05 D a: rights are looked at again each year
@@ -21,12 +22,6 @@ PRIVILEGED: Mapping[str, Collection[str]] = {"operator": ("operator", "rssi"), "
 _ANSWERS = ("owner", "lead", "handler", "custodian", "crisis_lead", "deputies", "operator")
 _GONE_IS_FINE = ("person", "undertaking", "training-record", "policy-acknowledgement", "habilitation-review")
 Row = Mapping[str, Any]
-
-
-def has_left(record: RecordVersion, today: date) -> bool:
-    """Whether a person of the register is gone: accesses end on the very day of the end date."""
-    ends_on = record.fields.get("ends_on")
-    return record.state == "left" or bool(ends_on and str(ends_on) <= today.isoformat())
 
 
 def people_present(look: Look) -> list[RecordVersion]:
@@ -42,9 +37,13 @@ def access_of(look: Look) -> AccessFacts:
 
 
 def live_rights(look: Look) -> list[Row]:
-    """Habilitations that are neither ended nor revoked."""
+    """Habilitations that are neither ended, nor revoked, nor suspended."""
     now_ms = look.context.now_ms
-    return [one for one in access_of(look).habilitations if one["revoked_ms"] is None and one["ends_ms"] > now_ms]
+    return [
+        one
+        for one in access_of(look).habilitations
+        if one["revoked_ms"] is None and one["suspended_ms"] is None and one["ends_ms"] > now_ms
+    ]
 
 
 def leaver_account(look: Look) -> Found:
@@ -87,17 +86,12 @@ def approver_known(look: Look) -> Found:
 
 def training_live(look: Look) -> Found:
     """Who holds a live habilitation has a training that is still valid."""
-    valid = {
-        str(one.fields["person"])
-        for one in look.of("training-record", "valid")
-        if str(one.fields.get("valid_until", "")) >= look.today.isoformat()
-    }
-    return _of_holders(look, valid)
+    return _of_holders(look, trained(look.of, look.today))
 
 
 def undertaking_live(look: Look) -> Found:
     """Who holds a live habilitation has signed an undertaking of confidentiality."""
-    return _of_holders(look, {str(one.fields["person"]) for one in look.of("undertaking", "signed")})
+    return _of_holders(look, bound(look.of))
 
 
 def right_reviewed(look: Look) -> Found:

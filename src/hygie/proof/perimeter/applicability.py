@@ -30,19 +30,23 @@ def applicability_of(
     answers = answers_of_host(of, tenants=tenants, today=today)
     if answers is None:
         return {}
-    asked: list[Mapping[str, object]] = [
-        {"id": node.id, "applies_to": {"activities": list(node.activities)} | _condition(node.condition.en)}
-        for node in referential.nodes
-        if node.activities
-    ]
     found: dict[str, tuple[bool, Text]] = {}
-    for one in scope(answers, asked, own_words()).requirements:
+    for one in scope(answers, requirements_of(referential), own_words()).requirements:
         found[f"{referential.id}{NODE_MARK}{one.id}"] = (one.applies is not Applies.NO, one.reason)
     for node in referential.nodes:  # each after its parent
         above = found.get(f"{referential.id}{NODE_MARK}{node.parent}")
         if above is not None and not above[0]:
             found[f"{referential.id}{NODE_MARK}{node.id}"] = above
     return found
+
+
+def requirements_of(referential: Referential) -> list[Mapping[str, object]]:
+    """The requirements that name activities, as ``scoping.scope`` reads them."""
+    return [
+        {"id": node.id, "applies_to": {"activities": list(node.activities)} | _condition(node.condition.en)}
+        for node in referential.nodes
+        if node.activities
+    ]
 
 
 def answers_of_host(of: Newest, *, tenants: Sequence[str], today: date) -> Answers | None:
