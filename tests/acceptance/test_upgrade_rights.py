@@ -51,6 +51,8 @@ def test_an_installation_of_before_rows_had_macs_keeps_its_rights(installation: 
         for table in ("account", "token", "habilitation"):
             owner.execute(f"ALTER TABLE hygie.{table} DROP COLUMN mac".encode())
         owner.execute("DROP FUNCTION hygie.trim_measurements")  # what 0006 makes
+        owner.execute("DROP SCHEMA hygie_proof CASCADE")  # what 0007 makes
+        owner.execute("ALTER TABLE hygie.habilitation DROP COLUMN suspended_ms")  # what 0008 makes
         owner.execute("DELETE FROM hygie.migration WHERE scope = '' AND name >= '0005'")
         owner.execute(
             "INSERT INTO hygie.habilitation SELECT 'forged', account, environment, 'reader', reason, approver,"

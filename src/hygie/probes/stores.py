@@ -1,8 +1,8 @@
 """What holds data on this machine: the stores that the settings name, and those that nobody told Hygie of.
 
 The scan looks into every mounted file system for folders that bear Hygie's marks (a data folder's settings, a site's
-identity): a copy of a site left behind is health data, sealed as it may be. It is bounded in depth, folders and time,
-and says when it did not see all.
+identity): a copy of a site left behind is health data, sealed as it may be. It looks twelve folders deep, passes by the
+system's programs and trees of code, and says when folders or time ran out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hygie.sites.site import RESERVED
 
 SCAN_S_MAX = 4.0
 SCAN_FOLDERS_MAX = 40_000  # some seconds on a slow disk
-SCAN_DEPTH_MAX = 8  # /srv/clients/chu/hygie/sites/paris is six deep
+SCAN_DEPTH_MAX = 12  # /srv/clients/chu/hygie/sites/paris is six deep; deeper trees are caches and code
 SETTINGS_FILE = "hygie.toml"
 KEYS_FOLDER = "kms"
 # File systems that hold files of people; the others are the kernel's own views.
@@ -33,6 +33,9 @@ FILE_SYSTEMS = frozenset({
     "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "jfs", "reiserfs", "bcachefs", "overlay", "tmpfs", "9p",
     "nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "virtiofs", "vfat", "exfat", "ntfs", "ntfs3", "fuseblk",
 })  # fmt: skip
+# The system's own programs, and trees of code: tens of thousands of folders where nobody keeps data.
+PASSED_BY = frozenset({"/proc", "/sys", "/dev", "/usr", "/snap", "/nix"})
+PASSED_NAMES = frozenset({"node_modules", "site-packages", "__pycache__", ".git"})
 _DATABASES = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY datname"
 _ESCAPES = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 
@@ -85,7 +88,7 @@ def marked_folders(roots: Sequence[Path], own: Iterable[Path]) -> StoresFacts:
     waiting = deque((root, 0) for root in roots)
     tops = {os.path.realpath(root) for root in roots}
     found: list[StoreFacts] = []
-    looked, whole, closed = 0, True, 0
+    looked, closed = 0, 0
     while waiting:
         path, depth = waiting.popleft()
         looked += 1
@@ -100,13 +103,12 @@ def marked_folders(roots: Sequence[Path], own: Iterable[Path]) -> StoresFacts:
             found.append(StoreFacts(f"folder:{path}", "folder", str(path), True))
             continue
         if depth == SCAN_DEPTH_MAX:
-            whole = whole and not below
             continue
         for one in below:
             real = os.path.realpath(one)
             if real not in passed and real not in tops:
                 waiting.append((one, depth + 1))
-    return StoresFacts(tuple(found), len(roots), whole, closed)
+    return StoresFacts(tuple(found), len(roots), whole=True, closed=closed)
 
 
 def _is_marked(names: set[str], below: Sequence[Path]) -> bool:
@@ -122,7 +124,9 @@ def _listed(path: Path) -> tuple[set[str], list[Path]]:
         for entry in entries:
             if entry.name in (RESERVED, SETTINGS_FILE):
                 names.add(entry.name)
-            elif entry.is_dir(follow_symlinks=False) and str(path / entry.name) not in ("/proc", "/sys", "/dev"):
+            elif entry.name in PASSED_NAMES or str(path / entry.name) in PASSED_BY:
+                continue
+            elif entry.is_dir(follow_symlinks=False):
                 below.append(path / entry.name)
     return names, sorted(below)
 

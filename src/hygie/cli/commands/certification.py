@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from hygie.registers.engine import Registers
 
 CALENDAR_DAYS = 365
-_At = Annotated[str, typer.Option(help=say(fr="À cette date, passée ou à venir.", en="On that date, past or to come."))]
-_Cycle = Annotated[str, typer.Option(help=say(fr="Cycle ; sinon le dernier.", en="Cycle; else the last one."))]
+_At = Annotated[str, typer.Option(help=say(fr="À cette date.", en="On that date."))]
+_Cycle = Annotated[str, typer.Option(help=say(fr="Cycle, sinon celui en cours.", en="Cycle, else current."))]
 
 
 def register(app: typer.Typer) -> None:

@@ -54,9 +54,7 @@ def register(app: typer.Typer) -> None:
 
 def show(
     context: typer.Context,
-    at: Annotated[
-        str, typer.Option(help=say(fr="À cette date, passée ou à venir.", en="On that date, past or to come."))
-    ] = "",
+    at: Annotated[str, typer.Option(help=say(fr="À cette date.", en="On that date."))] = "",
 ) -> None:
     """Show the perimeter."""
     from hygie.app import open_house

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from hygie.database.cluster import Dsns
+from hygie.proof.certification.acts import recorded
+from hygie.proof.certification.agenda import WARNING, agenda_on, expiries, warnings
 from hygie.proof.certification.coverage import covered
 from hygie.proof.certification.delays import own_delays
 from hygie.proof.certification.errors import RecordRefusedError, TransitionRefusedError
+from hygie.proof.certification.events import EventKind as K
 from hygie.proof.certification.from_registers import read_books, service_of
 from hygie.registers.engine import Asked
 from hygie.registers.rules import Change
-from tests.unit.proof.host import CERTIFICATE, World, change, day, standing
+from tests.unit.proof.host import CERTIFICATE, ISO, World, change, day, standing
 
 REPORT = "ab" * 32
 
@@ -152,6 +155,51 @@ def test_a_certification_is_taken_over_in_mid_cycle_with_its_open_findings(world
     books = read_books(world.of)
     assert (books.pending, [one.id for one in books.findings]) == ((), ["F-9"])
     assert any(one.fields["origin_key"] == "taken/task/taken.import/check-import" for one in world.of("action"))
+
+
+def test_a_renewal_is_one_act_and_two_events(world: World) -> None:
+    world.write(*audits(), *history())
+    term = {"decided_on": "2028-12-01", "issued_on": "2029-01-14", "expires_on": "2032-01-13", "renews": "ISO-host"}
+    renewed = {"renews": "HDS-host", "depends_on": "ISO-2"}
+    world.write(
+        change("certificate", "ISO-2", "valid", **(ISO | term)),
+        change("certificate", "HDS-2", "valid", **(CERTIFICATE | term | renewed)),
+        *[event(*held) for held in (("surveillance1", "2026-12-01"), ("surveillance2", "2027-12-01"))],
+        event("renewal_audit", "2028-10-02"),
+    )  # fmt: skip
+    given = {"certificate": "HDS-2", "next_cycle": "2029"}
+    changes = recorded(K.DECISION, "2026", date(2028, 12, 1), given, world.of("certificate"))
+    assert [one.fields["cycle"] for one in changes] == ["2026", "2029"]
+    with pytest.raises(RecordRefusedError, match="next_cycle"):
+        world.write(changes[0])
+    world.write(*changes)
+    cycles = {one.cycle: one for one in agenda_on(world.of, date(2029, 2, 1)).cycles}
+    assert (cycles["2026"].state.value, cycles["2029"].state.value) == ("renewed", "valid")
+    assert cycles["2029"].expires_on == date(2032, 1, 13)
+
+
+def test_each_warning_is_recorded_once_whatever_the_rhythm_and_an_expiry_too(world: World) -> None:
+    world.write(*audits(), *history(), event("surveillance1", "2026-12-01"))
+
+    def turn(today: date) -> None:
+        """What the working process does in one turn."""
+        agenda = agenda_on(world.of, today)
+        world.write(*expiries(agenda))
+        world.write(*warnings(agenda_on(world.of, today), world.of(WARNING), today))
+
+    day_, turns = date(2027, 3, 15), 0
+    while day_ < date(2029, 3, 1):
+        turn(day_)
+        turn(day_)
+        day_, turns = day_ + timedelta(days=23), turns + 1
+    told = [one.fields for one in world.of(WARNING)]
+    alerts = [one["alert"] for one in told]
+    assert len(alerts) == len(set(alerts))
+    of_second = [one for one in told if one["alert"].startswith("2026/surveillance-2/")]
+    assert {one["kind"] for one in of_second} == {"warning", "late"}
+    assert len(of_second) == 4  # 180, 90, 30 days before, and once late
+    assert sum(one.fields["kind"] == "expiry" for one in world.of("certification-event")) == 1
+    assert turns > 25
 
 
 def test_a_voided_event_did_not_happen(world: World) -> None:
