@@ -28,6 +28,29 @@ checked across them: an HDS certificate is issued under a valid ISO 27001 certif
 outlives it and its renewals; an event bears the dates of its certificate; a finding is dated at the end of its audit;
 a cycle and the one that it continues name each other.
 
+The registers `certificate`, `certification-event`, `finding`, `action`, `service` and `scoping` hold them
+([registers](registers.md)); every write of one of them, by whichever door, is checked with all the others and refused
+whole, naming the record and the field. `hygie certification record` fills in what the certificate already says, and
+writes a renewal's two events at once; `hygie register add certification-event` does the rest as well. Either way the
+engine launches the event's tasks in the same transaction, as records of the register `action`, each once.
+
+## What follows by itself
+
+`hygie work`, every thirty seconds, journaled, told in the records as `system:work`:
+
+- an end date in the register `person` that has come (Paris): the tokens and habilitations of that account are revoked,
+  the account is closed, the record enters *left* with the day (`access_closed_on`);
+- a training or an undertaking that lapsed: the person's habilitations are suspended, and taken up again when it is
+  renewed. The MAC of a suspended habilitation says so ([ADR 0014](../adr/0014-rights-carry-a-mac.md)): the gate refuses
+  it even when somebody clears the suspension by SQL. A person of whom no training or undertaking was ever recorded is
+  not suspended; the [cross-checks](cross-checks.md) tell of it;
+- the expiry of a certificate that time alone has made happen: recorded, with its tasks;
+- each warning of a date of the cycle, of a certificate or of a finding: recorded once in `certification-warning`.
+
+In a production installation, `hygie environment create --kind production` and `hygie token create` for such an
+environment are refused (HYG-261, journaled) unless an open production service of the register names the environment (or
+its client) and every such service is covered that day. A trial installation warns.
+
 ## States
 
 The state on a day is a fold of the events dated until that day, in the order of their dates. An event that does not
@@ -77,6 +100,11 @@ Four cumulative tests (hosts for others; personal health data; gathered during c
 activities) and two exclusions (a short loan, R.1111-8-8 CSP; electronic archiving alone, L.1111-8 CSP). One "no"
 settles it; else an absent answer leaves it unknown, and so are its requirements. Conditions of requirements are bound
 to answers in `scoping.toml`; one that is bound to none is unknown.
+
+`hygie perimeter scope CLIENT` keeps the answers of a client with what follows from them. For the host as a whole the
+answers are read from the registers: services and who performs each activity, actors, transfers, questionnaires. A
+requirement is left out of the posture only when the registers say that what it is about is absent: no service, no named
+actor, no declared host or no answer means that it applies.
 
 """
 

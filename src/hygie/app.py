@@ -25,7 +25,7 @@ from hygie.database.external import external_dsns
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.fhir.face import Face
-from hygie.gate.administration import Administration
+from hygie.gate.administration import Administration, GoLive
 from hygie.gate.gate import Gate
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.journal.checkpoint import COSIGNATURE_V1, VerifierKey
@@ -306,9 +306,18 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
             await hot.close()
 
 
+async def _nothing_live(_tenant: str, _name: str) -> Sequence[tuple[str, str]]:
+    return (("la couverture des certificats n'a pas été regardée", "the certificates' cover was not looked at"),)
+
+
 @asynccontextmanager
-async def open_administration(house: House, operator: str) -> AsyncIterator[Administration]:
-    """Acts of one operator, under the database's owner role."""
+async def open_administration(
+    house: House, operator: str, *, go_live: GoLive | None = None
+) -> AsyncIterator[Administration]:
+    """Acts of one operator, under the database's owner role.
+
+    Args: go_live: what allows production; in production mode nothing goes live without it.
+    """
     async with opened(house.dsns.owner, size=ADMINISTRATION_POOL) as database:
         journal = JournalWriter(database, house.month_keys, house.clock)
         try:
@@ -320,6 +329,7 @@ async def open_administration(house: House, operator: str) -> AsyncIterator[Admi
                 clock=house.clock,
                 operator=operator,
                 ledger=PlatformLedger(database, kms=house.kms, sites=house.sites, clock=house.clock),
+                go_live=(go_live or _nothing_live) if house.settings.production else None,
             )
         finally:
             await journal.close()

@@ -14,6 +14,7 @@ import psycopg
 
 from hygie import __version__
 from hygie.app import House
+from hygie.probes.acts import ActsWatch
 from hygie.probes.gather import gather
 from hygie.proof.catalogue import build_catalogue, live_cadence_s
 from hygie.proof.checks import CHECKS
@@ -21,10 +22,13 @@ from hygie.proof.controls.conditions import Snapshot
 from hygie.proof.controls.model import RegisterCheck
 from hygie.proof.controls.read import shipped_controls
 from hygie.proof.controls.rules import judge_records
+from hygie.proof.cross.checks import cross_checks
+from hygie.proof.cross.model import CrossCheck, Look, judge_cross
 from hygie.proof.evidence import PRODUCTION, TRIAL
 from hygie.proof.facts import Facts
 from hygie.proof.judge import code_of, judge_check
 from hygie.proof.model import Check, Context, Outcome, Text, Verdict, same
+from hygie.proof.perimeter.applicability import applicability_of
 from hygie.proof.referentials.shipped import SHIPPED, shipped
 from hygie.proof.runs import Batch, Run
 from hygie.proving import ProofPlane, with_proof
@@ -40,7 +44,10 @@ FACT_EVERY_S = {  # facts that cost: the disk's raw files, the journal's history
     "segmentation": 300.0,
     "door": 300.0,
     "fresh": 300.0,
+    "stores": 1_800.0,
+    "acts": 300.0,
 }
+HDS = "hds@2.0"
 
 
 class Evaluator:
@@ -53,6 +60,7 @@ class Evaluator:
         self._gathered_ms: dict[str, int] = {}
         self._records: Snapshot | None = None
         self._judged = Judged()
+        self._acts = ActsWatch(house)
 
     async def run(self, cause: str = "cadence") -> Batch | None:
         """One turn. Returns the batch kept, None when nothing new was said.
@@ -69,9 +77,13 @@ class Evaluator:
         def act(plane: ProofPlane) -> Batch | None:
             snapshot = self._snapshot(plane.registers, now_ms)
             controls = shipped_controls()
+            documents = plane.registers.documents()
+            look = Look(snapshot, self._facts, context, __version__, documents, plane.registers.schemas)
             kept = [*runs, *(records_run(check, snapshot, plane.registers, self._judged) for check in controls.checks)]
+            kept += [cross_run(check, look) for check in cross_checks()]
+            applies = applicability_of(snapshot.of, shipped(HDS), tenants=snapshot.tenants, today=snapshot.today)
             catalogue = build_catalogue(
-                [shipped(name) for name in SHIPPED], controls, applicability={}, version=__version__
+                [shipped(name) for name in SHIPPED], controls, applicability=applies, version=__version__
             )
             return plane.evidence.add(kept, catalogue, cause=cause, mode=mode, cadences=cadences(controls.checks))
 
@@ -86,7 +98,7 @@ class Evaluator:
         }
         if {"door", "fresh"} & due:
             due |= {"door", "fresh"}  # one probe
-        found = await gather(self._house, due)
+        found = await gather(self._house, due, acts=self._acts)
         for name in due:
             observed = getattr(found, name)
             setattr(self._facts, name, observed)
@@ -170,9 +182,35 @@ def records_run(check: RegisterCheck, snapshot: Snapshot, registers: Registers, 
     )
 
 
+def cross_run(check: CrossCheck, look: Look) -> Run:
+    """The run of one cross-check; whatever happens, there is one."""
+    card, now_ms = check.card, look.context.now_ms
+    try:
+        outcome, at_ms = judge_cross(check, look)
+    except Exception as error:  # a check that raised proves nothing: unknown, with its code
+        code = code_of(error)
+        why = Text(f"Non observé ({code}).", f"Not observed ({code}).")
+        outcome, at_ms = Outcome(Verdict.UNKNOWN, why, same("—"), same("—"), card.remedy), now_ms
+    return Run(
+        check=card.id,
+        verdict=outcome.verdict,
+        evidence=card.evidence,
+        at_ms=at_ms,
+        ran_ms=now_ms,
+        fresh_until_ms=at_ms + int(card.fresh_s * 1000),
+        why=outcome.why,
+        observed=outcome.observed,
+        declared=outcome.declared,
+        remedy=outcome.remedy,
+        source=card.source,
+        records=look.snapshot.seq,
+    )
+
+
 def cadences(checks: Sequence[RegisterCheck]) -> Mapping[str, float]:
     """Seconds between kept runs, by check."""
     found: dict[str, Any] = {check.id: live_cadence_s(check) for check in CHECKS}
+    found |= {check.card.id: check.card.cadence_s for check in cross_checks()}
     return found | {check.id: check.cadence_s for check in checks}
 
 

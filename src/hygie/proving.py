@@ -14,6 +14,7 @@ from typing import TypeVar
 from hygie.app import House, MonthKeyCache
 from hygie.journal.entry import Entry, seal_entry
 from hygie.journal.leaf import month_at
+from hygie.proof.certification.writing import hooks
 from hygie.proof.evidence import EvidenceLog
 from hygie.registers.engine import Registers
 from hygie.registers.orm import bound
@@ -55,5 +56,5 @@ async def with_proof(house: House, author: str, act: Callable[[ProofPlane], T]) 
 
 def _run(house: House, author: str, journal: LoopJournaling, act: Callable[[ProofPlane], T]) -> T:
     with bound(house.dsns.console):
-        registers = Registers(journal, house.clock, author)
+        registers = Registers(journal, house.clock, author, hooks=hooks())
         return act(ProofPlane(registers, EvidenceLog(journal, house.clock, author)))

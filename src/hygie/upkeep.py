@@ -32,6 +32,7 @@ from hygie.custody import Custody, Turn, finish_erasures, keep_ledgers, mark_fir
 from hygie.database.pool import Database
 from hygie.departure import keep_exits, retention
 from hygie.dossiers import run_stamp
+from hygie.effects import EFFECTS_EVERY_S, Effects
 from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
 from hygie.exits.records import keep_keys_since
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
@@ -68,6 +69,7 @@ DOOR_AFTER_S = 15.0  # the hosting processes start after this one
 PUBLISH_EVERY_S = 2.0  # between a write of registers and its copies on the sites; nothing new costs three small queries
 STAMP_EVERY_S = 600.0  # between two timestamps of the journal, when an authority is set and it has grown
 EVALUATE_AFTER_S = 20.0  # likewise, and after the door was first asked
+EFFECTS_AFTER_S = 5.0  # who left overnight is closed as soon as the platform is there
 TRIM_EVERY_S = 3_600.0
 KEPT = {  # runs of a kind: some days of what speaks often, and more than the month that availability counts
     "journal": 34_560,
@@ -132,6 +134,7 @@ class Upkeep:
                 _every(stop, EXITS_EVERY_S, lambda: keep_exits(house, OPERATOR)),
                 _every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
                 _every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
+                _every(stop, EFFECTS_EVERY_S, Effects(house, OPERATOR).run, after_s=EFFECTS_AFTER_S),
                 _every(stop, EVALUATE_EVERY_S, evaluate, after_s=EVALUATE_AFTER_S),
                 _every(stop, PUBLISH_EVERY_S, logs.publish),
                 _every(stop, COMPARE_EVERY_S, logs.tidy),

@@ -14,7 +14,7 @@ from hygie.base.layout import DataFolder
 from hygie.database.embedded import EmbeddedPostgres
 from tests.acceptance.conftest import Installation
 
-ADDED = ["0007_proof", "0008_segments", "0009_exit"]
+ADDED = ["0007_proof", "0008_segments", "0009_exit", "0010_suspension"]
 PERSON = ("employer=Hygie", "function=RSSI", "starts_on=2026-01-05")
 
 
@@ -24,6 +24,7 @@ def as_before(server: EmbeddedPostgres, secrets: Path) -> None:
         owner.execute("DROP TABLE hygie.proof_object")
         owner.execute("DROP TABLE hygie.exit_destruction, hygie.exit_consent, hygie.exit_export")
         owner.execute("DROP SCHEMA hygie_proof CASCADE")
+        owner.execute("ALTER TABLE hygie.habilitation DROP COLUMN suspended_ms")
         owner.execute("DROP OWNED BY hygie_console")
         owner.execute("DROP ROLE hygie_console")
         owner.execute("DELETE FROM hygie.migration WHERE scope = '' AND name >= '0007'")

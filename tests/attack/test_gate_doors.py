@@ -14,7 +14,9 @@ import pytest
 
 from hygie.app import open_administration, open_house
 from hygie.base.actions import Role
+from hygie.base.errors import NotFoundError
 from hygie.gate.administration import Administration
+from hygie.gate.errors import ForgedRightsError
 from hygie.gate.gate import REFUSALS_PER_MINUTE_MAX
 from hygie.gate.rights import live_rights, mac_of, rights_key, set_mac
 from tests.attack.installation import Installation, ask, attacked, connected, place, serving_alone, whole_journal
@@ -143,6 +145,41 @@ def test_a_disabled_account_and_an_ended_habilitation_stop_at_once(town: Town) -
     act(made, ("disable_account", ("leaver",), {}))
     assert statuses(made, path, token) == {(401, "HYG-260")}
     assert refusals(made, "HYG-200", account="leaver") >= PROCESSES
+
+
+def test_a_suspended_habilitation_gives_nothing_and_does_not_live_again_by_sql(town: Town) -> None:
+    made, path = town.made, f"/chu/prod/fhir/Patient/{town.mine}"
+    words = {"kind": "person", "label": "", "professional_id": "", "days": 30}
+    grant = {"role": Role.READER, "reason": "attack", "approver": "chief", "days": 30}
+    _, habilitation = act(made, ("create_account", ("lapsed",), words), ("grant", ("lapsed", "chu", "prod"), grant))
+    token = new_token(made, account="lapsed")
+    assert statuses(made, path, token) == {(200, "")}
+    act(made, ("suspend_habilitation", (habilitation,), {}))
+    assert statuses(made, path, token) == {(403, "HYG-200")}
+
+    def by_sql(words: str, *values: object) -> None:
+        async def main() -> None:
+            async with open_house(made.data) as house, open_administration(house, "local:test") as acts:
+                await _execute(acts, f"UPDATE hygie.habilitation SET {words} WHERE id = %s", *values, habilitation)
+
+        asyncio.run(main())
+
+    suspended = next(row for row in made.hygie("habilitation", "list") if row["id"] == habilitation)["suspended_ms"]
+    by_sql("suspended_ms = NULL")
+    assert statuses(made, path, token) == {(403, "HYG-200")}
+    assert refusals(made, "HYG-562") >= 1  # the row whose MAC does not open the gate is named
+    for attempt in ("suspend_habilitation", "resume_habilitation"):
+        with pytest.raises((ForgedRightsError, NotFoundError)):
+            act(made, (attempt, (habilitation,), {}))
+    by_sql("suspended_ms = %s, role = 'operator'", suspended)
+    with pytest.raises(ForgedRightsError):
+        act(made, ("resume_habilitation", (habilitation,), {}))  # not a word of it may change meanwhile
+    by_sql("role = 'reader'")
+    act(made, ("resume_habilitation", (habilitation,), {}))
+    assert statuses(made, path, token) == {(200, "")}
+    act(made, ("suspend_habilitation", (habilitation,), {}), ("revoke_habilitation", (habilitation,), {}))
+    with pytest.raises(NotFoundError):
+        act(made, ("resume_habilitation", (habilitation,), {}))
 
 
 def test_what_expires_stops_by_the_clock_without_anybody_acting(town: Town) -> None:

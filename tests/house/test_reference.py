@@ -20,7 +20,7 @@ from hygie.base.errors import (
 )
 from hygie.base.settings import Settings
 from tests.house.rules import assert_none, gather
-from tools import action_reference, error_reference, referential_reference, register_reference
+from tools import action_reference, cross_reference, error_reference, referential_reference, register_reference
 
 ROOT = Path(__file__).parents[2]
 FAMILY = {
@@ -134,6 +134,10 @@ def test_the_page_of_referentials_is_up_to_date() -> None:
 
 def test_the_page_of_registers_is_up_to_date() -> None:
     assert register_reference.PAGE.read_text() == register_reference.page(), "run: python -m tools.register_reference"
+
+
+def test_the_page_of_cross_checks_is_up_to_date() -> None:
+    assert cross_reference.PAGE.read_text() == cross_reference.page(), "run: python -m tools.cross_reference"
 
 
 def names_of(struct: type[msgspec.Struct], prefix: str = "") -> list[str]:

@@ -42,8 +42,20 @@ async def administering(frame: Frame) -> AsyncIterator[tuple[House, Administrati
     """The installation and its administration; it must be running."""
     from hygie.app import open_administration, open_house
 
-    async with open_house(frame.folder.path) as house, open_administration(house, operator_name()) as acts:
-        yield house, acts
+    async with open_house(frame.folder.path) as house:
+
+        async def allowed(tenant: str, name: str) -> Sequence[tuple[str, str]]:
+            return await production_blockers(house, tenant, name)
+
+        async with open_administration(house, operator_name(), go_live=allowed) as acts:
+            yield house, acts
+
+
+async def production_blockers(house: House, tenant: str, name: str) -> Sequence[tuple[str, str]]:
+    """Why an environment may not be in production now, in French and English: layers that no certificate covers."""
+    from hygie.perimeter import go_live  # read only when asked: registers take a moment to load
+
+    return await go_live(house, operator_name())(tenant, name)
 
 
 def run_act(frame: Frame, act: Callable[[Administration], Awaitable[T]]) -> T:
@@ -54,6 +66,27 @@ def run_act(frame: Frame, act: Callable[[Administration], Awaitable[T]]) -> T:
             return await act(acts)
 
     return asyncio.run(main())
+
+
+def run_live(
+    frame: Frame, tenant: str, name: str, act: Callable[[Administration], Awaitable[T]], *, kind: str = ""
+) -> T:
+    """Run one act on an environment, and warn in trial mode of what production would refuse.
+
+    Args: kind: of the environment, when it is yet to be made.
+    """
+
+    async def main() -> tuple[T, Sequence[tuple[str, str]]]:
+        async with administering(frame) as (house, acts):
+            done = await act(acts)
+            found = kind or (await acts.environment(tenant, name)).kind
+            trial = found == "production" and not house.settings.production
+            return done, await production_blockers(house, tenant, name) if trial else ()
+
+    done, reasons = asyncio.run(main())
+    for fr, en in reasons:
+        frame.out.warn(say(fr=f"En production, ce serait refusé : {fr}", en=f"In production this is refused: {en}"))
+    return done
 
 
 def run_custody(frame: Frame, act: Callable[[Custody, Administration], Awaitable[T]]) -> T:
@@ -144,6 +177,7 @@ _COLUMNS = {  # as stored → as a person reads it
     "role": ("rôle", "role"),
     "starts_ms": ("débute le", "starts"),
     "state": ("état", "state"),
+    "suspended_ms": ("suspendu le", "suspended"),
     "tenant": ("client", "client"),
     "unreadable_ms": ("illisible le", "unreadable"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hygie.base.errors import IntegrityError, InvalidRequestError, SettingsError, UnavailableError
+from hygie.base.errors import IntegrityError, InvalidRequestError, NotFoundError, SettingsError, UnavailableError
 
 
 class SettingsExistError(SettingsError):
@@ -43,6 +43,22 @@ class NoTerminalError(InvalidRequestError):
     code = "HYG-193"
     fr = "Aucun terminal où taper un secret : donnez {option}."
     en = "No terminal at which to type a secret: give {option}."
+
+
+class NoAnswersError(InvalidRequestError):
+    """Questions must be answered, and nobody sits at a terminal."""
+
+    code = "HYG-194"
+    fr = "Aucun terminal où répondre : donnez {option}."
+    en = "No terminal at which to answer: give {option}."
+
+
+class CycleUnknownError(NotFoundError):
+    """No certification cycle of that name is in the register, or none at all."""
+
+    code = "HYG-391"
+    fr = "Aucun cycle de certification {cycle} : inscrivez son premier événement, hygie certification record."
+    en = "No certification cycle {cycle}: record its first event, hygie certification record."
 
 
 class NotConfirmedError(InvalidRequestError):

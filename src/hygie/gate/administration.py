@@ -6,9 +6,10 @@ Run by the command line under the database's owner role; the hosting role can on
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,9 +24,9 @@ from hygie.base.identifiers import parse_professional
 from hygie.base.permit import Place
 from hygie.database.environments import create_environment_schema, destroy_environment_schema
 from hygie.database.pool import Database
-from hygie.gate.errors import AdministrationError
+from hygie.gate.errors import AdministrationError, ForgedRightsError, ProductionBlockedError
 from hygie.gate.platform_ledger import PlatformLedger
-from hygie.gate.rights import COVERED, mac_of, print_of, rights_key
+from hygie.gate.rights import COVERED, mac_of, print_of, rights_key, suspended_mac
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -37,12 +38,16 @@ HABILITATION_DAYS_MAX = 366  # the yearly review must meet every right
 ACCOUNT_DAYS_MAX = 1_100
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+PRODUCTION = "production"
+REASONS_MAX = 5  # told in one sentence; ``hygie perimeter show`` tells all
 KINDS = ("production", "pre-production", "test", "demonstration")
 
 EVERYWHERE = Place(PLATFORM, PLATFORM, "")  # what belongs to no environment
 
 Connection = psycopg.AsyncConnection[Any]
 Row = dict[str, Any]
+# Why an environment (client, name) may not be in production, in French and English; nothing: it may.
+GoLive = Callable[[str, str], Awaitable[Sequence[tuple[str, str]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,8 @@ class Administration:
     """Acts of one operator.
 
     Args: database: opened with the owner's DSN; operator: who acts, as the journal names him; ledger: takes every
-    change to the sites as soon as it is committed.
+    change to the sites as soon as it is committed; go_live: asked before anything is opened in production, None where
+    nothing is evidence (a trial).
     """
 
     def __init__(
@@ -73,6 +79,7 @@ class Administration:
         clock: Clock,
         operator: str,
         ledger: PlatformLedger | None = None,
+        go_live: GoLive | None = None,
     ) -> None:
         self._database = database
         self._owner_dsn = owner_dsn
@@ -81,6 +88,7 @@ class Administration:
         self._clock = clock
         self._operator = operator
         self._ledger = ledger
+        self._go_live = go_live
         self._rights_key: bytes | None = None
 
     async def create_tenant(self, name: str, label: str) -> bytes:
@@ -104,7 +112,8 @@ class Administration:
     async def create_environment(self, tenant: str, name: str, kind: str) -> Environment:
         """An environment of a tenant, with its keys, its schema and its role.
 
-        Raises: AdministrationError: name taken, not a name, unknown kind; NotFoundError: no such tenant.
+        Raises: AdministrationError: name taken, not a name, unknown kind; NotFoundError: no such tenant;
+        ProductionBlockedError: a layer of its service is not certified; the refusal is journaled.
         """
         _check(NAME.fullmatch(name), "name")
         _check(kind in KINDS, "kind")
@@ -116,6 +125,9 @@ class Administration:
                 )
             ).fetchone()
             _check(taken is None, "name taken")
+        if kind == PRODUCTION:
+            await self._check_live(tenant, name, Action.ENVIRONMENT_CREATE, Place(tenant_row["id"], PLATFORM, ""))
+        async with self._database.transaction() as connection:
             number = await _one(connection, "SELECT nextval('hygie.environment_number') AS value")
         place = Place(tenant_row["id"], secrets.token_bytes(16), f"hygie_env_{number['value']}")
         async with self._change(Action.ENVIRONMENT_CREATE, place=place) as connection:
@@ -224,10 +236,75 @@ class Administration:
                 id_,
             )
 
-    async def create_token(self, account: str, tenant: str, environment: str, *, days: float) -> tuple[str, str]:
-        """A bearer token of an account in one environment: (token id, the token, shown once and kept as a hash)."""
+    async def suspend_habilitation(self, id_: str) -> None:
+        """Suspend a habilitation now: it gives nothing until it is taken up again.
+
+        Raises: NotFoundError: it is not live; ForgedRightsError: its row is not what Hygie wrote.
+        """
+        row, key = await self._habilitation(id_, suspended=False)
+        self._check_ours(id_, row["mac"], mac_of(key, "habilitation", row))
+        now_ms = self._clock.now_ms()
+        async with self._change(Action.HABILITATION_SUSPEND, detail={"habilitation": id_}) as connection:
+            await _touch(
+                connection,
+                "UPDATE hygie.habilitation SET suspended_ms = %s, mac = %s"
+                " WHERE id = %s AND revoked_ms IS NULL AND suspended_ms IS NULL",
+                now_ms,
+                suspended_mac(key, row, now_ms),
+                id_,
+            )
+
+    async def resume_habilitation(self, id_: str) -> None:
+        """Take up a suspended habilitation again, as it was granted.
+
+        Raises: NotFoundError: it is not suspended; ForgedRightsError: its row changed meanwhile.
+        """
+        row, key = await self._habilitation(id_, suspended=True)
+        self._check_ours(id_, row["mac"], suspended_mac(key, row, row["suspended_ms"]))
+        mac = mac_of(key, "habilitation", row)
+        told = {"account": row["account"], "role": row["role"], "habilitation": id_, "print": print_of(mac)}
+        place = Place(row["tenant"], row["environment"], "")
+        async with self._change(Action.HABILITATION_RESUME, place=place, detail=told) as connection:
+            await _touch(
+                connection,
+                "UPDATE hygie.habilitation SET suspended_ms = NULL, mac = %s"
+                " WHERE id = %s AND revoked_ms IS NULL AND suspended_ms = %s",
+                mac,
+                id_,
+                row["suspended_ms"],
+            )
+
+    async def _habilitation(self, id_: str, *, suspended: bool) -> tuple[Row, bytes]:
+        """The row of a habilitation that is not revoked, and the key of MACs. Raises: NotFoundError."""
+        self._rights_key = self._rights_key or await rights_key(self._kms)
+        async with self._database.transaction() as connection:
+            row = await _one(
+                connection,
+                "SELECT h.*, e.tenant FROM hygie.habilitation h JOIN hygie.environment e ON e.id = h.environment"
+                " WHERE h.id = %s AND h.revoked_ms IS NULL AND (h.suspended_ms IS NOT NULL) = %s",
+                id_,
+                suspended,
+            )
+        return row, self._rights_key
+
+    @staticmethod
+    def _check_ours(id_: str, mac: bytes | None, expected: bytes) -> None:
+        if mac is None or not hmac.compare_digest(mac, expected):
+            raise ForgedRightsError(count=1, first=f"habilitation {id_}")
+
+    async def create_token(
+        self, account: str, tenant: str, environment: str, *, days: float, probe: bool = False
+    ) -> tuple[str, str]:
+        """A bearer token of an account in one environment: (token id, the token, shown once and kept as a hash).
+
+        Args: probe: the platform's own, which holds no habilitation and is refused everything.
+        Raises: AdministrationError; NotFoundError; ProductionBlockedError: as ``create_environment``.
+        """
         _check(0 < days <= HABILITATION_DAYS_MAX, "days")
-        place = (await self.environment(tenant, environment)).place
+        one = await self.environment(tenant, environment)
+        place = one.place
+        if one.kind == PRODUCTION and not probe:
+            await self._check_live(tenant, environment, Action.TOKEN_CREATE, place)
         token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_RANDOM_BYTES)
         id_ = secrets.token_hex(8)
         now_ms = self._clock.now_ms()
@@ -327,6 +404,31 @@ class Administration:
             raise AdministrationError(reason="rule of the table") from error
         await self.publish()
 
+    async def _check_live(self, tenant: str, name: str, action: Action, place: Place) -> None:
+        """Refuse production without certified layers, durably. Raises: ProductionBlockedError."""
+        reasons = await self._go_live(tenant, name) if self._go_live is not None else ()
+        if not reasons:
+            return
+        error = ProductionBlockedError(
+            place=f"{tenant}/{name}",
+            reason_fr=" ; ".join(fr for fr, _ in reasons[:REASONS_MAX]),
+            reason_en="; ".join(en for _, en in reasons[:REASONS_MAX]),
+        )
+        entry = Entry(
+            action=action,
+            outcome="refused",
+            kind="administration",
+            at_ms=self._clock.now_ms(),
+            tenant_id=place.tenant_id,
+            environment_id=place.environment_id,
+            account=self._operator,
+            authentication="local",
+            count=len(reasons),
+            detail={"code": error.code, "environment": name},
+        )
+        await self._journal.append_now([entry])
+        raise error
+
     async def publish(self) -> None:
         """Take the platform's tables to the sites; what cannot be now is left to the working process."""
         if self._ledger is not None:
@@ -338,7 +440,7 @@ _LISTINGS = {
     "account": "SELECT id, kind, label, professional_id, state, created_ms, ends_ms FROM hygie.account ORDER BY id",
     "habilitation": (
         "SELECT h.id, h.account, t.name AS tenant, e.name AS environment, h.role, h.reason, h.approver, h.starts_ms,"
-        " h.ends_ms, h.revoked_ms, h.revoked_by FROM hygie.habilitation h JOIN hygie.environment e"
+        " h.ends_ms, h.suspended_ms, h.revoked_ms, h.revoked_by FROM hygie.habilitation h JOIN hygie.environment e"
         " ON e.id = h.environment JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms"
     ),
     "token": (

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from hygie.base.errors import HygieError, IntegrityError, InvalidRequestError, NotFoundError, UnavailableError
+from hygie.base.errors import (
+    HygieError,
+    IntegrityError,
+    InvalidRequestError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
 
 
 class AuthenticationError(HygieError):
@@ -13,6 +20,14 @@ class AuthenticationError(HygieError):
     exit_code = 20
     fr = "Jeton d'accès absent ou sans validité : demandez-en un à votre exploitant."
     en = "Access token missing or not valid: ask your operator for one."
+
+
+class ProductionBlockedError(RefusedError):
+    """No production where a layer is not certified: HDS v2, requirement 1."""
+
+    code = "HYG-261"
+    fr = "Mise en production de {place} refusée : {reason}. Voir hygie perimeter show."
+    en = "Going live of {place} is refused: {reason}. See hygie perimeter show."
 
 
 class TooManyRefusalsError(UnavailableError):

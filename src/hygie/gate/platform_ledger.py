@@ -56,7 +56,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "token": ("hash", "id", "account", "environment", "created_ms", "expires_ms", "revoked_ms", "mac"),
     "habilitation": (
         *("id", "account", "environment", "role", "reason", "approver"),
-        *("starts_ms", "ends_ms", "revoked_ms", "revoked_by", "mac"),
+        *("starts_ms", "ends_ms", "revoked_ms", "revoked_by", "mac", "suspended_ms"),
     ),
     "erasure": (
         *("id", "environment", "compartment", "instruction", "requested_ms"),
@@ -154,21 +154,23 @@ def open_platform(data: bytes, keys: PlatformKeys) -> Platform:
         tables = msgspec.msgpack.decode(plain, type=Rows)
     except (SealBrokenError, msgspec.DecodeError) as error:
         raise PlatformLedgerBrokenError(reason="seal") from error
-    _give_macs(tables, keys.rights)
+    _complete(tables, keys.rights)
     if any(len(row) != len(TABLES.get(name, ())) for name, rows in tables.items() for row in rows):
         raise PlatformLedgerBrokenError(reason="columns")
     return Platform(generation, made_at_ms, tables)
 
 
-def _give_macs(tables: Rows, key: bytes) -> None:
-    """Rows of a ledger made before rows had MACs: its signature vouches for them."""
+def _complete(tables: Rows, key: bytes) -> None:
+    """Rows of a ledger made before rows had MACs, or habilitations a suspension: its signature vouches for them."""
     for name, covered in COVERED.items():
-        columns = TABLES[name]
+        columns = [column for column in TABLES[name] if column != "suspended_ms"]
         for row in tables.get(name, ()):
             if len(row) == len(columns) - 1:
                 values = dict(zip(columns, row, strict=False))
                 withdrawn = values.get("revoked_ms") is not None or values.get("state", "open") != "open"
                 row.append(None if withdrawn else mac_of(key, name, {one: values[one] for one in covered}))
+            if len(row) == len(columns) < len(TABLES[name]):
+                row.append(None)
 
 
 def newest_platform(site: Site, keys: PlatformKeys) -> Platform:
@@ -282,6 +284,12 @@ _REVOCATIONS: Final[Mapping[Action, tuple[str, str]]] = {
     Action.HABILITATION_REVOKE: (
         "habilitation",
         "UPDATE hygie.habilitation SET revoked_ms = %(at)s, revoked_by = %(by)s, mac = NULL WHERE id = %(id)s"
+        " AND revoked_ms IS NULL",
+    ),
+    # Without its MAC it is not taken up again: a right that was suspended after the ledger was made is granted anew.
+    Action.HABILITATION_SUSPEND: (
+        "habilitation",
+        "UPDATE hygie.habilitation SET suspended_ms = %(at)s, mac = NULL WHERE id = %(id)s AND suspended_ms IS NULL"
         " AND revoked_ms IS NULL",
     ),
     Action.ACCOUNT_DISABLE: (

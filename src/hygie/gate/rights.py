@@ -2,7 +2,8 @@
 
 Source: docs/adr/0014-rights-carry-a-mac.md.  The key is a purpose of the platform's own scope in the KMS.  The command
 line makes a MAC with each account, token and habilitation; the gate checks it whenever it loads the rights.  A right
-that is withdrawn loses its MAC, so that a row which lives again by SQL is passed over.
+that is withdrawn loses its MAC, and one that is suspended has another, which says so: a row which lives again by SQL is
+passed over, and one that was altered meanwhile is not taken up again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from hygie.keys.kms import Kms
 
 PURPOSE = "rights"
 CONTEXT = "hygie right v1"
+SUSPENDED = "hygie suspended right v1"
 PRINT_BYTES = 16
 NAMES_MAX = 20  # told in one entry or one sentence; the count says them all
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -40,7 +42,7 @@ COVERED: Final[Mapping[str, tuple[str, ...]]] = {
 _LIVE: Final[Mapping[str, str]] = {
     "account": "state = 'open' AND ends_ms > %s",
     "token": "revoked_ms IS NULL AND expires_ms > %s",
-    "habilitation": "revoked_ms IS NULL AND ends_ms > %s",
+    "habilitation": "revoked_ms IS NULL AND suspended_ms IS NULL AND ends_ms > %s",
 }
 
 
@@ -79,6 +81,12 @@ def mac_of(key: bytes, table: str, values: Mapping[str, Any]) -> bytes:
     """The MAC (32 bytes) of one row. Raises: OverflowError: a negative number, which no command writes."""
     fields: list[Field] = [values[name] for name in COVERED[table]]
     return hmac.digest(key, canonical(CONTEXT, table, *fields), hashlib.sha256)
+
+
+def suspended_mac(key: bytes, values: Mapping[str, Any], suspended_ms: int) -> bytes:
+    """The MAC (32 bytes) of a suspended habilitation: it covers the instant too, and opens nothing at the gate."""
+    fields: list[Field] = [values[name] for name in COVERED["habilitation"]]
+    return hmac.digest(key, canonical(SUSPENDED, *fields, suspended_ms), hashlib.sha256)
 
 
 def print_of(mac: bytes) -> str:

@@ -22,11 +22,13 @@ _GIVES = {
     Action.ACCOUNT_CREATE: "account",
     Action.TOKEN_CREATE: "token",
     Action.HABILITATION_GRANT: "habilitation",
+    Action.HABILITATION_RESUME: "habilitation",
 }
 _WITHDRAWS = {
     Action.ACCOUNT_DISABLE: "account",
     Action.TOKEN_REVOKE: "token",
     Action.HABILITATION_REVOKE: "habilitation",
+    Action.HABILITATION_SUSPEND: "habilitation",
 }
 _BEGINS = {"account": "created_ms", "token": "created_ms", "habilitation": "starts_ms"}
 

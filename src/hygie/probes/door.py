@@ -135,7 +135,7 @@ async def _token(acts: Administration, file: Path, place: Environment) -> str:
         await acts.create_account(
             account, kind="application", label="hygie status", professional_id="", days=ACCOUNT_DAYS
         )
-    _, token = await acts.create_token(account, place.tenant, place.name, days=TOKEN_DAYS)
+    _, token = await acts.create_token(account, place.tenant, place.name, days=TOKEN_DAYS, probe=True)
     await asyncio.to_thread(write_durably, file, f"{where} {token}\n".encode())
     return token
 

@@ -20,9 +20,11 @@ from hygie.base.hardening import swap_state
 from hygie.base.settings import SYSTEMD_PREFIX
 from hygie.probes import journal as journal_probes
 from hygie.probes import rows
+from hygie.probes.acts import ActsWatch
 from hygie.probes.disk import scan
 from hygie.probes.door import authority_of, probe_answer, probe_door
 from hygie.probes.machine import probe_clock, probe_files, probe_flows, probe_processes
+from hygie.probes.stores import probe_stores
 from hygie.probes.tls import probe_tls
 from hygie.proof.facts import Facts, KeyFacts, SiteFacts, TargetFacts
 from hygie.proof.judge import code_of
@@ -35,8 +37,11 @@ SITE_S_MAX = 10.0  # a site that hangs is named, the others are told all the sam
 PROBE_S_MAX = 20.0  # the disk scan bounds itself below this; anything slower is unknown
 
 
-async def gather(house: House, only: Collection[str] = ()) -> Facts:
-    """Every fact, or only those named; what could not be seen says why, by a code."""
+async def gather(house: House, only: Collection[str] = (), *, acts: ActsWatch | None = None) -> Facts:
+    """Every fact, or only those named; what could not be seen says why, by a code.
+
+    Args: acts: what follows the journal from one look to the next; without it the journal is read from its beginning.
+    """
     facts = Facts()
     settings, folder = house.settings, house.folder
     probes: dict[str, Callable[[], Awaitable[Any]]] = {
@@ -61,6 +66,11 @@ async def gather(house: House, only: Collection[str] = ()) -> Facts:
         "logs": partial(rows.probe_logs, house),
         "measurements": partial(rows.probe_measurements, house),
         "availability": partial(rows.probe_availability, house),
+        "stores": partial(asyncio.to_thread, probe_stores, house),
+        "places": partial(rows.probe_places, house),
+        "erasures": partial(rows.probe_erasures, house),
+        "drills": partial(rows.probe_drills, house),
+        "acts": (acts or ActsWatch(house)).look,
     }
     wanted = frozenset(only) or frozenset(probes) | {"door", "fresh"}
     await asyncio.gather(*(_observe(house, facts, name, probe) for name, probe in probes.items() if name in wanted))

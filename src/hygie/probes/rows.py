@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -14,10 +14,13 @@ from hygie.proof.facts import (
     AccessFacts,
     Attempt,
     AvailabilityFacts,
+    DrillFacts,
+    ErasureFacts,
     LogFacts,
     LogsFacts,
     Measurement,
     Measurements,
+    PlaceFacts,
     RightsFacts,
     SegmentationFacts,
     UnwrapFacts,
@@ -32,6 +35,25 @@ ENVIRONMENTS_MAX = 8  # attempted pairs grow as the square; a sample of eight sh
 ADMINISTRATION = ("hygie.token", "hygie.habilitation", "hygie.account", "hygie.journal_entry")
 _ROLES = "SELECT role FROM hygie.environment WHERE state = 'open' ORDER BY role LIMIT %s"
 _LOGINS = "SELECT rolname FROM pg_roles WHERE rolcanlogin ORDER BY rolname"
+_GRANT = (
+    *("id", "account", "environment", "tenant", "place", "role", "reason", "approver", "starts_ms", "ends_ms"),
+    *("suspended_ms", "revoked_ms", "revoked_by"),
+)
+_GRANTS = (
+    "SELECT h.id, h.account, h.environment, t.name, e.name, h.role, h.reason, h.approver, h.starts_ms, h.ends_ms,"
+    " h.suspended_ms, h.revoked_ms, h.revoked_by FROM hygie.habilitation h"
+    " JOIN hygie.environment e ON e.id = h.environment"
+    " JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms, h.id"
+)
+_PLACES = (
+    "SELECT t.name, e.name, e.kind, e.state FROM hygie.environment e JOIN hygie.tenant t ON t.id = e.tenant"
+    " WHERE e.state <> 'destroyed' ORDER BY t.name, e.name"
+)
+_ERASURES = (
+    "SELECT x.id, t.name, x.requested_ms FROM hygie.erasure x JOIN hygie.environment e ON e.id = x.environment"
+    " JOIN hygie.tenant t ON t.id = e.tenant WHERE x.unreadable_ms IS NOT NULL ORDER BY x.requested_ms, x.id"
+)
+_DRILLS = "SELECT kind, at_ms, passed, facts FROM hygie.measurement WHERE kind LIKE 'drill-%' ORDER BY at_ms, id"
 # What is dated later than now was measured under a clock that lied: it would hide every run since.
 _NEWEST = (
     "SELECT DISTINCT ON (kind) kind, at_ms, passed, facts FROM hygie.measurement WHERE at_ms <= %s"
@@ -77,9 +99,38 @@ async def probe_access(house: House) -> AccessFacts:
         return AccessFacts(
             accounts=await listed("id, kind, state, ends_ms", "account"),
             tokens=await listed("id, account, environment, created_ms, expires_ms, revoked_ms", "token"),
-            habilitations=await listed("id, account, environment, ends_ms, revoked_ms", "habilitation"),
-            login_roles=tuple(row[0] for row in await (await connection.execute(_LOGINS)).fetchall()),
+            habilitations=tuple(dict(zip(_GRANT, row, strict=True)) for row in await _all(connection, _GRANTS)),
+            login_roles=tuple(row[0] for row in await _all(connection, _LOGINS)),
         )
+
+
+async def _all(connection: psycopg.AsyncConnection[Any], query: LiteralString) -> list[tuple[Any, ...]]:
+    return await (await connection.execute(query)).fetchall()
+
+
+async def probe_places(house: House) -> tuple[PlaceFacts, ...]:
+    """Every environment of every client that is not destroyed."""
+    async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
+        return tuple(PlaceFacts(*row) for row in await _all(connection, _PLACES))
+
+
+async def probe_erasures(house: House) -> tuple[ErasureFacts, ...]:
+    """Every erasure that made data unreadable."""
+    async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
+        return tuple(ErasureFacts(*row) for row in await _all(connection, _ERASURES))
+
+
+async def probe_drills(house: House) -> tuple[DrillFacts, ...]:
+    """Every drill that was measured to its end, oldest first."""
+    async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
+        rows = await _all(connection, _DRILLS)
+    return tuple(
+        DrillFacts(
+            str(facts["drill"]), kind.removeprefix("drill-"), at_ms, passed, facts.get("rto_s"), facts.get("rpo_s")
+        )
+        for kind, at_ms, passed, facts in rows
+        if "drill" in facts and "code" not in facts
+    )
 
 
 async def probe_measurements(house: House) -> Measurements:

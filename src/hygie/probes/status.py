@@ -17,7 +17,7 @@ from hygie.proof.obligations import technical_obligations
 
 async def judge_platform(house: House) -> list[ObligationResult]:
     """Verdicts on the technical obligations, in order."""
-    facts = await gather(house)
+    facts = await gather(house, {check.fact for check in CHECKS})
     return judge_all(technical_obligations(), CHECKS, facts, Context(house.settings, house.clock.now_ms()))
 
 

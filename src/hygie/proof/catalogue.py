@@ -11,6 +11,7 @@ from typing import Any
 
 from hygie.proof.checks import CHECKS
 from hygie.proof.controls.read import Controls
+from hygie.proof.cross.model import Card, cards
 from hygie.proof.model import Check, Text
 from hygie.proof.referentials.model import NODE_MARK, NOTHING, Referential
 
@@ -51,7 +52,7 @@ def build_catalogue(
             }
             for one in controls.controls
         ],
-        "checks": [*map(_live, CHECKS), *map(_on_registers, controls.checks)],
+        "checks": [*map(_live, CHECKS), *map(_on_registers, controls.checks), *map(_cross, cards().values())],
     }
 
 
@@ -103,4 +104,18 @@ def _on_registers(check: Any) -> dict[str, Any]:
         "owner": check.owner,
         "evidence": check.evidence.value,
         "sabotage": "tests/sabotage/test_registers.py::test_each_check_on_registers_is_seen_red",
+    }
+
+
+def _cross(card: Card) -> dict[str, Any]:
+    return {
+        "id": card.id,
+        "title": [card.fr, card.en],
+        "proves": [card.proves_fr, card.proves_en],
+        "source": card.source,
+        "cadence_s": card.cadence_s,
+        "fresh_s": card.fresh_s,
+        "owner": card.owner,
+        "evidence": card.evidence.value,
+        "sabotage": card.sabotage,
     }

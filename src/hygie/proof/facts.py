@@ -254,7 +254,10 @@ class SiteFacts:
 
 @dataclass(frozen=True, slots=True)
 class AccessFacts:
-    """Rows of accounts, tokens and habilitations, as administration lists them; roles that may log in the database."""
+    """Rows of accounts, tokens and habilitations, as administration lists them; roles that may log in the database.
+
+    A habilitation has the names of its ``tenant`` and ``place`` (environment) beside its environment's id.
+    """
 
     accounts: tuple[dict[str, Any], ...]
     tokens: tuple[dict[str, Any], ...]
@@ -330,6 +333,84 @@ class AvailabilityFacts:
     passed: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """Something that holds data, or serves it, on this machine.
+
+    name: ``site:paris``, ``database:hygie``, ``backup``, ``kms``, ``logs``, ``process:serve``, ``port:8443``,
+    ``folder:/srv/old``; kind: the word before the colon; health: it holds health data, sealed or not.
+    """
+
+    name: str
+    kind: str
+    where: str
+    health: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoresFacts:
+    """Every store found.
+
+    looked: mounted file systems looked into; whole: within the bounds of the scan; closed: folders that this account
+    may not open.
+    """
+
+    stores: tuple[StoreFacts, ...]
+    looked: int
+    whole: bool
+    closed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFacts:
+    """An environment of a client, as administration made it."""
+
+    tenant: str
+    environment: str
+    kind: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureFacts:
+    """An erasure that was carried out. tenant: of its environment."""
+
+    id: str
+    tenant: str
+    requested_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrillFacts:
+    """A drill that the platform measured. kind: ``restore``…; seconds, None when it was not reached."""
+
+    id: str
+    kind: str
+    at_ms: int
+    passed: bool
+    rto_s: float | None
+    rpo_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActFacts:
+    """An act of administration that the journal holds. account: who acted."""
+
+    action: str
+    at_ms: int
+    account: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActsFacts:
+    """Acts of administration by people since an instant; whole: the journal was read up to its published end."""
+
+    acts: tuple[ActFacts, ...]
+    since_ms: int
+    whole: bool
+
+
 @dataclass(slots=True)
 class Facts:
     """Everything one look brought back."""
@@ -357,3 +438,8 @@ class Facts:
     logs: Observed[LogsFacts] = field(default_factory=Observed)
     measurements: Observed[Measurements] = field(default_factory=Observed)
     availability: Observed[AvailabilityFacts] = field(default_factory=Observed)
+    stores: Observed[StoresFacts] = field(default_factory=Observed)
+    places: Observed[tuple[PlaceFacts, ...]] = field(default_factory=Observed)
+    erasures: Observed[tuple[ErasureFacts, ...]] = field(default_factory=Observed)
+    drills: Observed[tuple[DrillFacts, ...]] = field(default_factory=Observed)
+    acts: Observed[ActsFacts] = field(default_factory=Observed)

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
@@ -27,12 +27,14 @@ from hygie.registers.errors import (
     RegisterTamperedError,
     TransitionRefusedError,
 )
+from hygie.registers.hooks import Hooks, Proposed
 from hygie.registers.rules import Change, Known, next_version, wrong_values
 from hygie.registers.schema import Schemas, shipped_schemas
 
 RECORDS_MAX = 100_000  # of one call: an import of staff or assets fits; it is held in memory and in one transaction
 DOCUMENT_BYTES_MAX = 25 * 1024 * 1024  # a scanned certificate or policy; larger ones belong to an archive
 INSERT_ROWS = 1_000
+H = TypeVar("H")
 _LEAF = "INSERT INTO hygie.journal_pending (leaf) VALUES (%s)"
 
 
@@ -58,19 +60,21 @@ class Asked:
 class Registers:
     """The registers of one installation, on the database that Django is bound to (``orm.bound``).
 
-    author: who acts, as the journal names him.
+    author: who acts, as the journal names him; hooks: what rooms above hold a write to.
     """
 
     journal: Journaling
     clock: Clock
     author: str
     schemas: Schemas = field(default_factory=shipped_schemas)
+    hooks: Hooks = field(default_factory=Hooks)
 
     def write(self, changes: Sequence[Change]) -> list[RecordVersion]:
-        """Make these changes, all or none; those that change nothing are left out of the result.
+        """Make these changes, all or none; those that change nothing are left out of the result, what follows from the
+        others comes after them.
 
         Raises: RecordInvalidError, PatientNamedError, TransitionRefusedError, FourEyesError, RecordChangedError,
-        RegisterNotFoundError; JournalUnavailableError.
+        RegisterNotFoundError; JournalUnavailableError; what the hooks refuse.
         """
         from django.db import connection, transaction
 
@@ -87,13 +91,11 @@ class Registers:
             head = Head.objects.select_for_update().get(log="records")
             at_ms = max(self.clock.now_ms(), head.at_ms)  # never before what is already written
             known = self._known(changes)
-            new = [
-                (line, record)
-                for line, change in _lines(changes)
-                if (record := next_version(change, self.schemas, known, author=self.author, line=line)) is not None
-            ]
+            new = self._versions(changes, known)
+            new += self._versions(self._following(Proposed([one for _, one in new], known.of, at_ms)), known)
             for lost in known.lost_references(new, self.schemas):
                 raise lost
+            self._hold(Proposed([one for _, one in new], known.of, at_ms))
             numbered = (_at(record, head.seq + rank, at_ms) for rank, (_, record) in enumerate(new, 1))
             written = list(linked(numbered, bytes(head.digest)))
             if not written:
@@ -104,6 +106,22 @@ class Registers:
             with connection.cursor() as cursor:
                 cursor.execute(_LEAF, (self.journal.leaf(self._entry(written)),))
         return written
+
+    def _versions(self, changes: Sequence[Change], known: Known) -> list[tuple[int, RecordVersion]]:
+        """The versions that changes make, each with its line; what changes nothing makes none."""
+        return [
+            (line, record)
+            for line, change in _lines(changes)
+            if (record := next_version(change, self.schemas, known, author=self.author, line=line)) is not None
+        ]
+
+    def _following(self, proposed: Proposed) -> list[Change]:
+        touched = {record.register for record in proposed.written}
+        return [change for one in _called(self.hooks.follows, touched) for change in one(proposed)]
+
+    def _hold(self, proposed: Proposed) -> None:
+        for check in _called(self.hooks.checks, {record.register for record in proposed.written}):
+            check(proposed)
 
     def faults(self, changes: Sequence[Change], *, limit: int = 50) -> list[RecordInvalidError]:
         """What is wrong in these changes, field by field, without writing: the person mends a file in one go.
@@ -246,6 +264,12 @@ class Registers:
             raise RegisterNotFoundError(name="document")
         return found.name, found.media_type, bytes(found.content)
 
+    def documents(self) -> frozenset[str]:
+        """The SHA-256 of every kept file, in hexadecimal."""
+        from hygie.registers.models import Document
+
+        return frozenset(bytes(one).hex() for one in Document.objects.values_list("sha256", flat=True))
+
     def _known(self, changes: Iterable[Change]) -> Known:
         """What is stored of the registers these changes touch."""
         names = sorted({self.schemas[one.register].id for one in changes})
@@ -299,6 +323,11 @@ def _fault(error: HygieError, line: int) -> RecordInvalidError:
 def _until(log: Iterator[tuple[RecordVersion, str]], seq: int) -> Iterator[tuple[RecordVersion, str]]:
     """The writes before a number."""
     return takewhile(lambda pair: pair[0].seq < seq, log)
+
+
+def _called(by_register: Mapping[str, Sequence[H]], touched: set[str]) -> list[H]:
+    """What a write on these registers calls, each once."""
+    return list(dict.fromkeys(one for name in sorted(touched) for one in by_register.get(name, ())))
 
 
 def _at(record: RecordVersion, seq: int, at_ms: int) -> RecordVersion:

@@ -29,7 +29,13 @@ def value_of(field: Field) -> object:
 
 def filled_record(schema: Schema, state: str) -> dict[str, object]:
     """Fields of a record that may enter a state. Raises: AssertionError: no such record was found in a few rounds."""
+    return completed(schema, state, {})
+
+
+def completed(schema: Schema, state: str, fields: dict[str, object]) -> dict[str, object]:
+    """These fields, and what a record must have beside them to enter a state. Raises: as ``filled_record``."""
     record = {one.id: value_of(one) for one in schema.fields if one.required or state in one.required_in}
+    record = {name: value for name, value in (record | fields).items() if value is not None}
     rules = [one for one in schema.rules if not one.states or state in one.states]
     for _ in range(2 * len(rules) + 1):
         mended = [rule for rule in rules if _mend(rule, schema, record)]

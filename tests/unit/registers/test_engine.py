@@ -10,7 +10,7 @@ from django.db import ProgrammingError
 from hygie.base.actions import Action
 from hygie.database.cluster import Dsns
 from hygie.registers.chain import check_chain
-from hygie.registers.engine import Asked
+from hygie.registers.engine import Asked, Registers
 from hygie.registers.errors import (
     FourEyesError,
     PatientNamedError,
@@ -20,9 +20,10 @@ from hygie.registers.errors import (
     RegisterTamperedError,
     TransitionRefusedError,
 )
+from hygie.registers.hooks import Hooks, Proposed
 from hygie.registers.models import Record
 from hygie.registers.rules import Change
-from tests.unit.registers.stage import START_MS, Stage, staged
+from tests.unit.registers.stage import START_MS, Sealing, Stage, small_schemas, staged
 
 HOUR_MS = 3_600_000
 
@@ -193,3 +194,25 @@ def test_a_refusal_is_told_in_the_persons_language(stage: Stage) -> None:
         stage.registers.write([maker(amount="x")])
     assert refused.value.sentence("fr") == "Ligne 1, champ amount : un nombre est attendu."
     assert refused.value.sentence("en") == "Line 1, field amount: a number is expected."
+
+
+def test_a_hook_refuses_a_write_whole_and_another_writes_what_follows_from_it(stage: Stage) -> None:
+    seen: list[list[str]] = []
+
+    def check(proposed: Proposed) -> None:
+        seen.append([one.key for one in proposed.written])
+        if any(one.fields["name"] == "bad" for one in proposed.of("maker")):
+            raise RecordInvalidError(line=1, field="name", reason_fr="non", reason_en="no")
+
+    def follow(proposed: Proposed) -> list[Change]:
+        return [maker(f"after {one.key}") for one in proposed.written]
+
+    registers = Registers(
+        Sealing(), stage.clock, "local:anne", small_schemas(), Hooks({"maker": (check,)}, {"maker": (follow,)})
+    )
+    written = registers.write([maker("good")])
+    assert [(one.key, one.fields["name"]) for one in written] == [("MAK-0001", "good"), ("MAK-0002", "after MAK-0001")]
+    assert seen == [["MAK-0001", "MAK-0002"]]
+    with pytest.raises(RecordInvalidError):
+        registers.write([maker("bad")])
+    assert len(list(registers.current(Asked("maker")))) == 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hygie.base.language import say
-from hygie.cli.acts import run_act, run_custody, show_rows
+from hygie.cli.acts import run_act, run_custody, run_live, show_rows
 from hygie.cli.errors import NotConfirmedError
 from hygie.cli.frame import frame_of
 
@@ -47,7 +47,7 @@ def create(
 ) -> None:
     """Create an environment."""
     frame = frame_of(context)
-    made = run_act(frame, lambda acts: acts.create_environment(tenant, name, kind))
+    made = run_live(frame, tenant, name, lambda acts: acts.create_environment(tenant, name, kind), kind=kind)
     frame.out.line(
         say(fr=f"Environnement {tenant}/{name} créé ({kind}).", en=f"Environment {tenant}/{name} created ({kind}).")
     )

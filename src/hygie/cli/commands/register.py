@@ -136,7 +136,7 @@ def add(
     """Add a record."""
     from hygie.registers.rules import Change
 
-    change = Change(name, _pairs(values), key, state, tenant, reason, approver)
+    change = Change(name, pairs_of(values), key, state, tenant, reason, approver)
     _write(frame_of(context), change, new=True)
 
 
@@ -152,7 +152,7 @@ def amend(
     """Write a new version."""
     from hygie.registers.rules import Change
 
-    _write(frame_of(context), Change(name, _pairs(values), key, state, "", reason, approver), new=False)
+    _write(frame_of(context), Change(name, pairs_of(values), key, state, "", reason, approver), new=False)
 
 
 def history(context: typer.Context, name: _Register, key: _Key) -> None:
@@ -265,7 +265,7 @@ def _write(frame: Frame, change: Any, *, new: bool) -> None:
     from hygie.registers.engine import fields_of
     from hygie.registers.errors import RecordChangedError, RegisterNotFoundError
 
-    def act(registers: Registers) -> RecordVersion:
+    def act(registers: Registers) -> list[RecordVersion]:
         if not new:
             registers.get(change.register, change.key)
         elif change.key:
@@ -275,20 +275,24 @@ def _write(frame: Frame, change: Any, *, new: bool) -> None:
                 pass
             else:
                 raise RecordChangedError(key=change.key, version=found.version)
-        written = registers.write([change])
-        return written[0] if written else registers.get(change.register, change.key)
+        return registers.write([change]) or [registers.get(change.register, change.key)]
 
-    record = run_registers(frame, act)
+    record, *following = run_registers(frame, act)
     frame.out.line(
         say(
             fr=f"{record.key}, version {record.version} ({record.state}).",
             en=f"{record.key}, version {record.version} ({record.state}).",
         )
     )
-    frame.out.result(dict(fields_of(record)))
+    for one in following:
+        title = one.fields.get("title", "")
+        frame.out.line(
+            say(fr=f"  suit : {one.register} {one.key} {title}", en=f"  follows: {one.register} {one.key} {title}")
+        )
+    frame.out.result(dict(fields_of(record)) | ({"following": [one.key for one in following]} if following else {}))
 
 
-def _pairs(values: list[str] | None) -> dict[str, object]:
+def pairs_of(values: list[str] | None) -> dict[str, object]:
     """``field=value`` words as fields. Raises: typer.BadParameter."""
     found: dict[str, object] = {}
     for word in values or []:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hygie.base.language import say
-from hygie.cli.acts import run_act, show_rows
+from hygie.cli.acts import run_act, run_live, show_rows
 from hygie.cli.frame import frame_of
 
 
@@ -42,7 +42,9 @@ def create(
 ) -> None:
     """Create a token."""
     frame = frame_of(context)
-    id_, token = run_act(frame, lambda acts: acts.create_token(account, tenant, environment, days=days))
+    id_, token = run_live(
+        frame, tenant, environment, lambda acts: acts.create_token(account, tenant, environment, days=days)
+    )
     frame.out.line(say(fr=f"Jeton {id_}, à copier maintenant :", en=f"Token {id_}, copy it now:"))
     frame.out.line(token)
     frame.out.result({"id": id_, "token": token})

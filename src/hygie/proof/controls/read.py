@@ -15,6 +15,7 @@ from hygie.proof.checks import CHECKS
 from hygie.proof.controls.conditions import wrong_path
 from hygie.proof.controls.model import OWNERS, Condition, Control, RegisterCheck
 from hygie.proof.controls.rules import CLIENTS
+from hygie.proof.cross.model import cards
 from hygie.proof.errors import ControlsInvalidError
 from hygie.proof.referentials.model import NODE_MARK
 from hygie.proof.referentials.shipped import SHIPPED, shipped
@@ -67,9 +68,10 @@ def wrong_in(found: Controls, schemas: Schemas) -> Iterator[str]:
     """What hangs in the air: an id given twice, a check of no control, a control of no check or of no requirement, an
     owner nobody knows, a field that is not, a condition that lacks what it compares with."""
     live = {one.id for one in CHECKS}
-    ids = [one.id for one in found.controls] + [one.id for one in found.checks] + sorted(live)
+    crossed = set(cards())
+    ids = [one.id for one in found.controls] + [one.id for one in found.checks] + sorted(live) + sorted(crossed)
     yield from (f"{name} twice" for name, count in Counter(ids).items() if count > 1)
-    known = live | {one.id for one in found.checks}
+    known = live | crossed | {one.id for one in found.checks}
     used = {check for control in found.controls for check in control.checks}
     yield from (
         f"{one.id} answers nothing, or checks nothing" for one in found.controls if not (one.checks and one.answers)

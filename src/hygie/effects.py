@@ -1,0 +1,135 @@
+"""What follows by itself from what registers say, done by ``hygie work`` and told in the registers.
+
+The account of somebody whose end date has come is closed the same day (Paris), with every right and token; the
+habilitations of somebody whose training or undertaking lapsed are suspended, and taken up again when it is renewed; an
+expiry that time alone has made happen is recorded, with its tasks; a certification date is warned of on its day, once.
+Each act is journaled. One that was cut short is done again at the next turn: each looks first at what is there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from hygie.app import House, open_administration
+from hygie.gate.administration import Administration
+from hygie.gate.errors import ForgedRightsError
+from hygie.perimeter import Known
+from hygie.proof.certification.agenda import WARNING, agenda_on, expiries, warnings
+from hygie.proof.certification.civil import paris_date
+from hygie.proof.fitness import Fitness, fitness_of
+from hygie.proving import ProofPlane, with_proof
+from hygie.registers.chain import RecordVersion
+from hygie.registers.rules import Change
+
+EFFECTS_EVERY_S = 30.0  # between an end date that somebody writes and the closed door
+PERSON = "person"
+REASON = "hygie work"
+
+log = logging.getLogger("hygie.effects")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one turn did. closed: accounts; suspended, resumed: habilitations; recorded: keys of records written."""
+
+    closed: Sequence[str] = ()
+    suspended: Sequence[str] = ()
+    resumed: Sequence[str] = ()
+    recorded: Sequence[str] = ()
+
+
+class Effects:
+    """The effects on one installation. Args: operator: who acts, as journal and registers name him."""
+
+    def __init__(self, house: House, operator: str) -> None:
+        self._house = house
+        self._operator = operator
+
+    async def run(self) -> Done:
+        """One turn. Raises: what the journal, the KMS and the database raise; the next turn begins again."""
+        today = paris_date(self._house.clock.now_ms())
+
+        def read(plane: ProofPlane) -> tuple[Fitness, list[RecordVersion]]:
+            known = Known(plane.registers)
+            return fitness_of(known.of, today), known.of(PERSON)
+
+        fitness, people = await with_proof(self._house, self._operator, read)
+        done, there = Done(), set[str]()
+        if fitness.gone or fitness.lapsed or fitness.fit:
+            async with open_administration(self._house, self._operator) as acts:
+                closed = await _close(acts, fitness)
+                done = Done(closed, *await _hold(acts, fitness))
+                there = {str(row["id"]) for row in await acts.listing("account")}
+        told = _told(people, fitness, there, today)
+
+        def write(plane: ProofPlane) -> list[RecordVersion]:
+            written = plane.registers.write(told) if told else []
+            known = Known(plane.registers)
+            agenda = agenda_on(known.of, today)
+            if passed := expiries(agenda):
+                written += plane.registers.write(passed)
+                agenda = agenda_on(Known(plane.registers).of, today)
+            if due := warnings(agenda, known.of(WARNING), today):
+                written += plane.registers.write(due)
+            return written
+
+        written = await with_proof(self._house, self._operator, write)
+        done = replace(done, recorded=[f"{one.register} {one.key}" for one in written])
+        counts = [len(one) for one in (done.closed, done.suspended, done.resumed, done.recorded)]
+        if any(counts):
+            log.info("effects: %d closed, %d suspended, %d resumed, %d recorded", *counts)
+        return done
+
+
+async def _close(acts: Administration, fitness: Fitness) -> list[str]:
+    """End every token and habilitation of who has left, then the account. Returns the accounts closed."""
+    if not fitness.gone:
+        return []
+    for row in await acts.listing("token"):
+        if row["account"] in fitness.gone and row["revoked_ms"] is None:
+            await acts.revoke_token(row["id"])
+    for row in await acts.listing("habilitation"):
+        if row["account"] in fitness.gone and row["revoked_ms"] is None:
+            await acts.revoke_habilitation(row["id"])
+    wanted = [
+        str(row["id"]) for row in await acts.listing("account") if row["id"] in fitness.gone and row["state"] == "open"
+    ]
+    for account in wanted:
+        await acts.disable_account(account)
+    return wanted
+
+
+async def _hold(acts: Administration, fitness: Fitness) -> tuple[list[str], list[str]]:
+    """Suspend the habilitations of who lapsed, take up those of who is fit again."""
+    suspended, resumed = [], []
+    for row in await acts.listing("habilitation"):
+        if row["revoked_ms"] is not None:
+            continue
+        try:
+            if row["account"] in fitness.lapsed and row["suspended_ms"] is None:
+                await acts.suspend_habilitation(row["id"])
+                suspended.append(str(row["id"]))
+            elif row["account"] in fitness.fit and row["suspended_ms"] is not None:
+                await acts.resume_habilitation(row["id"])
+                resumed.append(str(row["id"]))
+        except ForgedRightsError as error:  # it gives nothing, and the comparison with the journal names it
+            log.error("effects: %s", error.code)
+    return suspended, resumed
+
+
+def _told(people: Sequence[RecordVersion], fitness: Fitness, accounts: set[str], today: date) -> list[Change]:
+    """What the records of those who left are to say, once: their state, and the day on which access was closed."""
+    found: list[Change] = []
+    for record in people:
+        account = str(record.fields.get("account", ""))
+        closed_on = str(record.fields.get("access_closed_on", ""))
+        if fitness.gone.get(account) != record.key or account not in accounts:
+            continue
+        if closed_on >= str(record.fields.get("ends_on", "")) and closed_on:
+            continue
+        fields = {"access_closed_on": today.isoformat()}
+        found.append(Change(PERSON, fields, record.key, "left", reason=REASON, version=record.version))
+    return found

@@ -1,0 +1,47 @@
+"""Acts of administration that the published journal holds, read once and followed: what is new at each look."""
+
+from __future__ import annotations
+
+from hygie.app import House, opened
+from hygie.base.errors import NotFoundError
+from hygie.gate.told import KINDS
+from hygie.journal.leaf import read_head
+from hygie.proof.facts import ActFacts, ActsFacts
+
+KEPT_DAYS = 35  # a month of acts is compared with interventions and changes, with room for late records
+ACTS_MAX = 20_000
+LEAVES_MAX = 200_000  # of one look: a long journal is caught up with in several, and said not to be whole meanwhile
+DAY_MS = 86_400_000
+
+
+class ActsWatch:
+    """Follows the journal of one installation."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._next = 0
+        self._acts: list[ActFacts] = []
+
+    async def look(self) -> ActsFacts:
+        """The acts of the last days. Raises: IntegrityError: the journal is not what was signed; UnavailableError."""
+        since_ms = self._house.clock.now_ms() - KEPT_DAYS * DAY_MS
+        whole = True
+        async with opened(self._house.dsns.sealer, size=1) as records:
+            reader = await self._house.journal_reader(records)
+            try:
+                tree, _ = await reader.tree()
+            except NotFoundError:
+                return ActsFacts((), since_ms, whole=False)  # nothing is published yet
+            end = min(tree.head.size, self._next + LEAVES_MAX)
+            whole = end == tree.head.size
+            async for first, leaves in tree.bundles(self._next, end):
+                for index, leaf in enumerate(leaves, first):
+                    head = read_head(leaf)
+                    if head.kind not in KINDS or head.at_ms < since_ms:
+                        continue
+                    entry = (await reader.open(index, leaf)).entry
+                    if entry is not None and not entry.account.startswith("system:"):
+                        self._acts.append(ActFacts(entry.action, entry.at_ms, entry.account, entry.outcome))
+                self._next = first + len(leaves)
+        self._acts = [one for one in self._acts if one.at_ms >= since_ms][-ACTS_MAX:]
+        return ActsFacts(tuple(self._acts), since_ms, whole)

@@ -1,0 +1,97 @@
+"""What runs beside what the registers declare: each store observed, and the record that lists it; each asset declared,
+and the observation that it is connected to. Pure.
+
+An asset is connected when its field ``source`` (or its technical identifier) is the name of something observed:
+``site:paris``, ``database:hygie``, ``backup``, ``kms``… A site of the register also by ``platform_site``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hygie.proof.certification.from_registers import Newest
+from hygie.proof.facts import StoreFacts
+from hygie.registers.chain import RecordVersion
+
+IN_SERVICE = {"asset": "in-service", "site": "active"}
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One thing, as observed and as declared. observed: its name in the platform, where: path, address or empty;
+    declared: register and key of the record that lists it; health: it holds health data, by either side."""
+
+    name: str
+    kind: str
+    where: str
+    health: bool
+    observed: bool
+    declared: str
+    title: str
+
+    @property
+    def unlisted(self) -> bool:
+        """A store of health data that no record lists."""
+        return self.observed and self.health and not self.declared
+
+    @property
+    def unconnected(self) -> bool:
+        """A declared store of health data that nothing observes."""
+        return bool(self.declared) and self.health and not self.observed
+
+
+def side_by_side(of: Newest, seen: Sequence[StoreFacts]) -> list[Beside]:
+    """Everything observed or declared in service, observed first. Args: of: newest records of a register."""
+    declared = [
+        (name, record)
+        for register, state in IN_SERVICE.items()
+        for record in of(register)
+        if record.state == state
+        for name in names_of(record)
+    ]
+    listed: dict[str, RecordVersion] = {}
+    for name, record in declared:
+        listed.setdefault(name, record)
+    rows = [_observed(store, listed.get(store.name)) for store in seen]
+    connected = {(row.declared) for row in rows if row.declared}
+    for register, state in IN_SERVICE.items():
+        rows += [
+            _declared(record)
+            for record in of(register)
+            if record.state == state and f"{register} {record.key}" not in connected
+        ]
+    return rows
+
+
+def names_of(record: RecordVersion) -> list[str]:
+    """The names under which an asset or a site of the register may be observed."""
+    if record.register == "site":
+        site = record.fields.get("platform_site")
+        return [f"site:{site}"] if site else []
+    return [str(record.fields[name]) for name in ("source", "identifier") if record.fields.get(name)]
+
+
+def _observed(store: StoreFacts, record: RecordVersion | None) -> Beside:
+    return Beside(
+        name=store.name,
+        kind=store.kind,
+        where=store.where,
+        health=store.health or bool(record and record.fields.get("health_data")),
+        observed=True,
+        declared=f"{record.register} {record.key}" if record else "",
+        title=str(record.fields["name"]) if record else "",
+    )
+
+
+def _declared(record: RecordVersion) -> Beside:
+    names = names_of(record)
+    return Beside(
+        name=names[0] if names else "",
+        kind=str(record.fields["kind"]),
+        where="",
+        health=bool(record.fields.get("health_data")),
+        observed=False,
+        declared=f"{record.register} {record.key}",
+        title=str(record.fields["name"]),
+    )

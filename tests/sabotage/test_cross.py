@@ -1,0 +1,207 @@
+"""Each cross-check is green on a host and a platform that agree, and red once they disagree on what it looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from hygie.database.cluster import Dsns
+from hygie.proof.cross.model import SABOTAGE, Found, judge_cross, outcome_of
+from hygie.proof.facts import ActFacts, StoreFacts
+from hygie.proof.model import Observed
+from tests.sabotage.cross_world import CHECKS, Scene, at, ms, scene
+from tests.unit.proof.host import CERTIFICATE, change, day
+
+Break = Callable[[Scene], object]
+INSERT_RIGHT = (
+    "INSERT INTO hygie.habilitation (id, account, environment, role, reason, approver, starts_ms, ends_ms)"
+    " VALUES ('hx', %s, decode(repeat('65', 16), 'hex'), %s, 'soins', %s, %s, %s)"
+)
+
+
+def amend(register: str, key: str, state: str = "", **fields: Any) -> Break:
+    return lambda scene: scene.world.amend(register, key, state, **fields)
+
+
+def add(register: str, key: str, state: str = "", **fields: Any) -> Break:
+    return lambda scene: scene.world.write(change(register, key, state, **fields))
+
+
+def sql(statement: str, *parameters: object) -> Break:
+    return lambda scene: scene.sql(statement, *parameters)
+
+
+def site(**fields: Any) -> Break:
+    """The first site of the settings, otherwise."""
+
+    def act(scene: Scene) -> None:
+        first, *others = scene.settings.sites
+        changed = msgspec.structs.replace(first, **fields)
+        scene.settings = msgspec.structs.replace(scene.settings, sites=(changed, *others))
+
+    return act
+
+
+def backups(**fields: Any) -> Break:
+    """What the platform promises, otherwise."""
+
+    def act(scene: Scene) -> None:
+        changed = msgspec.structs.replace(scene.settings.backups, **fields)
+        scene.settings = msgspec.structs.replace(scene.settings, backups=changed)
+
+    return act
+
+
+def acts(action: str, days: float) -> Break:
+    """One more act of a person in the journal."""
+
+    def act(scene: Scene) -> None:
+        known: Any = scene.made["acts"]
+        scene.made["acts"] = replace(known, acts=(*known.acts, ActFacts(action, ms(days), "local:paul", "done")))
+
+    return act
+
+
+def store(name: str) -> Break:
+    """One more store seen by the scan."""
+
+    def act(scene: Scene) -> None:
+        known: Any = scene.made["stores"]
+        scene.made["stores"] = replace(known, stores=(*known.stores, StoreFacts(name, "folder", name, True)))
+
+    return act
+
+
+def newer(scene: Scene) -> None:
+    scene.version = "99.0"
+
+
+def suspended(scene: Scene) -> None:
+    """The certificate of the record stays as it is, the body's decision is in the cycle alone."""
+    scene.world.write(
+        change("certification-event", "2026.suspension", cycle="2026", kind="suspension", on=day(-5),
+               certificate="HDS-host", reason="essai")
+    )  # fmt: skip
+
+
+def left(scene: Scene) -> None:
+    scene.world.amend("person", "PER-paul", "left", ends_on=day(0))
+
+
+# check → what breaks it → a word of what it then names
+SABOTAGES: Mapping[str, tuple[Break, str]] = {
+    "cross.leaver-account": (left, "paul"),
+    "cross.leaver-rights": (left, "paul"),
+    "cross.account-known": (amend("person", "PER-paul", account=None), "paul"),
+    "cross.approver-known": (sql(INSERT_RIGHT, "paul", "reader", "nobody", ms(-1), ms(9)), "paul (chu/prod, reader)"),
+    "cross.training-live": (amend("training-record", "TRR-PER-paul", valid_until=day(-1)), "PER-paul"),
+    "cross.undertaking-live": (amend("undertaking", "UND-PER-paul", "ended", ends_on=day(-1)), "PER-paul"),
+    "cross.right-reviewed": (amend("habilitation-review", "HRV-paul", reviewed_on=day(-366)), "paul"),
+    "cross.review-executed": (
+        sql(INSERT_RIGHT, "old", "reader", "anne", ms(-300), ms(9)), "HRV-old"
+    ),
+    "cross.privileged-justified": (sql(INSERT_RIGHT, "paul", "privacy-officer", "anne", ms(-1), ms(9)), "paul"),
+    "cross.duty-held": (amend("person", "PER-anne", duties=["rssi"]), "dpo"),
+    "cross.owner-present": (left, "action ACT-2"),
+    "cross.policy-acknowledged": (add("person", "PER-new", starts_on=day(-1)), "POL-1 PER-new"),
+    "cross.tenant-contract": (amend("contract", "CTR-1", "terminated", terminated_on=day(-1)), "chu"),
+    "cross.tenant-contact": (amend("client-contact", "CON-1", roles=["incident"]), "chu"),
+    "cross.tenant-matrix": (amend("responsibility-matrix", "RAC-1", "replaced"), "chu"),
+    "cross.tenant-processing": (amend("processing", "PRO-1", "ended", ends_on=day(-1)), "chu"),
+    "cross.tenant-scoping": (amend("scoping", "SCO-1", care_context=None, concerned="unknown"), "chu"),
+    "cross.contract-hosted": (sql("UPDATE hygie.tenant SET name = 'other'"), "CTR-1"),
+    "cross.contract-certificate": (amend("contract", "CTR-1", certificate_renewal_on="2028-01-14"), "CTR-1"),
+    "cross.contract-sites": (amend("contract", "CTR-1", sites=["SIT-paris", "SIT-lyon"]), "CTR-1"),
+    "cross.contract-suppliers": (amend("contract", "CTR-1", suppliers=None), "CTR-1"),
+    "cross.contract-availability": (
+        sql("UPDATE hygie.measurement SET passed = false WHERE kind = 'door' AND mod(id, 100) = 0"), "CTR-1"
+    ),
+    "cross.contract-recovery": (
+        lambda scene: scene.measured("drill-restore", -1, passed=True, drill="d-3", rto_s=15_000.0, rpo_s=1.0), "CTR-1"
+    ),
+    "cross.contract-loss": (backups(rpo_minutes=180), "CTR-1"),
+    "cross.production-served": (amend("service", "SVC", environments=["chu/other"]), "chu/prod"),
+    "cross.site-declared": (amend("site", "SIT-paris", "closed", closed_on=day(-1)), "paris"),
+    "cross.site-used": (amend("site", "SIT-paris", platform_site="nantes"), "SIT-paris"),
+    "cross.site-place": (site(country="BE", city="Gand"), "SIT-paris"),
+    "cross.actor-country": (amend("supplier", "DC", country="US"), "DC (US)"),
+    "cross.service-assets": (add("service", "SVC-2", "open", activities=[5], actor_5="HOST", production=True,
+                                 certificates=["HDS-host"], sites=["SIT-paris"]), "SVC-2"),
+    "cross.stores-listed": (store("folder:/srv/old"), "folder:/srv/old"),
+    "cross.version-recorded": (newer, "99.0"),
+    "cross.version-newest": (newer, "CHG-1"),
+    "cross.upgrade-recorded": (acts("platform:upgrade", -3), "platform:upgrade"),
+    "cross.drill-recorded": (
+        lambda scene: scene.measured("drill-key-loss", -9, passed=True, drill="d-9", rto_s=1.0, rpo_s=0.0), "d-9"
+    ),
+    "cross.drill-measured": (amend("drill", "DRL-1", platform_report="d-0"), "DRL-1"),
+    "cross.drill-gaps": (amend("action", "ACT-2", due_on=day(-1)), "d-2"),
+    "cross.backup-within-plan": (sql("UPDATE hygie.measurement SET at_ms = %s WHERE kind = 'backup'", ms(-1)), "BCP-1"),
+    "cross.plan-promised": (amend("continuity-plan", "BCP-1", pdma_min=90), "BCP-1"),
+    "cross.incident-led": (amend("incident", "INC-1", declared_at=at(-1), detected_at=at(-1)), "INC-1"),
+    "cross.violation-clocks": (amend("violation", "VIO-1", aware_at=at(-2)), "VIO-1"),
+    "cross.request-clocks": (amend("rights-request", "RRQ-2", received_on=day(-40)), "RRQ-2"),
+    "cross.erasure-asked": (amend("rights-request", "RRQ-1", certificate="autre"), "er-1"),
+    "cross.erasure-done": (sql("DELETE FROM hygie.erasure"), "RRQ-1"),
+    "cross.act-justified": (acts("key:rotate", -3), "key:rotate"),
+    "cross.tls-renewal": (lambda scene: scene.change_fact("tls", ends_ms=ms(20)), "127.0.0.1:8443"),
+    "cross.key-age": (lambda scene: scene.change_fact("keys", root_at_ms=ms(-500)), "POL-1"),
+    "cross.key-copies": (amend("policy", "POL-1", backup_key_days_max=7), "POL-1"),
+    "cross.objective-measured": (amend("indicator-value", "IVA-1", measured_on=day(-100)), "OBJ-1"),
+    "cross.action-owned": (amend("action", "ACT-1", owner=None), "ACT-1"),
+    "cross.service-covered": (suspended, "SVC"),
+    "cross.certificate-ends": (
+        add("certificate", "ISO-x", "valid", **(CERTIFICATE | {"scheme": "iso27001", "edition": "2022",
+            "activities": None, "depends_on": None, "expires_on": day(60)})), "ISO-x"
+    ),
+    "cross.cycle-on-time": (amend("certification-event", "2026.surveillance1", "void"), "2026/surveillance-1"),
+    "cross.certificate-state": (suspended, "HDS-host"),
+    "cross.mark-valid": (suspended, "MRK-1"),
+    "cross.documents-kept": (amend("policy", "POL-1", document="cd" * 32), "policy POL-1"),
+}  # fmt: skip
+# Never red: what nothing observes is unknown, and its sabotage turns it so.
+UNKNOWN: Mapping[str, tuple[Break, str]] = {
+    "cross.assets-connected": (amend("asset", "AST-kms", source=None, name="KMS"), "asset AST-kms"),
+}
+
+
+def test_every_cross_check_has_its_sabotage() -> None:
+    assert set(SABOTAGES) | set(UNKNOWN) == set(CHECKS)
+    assert len(SABOTAGES) >= 30
+    assert {one.card.sabotage for one in CHECKS.values()} == {SABOTAGE}
+
+
+def test_everything_is_green_on_a_sound_host(database: Dsns) -> None:
+    with scene(database) as sound:
+        found = {name: sound.verdict(name) for name in CHECKS}
+    assert {name: one.why.en for name, one in found.items() if one.verdict.value != "satisfied"} == {}
+
+
+@pytest.mark.parametrize("check", sorted(SABOTAGES | UNKNOWN))
+def test_each_cross_check_is_seen_red(database: Dsns, check: str) -> None:
+    act, word = (SABOTAGES | UNKNOWN)[check]
+    with scene(database) as broken:
+        act(broken)
+        if check == "cross.action-owned":  # a week passes before an action lacks its owner
+            broken.world.clock.ms = ms(9)
+        found = broken.verdict(check)
+    assert found.verdict.value == ("unknown" if check in UNKNOWN else "unsatisfied"), found
+    for said in (found.why, found.observed):
+        assert word in said.fr
+        assert word in said.en
+    assert found.remedy is not None
+
+
+def test_what_was_not_observed_or_has_nothing_to_compare_is_never_green(database: Dsns) -> None:
+    with scene(database) as sound:
+        look = sound.look()
+        look.facts.keys = Observed(failure="HYG-430")
+        outcome, _ = judge_cross(CHECKS["cross.key-age"], look)
+    assert (outcome.verdict.value, "HYG-430" in outcome.why.en) == ("unknown", True)
+    for one in CHECKS.values():
+        nothing = outcome_of(one.card, Found())
+        assert nothing.verdict.value == one.card.empty
