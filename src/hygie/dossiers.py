@@ -10,8 +10,9 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from hygie.journal.errors import (
 from hygie.journal.published import verified
 from hygie.journal.reader import JournalReader
 from hygie.journal.stamps import Stamp, check_stamp, keep_stamp, last_stamp, new_stamp, stamps_from
+from hygie.proof.documents import dsse
 from hygie.proof.documents.model import PAPERS, Inputs, Installation, SitePlace
 from hygie.proof.dossier.archive import Archive
 from hygie.proof.dossier.journaled import Shown, drawn, own_seed
@@ -125,7 +127,11 @@ async def write_dossier(house: House, records: Database, wanted: Wanted, *, auth
         )
         entries = await _add_journal(house, records, wanted, archive, manifest)
         await asyncio.to_thread(_add_reports, archive, house.folder.path, at_ms)
-        await asyncio.to_thread(_add_papers, archive, house, manifest, logs)
+        papers = await asyncio.to_thread(_papers, house, manifest, logs)
+        papers |= await dsse.enveloped(
+            papers, partial(house.kms.sign, "dossier"), await house.kms.public_key("dossier")
+        )
+        await asyncio.to_thread(_add_papers, archive, papers)
         await _sign(house, archive, manifest)
     return Written(
         *(wanted.path, at_ms, logs.figures.count, logs.figures.runs, logs.writes[0], entries),
@@ -302,7 +308,7 @@ def _instant(raw: bytes, where: tuple[str, str]) -> int:
         return 2**63
 
 
-def _add_papers(archive: Archive, house: House, manifest: Manifest, logs: Logs) -> None:
+def _papers(house: House, manifest: Manifest, logs: Logs) -> dict[str, bytes]:
     inputs = Inputs(
         at_ms=manifest.at_ms,
         language=current_language(),
@@ -314,8 +320,12 @@ def _add_papers(archive: Archive, house: House, manifest: Manifest, logs: Logs) 
         batches=logs.figures,
         installation=_installation(house, manifest),
     )
-    for name, make in sorted(PAPERS.items()):
-        archive.add(f"papers/{name}", make(inputs))
+    return {name: make(inputs) for name, make in sorted(PAPERS.items())}
+
+
+def _add_papers(archive: Archive, papers: Mapping[str, bytes]) -> None:
+    for name, content in sorted(papers.items()):
+        archive.add(f"papers/{name}", content)
 
 
 def _installation(house: House, manifest: Manifest) -> Installation:

@@ -7,9 +7,10 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,6 @@ from hygie.registers.rules import Change
 
 SIGNING_PURPOSE = "dossier"
 PUBLIC_FILE, PUBLIC_FOLDER = 0o644, 0o755  # a web server reads them
-OSCAL_FOLDER = "oscal/"
-PUBLIC_KEY = "dossier.pem"
 _NO_BATCHES = Batches(0, 0, 0, 0, {})
 _FILE_NAMES = {pages.TRANSFERS: "transferts", pages.GUARANTEES: "garanties"}
 _PAGES: Mapping[str, Callable[[Inputs], pages.Page]] = {
@@ -141,20 +140,12 @@ async def write_papers(house: House, author: str, to: Path, *, at_ms: int | None
         return found
 
     made: dict[str, bytes] = await with_inputs(house, author, act, at_ms=at_ms, judged=True)
-    public_key = await house.kms.public_key(SIGNING_PURPOSE)
-    for name in [one for one in made if one.startswith(OSCAL_FOLDER)]:
-        made[name + dsse.SUFFIX] = await envelope(name, made[name], _sign(house), public_key)
-    made[PUBLIC_KEY] = dsse.public_key_pem(public_key)
+    made |= await dsse.enveloped(
+        made, partial(house.kms.sign, SIGNING_PURPOSE), await house.kms.public_key(SIGNING_PURPOSE)
+    )
     files = {to / name: content for name, content in sorted(made.items())}
     await asyncio.to_thread(_write, files)
     return list(files)
-
-
-async def envelope(name: str, content: bytes, sign: Callable[[bytes], Awaitable[bytes]], public_key: bytes) -> bytes:
-    """The signed envelope of an OSCAL paper. Args: name: with its folder; sign: Ed25519, by the key given."""
-    short = name.rpartition("/")[2]
-    signature = await sign(dsse.to_sign(short, content))
-    return dsse.attach(short, content, signature=signature, public_key=public_key)
 
 
 async def publish_page(
@@ -274,7 +265,7 @@ async def hand_contacts(house: House, author: str, file: Path, delivery: Deliver
         return plane.registers.write([Change("document-delivery", fields, state="delivered")])
 
     records = await with_proof(house, author, record)
-    files = {file: content, file.with_name(f"{file.name}.sig"): signature, file.with_name(PUBLIC_KEY): key}
+    files = {file: content, file.with_name(f"{file.name}.sig"): signature, file.with_name(dsse.PUBLIC_KEY): key}
     await asyncio.to_thread(_write, files)
     waited_ms = house.clock.now_ms() - delivery.asked_ms if delivery.asked_ms is not None else 0
     seconds = round(max(waited_ms / 1000, time.monotonic() - began_s), 3)
@@ -318,13 +309,6 @@ async def _installation(house: House) -> Installation:
         rpo_s=settings.backups.rpo_minutes * 60,
         rto_s=settings.backups.rto_minutes * 60,
     )
-
-
-def _sign(house: House) -> Callable[[bytes], Awaitable[bytes]]:
-    async def sign(message: bytes) -> bytes:
-        return await house.kms.sign(SIGNING_PURPOSE, message)
-
-    return sign
 
 
 def _instant(at_ms: int) -> str:

@@ -124,3 +124,21 @@ def test_hygie_verify_takes_a_dossier_too(installation: Installation, written: t
     )
     assert done.returncode == 0
     assert "--dossier-key" in done.stdout
+
+
+def test_its_oscal_papers_are_in_envelopes_that_trestle_accepts(
+    written: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(written[0]) as archive:
+        names = [name for name in archive.namelist() if name.startswith("papers/")]
+        archive.extractall(tmp_path, names)
+    papers = [name for name in names if name.startswith("papers/oscal/") and name.endswith(".json")]
+    assert len(papers) > 4
+    assert {f"{name}.dsse" for name in papers} <= set(names)
+    trestle = Path(__file__).parents[2] / ".tools" / "oscal" / "bin" / "trestle"
+    if not trestle.exists():
+        pytest.skip("scripts/oscal-tools was not run")
+    for name in papers:
+        words = ["-f", tmp_path / name, "--signature", tmp_path / f"{name}.dsse"]
+        line = [trestle, "verify", "--beta", *words, "--public-key", tmp_path / "papers" / "dossier.pem"]
+        assert subprocess.run(line, cwd=tmp_path, check=False).returncode == 0

@@ -1,6 +1,7 @@
 """The signed envelope beside an OSCAL file: DSSE around an in-toto statement, as ``trestle verify`` reads it. Pure.
 
-In two steps, because the key stays in the KMS: :func:`to_sign` gives the bytes to sign, :func:`attach` the envelope.
+In two steps, because the key stays in the KMS: :func:`to_sign` gives the bytes to sign, :func:`attach` the envelope;
+:func:`enveloped` does both for a set of papers.
 Source: DSSE 1.0 (protocol.md); in-toto Attestation, Statement v1; compliance-trestle 5, ``core/signing.py``.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -18,6 +20,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://oscal-compass.github.io/compliance-trestle/predicates/oscal-signing/v1"
 SUFFIX = ".dsse"
+OSCAL_FOLDER = "oscal/"
+PUBLIC_KEY = "dossier.pem"
 
 
 def to_sign(name: str, content: bytes) -> bytes:
@@ -43,6 +47,23 @@ def attach(name: str, content: bytes, *, signature: bytes, public_key: bytes) ->
         "signatures": [{"keyid": hashlib.sha256(public_key).hexdigest(), "sig": base64.b64encode(signature).decode()}],
     }
     return _encode(envelope)
+
+
+async def enveloped(
+    papers: Mapping[str, bytes], sign: Callable[[bytes], Awaitable[bytes]], public_key: bytes
+) -> dict[str, bytes]:
+    """The envelopes of those papers that are OSCAL, and the public key: by name, beside them.
+
+    Args: papers: by name, with its folder; sign: Ed25519, by the key given.
+    Raises: InvalidSignature; what ``sign`` raises.
+    """
+    made = {PUBLIC_KEY: public_key_pem(public_key)}
+    for name, content in papers.items():
+        if name.startswith(OSCAL_FOLDER):
+            short = name.rpartition("/")[2]
+            signature = await sign(to_sign(short, content))
+            made[name + SUFFIX] = attach(short, content, signature=signature, public_key=public_key)
+    return made
 
 
 def public_key_pem(public_key: bytes) -> bytes:

@@ -6,11 +6,11 @@ Synchronous, on the database that Django is bound to. Source: docs/formats/dossi
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from hygie.proof.documents.history import BatchFigures
 from hygie.proof.documents.model import Batches
 from hygie.proof.dossier.archive import Archive
 from hygie.proof.dossier.lines import LineFiles, batch_line, write_line
@@ -25,7 +25,6 @@ from hygie.registers.errors import RegisterNotFoundError, RegisterTamperedError
 from hygie.registers.schema import Schemas
 
 _DOCUMENT_TYPES = ("document", "documents")
-_VERDICT = re.compile(r'"verdict":"([a-z_]+)"')
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -41,14 +40,6 @@ class Logs:
     records: Mapping[str, Sequence[RecordVersion]]
     schemas: Schemas
     documents: Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class _Figures:
-    count: int = 0
-    first_ms: int = 0
-    last_ms: int = 0
-    verdicts: Counter[str] = field(default_factory=Counter)
 
 
 def settled_ms(evidence: EvidenceLog) -> int:
@@ -78,7 +69,7 @@ def add_logs(
     RegisterTamperedError: a log does not hold: nothing is made of it.
     """
     known = evidence.known(at_ms)
-    figures = _Figures()
+    figures = BatchFigures()
     batches = check_chain(_written(archive, evidence, known, figures, demonstration=demonstration))
     if batches != (known.batch.seq, known.batch.digest):
         raise EvidenceTamperedError(batch=batches[0] + 1, reason="missing")
@@ -94,10 +85,8 @@ def add_logs(
         scope,
     )
     archive.add("posture.json", encode_posture(posture), deflated=True)
-    by_verdict = dict(sorted(figures.verdicts.items()))
-    told = Batches(figures.count, sum(by_verdict.values()), figures.first_ms, figures.last_ms, by_verdict)
     records = {name: list(registers.current(Asked(name, at_ms=at_ms))) for name in registers.schemas}
-    return Logs(posture, known.catalogue, batches, writes, told, records, registers.schemas, documents)
+    return Logs(posture, known.catalogue, batches, writes, figures.told(), records, registers.schemas, documents)
 
 
 def scoped(posture: Row, scope: Sequence[str]) -> Row:
@@ -111,7 +100,7 @@ def scoped(posture: Row, scope: Sequence[str]) -> Row:
 
 
 def _written(
-    archive: Archive, evidence: EvidenceLog, known: Known, figures: _Figures, *, demonstration: bool
+    archive: Archive, evidence: EvidenceLog, known: Known, figures: BatchFigures, *, demonstration: bool
 ) -> Iterator[Batch]:
     """Batches on their way to the chain's check, written on the way."""
     files = LineFiles("evidence/batches", lambda name, data: archive.add(name, data, deflated=True))
@@ -124,9 +113,7 @@ def _written(
             text = evidence.catalogue(batch.catalogue)
             archive.add(f"evidence/catalogues/{batch.catalogue.hex()}.json", text.encode(), deflated=True)
         files.put([batch_line(batch), *(body.encode() for body in batch.bodies)])
-        figures.count += 1
-        figures.first_ms, figures.last_ms = figures.first_ms or batch.at_ms, batch.at_ms
-        figures.verdicts.update(found[1] for body in batch.bodies if (found := _VERDICT.search(body)))
+        figures.add(batch)
         yield batch
     files.end()
 
