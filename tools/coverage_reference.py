@@ -11,6 +11,7 @@ from hygie.proof.catalogue import LIVE_OWNER, live_cadence_s
 from hygie.proof.checks import CHECKS
 from hygie.proof.controls.model import Control, RegisterCheck
 from hygie.proof.controls.read import shipped_controls
+from hygie.proof.cross.model import Card, cards
 from hygie.proof.judge import duration
 from hygie.proof.model import Check
 from hygie.proof.referentials.model import NODE_MARK, Mode, Referential, Requirement
@@ -50,6 +51,12 @@ Each is seen green on [good records](../../tests/data/registers/good), then red 
 [test_each_check_on_registers_is_seen_red](../../tests/sabotage/test_registers.py).
 
 """
+ACROSS = """
+## Cross-checks
+
+Registers held against what runs: [cross-checks](cross-checks.md).
+
+"""
 
 
 def page() -> str:
@@ -68,6 +75,8 @@ def page() -> str:
     parts += [_live(one) for one in CHECKS]
     parts.append(ON_REGISTERS + CHECK_HEAD)
     parts += [_on_registers(one, sabotages[one.id]) for one in controls.checks]
+    parts.append(ACROSS + CHECK_HEAD)
+    parts += [_cross(one) for one in cards().values()]
     return "".join(parts)
 
 
@@ -78,7 +87,7 @@ def _figures(answering: dict[str, list[str]]) -> Iterator[str]:
         left = [node.label for node in asked if f"{name}{NODE_MARK}{node.id}" not in answering]
         yield f"| {name} | {len(asked)} | {len(asked) - len(left)} | {', '.join(left) or '–'} |\n"
     kinds: dict[str, int] = {}
-    for kind in [one.evidence.value for one in (*CHECKS, *shipped_controls().checks)]:
+    for kind in [one.evidence.value for one in (*CHECKS, *shipped_controls().checks, *cards().values())]:
         kinds[kind] = kinds.get(kind, 0) + 1
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     yield f"\n{len(shipped_controls().controls)} controls, {sum(kinds.values())} checks: {told}.\n"
@@ -126,6 +135,14 @@ def _live(one: Check) -> str:
     file, _, test = one.sabotage.partition("::")
     cadence, fresh = duration(live_cadence_s(one)).en, duration(one.fresh_s).en
     cells = (f"`{one.id}`", one.proves.en, f"fact `{one.fact}`", one.evidence.value, cadence, fresh, LIVE_OWNER)
+    return f"| {' | '.join(cells)} | [{test}](../../{file}) |\n"
+
+
+def _cross(one: Card) -> str:
+    file, _, test = one.sabotage.partition("::")
+    cadence, fresh = duration(one.cadence_s).en, duration(one.fresh_s).en
+    looks = ", ".join([*(f"register `{name}`" for name in one.registers), *(f"fact `{name}`" for name in one.facts)])
+    cells = (f"`{one.id}`", one.proves_en, looks, one.evidence.value, cadence, fresh, one.owner)
     return f"| {' | '.join(cells)} | [{test}](../../{file}) |\n"
 
 

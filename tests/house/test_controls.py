@@ -15,6 +15,7 @@ from hygie.proof.catalogue import LIVE_OWNER, build_catalogue
 from hygie.proof.checks import CHECKS
 from hygie.proof.controls.model import OWNERS, RegisterCheck
 from hygie.proof.controls.read import Controls, shipped_controls
+from hygie.proof.cross.model import cards
 from hygie.proof.model import Evidence
 from hygie.proof.referentials.model import NODE_MARK
 from hygie.proof.referentials.shipped import HDS, OBLIGATIONS, SHIPPED, shipped
@@ -143,7 +144,7 @@ def test_files_of_controls_are_short() -> None:
 
 def test_the_catalogue_names_the_owner_and_the_evidence_of_every_check() -> None:
     built = build_catalogue([shipped(name) for name in SHIPPED], CONTROLS, applicability={}, version="0")
-    assert len(built["checks"]) == len(CHECKS) + len(CONTROLS.checks)
+    assert len(built["checks"]) == len(CHECKS) + len(CONTROLS.checks) + len(cards())
     assert {one["owner"] for one in built["checks"]} <= set(OWNERS)
 
 

@@ -12,6 +12,7 @@ from hygie.proof.catalogue import LIVE_OWNER, live_cadence_s
 from hygie.proof.checks import CHECKS
 from hygie.proof.controls.model import Control, RegisterCheck
 from hygie.proof.controls.read import shipped_controls
+from hygie.proof.cross.model import Card, cards
 from hygie.proof.errors import ControlUnknownError
 from hygie.proof.model import Check, Evidence, Text, same
 from hygie.proof.referentials.model import NODE_MARK
@@ -21,8 +22,8 @@ SHOWN_MAX = 80  # characters of an id that somebody typed
 
 @dataclass(frozen=True, slots=True)
 class CheckCard:
-    """A check, on what runs or on registers, as people read it. looks_at: ``fact:tls``, ``register:policy``; rule: the
-    register check itself, None for a live one."""
+    """A check, on what runs, on registers or on both, as people read it. looks_at: ``fact:tls``, ``register:policy``;
+    rule: the register check itself, None for another one."""
 
     id: str
     title: Text
@@ -76,9 +77,9 @@ class ControlCard:
 def find_controls(*, requirement: str = "", owner: str = "") -> list[ControlCard]:
     """The controls that answer a requirement (its address, or its id alone) and of which a role answers; all of them
     when neither is named. Raises: ControlUnknownError: there is none."""
-    cards = _cards()
+    known = _cards()
     found = [
-        ControlCard(one, tuple(cards[name] for name in one.checks))
+        ControlCard(one, tuple(known[name] for name in one.checks))
         for one in shipped_controls().controls
         if owner in ("", one.owner) and (not requirement or _answers(one, requirement))
     ]
@@ -89,13 +90,13 @@ def find_controls(*, requirement: str = "", owner: str = "") -> list[ControlCard
 
 def find_one(name: str) -> ControlCard | CheckCard:
     """The control, or the check, of that id. Raises: ControlUnknownError."""
-    cards = _cards()
+    known = _cards()
     for one in shipped_controls().controls:
         if one.id == name:
-            return ControlCard(one, tuple(cards[check] for check in one.checks))
-    if name not in cards:
+            return ControlCard(one, tuple(known[check] for check in one.checks))
+    if name not in known:
         raise ControlUnknownError(id=name[:SHOWN_MAX])
-    return cards[name]
+    return known[name]
 
 
 def _answers(control: Control, requirement: str) -> bool:
@@ -103,7 +104,8 @@ def _answers(control: Control, requirement: str) -> bool:
 
 
 def _cards() -> dict[str, CheckCard]:
-    return {card.id: card for card in (*map(_live, CHECKS), *map(_on_registers, shipped_controls().checks))}
+    crossed = map(_cross, cards().values())
+    return {one.id: one for one in (*map(_live, CHECKS), *map(_on_registers, shipped_controls().checks), *crossed)}
 
 
 def _serving(check: str) -> Iterator[str]:
@@ -121,4 +123,11 @@ def _on_registers(one: RegisterCheck) -> CheckCard:
     return CheckCard(
         *(one.id, one.title, one.proves, f"register:{one.register}", one.evidence, one.owner),
         *(one.cadence_s, one.fresh_s, one.remedy, tuple(_serving(one.id)), one),
+    )
+
+
+def _cross(one: Card) -> CheckCard:
+    return CheckCard(
+        *(one.id, one.title, Text(one.proves_fr, one.proves_en), one.source, one.evidence, one.owner),
+        *(one.cadence_s, one.fresh_s, Text(one.remedy_fr, one.remedy_en), tuple(_serving(one.id))),
     )

@@ -12,11 +12,12 @@ from hygie.proof.controls import read
 from hygie.proof.controls.find import ControlCard, find_controls, find_one
 from hygie.proof.controls.model import Condition, Control, RegisterCheck
 from hygie.proof.controls.read import Controls, shipped_controls, wrong_in
+from hygie.proof.cross.model import cards
 from hygie.proof.errors import ControlsInvalidError, ControlUnknownError
 from hygie.registers.schema import shipped_schemas
 from tests.unit.proof.controls.stage import SCHEMAS, check
 
-LIVE = [one.id for one in CHECKS]
+LIVE = [*(one.id for one in CHECKS), *cards()]
 
 
 def control(**given: Any) -> Control:
