@@ -133,13 +133,12 @@ def _listed(path: Path) -> tuple[set[str], list[Path]]:
 
 def _databases(house: House) -> Iterator[StoreFacts]:
     """Databases of the embedded server, which is Hygie's alone; of another server, Hygie's own."""
+    embedded = house.settings.database.dsn is None
     with psycopg.connect(house.dsns.owner) as connection:
         own = connection.info.dbname
-        rows = connection.execute(_DATABASES).fetchall() if house.settings.database.dsn is None else [(own,)]
+        rows = connection.execute(_DATABASES).fetchall() if embedded else [(own,)]
     for (name,) in rows:
-        yield StoreFacts(
-            f"database:{name}", "database", "embedded" if house.settings.database.dsn is None else "", True
-        )
+        yield StoreFacts(f"database:{name}", "database", str(house.folder.postgres) if embedded else "", True)
 
 
 def _services(settings: Settings, folder: DataFolder) -> Iterator[StoreFacts]:
