@@ -15,7 +15,7 @@ foreign: ## an unrelated FHIR store and an unrelated age, for one test; left out
 	then npm ci --ignore-scripts --no-audit --no-fund --silent; fi
 
 test: install foreign ## every test, on $(JOBS) processes
-	.venv/bin/pytest -n $(JOBS)
+	.venv/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: install ## style and types
 	.venv/bin/ruff check .

@@ -219,8 +219,9 @@ def test_a_lapsed_training_suspends_and_its_renewal_lifts(books: Books) -> None:
     books.add("training-record", "TRR-2", "valid", person="PER-zoe", session="TRS-1", passed_on=day(-1),
               valid_until=day(300))  # fmt: skip
     made.wait_for(lambda: status() == 404, seconds=WITHIN_S)
-    acts = made.hygie("journal", "show", "--action", "habilitation:suspend", "--action", "habilitation:resume")
-    assert sorted(one["action"] for one in acts) == ["habilitation:resume", "habilitation:suspend"]
+    asked = ("journal", "show", "--action", "habilitation:suspend", "--action", "habilitation:resume")
+    made.wait_for(lambda: len(made.hygie(*asked)) == 2)  # shown once published
+    assert sorted(one["action"] for one in made.hygie(*asked)) == ["habilitation:resume", "habilitation:suspend"]
     assert made.hygie("journal", "reconcile")["wrong"] == []
 
 

@@ -26,7 +26,7 @@ COLUMNS = {
     "habilitation": {
         "SELECT": {
             *("id", "account", "environment", "role", "reason", "approver", "starts_ms", "ends_ms"),
-            *("revoked_ms", "revoked_by"),
+            *("revoked_ms", "revoked_by", "suspended_ms"),
         }
     },
     "erasure": {"SELECT": {"id", "environment", "requested_ms", "unreadable_ms", "purged_ms", "final_ms"}},

@@ -32,6 +32,8 @@ from hygie.upkeep import Comparison
 from tests.acceptance.conftest import Installation
 from tests.attack.installation import attacked, pids
 
+PUBLISHED_S_MAX = 30.0  # the working process publishes every two seconds
+
 
 class Ahead(SystemClock):
     """A clock that stands some days later."""
@@ -108,8 +110,22 @@ class Broken:
     def evaluated(self) -> None:
         """One evaluation kept, published by the working process, and both logs compared with the journal."""
         self.made.hygie("posture", "--now")
+        end = time.monotonic() + PUBLISHED_S_MAX
+        while not self.published():
+            assert time.monotonic() < end, "the evaluation is not published"
+            time.sleep(0.1)
         self.compare_logs()
         self.green("tech-3.logs", within_s=30)
+
+    def published(self) -> bool:
+        """Whether the sites have every evaluation that the database has."""
+        folder = DataFolder.at(self.made.data)
+        with psycopg.connect(dsns_of(load_settings(folder.path), folder).owner) as owner:
+            row = owner.execute(
+                "SELECT seq = (SELECT max(last) FROM hygie.proof_object WHERE log = 'batches')"
+                " FROM hygie_proof.head WHERE log = 'batches'"
+            ).fetchone()
+        return bool(row and row[0])
 
     def compare_logs(self) -> None:
         """One turn of the comparison of logs, by a process that has heard nothing yet."""
@@ -122,13 +138,15 @@ class Broken:
 
     @contextmanager
     def yesterday(self) -> Iterator[None]:
-        """The last evaluation taken out of the database by its owner, the head with it; put back at the end."""
+        """The last published evaluation, and what came since, taken out of the database by its owner, the head with
+        it; put back at the end."""
         kept = ("batch", "run", "head")
         for table in kept:
             self.sql(f"CREATE TABLE hygie.kept_{table} AS TABLE hygie_proof.{table}")
         try:
-            self.sql("DELETE FROM hygie_proof.run WHERE batch = (SELECT max(seq) FROM hygie_proof.batch)")
-            self.sql("DELETE FROM hygie_proof.batch WHERE seq = (SELECT max(seq) FROM hygie_proof.batch)")
+            published = "(SELECT max(last) FROM hygie.proof_object WHERE log = 'batches')"
+            self.sql(f"DELETE FROM hygie_proof.run WHERE batch >= {published}")
+            self.sql(f"DELETE FROM hygie_proof.batch WHERE seq >= {published}")
             self.sql(
                 "UPDATE hygie_proof.head h SET (seq, at_ms, digest) = (SELECT seq, at_ms, digest FROM"
                 " (SELECT seq, at_ms, digest FROM hygie_proof.batch UNION ALL"
