@@ -63,10 +63,10 @@ def _told(written: Written, whole: dict[str, Any], batch: int) -> Proved:
     proved = Proved(facts={"dossier": str(written.path), "held": held, "lost": len(whole["lost"]), "forged": batch})
     proved.lines = [
         say(
-            fr=f"{written.path.name} : {held['runs']} contrôles en {held['batches']} évaluations, journal entier,"
-            f" {held['sampled']} traces tirées ; vérifié hors ligne en {whole['seconds']:.2f} s.",
-            en=f"{written.path.name}: {held['runs']} runs in {held['batches']} evaluations, the whole journal,"
-            f" {held['sampled']} traces drawn; verified offline in {whole['seconds']:.2f} s.",
+            fr=f"{written.path.name} : {held['runs']} contrôles effectués (évaluations : {held['batches']}), journal"
+            f" entier, {held['sampled']} traces tirées ; vérifié hors ligne en {whole['seconds']:.2f} s.",
+            en=f"{written.path.name}: {held['runs']} runs of checks (evaluations: {held['batches']}), the whole"
+            f" journal, {held['sampled']} traces drawn; verified offline in {whole['seconds']:.2f} s.",
         ),
         say(
             fr=f"Un verdict changé dans une copie, empreintes refaites : hygie-verify nomme l'évaluation {batch}.",
