@@ -23,7 +23,7 @@ import msgspec
 
 from benchmarks.client import Target
 from benchmarks.machine import Meter, children_of
-from hygie.app import House, initialise_sites, open_administration, open_house
+from hygie.app import House, initialise_stores, open_administration, open_house
 from hygie.base.actions import Role
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, default_settings, load_settings, write_settings
@@ -61,7 +61,7 @@ class Installation:
             host=msgspec.structs.replace(settings.host, processes=processes),
             kms=msgspec.structs.replace(settings.kms, credential=str(credential)),
         )
-        initialise_sites(settings, self.folder)
+        initialise_stores(settings, self.folder)
         write_settings(self.data, settings)
 
     def up(self) -> None:
