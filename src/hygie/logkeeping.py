@@ -18,9 +18,7 @@ from hygie.base.errors import NotFoundError
 from hygie.database.pool import Database
 from hygie.gate.local import LocalOperator
 from hygie.journal.entry import Entry
-from hygie.journal.errors import JournalTamperedError, LeafInvalidError
-from hygie.journal.leaf import read_head
-from hygie.journal.reader import JournalReader
+from hygie.journal.reader import JournalReader, head_of
 from hygie.journal.writer import JournalWriter
 from hygie.proving import with_proof
 from hygie.segments import rows
@@ -143,12 +141,8 @@ class LogWatch:
 
 
 async def _opened(reader: JournalReader, index: int, leaf: bytes) -> Entry | None:
-    """An entry that may speak of the logs. Bytes that are none say nothing: whoever may add to the journal could put
-    some there, and must not blind the comparison by it."""
-    try:
-        return (await reader.open(index, leaf)).entry if read_head(leaf).kind in KINDS else None
-    except (LeafInvalidError, JournalTamperedError):
-        return None
+    """An entry that may speak of the logs: others are not opened."""
+    return (await reader.open(index, leaf)).entry if head_of(leaf).kind in KINDS else None
 
 
 async def take_back(house: House, account: str) -> TakenBack:

@@ -72,13 +72,14 @@ class Watcher:
 
 @dataclass(slots=True)
 class Recovered:
-    """imported: clients and environments came from the site; entries: of the journal that were read; revoked: rights
-    that the journal withdrew after the ledger; logs: what came back of registers and evidence; environments:
-    (tenant, name) -> report."""
+    """imported: clients and environments came from the site; entries: of the journal that were read; foreign: indexes
+    of what is no entry there, passed over; revoked: rights that the journal withdrew after the ledger; logs: what came
+    back of registers and evidence; environments: (tenant, name) -> report."""
 
     site: str
     imported: bool = False
     entries: int = 0
+    foreign: list[int] = field(default_factory=list)
     revoked: int = 0
     logs: TakenBack = field(default_factory=TakenBack)
     environments: dict[tuple[str, str], RebuildReport] = field(default_factory=dict)
@@ -136,7 +137,7 @@ async def recover(house: House, wanted: Wanted, *, operator: str, watcher: Watch
             log.warning("the checkpoint waits for its sites: %s", error.code)
         watcher.step("journal")
         published = await read_published(await house.journal_reader(records))
-        found = Recovered(wanted.site, entries=published.entries)
+        found = Recovered(wanted.site, entries=published.entries, foreign=published.foreign)
         async with custody.operator.act(Action.VAULT_REBUILD, detail={"site": wanted.site}) as act:
             await _platform(custody, site, published, found)
             found.logs = await _logs(custody, site, published)
@@ -148,6 +149,7 @@ async def recover(house: House, wanted: Wanted, *, operator: str, watcher: Watch
                 found.environments[one.tenant, one.name] = await rebuilding.run(one.place)
             act.count = sum(report.objects for report in found.environments.values())
             act.detail["whole"] = str(found.whole).lower()
+            act.detail |= {"foreign": str(len(found.foreign))} if found.foreign else {}
             act.detail |= declaration(found.logs.lacking)
         await PlatformLedger(custody.owner, kms=house.kms, sites=house.sites, clock=house.clock).publish_if_possible()
         try:

@@ -185,7 +185,10 @@ class Comparison:
         look = await self._watch.look_at_rights()
         names = [wrong.name for wrong in look.wrong]
         new = [wrong.right for wrong in look.wrong if wrong.name not in self._named]
-        facts = {"live": look.live, "complete": look.complete, "wrong": names[:VOID_NAMES_MAX], "count": len(names)}
+        facts: dict[str, Any] = {"live": look.live, "complete": look.complete}
+        facts |= {"wrong": names[:VOID_NAMES_MAX], "count": len(names), "foreign": len(look.foreign)}
+        if look.foreign:
+            facts |= {"foreign_at": look.foreign[-1][0], "foreign_ms": look.foreign[-1][1]}
         journal = JournalWriter(self._pool, self._house.month_keys, self._house.clock)
         try:
             if new:

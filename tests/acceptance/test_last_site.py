@@ -1,10 +1,19 @@
-"""The database and two sites are lost together: the last site and the keys bring everything back, then the others."""
+"""The database and two sites are lost together: the last site and the keys bring everything back, then the others.
+
+What a hijacked process put in the journal before does not stop them, and is named.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
 
+import psycopg
+
+from hygie.app import dsns_of
+from hygie.base.layout import DataFolder
+from hygie.base.settings import load_settings
+from hygie.journal.leaf import pack_head
 from tests.acceptance.conftest import Installation
 
 LAST = "lille"
@@ -20,7 +29,10 @@ def test_one_site_and_the_keys_are_enough(installation: Installation) -> None:
     assert installation.fhir("PUT", "Patient/s4", {"resourceType": "Patient", "id": "s4"}).status == 201
     sites = installation.data / "sites"
     installation.wait_for(lambda: len(list((sites / LAST).rglob("*.pack"))) == 5)
+    planted = _plant(installation)
     time.sleep(1.0)  # the journal of the last write is published
+    told = installation.hygie("journal", "reconcile")
+    assert len(told["foreign"]) == planted
     installation.down()
     shutil.rmtree(installation.data / "postgres")
     for site in LOST:
@@ -28,6 +40,7 @@ def test_one_site_and_the_keys_are_enough(installation: Installation) -> None:
     report = installation.hygie("rebuild", "--from", LAST)
     assert report["whole"]
     assert report["imported"]
+    assert report["foreign"] == told["foreign"]
     (environment,) = report["environments"]
     assert (environment["objects"], environment["lost"], environment["unattached"]) == (5, 0, 0)
     # replaced sites are empty folders that somebody said are sites: they catch up by themselves
@@ -55,3 +68,13 @@ def test_one_site_and_the_keys_are_enough(installation: Installation) -> None:
     assert report["whole"]
     assert report["entries"] > 10
     assert report["environments"][0]["objects"] == 6
+
+
+def _plant(installation: Installation) -> int:
+    """What a hijacked hosting process may put in the journal: bytes without a head, and a head without a body."""
+    folder = DataFolder.at(installation.data)
+    head = pack_head("administration", bytes(16), time.time_ns() // 1_000_000)
+    leaves = [(b"x" * 200,), (head + b"HYS1\0" + bytes(200),)]
+    with psycopg.connect(dsns_of(load_settings(folder.path), folder).hosting) as hosting:
+        hosting.cursor().executemany("INSERT INTO hygie.journal_pending (leaf) VALUES (%s)", leaves)
+    return len(leaves)

@@ -174,6 +174,29 @@ def test_bytes_that_are_no_entry_do_not_stop_the_journal(database: Dsns) -> None
     asyncio.run(main())
 
 
+def test_a_head_without_a_body_is_no_entry_and_stops_no_search(database: Dsns) -> None:
+    """Whoever may add to the journal and holds no month key writes heads as it likes, and no body that opens."""
+
+    async def main() -> None:
+        async with world(database) as made:
+            await made.append(5)
+            planted = pack_head("administration", TENANT, made.clock.now_ms()) + b"HYS1\0" + bytes(200)
+            async with made.hosting.transaction() as connection:
+                await connection.execute("INSERT INTO hygie.journal_pending (leaf) VALUES (%s)", (planted,))
+            await made.append(5)
+            await made.sealer().seal_once()
+            reader = reader_of(made)
+            assert len(await reader.search(TENANT, "2026-11")) == 10
+            opened = [await reader.open(index, leaf) async for index, leaf in reader.entries()]
+            assert [one.index for one in opened if one.foreign] == [5]
+            assert opened[5].head.kind == "invalid"  # nothing of it is believed
+            await made.sql("UPDATE hygie.journal_entry SET leaf = set_byte(leaf, 150, 1) WHERE index = 5")
+            with pytest.raises(JournalTamperedError):  # that one was changed after it was published
+                await reader.search(TENANT, "2026-11")
+
+    asyncio.run(main())
+
+
 def test_a_destroyed_month_key_hides_the_body_and_keeps_the_proof(database: Dsns) -> None:
     async def main() -> None:
         async with world(database) as made:
@@ -196,7 +219,7 @@ def test_a_destroyed_month_key_hides_the_body_and_keeps_the_proof(database: Dsns
     asyncio.run(main())
 
 
-def test_an_entry_of_a_month_that_has_no_key_is_named_as_altered(database: Dsns) -> None:
+def test_an_entry_of_a_month_that_has_no_key_is_foreign(database: Dsns) -> None:
     """Bytes that claim another century: the key service refuses to make a key for them."""
 
     async def main() -> None:
@@ -207,8 +230,7 @@ def test_an_entry_of_a_month_that_has_no_key_is_named_as_altered(database: Dsns)
             (leaf,) = [leaf async for _, leaf in reader.entries()]
             forged = pack_head("access", TENANT, 0) + leaf[HEAD_BYTES:]
             made.keys.refused.add((TENANT, "access", "1970-01"))
-            with pytest.raises(JournalTamperedError):
-                await reader.open(0, forged)
+            assert (await reader.open(0, forged)).foreign
             assert await reader.month_key_of(read_head(forged)) is None
 
     asyncio.run(main())

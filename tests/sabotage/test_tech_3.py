@@ -15,7 +15,7 @@ from hygie.base.settings import default_settings, load_settings
 from hygie.probes.journal import where_is
 from hygie.probes.machine import kernel_clock, probe_clock
 from hygie.proof.checks import tech_3
-from hygie.proof.facts import ClockFacts, LogFacts, LogsFacts, UnwrapFacts, WitnessFacts
+from hygie.proof.facts import ClockFacts, LogFacts, LogsFacts, RightsFacts, UnwrapFacts, WitnessFacts
 from hygie.proof.model import Context
 from tests.sabotage.conftest import Broken
 
@@ -79,6 +79,20 @@ def test_an_altered_bundle_is_red(broken: Broken) -> None:
         with changed(found, 1):
             broken.red("tech-3.history", "HYG-5")
         broken.green("tech-3.history")
+
+
+def test_bytes_that_are_no_entry_are_red(broken: Broken) -> None:
+    broken.compare()
+    broken.green("tech-3.foreign")
+    broken.sql("INSERT INTO hygie.journal_pending (leaf) VALUES (repeat('x', 200)::bytea)")
+    broken.compare()  # waits until it is published
+    broken.red("tech-3.foreign", "no entry")
+    fact = RightsFacts(1, (), 1, complete=True, wrong=(), foreign=1, foreign_at=7, foreign_ms=1)
+    assert tech_3.foreign(fact, CONTEXT).verdict.value == "unsatisfied"
+    much_later = Context(default_settings(), now_ms=1 + 36 * 86_400_000)
+    assert tech_3.foreign(fact, much_later).verdict.value == "satisfied"
+    never = RightsFacts(1, (), None, complete=False, wrong=())
+    assert tech_3.foreign(never, CONTEXT).verdict.value == "unknown"
 
 
 def test_an_altered_row_is_red(broken: Broken) -> None:

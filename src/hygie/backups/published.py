@@ -17,11 +17,13 @@ WRITES = frozenset({Action.OBJECT_CREATE, Action.OBJECT_UPDATE, Action.OBJECT_DE
 
 @dataclass(slots=True)
 class Published:
-    """entries: of the signed tree, each checked; packs: environment id -> pack number -> SHA-256 (hex); first: index of
-    the first entry that names a pack; erased: environment id -> compartments; revocations: entries that withdrew a
-    right or an environment, in their order; logs: writes of registers and of evidence."""
+    """entries: of the signed tree, each checked; foreign: indexes of bytes that are no entry, passed over; packs:
+    environment id -> pack number -> SHA-256 (hex); first: index of the first entry that names a pack; erased:
+    environment id -> compartments; revocations: entries that withdrew a right or an environment, in their order; logs:
+    writes of registers and of evidence."""
 
     entries: int = 0
+    foreign: list[int] = field(default_factory=list)
     packs: dict[bytes, dict[int, str]] = field(default_factory=dict)
     first: dict[tuple[bytes, int], int] = field(default_factory=dict)
     erased: dict[bytes, set[bytes]] = field(default_factory=dict)
@@ -59,9 +61,11 @@ async def read_published(reader: JournalReader, progress: Callable[[int], None] 
         return found  # nothing was ever published
     async for first, leaves in tree.bundles(0, tree.head.size):
         for index, leaf in enumerate(leaves, first):
-            entry = (await reader.open(index, leaf)).entry
-            if entry is not None:
-                found.take(index, entry)
+            opened = await reader.open(index, leaf)
+            if opened.foreign:
+                found.foreign.append(index)
+            elif opened.entry is not None:
+                found.take(index, opened.entry)
         found.entries = first + len(leaves)
         if progress is not None:
             progress(len(leaves))

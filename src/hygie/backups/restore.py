@@ -77,7 +77,8 @@ class RestoreRequest:
 
 @dataclass(slots=True)
 class RestoreReport:
-    """What was restored. complete: nothing that the snapshot or the journal names is missing or damaged."""
+    """What was restored. journal_foreign: indexes of what is no entry in the journal, passed over; complete:
+    nothing that the snapshot or the journal names is missing or damaged."""
 
     into: str
     snapshot: str
@@ -90,6 +91,7 @@ class RestoreReport:
     bytes: int = 0
     erasures: int = 0
     journal_entries: int = 0
+    journal_foreign: list[int] = field(default_factory=list)
     environments: list[EnvironmentReport] = field(default_factory=list)
     logs: TakenBack = field(default_factory=TakenBack)
     open_s: float = 0.0
@@ -193,6 +195,7 @@ async def _fill(place: RestoredPlace, request: RestoreRequest, progress: Progres
     if backup.newest.snapshot.journal_checkpoint:
         published = await read_published(place.reader, lambda count: progress("journal", count, 0))
     report.journal_entries = published.entries
+    report.journal_foreign = published.foreign
     report.journal_s = round(monotonic() - began_s, 3)
     began_s = monotonic()
     rebuilding = Rebuilding(backup, place.sites, place.dsns, place.hosting, published, request.clock, place.permit_id)

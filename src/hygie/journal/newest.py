@@ -25,7 +25,7 @@ class Asked:
 
     def wants(self, found: Found) -> bool:
         """Whether this entry is asked for."""
-        if found.head.at_ms < self.since_ms or self.tenant_id not in (None, found.head.tenant_id):
+        if found.foreign or found.head.at_ms < self.since_ms or self.tenant_id not in (None, found.head.tenant_id):
             return False
         if not (self.actions or self.outcomes or self.permit_id):
             return True

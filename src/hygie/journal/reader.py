@@ -14,7 +14,7 @@ from hygie.journal.entry import Entry, open_entry
 from hygie.journal.errors import CheckpointInvalidError, EntryNotFoundError, JournalTamperedError, LeafInvalidError
 from hygie.journal.export import Chooser, Disclose, Exported, ExportWriter, FileSink, OwnSink, Sink
 from hygie.journal.leaf import Head, read_head
-from hygie.journal.merkle import HASH_BYTES
+from hygie.journal.merkle import HASH_BYTES, leaf_hash
 from hygie.journal.protocols import MonthKeys, Sites, Transactions
 from hygie.journal.published import EarlierTree, PublishedTree, checkpoints_on_sites, verified
 from hygie.journal.tiles import TILE_WIDTH, tile_at
@@ -22,11 +22,25 @@ from hygie.journal.tiles import TILE_WIDTH, tile_at
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One entry of the journal. entry: None when its month key is destroyed (it is still proven)."""
+    """One entry of the journal. entry: None when its month key is destroyed (it is still proven), or when it is
+    foreign: bytes that no holder of the month key sealed, which whoever may add to the journal can put there. They tell
+    nothing, not even by their head."""
 
     index: int
     head: Head
     entry: Entry | None
+    foreign: bool = False
+
+
+_NO_HEAD = Head("invalid", "", bytes(16), 0)
+
+
+def head_of(leaf: bytes) -> Head:
+    """The head of a leaf; that of nothing for bytes that have none."""
+    try:
+        return read_head(leaf)
+    except LeafInvalidError:
+        return _NO_HEAD
 
 
 class JournalReader:
@@ -75,21 +89,18 @@ class JournalReader:
                 yield index, leaf
 
     async def open(self, index: int, leaf: bytes) -> Found:
-        """Open one leaf; the entry is None when its month key is destroyed.
+        """Open one leaf; the entry is None when its month key is destroyed, or when it is foreign.
 
-        Raises: JournalTamperedError: the leaf is not what was sealed.
+        Args: leaf: proven by the tree: so one that does not open is what was put there, not an entry that changed.
         """
+        head = head_of(leaf)
         try:
-            head = read_head(leaf)
-            try:
-                key = await self._month_keys.month_key(head.tenant_id, head.kind, head.month)
-            except NotFoundError:
-                return Found(index, head, None)
-            except InvalidRequestError as error:  # a month that the key service has no business with
-                raise JournalTamperedError(index=index, reason="month") from error
+            key = await self._month_keys.month_key(head.tenant_id, head.kind, head.month)
             return Found(index, head, open_entry(leaf, month_key=key))
-        except LeafInvalidError as error:
-            raise JournalTamperedError(index=index, reason="does not open") from error
+        except NotFoundError:
+            return Found(index, head, None)
+        except (LeafInvalidError, InvalidRequestError):  # no body, or no month, that a key goes with
+            return Found(index, _NO_HEAD, None, foreign=True)
 
     async def search(
         self,
@@ -108,11 +119,14 @@ class JournalReader:
 
         Args: kinds, actions: all by default. Entries whose key is destroyed match no action, account or subject.
 
-        Raises: JournalTamperedError: an entry does not open.
+        Raises: JournalTamperedError: an entry of the database does not open, and is not what was published.
         """
         found: list[Found] = []
         async for index, leaf in self._of_month(tenant_id, month, kinds):
             item = await self.open(index, leaf)
+            if item.foreign:
+                await self._require_published(index, leaf)
+                continue
             if not from_ms <= item.head.at_ms < to_ms:
                 continue
             if actions or account is not None or subject is not None:
@@ -128,6 +142,18 @@ class JournalReader:
             if len(found) >= limit:
                 break
         return found
+
+    async def _require_published(self, index: int, leaf: bytes) -> None:
+        """A row that does not open was put there as it is, or was altered since: the tree tells which.
+
+        Raises: JournalTamperedError: it is not the published leaf.
+        """
+        tree, _ = await self.tree()
+        if index < tree.head.size:
+            tile = await tree.tile(tile_at(0, index // TILE_WIDTH, tree.head.size))
+            at = index % TILE_WIDTH * HASH_BYTES
+            if tile[at : at + HASH_BYTES] != leaf_hash(leaf):
+                raise JournalTamperedError(index=index, reason="not what was published")
 
     async def check_rows(self) -> int:
         """Compare the database's rows with the published journal: how many were compared.
@@ -226,7 +252,7 @@ class JournalReader:
     async def _of_month(self, tenant_id: bytes, month: str, kinds: Collection[str]) -> AsyncIterator[tuple[int, bytes]]:
         if self._database is None:
             async for index, leaf in self.entries():
-                head = read_head(leaf)
+                head = head_of(leaf)
                 if head.tenant_id == tenant_id and head.month == month and (not kinds or head.kind in kinds):
                     yield index, leaf
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hygie.app import House, opened
 from hygie.base.errors import NotFoundError
 from hygie.gate.told import KINDS
-from hygie.journal.leaf import read_head
+from hygie.journal.reader import head_of
 from hygie.proof.facts import ActFacts, ActsFacts
 
 KEPT_DAYS = 35  # a month of acts is compared with interventions and changes, with room for late records
@@ -36,7 +36,7 @@ class ActsWatch:
             whole = end == tree.head.size
             async for first, leaves in tree.bundles(self._next, end):
                 for index, leaf in enumerate(leaves, first):
-                    head = read_head(leaf)
+                    head = head_of(leaf)
                     if head.kind not in KINDS or head.at_ms < since_ms:
                         continue
                     entry = (await reader.open(index, leaf)).entry

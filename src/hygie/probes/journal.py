@@ -17,9 +17,8 @@ from hygie.database.pool import Database
 from hygie.journal.checkpoint import Checkpoint, VerifierKey
 from hygie.journal.errors import CheckpointInvalidError, JournalTamperedError
 from hygie.journal.http1 import is_socket_path, parse_url
-from hygie.journal.leaf import read_head
 from hygie.journal.published import PublishedTree, verified
-from hygie.journal.reader import JournalReader
+from hygie.journal.reader import JournalReader, head_of
 from hygie.journal.tiles import TILE_WIDTH
 from hygie.journal.witness_client import WitnessClient
 from hygie.proof.facts import DoorFacts, FreshFacts, HistoryFacts, JournalFacts, WitnessFacts
@@ -54,7 +53,7 @@ async def probe_journal(house: House) -> JournalFacts:
                 break
             await asyncio.sleep(POLL_S)
     assert row is not None
-    oldest_ms = read_head(row[2]).at_ms if row[2] is not None else None
+    oldest_ms = head_of(row[2]).at_ms or None if row[2] is not None else None
     return JournalFacts(row[1], oldest_ms, row[0], tree.head.size, sizes)
 
 

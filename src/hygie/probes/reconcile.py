@@ -14,8 +14,7 @@ from hygie.base.errors import NotFoundError
 from hygie.database.pool import Database
 from hygie.gate.rights import Right, live_rights, rights_key
 from hygie.gate.told import KINDS, Told, Wrong
-from hygie.journal.leaf import read_head
-from hygie.journal.reader import Found, JournalReader
+from hygie.journal.reader import Found, JournalReader, head_of
 
 PUBLISHED_S_MAX = 10.0
 POLL_S = 0.5
@@ -24,11 +23,13 @@ _COMMITTED = "SELECT (SELECT size FROM hygie.journal_head) + (SELECT count(*) FR
 
 @dataclass(frozen=True, slots=True)
 class RightsLook:
-    """live: rights in the tables; complete: the journal was read up to them; wrong: those it does not bear out."""
+    """live: rights in the tables; complete: the journal was read up to them; wrong: those it does not bear out;
+    foreign: bytes in the journal that are no entry, each as (index, instant in ms of the entry before it)."""
 
     live: int
     complete: bool
     wrong: list[Wrong]
+    foreign: list[tuple[int, int]]
 
 
 class JournalWatch:
@@ -41,12 +42,15 @@ class JournalWatch:
         self._house = house
         self._records = records
         self._next = 0
+        self._latest_ms = 0
         self.told = Told()
+        self.foreign: list[tuple[int, int]] = []
 
     async def follow(self, hear: Callable[[Found], None] | None = None) -> None:
         """Hear what was published since the last time.
 
         Args: hear: is given every entry; without it only those that tell of rights or of the key record are opened.
+        What is no entry at all is kept in ``foreign`` and tells nothing.
         Raises: IntegrityError: an entry, a tile or the checkpoint is not what was signed.
         """
         reader: JournalReader = await self._house.journal_reader(self._records)
@@ -56,9 +60,14 @@ class JournalWatch:
             return  # nothing is published yet
         async for first, leaves in tree.bundles(self._next, tree.head.size):
             for index, leaf in enumerate(leaves, first):
-                if hear is None and read_head(leaf).kind not in KINDS:
+                head = head_of(leaf)
+                if hear is None and head.month and head.kind not in KINDS:
                     continue
                 found = await reader.open(index, leaf)
+                if found.foreign:
+                    self.foreign.append((index, self._latest_ms))
+                    continue
+                self._latest_ms = found.head.at_ms
                 if found.head.kind in KINDS:
                     self.told.hear(found.head, found.entry)
                 if hear is not None:
@@ -77,7 +86,7 @@ class JournalWatch:
         await self.follow(hear)
         after = await self._rights()
         both = [right for right in after if (right.name, right.mac) in before]
-        return RightsLook(len(after), complete, self.told.wrong(both, key, complete=complete))
+        return RightsLook(len(after), complete, self.told.wrong(both, key, complete=complete), self.foreign)
 
     async def published(self) -> bool:
         """Wait until what is committed now is on the sites, some seconds at most. Returns whether it is."""

@@ -153,6 +153,7 @@ async def probe_rights(house: House) -> RightsFacts:
         compared_at_ms=compared.at_ms if compared else None,
         complete=bool(compared and compared.facts["complete"]),
         wrong=tuple(compared.facts["wrong"]) if compared else (),
+        **{name: compared.facts.get(name, 0) for name in ("foreign", "foreign_at", "foreign_ms") if compared},
     )
 
 

@@ -268,13 +268,17 @@ class AccessFacts:
 @dataclass(frozen=True, slots=True)
 class RightsFacts:
     """Live rows that give rights: how many, those without their MAC (names, at most 20), and what ``hygie work`` found
-    when it compared them with the journal. compared_at_ms: None when it never did."""
+    when it compared them with the journal. compared_at_ms: None when it never did; foreign: how many leaves of the
+    journal are no entry, the last one at index ``foreign_at``, put there after an entry of ``foreign_ms``."""
 
     live: int
     forged: tuple[str, ...]
     compared_at_ms: int | None
     complete: bool
     wrong: tuple[str, ...]
+    foreign: int = 0
+    foreign_at: int = 0
+    foreign_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

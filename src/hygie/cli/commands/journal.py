@@ -11,6 +11,7 @@ import typer
 from hygie.base.language import say
 from hygie.cli.acts import operator_name, place_of, run_work
 from hygie.cli.frame import frame_of
+from hygie.cli.journal_words import foreign_told
 
 if TYPE_CHECKING:
     from hygie.app import House
@@ -248,6 +249,7 @@ def reconcile(
         _warn(frame, found, cut, look)
         facts = {"anchors": len(watch.told.anchors), "cut": [_anchor_facts(one) for one in cut]}
         facts |= {"rights": look.live, "compared": look.complete, "wrong": [one.name for one in look.wrong]}
+        facts |= {"foreign": [index for index, _ in look.foreign]}
         frame.out.result(_reconciled_facts(found) | facts)
         require_journaled(found)
         require_anchored([] if new_record else cut)
@@ -282,6 +284,8 @@ def _warn(frame: Frame, found: Reconciliation, cut: list[Anchor], look: RightsLo
                 en=f"right without its act in the journal: {wrong.name}",
             )
         )
+    if look.foreign:
+        frame.out.warn(foreign_told([index for index, _ in look.foreign]))
     frame.out.line(
         say(
             fr=f"{found.lines} lignes, {found.keys} clés données ; {found.matched} lignes journalisées,"
@@ -358,8 +362,9 @@ async def _status(house: House, records: Database) -> dict[str, Any]:
         return facts
     facts |= {"published": checkpoint.size, "root": checkpoint.root.hex()}
     async for index, leaf in reader.entries(checkpoint.size - 1):
-        facts["last_entry_ms"] = (await reader.open(index, leaf)).head.at_ms
-        facts["age_ms"] = max(now_ms - facts["last_entry_ms"], 0)
+        found = await reader.open(index, leaf)
+        if not found.foreign:
+            facts |= {"last_entry_ms": found.head.at_ms, "age_ms": max(now_ms - found.head.at_ms, 0)}
     witness = house.witness()
     if witness is not None:
         try:

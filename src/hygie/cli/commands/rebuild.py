@@ -15,6 +15,7 @@ from hygie.base.language import say
 from hygie.cli.acts import operator_name
 from hygie.cli.errors import NotConfirmedError
 from hygie.cli.frame import Frame, frame_of
+from hygie.cli.journal_words import foreign_told
 from hygie.cli.secret import ask_option, given_secret, share_option
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def _watcher(frame: Frame, bars: ExitStack) -> Watcher:
 def _say(frame: Frame, found: Recovered, seconds: float) -> None:
     if found.imported:
         frame.out.line(say(fr="Clients, environnements et droits repris du site.", en="Clients and rights taken back."))
+    if found.foreign:
+        frame.out.warn(foreign_told(found.foreign))
     if any(found.logs.rows.values()):
         frame.out.line(
             say(
@@ -146,6 +149,7 @@ def _say(frame: Frame, found: Recovered, seconds: float) -> None:
             "site": found.site,
             "imported": found.imported,
             "entries": found.entries,
+            "foreign": found.foreign[:NAMED_MAX],
             "revoked": found.revoked,
             "whole": found.whole,
             "seconds": round(seconds, 3),

@@ -13,6 +13,7 @@ import typer
 from hygie.base.language import current_language, say
 from hygie.cli.acts import operator_name
 from hygie.cli.frame import Frame, frame_of
+from hygie.cli.journal_words import foreign_told
 from hygie.cli.secret import read_secret, share_option
 
 if TYPE_CHECKING:
@@ -211,6 +212,8 @@ def _say(frame: Frame, report: RestoreReport) -> None:
             en=f"Registers: {writes['records']} writes; evidence: {writes['batches']} evaluations.",
         )
     )
+    if report.journal_foreign:
+        frame.out.warn(foreign_told(report.journal_foreign))
     for one in report.logs.shown():
         frame.out.warn(one)
     for name in report.broken_manifests:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from hygie.base.clock import iso_ms
-from hygie.proof.facts import ClockFacts, FreshFacts, HistoryFacts, JournalFacts, LogsFacts, UnwrapFacts, WitnessFacts
+from hygie.proof.facts import (
+    ClockFacts,
+    FreshFacts,
+    HistoryFacts,
+    JournalFacts,
+    LogsFacts,
+    RightsFacts,
+    UnwrapFacts,
+    WitnessFacts,
+)
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
 MINUTES_S = 600.0
@@ -12,6 +21,7 @@ WAITING_MS_MAX = 10_000  # from the entry's instant; the sealer publishes each h
 CLOCK_ERROR_MS_MAX = 1_000.0
 UNPUBLISHED_MS_MAX = 60_000  # published every two seconds; a quorum that is away is no fault of the logs before that
 FALSE = -1
+FOREIGN_DAYS = 35  # what was planted stays in the tree for ever: its incident lasts longer than this
 _STATES = {
     "yes": Text("disciplinée", "disciplined"),
     "no": Text("libre", "free"),
@@ -81,6 +91,27 @@ def history(fact: HistoryFacts, _: Context) -> Outcome:
         remedy = Text("Prévenez la sécurité, à l'instant.", "Tell security, at once.")
         return unsatisfied(why, observed, declared, remedy)
     return satisfied(Text("Le journal relu est intègre.", "The journal re-read is intact."), observed, declared)
+
+
+def foreign(fact: RightsFacts, context: Context) -> Outcome:
+    """Nobody puts in the journal what is no entry: a process that may add to it, and is not ours any more, could."""
+    observed = Text(f"{fact.foreign} feuilles étrangères", f"{fact.foreign} foreign leaves")
+    declared = Text(f"aucune depuis {FOREIGN_DAYS} j", f"none for {FOREIGN_DAYS} d")
+    if fact.compared_at_ms is None:
+        why = Text("Journal pas encore relu.", "The journal was not read again yet.")
+        return unknown(why, observed, declared, Text("Vérifiez hygie work.", "Check hygie work."))
+    if fact.foreign and context.now_ms - fact.foreign_ms < FOREIGN_DAYS * 86_400_000:
+        why = Text(
+            f"Le journal a reçu ce qui n'est pas une entrée (rang {fact.foreign_at}).",
+            f"The journal was given what is no entry (index {fact.foreign_at}).",
+        )
+        remedy = Text(
+            "Un processus de Hygie est détourné : prévenez la sécurité, à l'instant.",
+            "A process of Hygie is hijacked: tell security, at once.",
+        )
+        return unsatisfied(why, observed, declared, remedy)
+    why = Text("Le journal ne reçoit que des entrées.", "The journal is given entries only.")
+    return satisfied(why, observed, declared, at_ms=fact.compared_at_ms)
 
 
 _WHERE = {
@@ -207,6 +238,15 @@ CHECKS = (
         MINUTES_S,
         _T + "test_an_altered_bundle_is_red",
         history,
+    ),
+    Check(
+        "tech-3.foreign",
+        Text("Feuilles étrangères", "Foreign leaves"),
+        Text("Le journal ne reçoit que des entrées", "The journal is given entries only"),
+        "rights",
+        MINUTES_S,
+        _T + "test_bytes_that_are_no_entry_are_red",
+        foreign,
     ),
     Check(
         "tech-3.witness",
