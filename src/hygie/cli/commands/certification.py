@@ -108,7 +108,8 @@ def prepare(
     wanted = sorted({one.register for one in own_asks()})
     agenda, records = _with_records(frame, at, wanted)
     chosen = _chosen(agenda, cycle)
-    found = prepared(records, chosen, own_asks(), own_delays(), audit=_audit(audit, chosen))
+    former = next((one for one in agenda.cycles if one.next_cycle == chosen.cycle), None)
+    found = prepared(records, chosen, own_asks(), own_delays(), audit=_audit(audit, chosen), former=former)
     certification_view.show_checklist(frame.out, found)
     frame.out.result(certification_view.plain_checklist(found))
 
