@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -205,3 +206,15 @@ def test_what_was_not_observed_or_has_nothing_to_compare_is_never_green(database
     for one in CHECKS.values():
         nothing = outcome_of(one.card, Found())
         assert nothing.verdict.value == one.card.empty
+
+
+def test_an_intervention_at_night_covers_what_was_done_in_it(database: Dsns) -> None:
+    """Between midnight in Paris and midnight of UTC, the instants of a record are still of the day before."""
+    with scene(database) as sound:
+        night = {"started_at": "2027-03-10T23:05:00Z", "ended_at": "2027-03-10T23:50:00Z"}
+        sound.world.amend("intervention", "INT-1", **night)
+        granted_ms = int(datetime(2027, 3, 10, 23, 20, tzinfo=UTC).timestamp() * 1000)
+        sound.sql(INSERT_RIGHT, "paul", "privacy-officer", "anne", granted_ms, ms(9))
+        sound.change_fact("acts", acts=(ActFacts("key:rotate", granted_ms, "local:paul", "done"),))
+        found = {name: sound.verdict(f"cross.{name}") for name in ("privileged-justified", "act-justified")}
+    assert {name: one.verdict.value for name, one in found.items()} == dict.fromkeys(found, "satisfied")
