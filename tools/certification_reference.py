@@ -82,8 +82,8 @@ WARNINGS = """
 **Warnings** come {days} days before each date (settable: up to 12 leads, 0 to 1095 days). Those whose day came before
 the clock opened are gathered into one on the opening day. The day after a date that nothing met, one more says that
 it is late. Each has a stable name, so that it is told once whatever the rhythm at which one asks; what was missed
-comes out at the next question. The iCalendar export (RFC 5545) holds the open dates as all-day events, with an alarm
-at 9 in the morning of each warning; a UID never changes.
+comes out at the next question, unless it is done by then. The iCalendar export (RFC 5545) holds the open dates as
+all-day events, with an alarm at 9 in the morning of each warning; a UID never changes.
 
 """
 COVERAGE = """

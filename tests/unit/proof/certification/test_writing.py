@@ -202,6 +202,14 @@ def test_each_warning_is_recorded_once_whatever_the_rhythm_and_an_expiry_too(wor
     assert turns > 25
 
 
+def test_nobody_is_warned_of_what_is_done_by_then(world: World) -> None:
+    """A cycle that is written down years after it began does not warn of all that was held meanwhile."""
+    world.write(*audits(), *history(), event("surveillance1", "2026-12-01"))
+    assert warnings(agenda_on(world.of, date(2027, 3, 15)), [], date(2027, 3, 15)) == []
+    (later,) = warnings(agenda_on(world.of, date(2027, 7, 20)), [], date(2027, 7, 20))
+    assert later.fields["alert"] == "2026/surveillance-2/2027-12-31/180"
+
+
 def test_a_voided_event_did_not_happen(world: World) -> None:
     world.write(*audits(), *history())
     with pytest.raises(TransitionRefusedError):
