@@ -218,3 +218,16 @@ def test_an_intervention_at_night_covers_what_was_done_in_it(database: Dsns) -> 
         sound.change_fact("acts", acts=(ActFacts("key:rotate", granted_ms, "local:paul", "done"),))
         found = {name: sound.verdict(f"cross.{name}") for name in ("privileged-justified", "act-justified")}
     assert {name: one.verdict.value for name, one in found.items()} == dict.fromkeys(found, "satisfied")
+
+
+def test_the_certificate_of_an_actor_who_has_gone_may_end(database: Dsns) -> None:
+    """Nobody renews it: without this it would be red until the end of time."""
+    ending = CERTIFICATE | {"scheme": "iso27001", "edition": "2022", "activities": None, "depends_on": None,
+                            "holder": "OLD", "expires_on": day(60)}  # fmt: skip
+    actor = {"name": "Ancien", "role": "processor", "critical": False, "starts_on": day(-400)}
+    with scene(database) as sound:
+        sound.world.write(change("supplier", "OLD", "approved", country="FR", activities=[1], **actor),
+                          change("certificate", "ISO-x", "valid", **ending))  # fmt: skip
+        assert sound.verdict("cross.certificate-ends").verdict.value == "unsatisfied"
+        sound.world.amend("supplier", "OLD", "ended", ends_on=day(-1))
+        assert sound.verdict("cross.certificate-ends").verdict.value == "satisfied"

@@ -137,6 +137,12 @@ def open_services(records: Iterable[RecordVersion]) -> list[RecordVersion]:
     return [record for record in records if record.state in ("draft", "open")]
 
 
+def in_the_chain(of: Newest, certificates: Iterable[Certificate]) -> list[Certificate]:
+    """Certificates that somebody still relies on: not those of actors who have gone, whose end concerns nobody."""
+    gone = {record.key for record in of("supplier") if record.state in ("ended", "refused")}
+    return [one for one in certificates if one.holder not in gone]
+
+
 def actor_field(activity: int) -> str:
     """The field of a service, or of a questionnaire, that names who performs an activity."""
     return f"actor_{activity}"
