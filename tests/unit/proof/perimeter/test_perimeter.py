@@ -120,6 +120,14 @@ def test_what_runs_stands_beside_what_is_declared(world: World) -> None:
     ]  # fmt: skip
 
 
+def test_two_assets_on_one_store_are_both_connected(world: World) -> None:
+    asset = {"health_data": True, "source": "kms", "site": "SIT-paris", "key_id": "k", "review_on": day(9)}
+    world.write(*[change("asset", f"AST-{n}", "in-service", name=f"Bien {n}", **asset) for n in (1, 2)])
+    rows = [one for one in side_by_side(world.of, [StoreFacts("kms", "kms", "/k", True)]) if one.name == "kms"]
+    assert [one.declared for one in rows] == ["asset AST-1", "asset AST-2"]
+    assert not any(one.unconnected or one.unlisted for one in rows)
+
+
 def test_a_copy_that_nobody_listed_is_found_by_its_marks(tmp_path: Path) -> None:
     own = tmp_path / "hygie"
     for place in ("hygie/sites/paris", "srv/copies/old-site", "home/anne/essai/kms", "home/anne/notes", "srv/link"):
