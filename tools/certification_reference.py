@@ -34,6 +34,11 @@ whole, naming the record and the field. `hygie certification record` fills in wh
 writes a renewal's two events at once; `hygie register add certification-event` does the rest as well. Either way the
 engine launches the event's tasks in the same transaction, as records of the register `action`, each once.
 
+The programme of a cycle is read from the registers `audit` (of the body, to come) and `internal-audit` (to come and
+held). `hygie certification programme` shows it, and what it lacks: an audit of the body without a date or planned
+outside its clock, longer than the delay below without an internal audit of conformity or of traces, a requirement
+that applies and that no internal audit of conformity looks at.
+
 ## What follows by itself
 
 `hygie work`, every thirty seconds, journaled, told in the records as `system:work`:
