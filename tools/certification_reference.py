@@ -34,6 +34,11 @@ whole, naming the record and the field. `hygie certification record` fills in wh
 writes a renewal's two events at once; `hygie register add certification-event` does the rest as well. Either way the
 engine launches the event's tasks in the same transaction, as records of the register `action`, each once.
 
+The programme of a cycle is read from the registers `audit` (of the body, to come) and `internal-audit` (to come and
+held). `hygie certification programme` shows it, and what it lacks: an audit of the body without a date or planned
+outside its clock, longer than the delay below without an internal audit of conformity or of traces, a requirement
+that applies and that no internal audit of conformity looks at.
+
 ## What follows by itself
 
 `hygie work`, every thirty seconds, journaled, told in the records as `system:work`:
@@ -82,8 +87,8 @@ WARNINGS = """
 **Warnings** come {days} days before each date (settable: up to 12 leads, 0 to 1095 days). Those whose day came before
 the clock opened are gathered into one on the opening day. The day after a date that nothing met, one more says that
 it is late. Each has a stable name, so that it is told once whatever the rhythm at which one asks; what was missed
-comes out at the next question. The iCalendar export (RFC 5545) holds the open dates as all-day events, with an alarm
-at 9 in the morning of each warning; a UID never changes.
+comes out at the next question, unless it is done by then. The iCalendar export (RFC 5545) holds the open dates as
+all-day events, with an alarm at 9 in the morning of each warning; a UID never changes.
 
 """
 COVERAGE = """

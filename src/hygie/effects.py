@@ -128,7 +128,10 @@ def _told(people: Sequence[RecordVersion], fitness: Fitness, accounts: set[str],
         closed_on = str(record.fields.get("access_closed_on", ""))
         if fitness.gone.get(account) != record.key or account not in accounts:
             continue
-        if closed_on >= str(record.fields.get("ends_on", "")) and closed_on:
+        left_on = str(record.fields.get("ends_on", ""))
+        if record.state == "left":  # it may be written before the end date: what was told then holds
+            left_on = min(left_on, paris_date(record.at_ms).isoformat())
+        if closed_on and closed_on >= left_on:
             continue
         fields = {"access_closed_on": today.isoformat()}
         found.append(Change(PERSON, fields, record.key, "left", reason=REASON, version=record.version))

@@ -12,8 +12,10 @@ import contextlib
 import hashlib
 import http
 import logging
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from time import monotonic
 from typing import Any, LiteralString
 
@@ -486,6 +488,9 @@ async def _every(
             await act()
         except (HygieError, OSError, psycopg.Error) as error:
             log.warning("upkeep: %s", error.code if isinstance(error, HygieError) else type(error).__name__)
+        except Exception as error:  # a mistake of ours in one loop must not end those that seal and back up
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("upkeep: %s, %s:%d", type(error).__name__, Path(frame.filename).name, frame.lineno or 0)
         spent_s = monotonic() - began_s
         pause_s = min(spent_s / share_max - spent_s, period_s * PAUSE_MAX)
         try:

@@ -64,3 +64,30 @@ def test_a_register_goes_in_and_out_of_files_and_says_what_is_late(installation:
     installation.hygie("register", "template", "risk", str(template))
     assert installation.hygie("register", "import", "risk", str(template)) == {"new": 0, "changed": 0, "unchanged": 0}
     installation.hygie("register", "verify")
+
+
+def test_a_cycle_is_judged_on_the_day_that_is_named_and_says_what_its_programme_lacks(
+    installation: Installation,
+) -> None:
+    assert installation.hygie("certification", "programme", exit_code=30)["error"]["code"] == "HYG-391"
+    installation.hygie("certification", "record", "application", "first", "--on", "2030-06-30")
+    for day, state in (("2030-06-29", "not_started"), ("2030-06-30", "candidate")):
+        found = installation.hygie("certification", "show", "--at", day)
+        assert (found["at"], [one["state"] for one in found["cycles"]]) == (day, [state])
+    assert installation.hygie("perimeter", "show", "--at", "2030-06-30")["on"] == "2030-06-30"
+    assert installation.run("certification", "calendar", "--at", "9999-12-31").returncode == 2
+    asked = installation.hygie("certification", "programme")
+    assert (asked["cycle"], asked["audits"]) == ("first", [])
+    assert asked["gaps"] == [["aucun certificat : rien à programmer", "no certificate: nothing to plan"]]
+    planned = (
+        "kind=isms",
+        "title=SMSI",
+        "scope=tout",
+        "planned_on=2026-09-01",
+        "auditor=Anne Martin",
+        "independent=yes",
+    )
+    installation.hygie("register", "add", "internal-audit", *planned, "requirements=EXI-05.D.a;EXI-16")
+    (audit,) = installation.hygie("certification", "programme")["audits"]
+    assert (audit["kind"], audit["requirements"]) == ("internal_conformity", ["EXI-05", "EXI-16"])
+    assert "aucun certificat" in installation.run("certification", "programme", language="fr").stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -205,3 +206,28 @@ def test_what_was_not_observed_or_has_nothing_to_compare_is_never_green(database
     for one in CHECKS.values():
         nothing = outcome_of(one.card, Found())
         assert nothing.verdict.value == one.card.empty
+
+
+def test_an_intervention_at_night_covers_what_was_done_in_it(database: Dsns) -> None:
+    """Between midnight in Paris and midnight of UTC, the instants of a record are still of the day before."""
+    with scene(database) as sound:
+        night = {"started_at": "2027-03-10T23:05:00Z", "ended_at": "2027-03-10T23:50:00Z"}
+        sound.world.amend("intervention", "INT-1", **night)
+        granted_ms = int(datetime(2027, 3, 10, 23, 20, tzinfo=UTC).timestamp() * 1000)
+        sound.sql(INSERT_RIGHT, "paul", "privacy-officer", "anne", granted_ms, ms(9))
+        sound.change_fact("acts", acts=(ActFacts("key:rotate", granted_ms, "local:paul", "done"),))
+        found = {name: sound.verdict(f"cross.{name}") for name in ("privileged-justified", "act-justified")}
+    assert {name: one.verdict.value for name, one in found.items()} == dict.fromkeys(found, "satisfied")
+
+
+def test_the_certificate_of_an_actor_who_has_gone_may_end(database: Dsns) -> None:
+    """Nobody renews it: without this it would be red until the end of time."""
+    ending = CERTIFICATE | {"scheme": "iso27001", "edition": "2022", "activities": None, "depends_on": None,
+                            "holder": "OLD", "expires_on": day(60)}  # fmt: skip
+    actor = {"name": "Ancien", "role": "processor", "critical": False, "starts_on": day(-400)}
+    with scene(database) as sound:
+        sound.world.write(change("supplier", "OLD", "approved", country="FR", activities=[1], **actor),
+                          change("certificate", "ISO-x", "valid", **ending))  # fmt: skip
+        assert sound.verdict("cross.certificate-ends").verdict.value == "unsatisfied"
+        sound.world.amend("supplier", "OLD", "ended", ends_on=day(-1))
+        assert sound.verdict("cross.certificate-ends").verdict.value == "satisfied"

@@ -14,7 +14,10 @@ from hygie.backups.errors import TargetUnavailableError
 from hygie.base.errors import UnavailableError
 
 
-@pytest.mark.parametrize("error", [UnavailableError(part="x"), OSError(), psycopg.errors.UndefinedFunction("secret")])
+@pytest.mark.parametrize(
+    "error",
+    [UnavailableError(part="x"), OSError(), psycopg.errors.UndefinedFunction("secret"), KeyError("secret")],
+)
 def test_a_loop_that_fails_is_tried_again_and_tells_no_text(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         stop = asyncio.Event()

@@ -15,7 +15,9 @@ from hygie.proof.certification.cycle import STATE_WORDS
 from hygie.proof.certification.delays import own_delays
 from hygie.proof.certification.events import EVENT_WORDS, EventKind
 from hygie.proof.certification.prepare import Checklist, Presence
+from hygie.proof.certification.programme import PLANNED_WORDS, Programme
 from hygie.proof.certification.records import state_for
+from hygie.proof.model import Text
 from hygie.registers.chain import RecordVersion
 
 
@@ -173,6 +175,42 @@ def plain_checklist(found: Checklist) -> dict[str, Any]:
             }
             for one in found.items
         ],
+    }
+
+
+def show_programme(out: Console, found: Programme, gaps: Sequence[Text]) -> None:
+    """The audits of a cycle, by date, then what the programme lacks."""
+    out.line(say(fr=f"Programme d'audit du cycle {found.cycle}", en=f"Audit programme of cycle {found.cycle}"),
+             style="bold")  # fmt: skip
+    out.table(
+        [say(fr="le", en="on"), say(fr="audit", en="audit"), say(fr="par", en="by"),
+         say(fr="auprès de", en="of whom"), say(fr="exigences", en="requirements")],
+        [
+            [one.planned_on, PLANNED_WORDS[one.kind].said(), one.auditor, one.audited, " ".join(one.requirements)]
+            for one in found.audits
+        ],
+    )  # fmt: skip
+    if not gaps:
+        out.line(say(fr="Il ne manque rien.", en="It lacks nothing."))
+    for gap in gaps:
+        out.warn(gap.said())
+
+
+def plain_programme(found: Programme, gaps: Sequence[Text]) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        "cycle": found.cycle,
+        "audits": [
+            {
+                "kind": one.kind.value,
+                "on": one.planned_on.isoformat(),
+                "auditor": one.auditor,
+                "audited": one.audited,
+                "requirements": list(one.requirements),
+            }
+            for one in found.audits
+        ],
+        "gaps": [list(gap) for gap in gaps],
     }
 
 

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import contextlib
+from datetime import UTC, date, datetime
+from typing import TypeVar
 
 import typer
 
 from hygie.base.language import say
+from hygie.proof.certification.civil import end_of_day_ms
+
+D = TypeVar("D", bound=date)
+YEAR_MIN, YEAR_MAX = 1970, 2200  # instants are counted from 1970; registers hold no later date
 
 
 def moment_ms(text: str) -> int:
-    """Milliseconds UTC of ``2026-11-27`` (the end of that day) or ``2026-11-27T08:15`` (UTC unless it says otherwise).
+    """Milliseconds UTC of ``2026-11-27`` (the end of that day in Paris) or ``2026-11-27T08:15`` (UTC unless it says
+    otherwise).
 
     Raises: typer.BadParameter.
     """
-    try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise typer.BadParameter(
-            say(
-                fr="une date est attendue : 2026-11-27 ou 2026-11-27T08:15",
-                en="a date is expected: 2026-11-27 or 2026-11-27T08:15",
-            )
-        ) from None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=UTC)
-    if len(text.strip()) == len("2026-11-27"):
-        found += timedelta(days=1, milliseconds=-1)
-    return int(found.timestamp() * 1000)
+    text = text.strip()
+    with contextlib.suppress(ValueError):
+        return end_of_day_ms(_dated(date.fromisoformat(text)))
+    with contextlib.suppress(ValueError):
+        found = _dated(datetime.fromisoformat(text))
+        return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+    raise typer.BadParameter(
+        say(
+            fr="une date est attendue : 2026-11-27 ou 2026-11-27T08:15",
+            en="a date is expected: 2026-11-27 or 2026-11-27T08:15",
+        )
+    )
+
+
+def _dated(found: D) -> D:
+    """The same. Raises: ValueError: of no year that the platform may speak of."""
+    if not YEAR_MIN <= found.year <= YEAR_MAX:
+        raise ValueError(found.year)
+    return found

@@ -21,6 +21,7 @@ class ActsWatch:
         self._house = house
         self._next = 0
         self._acts: list[ActFacts] = []
+        self._left_ms = 0  # of the newest act that was one too many
 
     async def look(self) -> ActsFacts:
         """The acts of the last days. Raises: IntegrityError: the journal is not what was signed; UnavailableError."""
@@ -35,13 +36,18 @@ class ActsWatch:
             end = min(tree.head.size, self._next + LEAVES_MAX)
             whole = end == tree.head.size
             async for first, leaves in tree.bundles(self._next, end):
+                found: list[ActFacts] = []  # kept with their bundle: a look that fails in it reads it again
                 for index, leaf in enumerate(leaves, first):
                     head = head_of(leaf)
                     if head.kind not in KINDS or head.at_ms < since_ms:
                         continue
                     entry = (await reader.open(index, leaf)).entry
                     if entry is not None and not entry.account.startswith("system:"):
-                        self._acts.append(ActFacts(entry.action, entry.at_ms, entry.account, entry.outcome))
+                        found.append(ActFacts(entry.action, entry.at_ms, entry.account, entry.outcome))
+                self._acts += found
                 self._next = first + len(leaves)
-        self._acts = [one for one in self._acts if one.at_ms >= since_ms][-ACTS_MAX:]
-        return ActsFacts(tuple(self._acts), since_ms, whole)
+        recent = [one for one in self._acts if one.at_ms >= since_ms]
+        if len(recent) > ACTS_MAX:
+            self._left_ms = recent[-ACTS_MAX - 1].at_ms
+        self._acts = recent[-ACTS_MAX:]
+        return ActsFacts(tuple(self._acts), since_ms, whole and self._left_ms < since_ms)

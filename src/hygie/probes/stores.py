@@ -8,6 +8,7 @@ system's programs and trees of code, and says when folders or time ran out.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,17 +37,25 @@ FILE_SYSTEMS = frozenset({
 # The system's own programs, and trees of code: tens of thousands of folders where nobody keeps data.
 PASSED_BY = frozenset({"/proc", "/sys", "/dev", "/usr", "/snap", "/nix"})
 PASSED_NAMES = frozenset({"node_modules", "site-packages", "__pycache__", ".git"})
+_LOOKING = threading.Lock()  # a mount that hangs keeps one thread, not one more at each turn
 _DATABASES = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY datname"
 _ESCAPES = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 
 
 def probe_stores(house: House) -> StoresFacts:
-    """Everything that holds data or serves it here. Blocks for some seconds at most. Raises: OSError; psycopg.Error."""
-    settings, folder = house.settings, house.folder
-    found = [*declared_stores(settings, folder), *_databases(house), *_services(settings, folder)]
-    mounts = mounted()
-    elsewhere = marked_folders(mounts, own_folders(settings, folder))
-    return replace(elsewhere, stores=(*found, *elsewhere.stores))
+    """Everything that holds data or serves it here. Blocks for some seconds at most, but for a mount that hangs.
+
+    Raises: OSError; TimeoutError: the look before has not come back; psycopg.Error.
+    """
+    if not _LOOKING.acquire(blocking=False):
+        raise TimeoutError
+    try:
+        settings, folder = house.settings, house.folder
+        found = [*declared_stores(settings, folder), *_databases(house), *_services(settings, folder)]
+        elsewhere = marked_folders(mounted(), own_folders(settings, folder))
+        return replace(elsewhere, stores=(*found, *elsewhere.stores))
+    finally:
+        _LOOKING.release()
 
 
 def declared_stores(settings: Settings, folder: DataFolder) -> list[StoreFacts]:

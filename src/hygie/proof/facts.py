@@ -408,7 +408,8 @@ class ActFacts:
 
 @dataclass(frozen=True, slots=True)
 class ActsFacts:
-    """Acts of administration by people since an instant; whole: the journal was read up to its published end."""
+    """Acts of administration by people since an instant; whole: the journal was read up to its published end, and every
+    one is here."""
 
     acts: tuple[ActFacts, ...]
     since_ms: int

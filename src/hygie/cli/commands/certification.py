@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from hygie.proof.certification.agenda import Agenda
     from hygie.proof.certification.cycle import Snapshot
     from hygie.proof.certification.events import EventKind
+    from hygie.proof.certification.programme import Programme
+    from hygie.proof.model import Text
     from hygie.registers.chain import RecordVersion
     from hygie.registers.engine import Registers
 
@@ -108,9 +110,40 @@ def prepare(
     wanted = sorted({one.register for one in own_asks()})
     agenda, records = _with_records(frame, at, wanted)
     chosen = _chosen(agenda, cycle)
-    found = prepared(records, chosen, own_asks(), own_delays(), audit=_audit(audit, chosen))
+    former = next((one for one in agenda.cycles if one.next_cycle == chosen.cycle), None)
+    found = prepared(records, chosen, own_asks(), own_delays(), audit=_audit(audit, chosen), former=former)
     certification_view.show_checklist(frame.out, found)
     frame.out.result(certification_view.plain_checklist(found))
+
+
+def programme(context: typer.Context, cycle: _Cycle = "", at: _At = "") -> None:
+    """Show the audit programme and what it lacks."""
+    from hygie.cli import certification_view
+    from hygie.cli.commands.register import run_registers
+    from hygie.cli.moment import moment_ms
+    from hygie.perimeter import Known
+    from hygie.proof.certification.agenda import agenda_on
+    from hygie.proof.certification.civil import paris_date
+    from hygie.proof.certification.delays import own_delays
+    from hygie.proof.certification.from_registers import programme_of
+    from hygie.proof.certification.programme import programme_gaps
+    from hygie.proof.perimeter.applicability import applying
+    from hygie.proof.referentials.shipped import shipped
+
+    frame = frame_of(context)
+    at_ms = moment_ms(at) if at else None
+
+    def act(registers: Registers) -> tuple[Programme, Sequence[Text]]:
+        known = Known(registers, at_ms)
+        day = paris_date(at_ms if at_ms is not None else registers.clock.now_ms())
+        chosen = _chosen(agenda_on(known.of, day), cycle)
+        found = programme_of(known.of, chosen)
+        wanted = applying(known.of, shipped("hds@2.0"), today=day)
+        return found, programme_gaps(found, chosen, wanted, own_delays())
+
+    found, gaps = run_registers(frame, act)
+    certification_view.show_programme(frame.out, found, gaps)
+    frame.out.result(certification_view.plain_programme(found, gaps))
 
 
 def record(
@@ -242,6 +275,13 @@ def _pages() -> tuple[tuple[str, str, str, str, Callable[..., Any]], ...]:
             "Gather what an audit looks at: what is there, what is lacking, what is late.",
             "hygie certification prepare surveillance",
             prepare,
+        ),
+        (
+            "programme",
+            "Montre le programme d'audit d'un cycle, de l'organisme et interne, et ce qui lui manque.",
+            "Show the audit programme of a cycle, of the body and internal, and what it lacks.",
+            "hygie certification programme",
+            programme,
         ),
         (
             "record",

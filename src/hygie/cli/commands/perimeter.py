@@ -135,7 +135,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _asked() -> dict[str, Any]:
-    """Answers from a person at a terminal; an empty line leaves a question open. Raises: NoAnswersError."""
+    """Answers from a person at a terminal; an empty line leaves a question open.
+
+    Raises: NoAnswersError; typer.BadParameter: what is typed names no activity.
+    """
     from hygie.cli.perimeter_view import activities_given
     from hygie.proof.perimeter.questionnaire import QUESTIONS
     from hygie.registers.schema import shipped_schemas
@@ -153,6 +156,12 @@ def _asked() -> dict[str, Any]:
         if name.startswith("actor_") and int(name[-1]) in given.get("activities", ()):
             continue
         answer = typer.prompt(asked, default="", show_default=False).strip()
-        if answer:
+        if not answer:
+            continue
+        try:
             given[name] = activities_given(answer) if field.type == "activities" else answer
+        except ValueError:
+            raise typer.BadParameter(
+                say(fr="des activités de 1 à 6 sont attendues : 1 2 3", en="activities 1 to 6 are expected: 1 2 3")
+            ) from None
     return given

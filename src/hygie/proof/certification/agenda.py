@@ -16,7 +16,7 @@ from hygie.proof.certification.clocks import (
 )
 from hygie.proof.certification.cycle import Snapshot, expiry_event, fold
 from hygie.proof.certification.delays import own_delays
-from hygie.proof.certification.from_registers import ACTION, EVENT, Books, Newest, read_books
+from hygie.proof.certification.from_registers import ACTION, EVENT, Books, Newest, in_the_chain, read_books
 from hygie.proof.certification.records import state_for
 from hygie.proof.model import Text
 from hygie.registers.chain import RecordVersion
@@ -43,7 +43,7 @@ def agenda_on(of: Newest, at: date) -> Agenda:
     books = read_books(of, delays)
     cycles = tuple(fold(cycle, books.events, at=at, delays=delays) for cycle in cycles_of(books))
     held = {one.certificate for one in cycles}
-    certificates = [state_for(one, books.events, delays, at=at) for one in books.certificates]
+    certificates = [state_for(one, books.events, delays, at=at) for one in in_the_chain(of, books.certificates)]
     found = [deadline for cycle in cycles for deadline in cycle_deadlines(cycle, delays)]
     # The end of the certificate that a cycle holds is a date of the cycle: it is told once.
     found += [one for one in certificate_deadlines(certificates, delays) if one.subject not in held]
@@ -75,9 +75,14 @@ def expiries(agenda: Agenda) -> list[Change]:
 
 
 def warnings(agenda: Agenda, told: list[RecordVersion], at: date) -> list[Change]:
-    """The warnings whose day has come and that no record tells of. Args: told: the register of warnings."""
+    """The warnings whose day has come and that no record tells of; nobody is warned of what is done by then.
+
+    Args: told: the register of warnings.
+    """
     known = {str(one.fields["alert"]) for one in told}
-    dated = [one for one in agenda.deadlines if one.kind not in _NOT_WARNED]
+    dated = [
+        one for one in agenda.deadlines if one.kind not in _NOT_WARNED and (one.closed_on is None or one.closed_on > at)
+    ]
     return [_warning(alert, at) for alert in untold(dated, own_delays().leads, at=at, told=known)]
 
 

@@ -208,15 +208,20 @@ def _refused(certificate: Certificate, field: str, reason: Text) -> RecordRefuse
 def standing(certificate: Certificate, at: date, others: Iterable[Certificate], delays: Delays) -> Standing:
     """What a certificate is worth on a day, the ISO 27001 one it hangs on included.
 
-    others: the certificates among which depends_on and its renewals are looked for. An edition that the delays do not
-    know, or that has ended, is worth nothing.
+    others: the certificates among which depends_on and renewals are looked for. An edition that the delays do not know,
+    or that has ended, is worth nothing; nor does a certificate outlive, by its own date, the suspension or withdrawal
+    of one that renews it.
     """
-    reasons = list(_own_reasons(certificate, at, delays))
+    known = {each.id: each for each in others}
+
+    def against(each: Certificate) -> list[Text]:
+        return _own_reasons(each, at, delays) + _renewal_reasons(each, at, known.values())
+
+    reasons = against(certificate)
     if certificate.scheme is Scheme.HDS:
-        known = {each.id: each for each in others}
         base = known.get(certificate.depends_on or "")
         line = _line(base, known.values()) if base is not None and base.scheme is Scheme.ISO27001 else []
-        if not any(each.holder == certificate.holder and not _own_reasons(each, at, delays) for each in line):
+        if not any(each.holder == certificate.holder and not against(each) for each in line):
             reasons.append(
                 Text(
                     "aucun certificat ISO 27001 valide ne porte ce certificat HDS",
@@ -244,6 +249,17 @@ def _own_reasons(certificate: Certificate, at: date, delays: Delays) -> list[Tex
     elif edition.valid_until is not None and at > edition.valid_until:
         day = (edition.valid_until + timedelta(days=1)).isoformat()
         found.append(Text(f"édition sans valeur depuis le {day}", f"edition worth nothing since {day}"))
+    return found
+
+
+def _renewal_reasons(certificate: Certificate, at: date, among: Iterable[Certificate]) -> list[Text]:
+    """What the body decided since about the certificates that renew it."""
+    found: list[Text] = []
+    for later in _line(certificate, among)[1:]:
+        if later.state_on is not None and at >= later.state_on:
+            word, day = _STATE_WORDS[later.state], later.state_on.isoformat()
+            fr = f"son renouvellement {later.id} est {word.fr} depuis le {day}"
+            found.append(Text(fr, f"its renewal {later.id} is {word.en} since {day}"))
     return found
 
 

@@ -9,7 +9,7 @@ not those of a procedure, so art. 642 does not lengthen them; callers show the l
 from __future__ import annotations
 
 import calendar
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -30,6 +30,17 @@ def paris_date(at_ms: int) -> date:
     utc = datetime.fromtimestamp(at_ms / 1000, UTC)
     zone = _zone()
     return (utc + european_offset(utc)).date() if zone is None else utc.astimezone(zone).date()
+
+
+def end_of_day_ms(day: date) -> int:
+    """The last millisecond (UTC) of a civil day in Paris; no change of hour falls near midnight.
+
+    Raises: OverflowError: the last day of the calendar.
+    """
+    midnight = datetime.combine(day + timedelta(days=1), time(), UTC)
+    zone = _zone()
+    start = midnight - european_offset(midnight) if zone is None else midnight.replace(tzinfo=zone)
+    return int(start.timestamp() * 1000) - 1
 
 
 def european_offset(utc: datetime) -> timedelta:

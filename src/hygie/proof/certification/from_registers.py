@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from hygie.proof.certification.certificate import Certificate, parse_certificate
 from hygie.proof.certification.coverage import Service, parse_service
+from hygie.proof.certification.cycle import Snapshot
 from hygie.proof.certification.delays import Delays, Scheme, own_delays
 from hygie.proof.certification.errors import RecordRefusedError
 from hygie.proof.certification.events import Event, EventKind, parse_event
 from hygie.proof.certification.findings import Finding, parse_finding
+from hygie.proof.certification.programme import PlannedAudit, PlannedKind, Programme
 from hygie.proof.certification.reading import ACTIVITIES
 from hygie.proof.certification.scoping import Answers, parse_answers
 from hygie.proof.model import Text
@@ -25,6 +28,7 @@ from hygie.registers.chain import RecordVersion
 
 CERTIFICATE, EVENT, FINDING, ACTION = "certificate", "certification-event", "finding", "action"
 SERVICE, SCOPING = "service", "scoping"
+AUDIT, INTERNAL_AUDIT = "audit", "internal-audit"
 BOOKS = (CERTIFICATE, EVENT, FINDING, ACTION)
 Newest = Callable[[str], Sequence[RecordVersion]]
 _CERTIFICATE = (
@@ -41,6 +45,11 @@ _ANSWERS = (
     *("subcontracts", "certified_subcontractor", "stores_data", "remote_access_outside_eea", "foreign_law"),
     "client_specific_resources",
 )
+
+_INTERNAL = {
+    "referential": PlannedKind.INTERNAL_CONFORMITY, "isms": PlannedKind.INTERNAL_CONFORMITY,
+    "traces": PlannedKind.INTERNAL_TRACES,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +141,51 @@ def answers_of(record: RecordVersion) -> Answers:
     return parse_answers(body | {"activities": performed, "layers": _layers(record)}, _named(record))
 
 
+def programme_of(of: Newest, snapshot: Snapshot) -> Programme:
+    """The audit programme of a cycle: audits of the body to come, internal audits to come and held.
+
+    The next surveillance to come is the first one that the cycle has not held. A requirement is looked at when an
+    internal audit names it, or one of its items.
+    """
+    surveillances = (PlannedKind.SURVEILLANCE1, PlannedKind.SURVEILLANCE2)
+    to_come = iter(kind for kind in surveillances if snapshot.audit(EventKind(kind)) is None)
+    found: list[PlannedAudit] = []
+    for record in sorted(of(AUDIT), key=_audited_on):
+        fields = record.fields
+        if fields.get("cycle") != snapshot.cycle or record.state not in ("planned", "in-progress"):
+            continue
+        external = {"renewal": PlannedKind.RENEWAL_AUDIT}.get(str(fields["kind"]))
+        if fields["kind"] == "surveillance":
+            external = next(to_come, None)
+        if external is not None:
+            found.append(PlannedAudit(external, _audited_on(record), str(fields["body"]), "", ()))
+    for record in of(INTERNAL_AUDIT):
+        fields = record.fields
+        internal = _INTERNAL.get(str(fields["kind"]))
+        if internal is not None and record.state != "cancelled":
+            looked_at = {str(name).partition(".")[0] for name in fields.get("requirements", ())}
+            people = ", ".join(map(str, fields.get("audited", ())))
+            planned = PlannedAudit(
+                internal, _audited_on(record), str(fields["auditor"]), people, tuple(sorted(looked_at))
+            )
+            found.append(planned)
+    return Programme(snapshot.cycle, snapshot.cycle, tuple(sorted(found, key=lambda one: one.planned_on)))
+
+
+def _audited_on(record: RecordVersion) -> date:
+    """The day on which an audit ended, or is to be held."""
+    return date.fromisoformat(str(record.fields.get("ended_on") or record.fields["planned_on"]))
+
+
 def open_services(records: Iterable[RecordVersion]) -> list[RecordVersion]:
     """Services that are offered or about to be: neither suspended nor closed."""
     return [record for record in records if record.state in ("draft", "open")]
+
+
+def in_the_chain(of: Newest, certificates: Iterable[Certificate]) -> list[Certificate]:
+    """Certificates that somebody still relies on: not those of actors who have gone, whose end concerns nobody."""
+    gone = {record.key for record in of("supplier") if record.state in ("ended", "refused")}
+    return [one for one in certificates if one.holder not in gone]
 
 
 def actor_field(activity: int) -> str:

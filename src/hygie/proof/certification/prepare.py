@@ -129,26 +129,32 @@ def next_audit(snapshot: Snapshot) -> EventKind:
 
 
 def prepare(
-    registers: Mapping[str, Records], snapshot: Snapshot, asks: Sequence[Ask], delays: Delays, *, audit: EventKind
+    registers: Mapping[str, Records],
+    snapshot: Snapshot,
+    asks: Sequence[Ask],
+    delays: Delays,
+    *,
+    audit: EventKind,
+    former: Snapshot | None = None,
 ) -> Checklist:
     """The checklist of an audit, in the order in which it is looked at, on the day of the snapshot.
 
-    Records dated after that day are left out.
+    Records dated after that day are left out. former: the cycle that this one continues; its renewal audit is the last
+    one until the first surveillance, and its findings are earlier findings.
     Raises: RecordRefusedError: a record that is no object, has no id, or a field that is no date: which one, and why.
     """
-    held = [each.on for each in snapshot.audits if each.on <= snapshot.at and each.kind is not EventKind.STAGE1]
+    line = [snapshot] if former is None else [former, snapshot]
+    audits = [each for one in line for each in one.audits]
+    held = [each.on for each in audits if each.on <= snapshot.at and each.kind is not EventKind.STAGE1]
     since = max(held, default=snapshot.decided_on or add_months(snapshot.at, -12))
-    items = [
-        _judged(ask, registers, _Frame(snapshot.cycle, since, snapshot.at, delays))
-        for ask in asks
-        if audit in ask.audits
-    ]
+    frame = _Frame(frozenset(one.cycle for one in line), since, snapshot.at, delays)
+    items = [_judged(ask, registers, frame) for ask in asks if audit in ask.audits]
     return Checklist(audit, since, snapshot.at, tuple(items))
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    cycle: str
+    cycles: frozenset[str]
     since: date
     at: date
     delays: Delays
@@ -202,7 +208,7 @@ def _ruled(ask: Ask, records: Records, frame: _Frame) -> _Found:
 
 
 def _findings(ask: Ask, seen: Sequence[_Seen], frame: _Frame) -> _Found:
-    """Findings of this cycle, and those of no cycle (of internal audits)."""
+    """Findings of this cycle and of the one that it continues, and those of no cycle (of internal audits)."""
     late: list[str] = []
     idle: list[str] = []
     own: list[str] = []
@@ -210,7 +216,7 @@ def _findings(ask: Ask, seen: Sequence[_Seen], frame: _Frame) -> _Found:
     for each in seen:
         read = each.read
         raised_on = read.day("raised_on")
-        if read.optional(read.identifier, "cycle") not in {None, frame.cycle} or raised_on > frame.at:
+        if read.optional(read.identifier, "cycle") not in {None, *frame.cycles} or raised_on > frame.at:
             continue
         own.append(each.id)
         if each.done(ask, frame.at):

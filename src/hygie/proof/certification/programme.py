@@ -11,6 +11,7 @@ from itertools import pairwise
 from hygie.proof.certification.clocks import DeadlineKind, cycle_deadlines
 from hygie.proof.certification.cycle import Snapshot
 from hygie.proof.certification.delays import Delays
+from hygie.proof.certification.events import EVENT_WORDS, EventKind
 from hygie.proof.certification.reading import Reader, dumped
 from hygie.proof.model import Text
 
@@ -25,6 +26,13 @@ class PlannedKind(StrEnum):
     INTERNAL_TRACES = "internal_traces"
 
 
+PLANNED_WORDS = {
+    PlannedKind.SURVEILLANCE1: EVENT_WORDS[EventKind.SURVEILLANCE1],
+    PlannedKind.SURVEILLANCE2: EVENT_WORDS[EventKind.SURVEILLANCE2],
+    PlannedKind.RENEWAL_AUDIT: EVENT_WORDS[EventKind.RENEWAL_AUDIT],
+    PlannedKind.INTERNAL_CONFORMITY: Text("audit interne de conformité", "internal audit of conformity"),
+    PlannedKind.INTERNAL_TRACES: Text("audit interne des traces", "internal audit of traces"),
+}
 _INTERNAL = (PlannedKind.INTERNAL_CONFORMITY, PlannedKind.INTERNAL_TRACES)
 _DEADLINES = {
     PlannedKind.SURVEILLANCE1: DeadlineKind.SURVEILLANCE1,
@@ -35,7 +43,8 @@ _DEADLINES = {
 
 @dataclass(frozen=True, slots=True)
 class PlannedAudit:
-    """One audit to come. auditor: who audits; audited: who answers for what is audited, never the same person."""
+    """One audit to come, or held. auditor: who audits; audited: who answers for what is audited, never the same person;
+    requirements: those looked at. Registers tell neither of an audit of the body: empty."""
 
     kind: PlannedKind
     planned_on: date
@@ -146,16 +155,10 @@ def _external_gaps(programme: Programme, snapshot: Snapshot, delays: Delays) -> 
 def _internal_gaps(
     programme: Programme, kind: PlannedKind, decided_on: date, expires_on: date, delays: Delays
 ) -> Iterator[Text]:
-    word = _WORDS[kind]
+    word = PLANNED_WORDS[kind]
     days = [each.planned_on for each in programme.audits if each.kind is kind]
     inside = sorted(day for day in days if decided_on < day < expires_on)
     for before, after in pairwise([decided_on, *inside, expires_on]):
         due = delays.due("internal_audit", before)
         if after > due:
             yield Text(f"{word.fr} : aucun du {before} au {due}", f"{word.en}: none from {before} to {due}")
-
-
-_WORDS = {
-    PlannedKind.INTERNAL_CONFORMITY: Text("audit interne de conformité", "internal audit of conformity"),
-    PlannedKind.INTERNAL_TRACES: Text("audit interne des traces", "internal audit of traces"),
-}

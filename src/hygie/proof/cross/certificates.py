@@ -9,7 +9,7 @@ from hygie.proof.certification.certificate import standing
 from hygie.proof.certification.clocks import certificate_deadlines, cycle_deadlines
 from hygie.proof.certification.cycle import fold
 from hygie.proof.certification.delays import own_delays
-from hygie.proof.certification.from_registers import read_books
+from hygie.proof.certification.from_registers import in_the_chain, read_books
 from hygie.proof.certification.records import state_for
 from hygie.proof.cross.model import Found, Judge, Look
 from hygie.proof.perimeter.services import certificates_on, services_on
@@ -27,7 +27,7 @@ def service_covered(look: Look) -> Found:
 def certificate_ends(look: Look) -> Found:
     """No certificate of the chain has ended, or ends within ninety days, without one that renews it."""
     near = look.today + timedelta(days=NEAR_DAYS)
-    dated = certificate_deadlines(certificates_on(look.of, look.today), own_delays())
+    dated = certificate_deadlines(in_the_chain(look.of, certificates_on(look.of, look.today)), own_delays())
     return Found([one.subject for one in dated if one.closed_on is None and one.due_on < near], len(dated))
 
 

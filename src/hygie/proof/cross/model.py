@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from importlib import resources
 from typing import Literal
@@ -139,6 +139,12 @@ class Found:
 
 
 Judge = Callable[[Look], Found]
+
+
+def day_of(stored: object) -> date:
+    """The civil day in Paris of a stored date or UTC instant. Raises: ValueError."""
+    at = datetime.fromisoformat(str(stored))
+    return at.date() if at.tzinfo is None else paris_date(int(at.timestamp() * 1000))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from hygie.backups.retention import RetentionPolicy
 from hygie.base.actions import Action
 from hygie.proof.certification.civil import add_months, paris_date
-from hygie.proof.cross.model import Found, Judge, Look
+from hygie.proof.cross.model import Found, Judge, Look, day_of
 from hygie.proof.facts import ActFacts
 from hygie.proof.fitness import has_left
 from hygie.registers.chain import RecordVersion
@@ -45,12 +45,12 @@ def upgrade_recorded(look: Look) -> Found:
     """Each upgrade that the journal holds has its change, done that day or the next."""
     acts = look.facts.acts.value
     assert acts is not None
-    done = {str(one.fields["done_at"])[:10] for one in look.of("change", *DONE)}
+    done = {day_of(one.fields["done_at"]) for one in look.of("change", *DONE)}
     upgrades = [one for one in acts.acts if one.action == Action.PLATFORM_UPGRADE and one.outcome == "done"]
 
     def recorded(act: ActFacts) -> bool:
         day = paris_date(act.at_ms)
-        return bool({(day + timedelta(days=lag)).isoformat() for lag in (-1, 0, 1)} & done)
+        return bool({day + timedelta(days=lag) for lag in (-1, 0, 1)} & done)
 
     wrong = [_dated(one) for one in upgrades if not recorded(one)]
     return Found(wrong, len(upgrades), [] if acts.whole else ["journal"])
@@ -156,8 +156,7 @@ def act_justified(look: Look) -> Found:
     weighty = [one for one in acts.acts if one.action in WEIGHTY and one.outcome == "done"]
 
     def within(act: ActFacts) -> bool:
-        day = paris_date(act.at_ms).isoformat()
-        return any(first <= day <= last for first, last in spans)
+        return any(first <= paris_date(act.at_ms) <= last for first, last in spans)
 
     wrong = [_dated(one) for one in weighty if not within(one)]
     return Found(wrong, len(weighty), [] if acts.whole else ["journal"])
@@ -221,11 +220,12 @@ def _late(look: Look, record: RecordVersion, *who: str) -> bool:
     )
 
 
-def _span(record: RecordVersion, first: str, last: str, planned: str, planned_end: str) -> tuple[str, str]:
-    """First and last day of what was done, or planned."""
+def _span(record: RecordVersion, first: str, last: str, planned: str, planned_end: str) -> tuple[date, date]:
+    """First and last day of what was done, or planned; of what is neither, the last day of all."""
     fields = record.fields
-    start = str(fields.get(first) or fields.get(planned) or "9999")
-    return start[:10], str(fields.get(last) or fields.get(planned_end) or start)[:10]
+    start = fields.get(first) or fields.get(planned)
+    end = fields.get(last) or fields.get(planned_end) or start
+    return (day_of(start), day_of(end)) if start else (date.max, date.max)
 
 
 def _dated(act: ActFacts) -> str:

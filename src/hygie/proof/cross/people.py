@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from hygie.proof.certification.civil import paris_date
-from hygie.proof.cross.model import Found, Judge, Look, cards
+from hygie.proof.cross.model import Found, Judge, Look, cards, day_of
 from hygie.proof.facts import AccessFacts
 from hygie.proof.fitness import bound, has_left, trained
 from hygie.registers.chain import RecordVersion
@@ -238,14 +238,13 @@ def _within(intervention: RecordVersion, right: Row) -> bool:
     fields = intervention.fields
     if right["account"] not in fields.get("accounts", ()) or intervention.state in ("requested", "refused"):
         return False
-    day = paris_date(right["starts_ms"]).isoformat()
-    first = str(fields.get("started_at") or fields.get("begins_after") or "9999")[:10]
-    last = str(fields.get("ended_at") or fields.get("ends_before") or "")[:10]
-    return first <= day <= last
+    first = fields.get("started_at") or fields.get("begins_after")
+    last = fields.get("ended_at") or fields.get("ends_before")
+    return bool(first and last) and day_of(first) <= paris_date(right["starts_ms"]) <= day_of(last)
 
 
 def _day(record: RecordVersion, name: str) -> date:
-    return date.fromisoformat(str(record.fields[name])[:10])
+    return day_of(record.fields[name])
 
 
 JUDGES: Mapping[str, Judge] = {

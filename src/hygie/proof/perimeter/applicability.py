@@ -40,6 +40,13 @@ def applicability_of(
     return found
 
 
+def applying(of: Newest, referential: Referential, *, today: date) -> set[str]:
+    """The requirements that name activities and apply to the host, whatever its clients have answered."""
+    ruled = applicability_of(of, referential, tenants=(), today=today)
+    named = (node.id for node in referential.nodes if node.activities)
+    return {name for name in named if ruled.get(f"{referential.id}{NODE_MARK}{name}", (True, None))[0]}
+
+
 def requirements_of(referential: Referential) -> list[Mapping[str, object]]:
     """The requirements that name activities, as ``scoping.scope`` reads them."""
     return [

@@ -7,7 +7,7 @@ An asset is connected when its field ``source`` (or its technical identifier) is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from hygie.proof.certification.from_registers import Newest
@@ -54,12 +54,12 @@ def side_by_side(of: Newest, seen: Sequence[StoreFacts]) -> list[Beside]:
     for name, record in declared:
         listed.setdefault(name, record)
     rows = [_observed(store, listed.get(store.name)) for store in seen]
-    connected = {(row.declared) for row in rows if row.declared}
+    shown, names = {row.declared for row in rows}, {store.name for store in seen}
     for register, state in IN_SERVICE.items():
         rows += [
-            _declared(record)
+            _declared(record, names)
             for record in of(register)
-            if record.state == state and f"{register} {record.key}" not in connected
+            if record.state == state and f"{register} {record.key}" not in shown
         ]
     return rows
 
@@ -84,14 +84,16 @@ def _observed(store: StoreFacts, record: RecordVersion | None) -> Beside:
     )
 
 
-def _declared(record: RecordVersion) -> Beside:
+def _declared(record: RecordVersion, seen: Collection[str]) -> Beside:
+    """A record that no row shows: nothing observes it, or what does stands beside another record."""
     names = names_of(record)
+    connected = next((name for name in names if name in seen), "")
     return Beside(
-        name=names[0] if names else "",
+        name=connected or next(iter(names), ""),
         kind=str(record.fields["kind"]),
         where="",
         health=bool(record.fields.get("health_data")),
-        observed=False,
+        observed=bool(connected),
         declared=f"{record.register} {record.key}",
         title=str(record.fields["name"]),
     )

@@ -206,6 +206,20 @@ def test_a_renewal_of_its_iso_27001_certificate_carries_it_on() -> None:
     assert standing(late, at, [iso(), iso(**NEXT_ISO), late], DELAYS).valid
 
 
+def test_a_renewed_certificate_does_not_outlive_what_stops_its_renewal() -> None:
+    """Its own last day is weeks away, but the certification that goes on under the new one has been stopped."""
+    stopped = {"state": "withdrawn", "state_on": "2029-12-20"}
+    new = hds(id="hds-2030", renews="hds-2027", depends_on="iso-2030",
+              decided_on="2029-11-20", issued_on="2029-12-01", expires_on="2033-01-14", **stopped)  # fmt: skip
+    bases = [iso(), iso(**NEXT_ISO)]
+    assert standing(hds(), day("2029-12-19"), [*bases, hds(), new], DELAYS).valid
+    worth = standing(hds(), day("2029-12-20"), [*bases, hds(), new], DELAYS)
+    assert [reason.en for reason in worth.reasons] == ["its renewal hds-2030 is withdrawn since 2029-12-20"]
+    lost = [iso(), iso(**NEXT_ISO | stopped)]
+    assert standing(hds(), day("2029-12-19"), [*lost, hds()], DELAYS).valid
+    assert "no valid ISO 27001" in standing(hds(), day("2029-12-20"), [*lost, hds()], DELAYS).reasons[0].en
+
+
 def test_an_edition_that_ended_is_worth_nothing_from_the_day_after() -> None:
     old = hds(edition="1.1", decided_on="2024-01-11", issued_on="2024-01-15", expires_on="2027-01-14")
     base = iso(decided_on="2024-01-11", issued_on="2024-01-15", expires_on="2027-01-14")

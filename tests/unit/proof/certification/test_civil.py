@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hygie.proof.certification import civil
 from hygie.proof.certification.civil import (
     add_months,
+    end_of_day_ms,
     european_offset,
     is_working_day,
     paris_date,
@@ -118,3 +119,11 @@ def test_nobody_works_between_the_last_working_day_and_the_due_date(due: date) -
     last = working_day_before(due)
     assert is_working_day(last)
     assert not any(is_working_day(last + timedelta(days=n)) for n in range(1, (due - last).days + 1))
+
+
+def test_a_civil_day_ends_one_millisecond_before_the_next(zone: str) -> None:
+    for offset in range(731):
+        day = date(2027, 1, 1) + timedelta(days=offset)
+        end_ms = end_of_day_ms(day)
+        assert paris_date(end_ms) == day, zone
+        assert paris_date(end_ms + 1) == day + timedelta(days=1)

@@ -22,7 +22,7 @@ from hygie.proof.certification.prepare import (
     prepare,
     read_asks,
 )
-from tests.unit.proof.certification.samples import DELAYS, K, day, event, initial
+from tests.unit.proof.certification.samples import DELAYS, K, day, event, granted, initial
 
 AT = "2027-12-01"
 Registers = dict[str, list[dict[str, Any]]]
@@ -228,6 +228,30 @@ def test_an_internal_audit_before_the_last_audit_does_not_count_for_the_next() -
     assert found.why.en == "none since 2027-12-03 (last: 2027-09-15)"
     same_day = registers(internal_audit=[{"id": "x", "kind": "referential", "ended_on": "2027-12-03"}])
     assert item(same_day, "internal-audit", at="2028-06-01", events=events).presence is Presence.PRESENT
+
+
+def test_the_first_surveillance_after_a_renewal_looks_since_the_renewal_audit() -> None:
+    """The decision came months after the audit: what happened between them was looked at by nobody."""
+    term = ("2029-12-03", "hds-2030", "2029-12-10", "2033-01-14")
+    events = [
+        *initial(),
+        event("renewal_audit", "2029-09-28"),
+        granted(*term, next_cycle="c2"),
+        granted(*term, id="opening", cycle="c2", renews="c1"),
+    ]
+    at = day("2030-06-01")
+    former, snapshot = (fold(cycle, events, at=at, delays=DELAYS) for cycle in ("c1", "c2"))
+    books = registers(
+        change=[{"id": "CHG-9", "done_at": "2029-10-15T08:00:00Z"}],
+        finding=still_open(raised_on="2029-09-28", severity="observation", due_on="2030-05-01"),
+    )
+    found = prepare(books, snapshot, own_asks(), DELAYS, audit=K.SURVEILLANCE1, former=former)
+    assert found.since == day("2029-09-28")
+    items = {each.id: each for each in found.items}
+    assert (items["changes"].presence, items["changes"].records) == (Presence.MISSING, ("CHG-9",))
+    assert (items["earlier-findings"].presence, items["earlier-findings"].records) == (Presence.LATE, ("FND-0001",))
+    alone = prepare(books, snapshot, own_asks(), DELAYS, audit=K.SURVEILLANCE1)
+    assert alone.since == day("2029-12-03")
 
 
 def test_the_next_audit_follows_the_cycle() -> None:

@@ -14,7 +14,8 @@ from hygie.proof.certification.coverage import covered
 from hygie.proof.certification.delays import own_delays
 from hygie.proof.certification.errors import RecordRefusedError, TransitionRefusedError
 from hygie.proof.certification.events import EventKind as K
-from hygie.proof.certification.from_registers import read_books, service_of
+from hygie.proof.certification.from_registers import programme_of, read_books, service_of
+from hygie.proof.certification.programme import programme_gaps
 from hygie.registers.engine import Asked
 from hygie.registers.rules import Change
 from tests.unit.proof.host import CERTIFICATE, ISO, World, change, day, standing
@@ -200,6 +201,47 @@ def test_each_warning_is_recorded_once_whatever_the_rhythm_and_an_expiry_too(wor
     assert len(of_second) == 4  # 180, 90, 30 days before, and once late
     assert sum(one.fields["kind"] == "expiry" for one in world.of("certification-event")) == 1
     assert turns > 25
+
+
+def test_nobody_is_warned_of_what_is_done_by_then(world: World) -> None:
+    """A cycle that is written down years after it began does not warn of all that was held meanwhile."""
+    world.write(*audits(), *history(), event("surveillance1", "2026-12-01"))
+    assert warnings(agenda_on(world.of, date(2027, 3, 15)), [], date(2027, 3, 15)) == []
+    (later,) = warnings(agenda_on(world.of, date(2027, 7, 20)), [], date(2027, 7, 20))
+    assert later.fields["alert"] == "2026/surveillance-2/2027-12-31/180"
+
+
+def test_the_programme_is_what_registers_plan_and_says_what_it_lacks(world: World) -> None:
+    world.write(*audits(), *history(), event("surveillance1", "2026-12-01"))
+
+    def gaps() -> list[str]:
+        (cycle,) = agenda_on(world.of, date(2027, 3, 15)).cycles
+        found = programme_gaps(programme_of(world.of, cycle), cycle, {"EXI-05", "EXI-16"}, own_delays())
+        return [gap.en for gap in found]
+
+    assert "surveillance audit 2: no date, due 2027-12-31" in gaps()
+    assert sum("no internal audit looks at" in gap for gap in gaps()) == 2
+    planned = {"state": "planned", "cycle": "2026"}
+    looked_at = {"referential": ["EXI-05.D.a", "EXI-16"], "traces": ["EXI-16"]}
+    world.write(
+        change("audit", "AUD-4", kind="surveillance", planned_on="2027-12-10", **planned),
+        change("audit", "AUD-5", kind="renewal", planned_on="2028-10-02", **planned),
+        change("audit", "AUD-6", kind="client", planned_on="2027-06-01", tenant="chu", state="planned"),
+        *[
+            change("internal-audit", f"IAU-{kind}-{on}", kind=kind, planned_on=on, audited=["PER-paul"],
+                   requirements=requirements)
+            for kind, requirements in looked_at.items() for on in ("2026-12-01", "2027-11-02", "2028-09-04")
+        ],
+    )  # fmt: skip
+    assert gaps() == []
+    (cycle,) = agenda_on(world.of, date(2027, 3, 15)).cycles
+    assert len(programme_of(world.of, cycle).audits) == 8
+    world.amend("internal-audit", "IAU-traces-2027-11-02", "cancelled")
+    world.amend("audit", "AUD-4", planned_on="2028-01-03")
+    assert gaps() == [
+        "surveillance audit 2: planned on 2028-01-03, after its due date 2027-12-31",
+        "internal audit of traces: none from 2026-12-01 to 2027-12-01",
+    ]
 
 
 def test_a_voided_event_did_not_happen(world: World) -> None:

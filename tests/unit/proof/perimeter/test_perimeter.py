@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from hygie.base.layout import DataFolder
 from hygie.base.settings import default_settings
 from hygie.database.cluster import Dsns
+from hygie.probes import stores
 from hygie.probes.stores import declared_stores, marked_folders, mounted, own_folders
 from hygie.proof.certification.scoping import Held
 from hygie.proof.facts import StoreFacts
@@ -118,6 +123,36 @@ def test_what_runs_stands_beside_what_is_declared(world: World) -> None:
     assert [name for name, one in rows.items() if one.unconnected] == [
         "folder:/srv/old", "site:lille", "site:lyon"
     ]  # fmt: skip
+
+
+def test_two_assets_on_one_store_are_both_connected(world: World) -> None:
+    asset = {"health_data": True, "source": "kms", "site": "SIT-paris", "key_id": "k", "review_on": day(9)}
+    world.write(*[change("asset", f"AST-{n}", "in-service", name=f"Bien {n}", **asset) for n in (1, 2)])
+    rows = [one for one in side_by_side(world.of, [StoreFacts("kms", "kms", "/k", True)]) if one.name == "kms"]
+    assert [one.declared for one in rows] == ["asset AST-1", "asset AST-2"]
+    assert not any(one.unconnected or one.unlisted for one in rows)
+
+
+def test_a_mount_that_hangs_keeps_one_look_and_no_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each turn of the working process would otherwise leave one more thread behind, until none is left for others."""
+    house: Any = SimpleNamespace(settings=default_settings(), folder=DataFolder.at(tmp_path))
+    hung, entered = threading.Event(), threading.Event()
+
+    def hangs() -> list[Path]:
+        entered.set()
+        hung.wait(20)
+        return []
+
+    monkeypatch.setattr(stores, "_databases", lambda _house: [])
+    monkeypatch.setattr(stores, "mounted", hangs)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(stores.probe_stores, house)
+        assert entered.wait(20)
+        with pytest.raises(TimeoutError):
+            stores.probe_stores(house)
+        hung.set()
+        assert first.result(20).whole
+    assert stores.probe_stores(house).whole
 
 
 def test_a_copy_that_nobody_listed_is_found_by_its_marks(tmp_path: Path) -> None:
