@@ -281,7 +281,16 @@ def test_a_destruction_that_is_cut_ends_when_asked_again_and_nothing_left_opens_
     given = asyncio.run(cut())
     assert made.fhir("GET", "Patient/p0").status in (401, 404)  # the door was closed first
     words = ("exit", "destroy", "chu", "--consent", given, "--confirm", "chu", "--approver", "chief")
+    made.hygie("environment", "create", "chu", "since", "--kind", "test")  # in no export: not the consent's to destroy
+    refusal = made.hygie(*words, exit_code=20)["error"]
+    assert (refusal["code"], "since" in refusal["message"]) == ("HYG-2E3", True)
+    states = {one["environment"]: one["state"] for one in made.hygie("environment", "list") if one["tenant"] == "chu"}
+    assert states["since"] == "open"
+    made.hygie("environment", "destroy", "chu", "since", "--confirm", "chu/since")
     done = made.hygie(*words)
+    rights = [one for kind in ("habilitation", "token") for one in made.hygie(kind, "list") if one["tenant"] == "chu"]
+    assert len(rights) >= 3
+    assert [one for one in rights if one["environment"] == "prod" and not one["revoked_ms"]] == []  # it was cut there
     assert (done["sites"]["lille"], done["every_site_ms"], done["final"]) == (None, None, False)
     assert done["every_copy_ms"]
     (made.data / "away").rename(away)
