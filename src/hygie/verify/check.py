@@ -89,10 +89,8 @@ class Verifier:
         """Args: log_key, witness_key: as their owners published them; without them the export's own are used, and the
         report says that they are not trusted; show: called with each disclosed entry; look: with each leaf, not checked
         yet."""
-        self._source = source
-        self._given = (log_key, witness_key)
-        self._show = show
-        self._look = look
+        self._source, self._given = source, (log_key, witness_key)
+        self._show, self._look = show, look
         self._tiles: dict[Tile, bytes] = {}
         self._disclosures: dict[int, bytes] = {}
         self._to_open: list[tuple[int, bytes]] = []
@@ -112,10 +110,8 @@ class Verifier:
         self._head = verify_checkpoint(note, log_key=log_key)
         if self._head.size != about["size"]:
             raise CheckpointInvalidError(reason="its size is not the export's")
-        self._report = Report(
-            *(self._head.origin, self._head.size, self._head.root.hex()),
-            *(about["start"], about["end"], about["selected"]),
-        )
+        span = [about[name] for name in ("start", "end", "selected")]
+        self._report = Report(self._head.origin, self._head.size, self._head.root.hex(), *span)
         self._report.log_key_trusted = self._given[0] is not None
         self._check_witness(note)
         self._read_disclosures()
@@ -214,8 +210,7 @@ class Verifier:
     def _hash_bundle(self, first: int, data: bytes) -> bytes:
         """The leaf hashes of a bundle, watching instants and disclosures on the way."""
         leaves = _cut(data)
-        digest = sha256
-        hashes = b"".join([digest(b"\0" + leaf).digest() for leaf in leaves])
+        hashes = b"".join([sha256(b"\0" + leaf).digest() for leaf in leaves])
         if self._look is not None:
             for index, leaf in enumerate(leaves, first):
                 self._look(index, leaf)

@@ -64,8 +64,11 @@ class Keys:
 
 @dataclass(slots=True)
 class Heard:
-    """What the journal said. named: entries of each log up to the date; evidence: all there is; opened: what was
-    disclosed; drawn: the smallest digests of the sample, negated, the largest first."""
+    """What the journal said.
+
+    named: entries of each log up to the date; evidence: all there is; opened: what was disclosed; drawn: the smallest
+    digests of the sample, negated, the largest first.
+    """
 
     at_ms: int
     seed: bytes
@@ -110,9 +113,7 @@ class DossierVerifier:
 
     def __init__(self, source: Source, keys: Keys, show: Callable[[int, dict[str, Any]], None] | None = None) -> None:
         """Args: show: called with each disclosed entry."""
-        self._source = source
-        self._keys = keys
-        self._show = show
+        self._source, self._keys, self._show = source, keys, show
 
     def run(self) -> DossierReport:
         """Check everything.

@@ -88,10 +88,8 @@ _TEXTS: dict[Language, dict[str, str]] = {
 
 def language_of(environment: dict[str, str]) -> Language:
     """French when the locale says so, else English."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if environment.get(name):
-            return "fr" if environment[name].lower().startswith("fr") else "en"
-    return "en"
+    first = next((environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), "")
+    return "fr" if first.lower().startswith("fr") else "en"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
