@@ -48,16 +48,20 @@ PAPER_BYTES_MAX = 64 * 1024
 DISCLOSED_BYTES_MAX = 256 * 1024 * 1024
 SELECTED_BYTES_MAX = 16 * 1024 * 1024
 BACKDATED_MS = 600_000  # clocks of hosting processes differ by seconds, an entry waits at most minutes for its index
-BACKDATED_MAX = 100
+BACKDATED_MAX = 100  # entries of evidence are told beyond it: others must not use it up for them
+ACCESS, EVIDENCE = b"\1", b"\5"  # classes of entries, in the clear head of a leaf
 _PROVEN = frozenset(("index", "kind", "tenant", "at_ms"))  # what is shown of the tree and of the head, not of the body
 
 
 @dataclass(slots=True)
 class Report:
-    """What was proven. size: entries of the signed tree; start, end: indexes covered; entries: leaves checked;
-    cosigned_s: when the witness cosigned, None without; *_trusted: the key was given, not taken from the export;
-    backdated: (index, ms behind the latest before it), the first ones; selected: one tenant's entries, each
-    proven to be in the journal, without proof that there is no other."""
+    """What was proven.
+
+    size: entries of the signed tree; start, end: indexes covered; entries: leaves checked; cosigned_s: when the witness
+    cosigned, None without; *_trusted: the key was given, not taken from the export; backdated: (index, ms behind the
+    latest before it), the first ones, and of evidence all; selected: one tenant's entries, each proven to be in the
+    journal, without proof that there is no other.
+    """
 
     origin: str
     size: int
@@ -218,8 +222,8 @@ class Verifier:
         # Big-endian bytes sort as their numbers: one comparison for a bundle in which nothing is behind.
         latest_ms = max(self._latest_ms, int.from_bytes(max(stamps, default=b""), "big"))
         if stamps and int.from_bytes(min(stamps), "big") + BACKDATED_MS < latest_ms:
-            for index, stamp in enumerate(stamps, first):
-                self._watch_instant(index, int.from_bytes(stamp, "big"))
+            for index, leaf in enumerate(leaves, first):
+                self._watch_instant(index, leaf)
         self._latest_ms = latest_ms
         if self._disclosures:
             self._to_open = [item for item in enumerate(leaves, first) if item[0] in self._disclosures]
@@ -235,7 +239,7 @@ class Verifier:
             at = index % TILE_WIDTH * HASH_BYTES
             if sha256(b"\0" + leaf).digest() != tile[at : at + HASH_BYTES]:
                 raise JournalTamperedError(index=index, reason="not the signed entry")
-            self._watch_instant(index, int.from_bytes(leaf[24:32], "big"))
+            self._watch_instant(index, leaf)
             if self._look is not None:
                 self._look(index, leaf)
             if index in self._disclosures:
@@ -335,9 +339,10 @@ class Verifier:
         if self._show is not None:
             self._show(index, {"kind": head.kind, "tenant": head.tenant_id.hex(), "at_ms": head.at_ms, **body})
 
-    def _watch_instant(self, index: int, at_ms: int) -> None:
-        if self._latest_ms - at_ms > BACKDATED_MS and len(self._report.backdated) < BACKDATED_MAX:
-            self._report.backdated.append((index, self._latest_ms - at_ms))
+    def _watch_instant(self, index: int, leaf: bytes) -> None:
+        at_ms, told = int.from_bytes(leaf[24:32], "big"), self._report.backdated
+        if self._latest_ms - at_ms > BACKDATED_MS and (len(told) < BACKDATED_MAX or leaf[4:5] == EVIDENCE):
+            told.append((index, self._latest_ms - at_ms))
         self._latest_ms = max(self._latest_ms, at_ms)
 
 

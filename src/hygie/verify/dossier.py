@@ -16,8 +16,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from hygie.base.canonical import canonical
-from hygie.journal.checkpoint import NOTE_BYTES_MAX, VerifierKey
-from hygie.verify.check import PAPER_BYTES_MAX, Report, Verifier
+from hygie.journal.checkpoint import NOTE_BYTES_MAX, TIME_S_MAX, VerifierKey
+from hygie.verify.check import ACCESS, BACKDATED_MS, EVIDENCE, PAPER_BYTES_MAX, Report, Verifier
 from hygie.verify.errors import DossierTamperedError, require
 from hygie.verify.logs import Fields, Logs, Named, check_batches, check_named, check_writes, read_json
 from hygie.verify.posture import check_posture
@@ -31,7 +31,6 @@ FILE_BYTES_MAX = 512 * 1024 * 1024
 MANIFEST_FIELDS: Fields = dict.fromkeys(("batches", "writes", "journal", "documents", "sample", "files"), dict)
 MANIFEST_OTHERS: Fields = {"at_ms": int, "timestamp": bool, "scope": list, "lost": list, "what": str, "origin": str}
 NOBODY = bytes(16)
-ACCESS, EVIDENCE = 1, 5  # classes of entries, in the clear head of a leaf
 LOG_OF_ACTION = {"check:run": "batches", "register:write": "writes"}
 
 
@@ -83,9 +82,9 @@ class Heard:
     def look(self, index: int, leaf: bytes) -> None:
         """A leaf, by its clear head."""
         kind, tenant = leaf[4:5], leaf[8:24]
-        if kind == bytes((EVIDENCE,)) and tenant == NOBODY:
+        if kind == EVIDENCE and tenant == NOBODY:
             self.evidence.add(index)
-        elif tenant == self.tenant and (tenant == NOBODY or kind == bytes((ACCESS,))):
+        elif tenant == self.tenant and (tenant == NOBODY or kind == ACCESS):
             score = -int.from_bytes(sha256(self.seed + index.to_bytes(8, "big")).digest(), "big")
             if len(self.drawn) < self.wanted:
                 heapq.heappush(self.drawn, (score, index))
@@ -129,8 +128,8 @@ class DossierVerifier:
     def _run(self) -> DossierReport:
         raw = self._source.read(MANIFEST, bytes_max=MANIFEST_BYTES_MAX)
         manifest = read_json(raw, "manifest", MANIFEST, MANIFEST_FIELDS | MANIFEST_OTHERS)
-        known = manifest.get("format") == DOSSIER_FORMAT and manifest["what"] in ("dossier", "demonstration")
-        require(known, "manifest", MANIFEST, "format")
+        known = manifest.get("format") == DOSSIER_FORMAT and manifest["at_ms"] <= TIME_S_MAX * 1000
+        require(known and manifest["what"] in ("dossier", "demonstration"), "manifest", MANIFEST, "format")
         files, at_ms = manifest["files"], manifest["at_ms"]
         self._check_names(files)
         heard, journal = self._check_journal(manifest)
@@ -181,6 +180,8 @@ class DossierVerifier:
     def _check_named(self, manifest: dict[str, Any], logs: Logs, heard: Heard, journal: Report) -> list[dict[str, Any]]:
         """Both logs against the journal's entries, and what the manifest says of their ends and losses."""
         lost: list[dict[str, Any]] = []
+        seen_ms = heard.at_ms if report.cosigned_s is None else report.cosigned_s * 1000
+        require(seen_ms + BACKDATED_MS > heard.at_ms, "manifest", "at_ms", "unseen")
         backdated = {index for index, _ in journal.backdated}
         for log, held in (("batches", logs.batches), ("writes", logs.writes)):
             lost += check_named(log, held, heard.named[log])

@@ -156,7 +156,9 @@ def test_traces_are_one_clients_or_the_platforms(scene: Scene) -> None:
     scene(act)
 
 
-def test_without_the_other_entries_of_the_journal_it_says_what_is_not_proven(scene: Scene) -> None:
+def test_without_the_other_entries_of_the_journal_it_says_what_is_not_proven(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
     async def act(place: Place) -> None:
         await place.trace(400)
         await place.seal()
@@ -175,6 +177,26 @@ def test_a_log_that_was_begun_again_is_told_first(scene: Scene) -> None:
         await place.sql("UPDATE hygie_proof.head SET seq = 0, at_ms = 0, digest = decode(repeat('00', 32), 'hex')")
         with pytest.raises(NothingKnownError):
             await place.dossier()
+        for path, first in ((whole.path, "WHOLE: dossier"), (part.path, "IN PART: dossier")):
+            assert run(options(path), "en") == 0
+            assert capsys.readouterr().out.startswith(first)
+
+    scene(act)
+
+
+def test_a_quiet_journal_is_waited_for_until_the_witness_has_seen_it_at_the_date(scene: Scene) -> None:
+    """What the witness cosigned long before the date says nothing of what came in between."""
+
+    async def act(place: Place) -> None:
+        place.clock.ms += 20 * MINUTE_MS
+        writing = asyncio.create_task(place.dossier())
+        await asyncio.sleep(2)
+        assert not writing.done()
+        await place.trace(1)
+        await place.seal()
+        report = verify((await writing).path)
+        assert report.journal.cosigned_s is not None
+        assert report.journal.cosigned_s * 1000 > report.at_ms
         await place.evaluate(2)
         await place.write([person(9)])
         await place.seal()
@@ -295,6 +317,8 @@ def test_a_stamped_journal_is_verified_with_the_authoritys_root(database: Dsns, 
             with pytest.raises(DossierTamperedError) as caught:
                 verify(written.path, tsa=new_authority(tmp_path / "other").root.read_bytes())
             assert caught.value.facts["reason"] == "chain"
+            await place.trace(1)
+            await place.seal()
             again = await place.dossier("again.zip", at_ms=at_ms)
             assert again.path.read_bytes() == written.path.read_bytes()  # the stamp was kept
 
