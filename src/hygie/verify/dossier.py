@@ -97,7 +97,7 @@ class Heard:
         if self.show is not None:
             self.show(index, entry)
         log = LOG_OF_ACTION.get(str(entry.get("action")))
-        if log is None or entry["kind"] != "evidence" or entry["at_ms"] > self.at_ms:
+        if log is None or (entry["kind"], entry["tenant"]) != ("evidence", NOBODY.hex()) or entry["at_ms"] > self.at_ms:
             return
         try:
             detail, first, last = entry["detail"], *(("batch", "batch") if log == "batches" else ("first", "last"))
