@@ -36,8 +36,12 @@ LOG_OF_ACTION = {"check:run": "batches", "register:write": "writes"}
 
 @dataclass(slots=True)
 class DossierReport:
-    """What was proven. what: ``dossier`` or ``demonstration``; held: how much of what; counts: requirements by verdict,
-    by référentiel; lost: what the journal names and the logs lost; stamped_s: when an authority stamped the journal."""
+    """What was proven.
+
+    what: ``dossier`` or ``demonstration``; held: how much of what; counts: requirements by verdict, by référentiel;
+    lost: what the journal names and the logs lost; sample: ``tenant`` whose traces were drawn, ``seed`` when somebody
+    chose it; stamped_s: when an authority stamped the journal.
+    """
 
     what: str
     origin: str
@@ -46,6 +50,7 @@ class DossierReport:
     counts: dict[str, dict[str, int]]
     lost: list[dict[str, Any]]
     journal: Report
+    sample: dict[str, str]
     dossier_key_trusted: bool = False
     stamped_s: int | None = None
     authority_trusted: bool = False
@@ -147,8 +152,10 @@ class DossierVerifier:
         held = {"runs": sum(one.runs for one in logs.batches), "batches": len(logs.batches), "writes": len(logs.writes)}
         held |= {"documents": logs.documents, "absent": len(manifest["documents"]["absent"])}
         held |= {"files": len(files), "sampled": len(sample), "closed": len(manifest["sample"]["closed"])}
-        report = DossierReport(manifest["what"], manifest["origin"], at_ms, held, counts, lost, journal)
-        if manifest["timestamp"]:
+        own = sha256(canonical("hygie dossier sample v1", bytes.fromhex(journal.root), at_ms)).digest()
+        draw = {"tenant": heard.tenant.hex(), "seed": "" if heard.seed == own else heard.seed.hex()}
+        report = DossierReport(manifest["what"], manifest["origin"], at_ms, held, counts, lost, journal, draw)
+        if manifest["timestamp"] or self._keys.tsa is not None:
             self._check_timestamp(report)
         self._check_signature(raw, report)
         return report
@@ -199,9 +206,10 @@ class DossierVerifier:
 
     def _check_timestamp(self, report: DossierReport) -> None:
         note = self._source.read("journal/checkpoint", bytes_max=NOTE_BYTES_MAX)
-        token = self._source.read("timestamp.tsr", bytes_max=PAPER_BYTES_MAX)
+        token = self._source.read_if_there("timestamp.tsr", bytes_max=PAPER_BYTES_MAX)
+        require(token is not None, "timestamp", "timestamp.tsr", "absent")
         roots = self._keys.tsa or self._source.read("timestamp.pem", bytes_max=PAPER_BYTES_MAX)
-        report.stamped_s = check_timestamp(token, note, roots)
+        report.stamped_s = check_timestamp(token or b"", note, roots)
         report.authority_trusted = self._keys.tsa is not None
         require(report.stamped_s * 1000 + 1000 > report.at_ms, "timestamp", "timestamp.tsr", "backdated")
 

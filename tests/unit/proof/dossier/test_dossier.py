@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import shutil
@@ -23,6 +24,7 @@ from hygie.journal.stamps import last_stamp
 from hygie.proof.errors import EvidenceTamperedError, NothingKnownError, ScopeUnknownError, TrialEvidenceError
 from hygie.verify.dossier import DossierReport, DossierVerifier, Keys
 from hygie.verify.errors import DossierTamperedError
+from hygie.verify.main import run
 from hygie.verify.source import Source
 from tests.unit.proof.dossier.stage import (
     CHU,
@@ -57,6 +59,12 @@ def scene(database: Dsns, tmp_path: Path) -> Scene:
 
 def verify(path: Path, **keys: Any) -> DossierReport:
     return DossierVerifier(Source(path), Keys(**keys)).run()
+
+
+def options(path: Path, **given: Any) -> argparse.Namespace:
+    """What the command line gives the verifier."""
+    without = dict.fromkeys(("key", "witness", "dossier_key", "tsa"))
+    return argparse.Namespace(export=path, json=False, show=False, strict=False, **{**without, **given})
 
 
 def read(path: Path, name: str) -> Any:
@@ -152,6 +160,8 @@ def test_traces_are_one_clients_or_the_platforms(scene: Scene) -> None:
         assert len(first) == 10
         await sampled("d.zip", sample=10, tenant_id=CHU, seed=bytes(32))
         assert first != {one["account"] for one in shown if one["kind"] == "access"}
+        assert verify(place.folder / "c.zip").sample == {"tenant": CHU.hex(), "seed": ""}
+        assert verify(place.folder / "d.zip").sample == {"tenant": CHU.hex(), "seed": bytes(32).hex()}
 
     scene(act)
 
