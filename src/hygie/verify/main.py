@@ -128,15 +128,19 @@ def run(options: argparse.Namespace, language: Language) -> int:
             facts = {"whole": False, "code": error.code, **error.facts, "sentence": error.sentence(language)}
             print(json.dumps(facts, ensure_ascii=False))
         else:
-            print(texts["bad"].format(sentence=error.sentence(language)), file=sys.stderr)
+            print(_plain(texts["bad"].format(sentence=error.sentence(language))), file=sys.stderr)
         return error.exit_code
     if options.json:
         facts = {"whole": True, **asdict(report), "seconds": round(time.perf_counter() - started, 3)}
         print(json.dumps({**facts, "shown": shown} if options.show else facts, ensure_ascii=False))
         return 0
     for line in [*(json.dumps(entry, ensure_ascii=False) for entry in shown), *_lines(report, texts)]:
-        print(line)
+        print(_plain(line))
     return 0
+
+
+def _plain(text: str) -> str:  # what a file says neither moves a terminal's cursor nor begins a line of ours
+    return "".join([one if one.isprintable() else json.dumps(one)[1:-1] for one in text])
 
 
 def _lines(report: Report | DossierReport, texts: dict[str, str]) -> list[str]:
