@@ -180,6 +180,8 @@ class DossierVerifier:
         like = [said["size"], said["root"], said["whole"]] == [report.size, report.root, not report.selected]
         covers = manifest["origin"] == report.origin and (report.start, report.end) == (0, report.size)
         require(like and covers, "manifest", "journal", "content")
+        seen_ms = heard.at_ms if report.cosigned_s is None else report.cosigned_s * 1000
+        require(seen_ms + BACKDATED_MS > heard.at_ms, "manifest", "at_ms", "unseen")
         wanted = (heard.evidence | (set(sample["indexes"]) - set(sample["closed"]))) - heard.opened
         require(not wanted, "entry", min(wanted, default=-1), "undisclosed")
         return heard, report
@@ -187,8 +189,6 @@ class DossierVerifier:
     def _check_named(self, manifest: dict[str, Any], logs: Logs, heard: Heard, journal: Report) -> list[dict[str, Any]]:
         """Both logs against the journal's entries, and what the manifest says of their ends and losses."""
         lost: list[dict[str, Any]] = []
-        seen_ms = heard.at_ms if report.cosigned_s is None else report.cosigned_s * 1000
-        require(seen_ms + BACKDATED_MS > heard.at_ms, "manifest", "at_ms", "unseen")
         backdated = {index for index, _ in journal.backdated}
         for log, held in (("batches", logs.batches), ("writes", logs.writes)):
             lost += check_named(log, held, heard.named[log])
