@@ -220,6 +220,21 @@ def test_a_log_that_was_begun_again_is_told_first(scene: Scene) -> None:
     scene(act)
 
 
+def test_a_log_with_a_hole_gives_none_of_a_date_after_it_and_the_first_lost_number_is_named(scene: Scene) -> None:
+    async def act(place: Place) -> None:
+        await place.sql(
+            "INSERT INTO hygie_proof.hole SELECT 'batches', 5, 5, digest FROM hygie_proof.batch WHERE seq = 5"
+        )
+        await place.sql("DELETE FROM hygie_proof.run WHERE batch = 5")
+        await place.sql("DELETE FROM hygie_proof.batch WHERE seq = 5")
+        with pytest.raises(EvidenceTamperedError) as caught:
+            await place.dossier()
+        assert caught.value.facts == {"batch": 5, "reason": "missing"}
+        assert verify((await place.dossier(at_ms=START_MS + 3 * MINUTE_MS)).path).held["batches"] == 3
+
+    scene(act)
+
+
 def test_a_store_that_does_not_hold_gives_no_dossier(scene: Scene) -> None:
     async def act(place: Place) -> None:
         await place.sql("UPDATE hygie_proof.run SET body = replace(body, 'unsatisfied', 'satisfied') WHERE batch = 5")
