@@ -213,7 +213,10 @@ class Destruction:
             detail = {"code": NotConsentedError.code}
             await self.custody.operator.record(Action.TENANT_DESTROY, place, detail=detail, outcome="refused")
             raise NotConsentedError()
-        await _require_unwritten(self.custody, await environments_of(self.acts, self.tenant), consents[0].export)
+        environments = await environments_of(self.acts, self.tenant)
+        if not environments:  # on another consent: a second certificate would give the act another date
+            raise AlreadyDestroyedError(folder=str(self.custody.house.folder.exits))
+        await _require_unwritten(self.custody, environments, consents[0].export)
         now_ms = self.custody.house.clock.now_ms()
         return DestructionRecord(secrets.token_hex(8), consents[0], self.requester, approver, now_ms, None, None)
 
