@@ -79,7 +79,7 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "dossier": "INTÈGRE : dossier au {when}, de {origin} : rien d'altéré, de retiré, d'ajouté ni d'antidaté.",
         "held": "{runs} contrôles en {batches} évaluations, {writes} écritures, {documents} pièces ({absent} perdues).",
         "part": "EN PARTIE : dossier au {when}, de {origin} : rien d'altéré ni d'antidaté ; un retrait reste possible.",
-        "sampled": "{sampled} traces de {tenant} tirées, {closed} tues : leur clé est détruite, dit l'hébergeur.",
+        "sampled": "{sampled} traces de {tenant} tirées, {closed} non montrées : clé détruite, dit l'hébergeur.",
         "seed": "La graine de ce tirage a été choisie : {seed}. Il ne prouve rien à qui ne l'a pas choisie.",
         "demonstration": "DÉMONSTRATION : elle montre comment Hygie fonctionne et ne prouve rien d'une production.",
         "counts": "{name} : satisfait {satisfied}, non {unsatisfied}, inconnu {unknown}, sans objet {not_applicable}.",
