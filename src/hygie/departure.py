@@ -161,11 +161,19 @@ def _keep(folder: Path, name: str, data: bytes) -> Path:
 async def _require_unwritten(custody: Custody, environments: Sequence[Environment], export: ExportRecord) -> None:
     """Every environment of the client is in the export, as it is now. Raises: WrittenSinceExportError."""
     for one in environments:
-        covered = export.covered.get(one.place.environment_id.hex())
+        covered = _covered(one, export)
         async with custody.hosting.transaction(one.place.role) as connection:
             last, packs = await count_packs(connection)
-        if covered is None or (covered.pack, covered.packs) != (last, packs):
+        if (covered.pack, covered.packs) != (last, packs):
             raise WrittenSinceExportError(environment=one.name)
+
+
+def _covered(one: Environment, export: ExportRecord) -> Covered:
+    """What the export returned of an environment. Raises: WrittenSinceExportError: nothing."""
+    covered = export.covered.get(one.place.environment_id.hex())
+    if covered is None:
+        raise WrittenSinceExportError(environment=one.name)
+    return covered
 
 
 async def require_not_in_use(custody: Custody, one: Environment) -> None:
@@ -205,20 +213,26 @@ class Destruction:
             detail = {"code": NotConsentedError.code}
             await self.custody.operator.record(Action.TENANT_DESTROY, place, detail=detail, outcome="refused")
             raise NotConsentedError()
-        await _require_unwritten(self.custody, await environments_of(self.acts, self.tenant), consents[0].export)
+        environments = await environments_of(self.acts, self.tenant)
+        if not environments:  # on another consent: a second certificate would give the act another date
+            raise AlreadyDestroyedError(folder=str(self.custody.house.folder.exits))
+        await _require_unwritten(self.custody, environments, consents[0].export)
         now_ms = self.custody.house.clock.now_ms()
         return DestructionRecord(secrets.token_hex(8), consents[0], self.requester, approver, now_ms, None, None)
 
     async def run(self, record: DestructionRecord) -> DestructionCertificate:
         """Destroy. Returns the first certificate; sites that are away and the backups give later dates.
 
-        Raises: WrittenSinceExportError: something was written before the door closed: nothing was destroyed, nobody is
-        served, export again; UnavailableError: ask again, it goes on where it was cut.
+        Raises: WrittenSinceExportError: an environment is not in the export, or something was written before the door
+        closed: nothing more was destroyed, nobody is served, export again; UnavailableError: ask again, it goes on
+        where it was cut.
         """
         custody, export = self.custody, record.consent.export
         place = Place(export.tenant_id, bytes(16), "")
         detail = {"destruction": record.id, "consent": record.consent.id, "approver": record.approver}
         environments = await environments_of(self.acts, self.tenant)
+        for one in environments:  # of a destruction taken up again too: one may have been made since it was cut
+            _covered(one, export)
         for one in environments:
             await self.acts.close_environment(one)
         known = [one.id for one in await records.destructions(custody.owner, tenant_id=export.tenant_id)]
@@ -230,20 +244,22 @@ class Destruction:
                     await records.add_destruction(connection, record)
             for one in environments:
                 await self.acts.destroy_environment(self.tenant, one.name)
+            for one in await self._returned(export):  # of those that went before it was cut too
                 await self.acts.end_rights(one.place)
             certificate = await self._certificate(record)
             act.count = sum(one.versions for one in certificate.environments)
         await self.acts.publish()
         return certificate
 
+    async def _returned(self, export: ExportRecord) -> list[Environment]:
+        """The client's environments that the export returned, destroyed or not."""
+        every = await self.acts.environments()
+        return [one for one in every if one.tenant == self.tenant and one.place.environment_id.hex() in export.covered]
+
     async def _certificate(self, record: DestructionRecord) -> DestructionCertificate:
         """The first certificate: keys and catalogue are gone, sites are swept as far as they answer."""
         house, export = self.custody.house, record.consent.export
-        destroyed = [
-            one
-            for one in await self.acts.environments()
-            if one.tenant == self.tenant and one.place.environment_id.hex() in export.covered
-        ]
+        destroyed = await self._returned(export)
         now_ms = house.clock.now_ms()
         sites = await sweep(house.sites, [one.place.environment_id for one in destroyed], now_ms=house.clock.now_ms)
         certificate = DestructionCertificate(

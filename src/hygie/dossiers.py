@@ -21,7 +21,7 @@ from hygie.app import House
 from hygie.base.errors import UnavailableError
 from hygie.base.language import current_language
 from hygie.database.pool import Database
-from hygie.journal.checkpoint import Checkpoint
+from hygie.journal.checkpoint import Checkpoint, VerifierKey, verify_cosignature
 from hygie.journal.entry import PLATFORM
 from hygie.journal.errors import (
     CheckpointInvalidError,
@@ -46,6 +46,7 @@ COVER_POLL_S = 0.2
 SAMPLE = 100  # traces: an auditor reads some dozens
 SAMPLE_MAX = 10_000
 INDEX_ROWS = 10_000
+SEEN_BEFORE_MS_MAX = 300_000  # clocks of witness and host differ by less; the verifier allows twice as much
 NOTES_MAX = 10  # after the date: the first ones may not hold the last entries of evidence yet
 log = logging.getLogger("hygie.dossiers")
 
@@ -84,7 +85,8 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class _Cover:
-    """A checkpoint that holds every entry of evidence up to the date; stamp: its timestamp."""
+    """A checkpoint that holds every entry of evidence up to the date, and that the witness saw then; stamp: its
+    timestamp."""
 
     note: bytes
     head: Checkpoint
@@ -203,7 +205,8 @@ async def _cover(house: House, reader: JournalReader, records: Database, at_ms: 
 
     Raises: JournalUnavailableError: the sealer does not publish.
     """
-    keys = await house.log_keys()
+    keys, witness = await house.log_keys(), house.witness()
+    witness_key = witness.key if witness is not None else None
     end_s = time.monotonic() + COVER_S_MAX
     while True:
         last, waiting, kept = await _indexed(records, at_ms)
@@ -213,17 +216,28 @@ async def _cover(house: House, reader: JournalReader, records: Database, at_ms: 
                 head = verified(note, keys)
             except CheckpointInvalidError:
                 continue  # a file that somebody altered; a later one serves
-            if head.size > last and not waiting:
+            if head.size > last and not waiting and _seen(note, witness_key, at_ms):
                 return _Cover(note, head, stamp)
         try:
             head, note = await reader.checkpoint()
-            if head.size > last and not waiting:
+            if head.size > last and not waiting and _seen(note, witness_key, at_ms):
                 return _Cover(note, head)
         except EntryNotFoundError:
             pass  # nothing is published yet
         if time.monotonic() > end_s:
             raise JournalUnavailableError(part="sealer")
         await asyncio.sleep(COVER_POLL_S)
+
+
+def _seen(note: bytes, witness_key: VerifierKey | None, at_ms: int) -> bool:
+    """Whether the witness saw this journal at the date, give or take what clocks differ by; an older cosignature says
+    nothing of what came since, and the verifier refuses it. One that lacks is for the verifier to tell."""
+    if witness_key is None:
+        return True
+    try:
+        return verify_cosignature(note, witness_key=witness_key) * 1000 + SEEN_BEFORE_MS_MAX > at_ms
+    except CheckpointInvalidError:
+        return True
 
 
 def _stamps(house: House, at_ms: int) -> list[Stamp]:

@@ -202,15 +202,17 @@ async def hand_certificates(house: House, author: str, tenant: str, to: Path, de
     """
     began_s = time.monotonic()
 
-    def act(plane: ProofPlane, inputs: Inputs) -> tuple[list[tuple[str, bytes]], list[RecordVersion]]:
+    def act(plane: ProofPlane, inputs: Inputs) -> tuple[dict[str, bytes], list[RecordVersion]]:
         chosen = _certificates(inputs, tenant)
         if not chosen:
             raise PaperRefusedError(reason_fr="aucun certificat en vigueur", reason_en="no certificate in force")
-        files, changes = [], []
+        files: dict[str, bytes] = {}
+        changes = []
         for record, kind in chosen:
             sha256 = record.fields["document"]
             name, _, content = plane.registers.document(sha256)
-            files.append((_file_name(str(record.fields["number"]), name), content))
+            name = _file_name(str(record.fields["number"]), name)
+            files[name if name not in files else f"{record.key}-{name}"] = content
             asked = Asked("certificate", tenant, at_ms=inputs.at_ms)
             plane.registers.journal_export(asked, form="copy", records=1, sha256=sha256)
             fields = _delivered(plane, inputs, delivery, sha256)
@@ -219,7 +221,7 @@ async def hand_certificates(house: House, author: str, tenant: str, to: Path, de
         return files, plane.registers.write(changes)
 
     found, records = await with_inputs(house, author, act)
-    files = {to / name: content for name, content in found}
+    files = {to / name: content for name, content in found.items()}
     await asyncio.to_thread(_write, files)
     return HandedOver(list(files), records, len(files), round(time.monotonic() - began_s, 3))
 
@@ -318,6 +320,5 @@ def _instant(at_ms: int) -> str:
 def _file_name(number: str, kept: str) -> str:
     """A name of file made of a certificate's number, with the ending of the kept file."""
     ending = Path(kept).suffix.lower()
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", number).strip("-.")[:80] + (
-        ending if re.fullmatch(r"\.[a-z0-9]{1,5}", ending) else ""
-    )
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", number).strip("-.")[:80] or "certificat"
+    return stem + (ending if re.fullmatch(r"\.[a-z0-9]{1,5}", ending) else "")

@@ -127,6 +127,9 @@ def test_certificates_are_handed_to_a_client(recorded: Installation, tmp_path: P
     assert {one["kind"] for one in fields} == {"hds-certificate", "other"}
     assert {one["document"] for one in fields} == {hashlib.sha256(HDS_FILE).hexdigest()}
     assert {delivered[key]["tenant"] for key in done["deliveries"]} == {"chu-ouest"}
+    recorded.hygie("register", "amend", "certificate", "CER-0001", "number=HDS/2024/118", "--approver", "Paul")
+    again = recorded.hygie(*words[:5], str(tmp_path / "again"), *words[6:])
+    assert {Path(name).name for name in again["files"]} == {"HDS-2024-118.pdf", "CER-0002-HDS-2024-118.pdf"}
 
 
 def test_the_contact_list_is_signed_timed_and_recorded(recorded: Installation, tmp_path: Path) -> None:

@@ -21,11 +21,19 @@ from typing import Any
 import psycopg
 import pytest
 
+from hygie.base.actions import Action
 from hygie.base.errors import HygieError, IntegrityError
 from hygie.database.cluster import Dsns
 from hygie.journal.checkpoint import VerifierKey
+from hygie.journal.entry import Entry
+from hygie.journal.leaf import disclosure_of, read_head
+from hygie.journal.tiles import decode_bundle
+from hygie.verify.check import BACKDATED_MAX
 from hygie.verify.dossier import DossierReport, DossierVerifier, Keys
 from hygie.verify.errors import DossierTamperedError
+from hygie.verify.logs import Named, check_named
+from hygie.verify.main import main
+from hygie.verify.posture import VERDICTS
 from hygie.verify.source import Source
 from tests.attack import dossier_forger as forger
 from tests.attack.dossier_forger import Files, MemorySource, Story
@@ -145,6 +153,139 @@ def test_a_file_twice_or_unlisted_in_the_zip_is_named(made: Made, tmp_path: Path
         with pytest.raises(DossierTamperedError) as caught:
             DossierVerifier(Source(path), Keys(made.log, made.witness)).run()
         assert (caught.value.facts["name"], caught.value.facts["reason"]) == (name, reason)
+
+
+def signed_again(made: Made, **said: Any) -> Files:
+    """The dossier by its owner, who says something else in the manifest and derives the posture at that date."""
+    files = dict(made.files)
+    files["manifest.json"] = json.dumps(json.loads(files["manifest.json"]) | said).encode() + b"\n"
+    forger.say_again(files, Story.of(files))
+    forger.own(files)
+    return files
+
+
+def refusal(made: Made, files: Files) -> tuple[object, ...]:
+    """What is named: part, which one, reason."""
+    with pytest.raises(DossierTamperedError) as caught:
+        made.verify(files)
+    return tuple(caught.value.facts[name] for name in ("part", "name", "reason"))
+
+
+def test_an_old_dossier_is_not_passed_off_as_a_later_one(made: Made) -> None:
+    """Its owner dates it a day later: the evaluations of that day, red ones say, would be missing unseen."""
+    at_ms = json.loads(made.files["manifest.json"])["at_ms"]
+    assert made.verify(signed_again(made, at_ms=at_ms + MINUTE_MS)).at_ms == at_ms + MINUTE_MS
+    assert refusal(made, signed_again(made, at_ms=at_ms + 1_440 * MINUTE_MS)) == ("manifest", "at_ms", "unseen")
+    assert refusal(made, signed_again(made, at_ms=2**62)) == ("manifest", "manifest.json", "format")
+
+
+def test_a_timestamp_is_required_by_whoever_gives_its_authority(made: Made) -> None:
+    with pytest.raises(DossierTamperedError) as caught:
+        DossierVerifier(MemorySource(made.files), Keys(made.log, made.witness, tsa=b"of the authority")).run()
+    assert caught.value.facts == {"part": "timestamp", "name": "timestamp.tsr", "reason": "absent"}
+
+
+def test_evidence_under_a_clients_name_proves_nothing(database: Dsns, tmp_path: Path) -> None:
+    """The owner of the hosting program journals an evaluation as a client's entry, which nobody must disclose, so that
+    he could journal two under one number and show the one that suits him."""
+
+    async def main() -> Files:
+        async with opened(database, tmp_path) as place:
+            await story(place, BATCHES)
+            forged = Story.of(zipped((await place.dossier("before.zip")).path))
+            head, bodies = copy.deepcopy(forged.batches[-1])
+            forged.batches.append((head | {"at_ms": place.clock.now_ms()}, bodies))
+            forged.renumber()
+            forged.chain()
+            head = forged.batches[-1][0]
+            detail = {"batch": str(head["batch"]), "digest": head["digest"], "cause": "cadence", "mode": head["mode"]}
+            entry = Entry(Action.CHECK_RUN, "done", "evidence", head["at_ms"], CHU, count=head["count"], detail=detail)
+            await place.writer.append_now([entry])
+            await place.seal()
+            files = zipped((await place.dossier("after.zip")).path)
+            reader = await place.house.journal_reader(place.records)
+            for index, leaf in enumerate(decode_bundle(files[next(one for one in files if "/entries/" in one)])):
+                if leaf[4] == 5 and leaf[8:24] == CHU:
+                    key = await reader.month_key_of(read_head(leaf))
+                    assert key is not None
+                    shown = {"index": index, "key": disclosure_of(leaf, month_key=key).hex()}
+                    files["journal/disclosed.jsonl"] += json.dumps(shown).encode() + b"\n"
+            forged.put(files)
+            forger.say_again(files, forged)
+            forger.own(files)
+            return files
+
+    with pytest.raises(DossierTamperedError) as caught:
+        DossierVerifier(MemorySource(asyncio.run(main())), Keys()).run()
+    assert caught.value.facts == {"part": "batch", "name": BATCHES + 1, "reason": "unnamed"}
+
+
+def test_entries_that_do_not_matter_do_not_hide_evidence_that_is_back_dated(database: Dsns, tmp_path: Path) -> None:
+    """The owner sets the clock back, and has more back-dated accesses journaled first than a report tells."""
+
+    async def main() -> Path:
+        async with opened(database, tmp_path) as place:
+            await place.trace(3)
+            now_ms = place.clock.ms
+            place.clock.ms -= 1_440 * MINUTE_MS
+            await place.trace(BACKDATED_MAX + 1)
+            await place.evaluate(2)
+            place.clock.ms = now_ms
+            await place.seal()
+            return (await place.dossier()).path
+
+    with pytest.raises(DossierTamperedError) as caught:
+        DossierVerifier(Source(asyncio.run(main())), Keys()).run()
+    assert caught.value.facts == {"part": "entry", "name": BACKDATED_MAX + 4, "reason": "backdated"}
+
+
+def test_an_entry_that_names_without_end_is_refused_at_once() -> None:
+    with pytest.raises(DossierTamperedError) as caught:
+        check_named("writes", [], [Named(7, 1, 1, 10**15, "ab", 10**15)])
+    assert caught.value.facts == {"part": "write", "name": 1, "reason": "removed", "entry": 7}
+
+
+def test_a_manifest_that_names_files_elsewhere_is_refused(made: Made) -> None:
+    files = json.loads(made.files["manifest.json"])["files"]
+    for name in ("registers/../../outside", "../outside"):
+        forged = dict(made.files)
+        said = json.loads(forged["manifest.json"]) | {"files": files | {name: {"bytes": 0, "sha256": ""}}}
+        forged["manifest.json"] = json.dumps(said).encode() + b"\n"
+        assert refusal(made, forged) == ("file", name, "absent")
+
+
+def test_what_a_dossier_says_does_not_write_lines_of_the_verifier(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its owner names a référentiel so that the terminal would show a cosignature that is not there."""
+    false = "x\x1b[1A\x1b[2K\nCosigned by the witness on 2030-01-01"
+    files = dict(made.files)
+    said = json.loads(files["manifest.json"])
+    files["manifest.json"] = json.dumps(said | {"scope": [*said["scope"], false]}).encode() + b"\n"
+    posture = json.loads(files["posture.json"])
+    posture["summary"][false] = dict.fromkeys(VERDICTS, 0)
+    files["posture.json"] = json.dumps(posture).encode()
+    forger.own(files)
+    extra = "papers/\x1b[2K\rWHOLE"
+    files[extra] = b""
+    for absent, code, begins in ((extra, 0, "x"), ("", 50, "REFUSED")):
+        path = tmp_path / f"{code}.zip"
+        with zipfile.ZipFile(path, "w") as file:
+            for name in files.keys() - {absent}:
+                file.writestr(name, files[name])
+        with pytest.raises(SystemExit) as caught:
+            main([str(path)])
+        told = "".join(capsys.readouterr())
+        assert caught.value.code == code
+        assert [line for line in told.splitlines() if "\\u001b" in line and line.startswith(begins)]
+        assert not [one for one in told if one != "\n" and not one.isprintable()]
+        assert "Cosigned by the witness on 2030" not in [line[:31] for line in told.splitlines()]
+
+
+def zipped(path: Path) -> Files:
+    """The files of a dossier."""
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
 
 
 def test_forgeries_of_the_store_by_its_owner_are_all_found_and_named(database: Dsns, tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ def test_a_destruction_that_is_cut_ends_when_asked_again_and_nothing_left_opens_
     away = made.data / "sites" / "lille"
     away.rename(made.data / "away")
 
-    async def cut() -> str:
+    async def cut() -> tuple[str, str]:
         from hygie.app import open_administration
 
         async with (
@@ -268,6 +268,7 @@ def test_a_destruction_that_is_cut_ends_when_asked_again_and_nothing_left_opens_
         ):
             letter = tmp_path / "letter"
             words = {"given_by": "Dr A. Bo", "statement": letter, "code": code, "recorder": operator_name()}
+            extra = await consent(custody, acts, "chu", number, **words)  # type: ignore[arg-type]
             given = await consent(custody, acts, "chu", number, **words)  # type: ignore[arg-type]
 
             async def stop(*_: object) -> None:
@@ -276,12 +277,23 @@ def test_a_destruction_that_is_cut_ends_when_asked_again_and_nothing_left_opens_
             monkeypatch.setattr(acts, "end_rights", stop)
             with pytest.raises(UnavailableError):
                 await _destroyed(house, custody, acts, given.id)
-            return given.id
+            return given.id, extra.id
 
-    given = asyncio.run(cut())
+    given, extra = asyncio.run(cut())
     assert made.fhir("GET", "Patient/p0").status in (401, 404)  # the door was closed first
     words = ("exit", "destroy", "chu", "--consent", given, "--confirm", "chu", "--approver", "chief")
+    made.hygie("environment", "create", "chu", "since", "--kind", "test")  # in no export: not the consent's to destroy
+    refusal = made.hygie(*words, exit_code=20)["error"]
+    assert (refusal["code"], "since" in refusal["message"]) == ("HYG-2E3", True)
+    states = {one["environment"]: one["state"] for one in made.hygie("environment", "list") if one["tenant"] == "chu"}
+    assert states["since"] == "open"
+    made.hygie("environment", "destroy", "chu", "since", "--confirm", "chu/since")
     done = made.hygie(*words)
+    rights = [one for kind in ("habilitation", "token") for one in made.hygie(kind, "list") if one["tenant"] == "chu"]
+    assert len(rights) >= 3
+    assert [one for one in rights if one["environment"] == "prod" and not one["revoked_ms"]] == []  # it was cut there
+    twice = made.hygie(*words[:4], extra, *words[5:], exit_code=20)["error"]
+    assert twice["code"] == "HYG-2E4"  # whoever consented twice gets no second certificate, of another date
     assert (done["sites"]["lille"], done["every_site_ms"], done["final"]) == (None, None, False)
     assert done["every_copy_ms"]
     (made.data / "away").rename(away)

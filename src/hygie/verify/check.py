@@ -48,16 +48,20 @@ PAPER_BYTES_MAX = 64 * 1024
 DISCLOSED_BYTES_MAX = 256 * 1024 * 1024
 SELECTED_BYTES_MAX = 16 * 1024 * 1024
 BACKDATED_MS = 600_000  # clocks of hosting processes differ by seconds, an entry waits at most minutes for its index
-BACKDATED_MAX = 100
+BACKDATED_MAX = 100  # entries of evidence are told beyond it: others must not use it up for them
+ACCESS, EVIDENCE = b"\1", b"\5"  # classes of entries, in the clear head of a leaf
 _PROVEN = frozenset(("index", "kind", "tenant", "at_ms"))  # what is shown of the tree and of the head, not of the body
 
 
 @dataclass(slots=True)
 class Report:
-    """What was proven. size: entries of the signed tree; start, end: indexes covered; entries: leaves checked;
-    cosigned_s: when the witness cosigned, None without; *_trusted: the key was given, not taken from the export;
-    backdated: (index, ms behind the latest before it), the first ones; selected: one tenant's entries, each
-    proven to be in the journal, without proof that there is no other."""
+    """What was proven.
+
+    size: entries of the signed tree; start, end: indexes covered; entries: leaves checked; cosigned_s: when the witness
+    cosigned, None without; *_trusted: the key was given, not taken from the export; backdated: (index, ms behind the
+    latest before it), the first ones, and of evidence all; selected: one tenant's entries, each proven to be in the
+    journal, without proof that there is no other.
+    """
 
     origin: str
     size: int
@@ -89,10 +93,8 @@ class Verifier:
         """Args: log_key, witness_key: as their owners published them; without them the export's own are used, and the
         report says that they are not trusted; show: called with each disclosed entry; look: with each leaf, not checked
         yet."""
-        self._source = source
-        self._given = (log_key, witness_key)
-        self._show = show
-        self._look = look
+        self._source, self._given = source, (log_key, witness_key)
+        self._show, self._look = show, look
         self._tiles: dict[Tile, bytes] = {}
         self._disclosures: dict[int, bytes] = {}
         self._to_open: list[tuple[int, bytes]] = []
@@ -112,10 +114,8 @@ class Verifier:
         self._head = verify_checkpoint(note, log_key=log_key)
         if self._head.size != about["size"]:
             raise CheckpointInvalidError(reason="its size is not the export's")
-        self._report = Report(
-            *(self._head.origin, self._head.size, self._head.root.hex()),
-            *(about["start"], about["end"], about["selected"]),
-        )
+        span = [about[name] for name in ("start", "end", "selected")]
+        self._report = Report(self._head.origin, self._head.size, self._head.root.hex(), *span)
         self._report.log_key_trusted = self._given[0] is not None
         self._check_witness(note)
         self._read_disclosures()
@@ -214,8 +214,7 @@ class Verifier:
     def _hash_bundle(self, first: int, data: bytes) -> bytes:
         """The leaf hashes of a bundle, watching instants and disclosures on the way."""
         leaves = _cut(data)
-        digest = sha256
-        hashes = b"".join([digest(b"\0" + leaf).digest() for leaf in leaves])
+        hashes = b"".join([sha256(b"\0" + leaf).digest() for leaf in leaves])
         if self._look is not None:
             for index, leaf in enumerate(leaves, first):
                 self._look(index, leaf)
@@ -223,8 +222,8 @@ class Verifier:
         # Big-endian bytes sort as their numbers: one comparison for a bundle in which nothing is behind.
         latest_ms = max(self._latest_ms, int.from_bytes(max(stamps, default=b""), "big"))
         if stamps and int.from_bytes(min(stamps), "big") + BACKDATED_MS < latest_ms:
-            for index, stamp in enumerate(stamps, first):
-                self._watch_instant(index, int.from_bytes(stamp, "big"))
+            for index, leaf in enumerate(leaves, first):
+                self._watch_instant(index, leaf)
         self._latest_ms = latest_ms
         if self._disclosures:
             self._to_open = [item for item in enumerate(leaves, first) if item[0] in self._disclosures]
@@ -240,7 +239,7 @@ class Verifier:
             at = index % TILE_WIDTH * HASH_BYTES
             if sha256(b"\0" + leaf).digest() != tile[at : at + HASH_BYTES]:
                 raise JournalTamperedError(index=index, reason="not the signed entry")
-            self._watch_instant(index, int.from_bytes(leaf[24:32], "big"))
+            self._watch_instant(index, leaf)
             if self._look is not None:
                 self._look(index, leaf)
             if index in self._disclosures:
@@ -340,9 +339,10 @@ class Verifier:
         if self._show is not None:
             self._show(index, {"kind": head.kind, "tenant": head.tenant_id.hex(), "at_ms": head.at_ms, **body})
 
-    def _watch_instant(self, index: int, at_ms: int) -> None:
-        if self._latest_ms - at_ms > BACKDATED_MS and len(self._report.backdated) < BACKDATED_MAX:
-            self._report.backdated.append((index, self._latest_ms - at_ms))
+    def _watch_instant(self, index: int, leaf: bytes) -> None:
+        at_ms, told = int.from_bytes(leaf[24:32], "big"), self._report.backdated
+        if self._latest_ms - at_ms > BACKDATED_MS and (len(told) < BACKDATED_MAX or leaf[4:5] == EVIDENCE):
+            told.append((index, self._latest_ms - at_ms))
         self._latest_ms = max(self._latest_ms, at_ms)
 
 

@@ -16,8 +16,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from hygie.base.canonical import canonical
-from hygie.journal.checkpoint import NOTE_BYTES_MAX, VerifierKey
-from hygie.verify.check import PAPER_BYTES_MAX, Report, Verifier
+from hygie.journal.checkpoint import NOTE_BYTES_MAX, TIME_S_MAX, VerifierKey
+from hygie.verify.check import ACCESS, BACKDATED_MS, EVIDENCE, PAPER_BYTES_MAX, Report, Verifier
 from hygie.verify.errors import DossierTamperedError, require
 from hygie.verify.logs import Fields, Logs, Named, check_batches, check_named, check_writes, read_json
 from hygie.verify.posture import check_posture
@@ -31,14 +31,17 @@ FILE_BYTES_MAX = 512 * 1024 * 1024
 MANIFEST_FIELDS: Fields = dict.fromkeys(("batches", "writes", "journal", "documents", "sample", "files"), dict)
 MANIFEST_OTHERS: Fields = {"at_ms": int, "timestamp": bool, "scope": list, "lost": list, "what": str, "origin": str}
 NOBODY = bytes(16)
-ACCESS, EVIDENCE = 1, 5  # classes of entries, in the clear head of a leaf
 LOG_OF_ACTION = {"check:run": "batches", "register:write": "writes"}
 
 
 @dataclass(slots=True)
 class DossierReport:
-    """What was proven. what: ``dossier`` or ``demonstration``; held: how much of what; counts: requirements by verdict,
-    by référentiel; lost: what the journal names and the logs lost; stamped_s: when an authority stamped the journal."""
+    """What was proven.
+
+    what: ``dossier`` or ``demonstration``; held: how much of what; counts: requirements by verdict, by référentiel;
+    lost: what the journal names and the logs lost; sample: ``tenant`` whose traces were drawn, ``seed`` when somebody
+    chose it; stamped_s: when an authority stamped the journal.
+    """
 
     what: str
     origin: str
@@ -47,6 +50,7 @@ class DossierReport:
     counts: dict[str, dict[str, int]]
     lost: list[dict[str, Any]]
     journal: Report
+    sample: dict[str, str]
     dossier_key_trusted: bool = False
     stamped_s: int | None = None
     authority_trusted: bool = False
@@ -64,8 +68,11 @@ class Keys:
 
 @dataclass(slots=True)
 class Heard:
-    """What the journal said. named: entries of each log up to the date; evidence: all there is; opened: what was
-    disclosed; drawn: the smallest digests of the sample, negated, the largest first."""
+    """What the journal said.
+
+    named: entries of each log up to the date; evidence: all there is; opened: what was disclosed; drawn: the smallest
+    digests of the sample, negated, the largest first.
+    """
 
     at_ms: int
     seed: bytes
@@ -80,9 +87,9 @@ class Heard:
     def look(self, index: int, leaf: bytes) -> None:
         """A leaf, by its clear head."""
         kind, tenant = leaf[4:5], leaf[8:24]
-        if kind == bytes((EVIDENCE,)) and tenant == NOBODY:
+        if kind == EVIDENCE and tenant == NOBODY:
             self.evidence.add(index)
-        elif tenant == self.tenant and (tenant == NOBODY or kind == bytes((ACCESS,))):
+        elif tenant == self.tenant and (tenant == NOBODY or kind == ACCESS):
             score = -int.from_bytes(sha256(self.seed + index.to_bytes(8, "big")).digest(), "big")
             if len(self.drawn) < self.wanted:
                 heapq.heappush(self.drawn, (score, index))
@@ -95,7 +102,7 @@ class Heard:
         if self.show is not None:
             self.show(index, entry)
         log = LOG_OF_ACTION.get(str(entry.get("action")))
-        if log is None or entry["kind"] != "evidence" or entry["at_ms"] > self.at_ms:
+        if log is None or (entry["kind"], entry["tenant"]) != ("evidence", NOBODY.hex()) or entry["at_ms"] > self.at_ms:
             return
         try:
             detail, first, last = entry["detail"], *(("batch", "batch") if log == "batches" else ("first", "last"))
@@ -110,9 +117,7 @@ class DossierVerifier:
 
     def __init__(self, source: Source, keys: Keys, show: Callable[[int, dict[str, Any]], None] | None = None) -> None:
         """Args: show: called with each disclosed entry."""
-        self._source = source
-        self._keys = keys
-        self._show = show
+        self._source, self._keys, self._show = source, keys, show
 
     def run(self) -> DossierReport:
         """Check everything.
@@ -128,8 +133,8 @@ class DossierVerifier:
     def _run(self) -> DossierReport:
         raw = self._source.read(MANIFEST, bytes_max=MANIFEST_BYTES_MAX)
         manifest = read_json(raw, "manifest", MANIFEST, MANIFEST_FIELDS | MANIFEST_OTHERS)
-        known = manifest.get("format") == DOSSIER_FORMAT and manifest["what"] in ("dossier", "demonstration")
-        require(known, "manifest", MANIFEST, "format")
+        known = manifest.get("format") == DOSSIER_FORMAT and manifest["at_ms"] <= TIME_S_MAX * 1000
+        require(known and manifest["what"] in ("dossier", "demonstration"), "manifest", MANIFEST, "format")
         files, at_ms = manifest["files"], manifest["at_ms"]
         self._check_names(files)
         heard, journal = self._check_journal(manifest)
@@ -147,8 +152,10 @@ class DossierVerifier:
         held = {"runs": sum(one.runs for one in logs.batches), "batches": len(logs.batches), "writes": len(logs.writes)}
         held |= {"documents": logs.documents, "absent": len(manifest["documents"]["absent"])}
         held |= {"files": len(files), "sampled": len(sample), "closed": len(manifest["sample"]["closed"])}
-        report = DossierReport(manifest["what"], manifest["origin"], at_ms, held, counts, lost, journal)
-        if manifest["timestamp"]:
+        own = sha256(canonical("hygie dossier sample v1", bytes.fromhex(journal.root), at_ms)).digest()
+        draw = {"tenant": heard.tenant.hex(), "seed": "" if heard.seed == own else heard.seed.hex()}
+        report = DossierReport(manifest["what"], manifest["origin"], at_ms, held, counts, lost, journal, draw)
+        if manifest["timestamp"] or self._keys.tsa is not None:
             self._check_timestamp(report)
         self._check_signature(raw, report)
         return report
@@ -161,7 +168,7 @@ class DossierVerifier:
             require(name in files or name in (MANIFEST, SIGNATURE), "file", name, "extra")
             seen.add(name)
         for name in sorted(files.keys() - seen):  # of the logs: their chain says better what is missing
-            require(name.startswith(("evidence/batches", "registers/")), "file", name, "absent")
+            require(name.startswith(("evidence/batches", "registers/")) and ".." not in name, "file", name, "absent")
 
     def _check_journal(self, manifest: dict[str, Any]) -> tuple[Heard, Report]:
         sample, said = manifest["sample"], manifest["journal"]
@@ -173,6 +180,8 @@ class DossierVerifier:
         like = [said["size"], said["root"], said["whole"]] == [report.size, report.root, not report.selected]
         covers = manifest["origin"] == report.origin and (report.start, report.end) == (0, report.size)
         require(like and covers, "manifest", "journal", "content")
+        seen_ms = heard.at_ms if report.cosigned_s is None else report.cosigned_s * 1000
+        require(seen_ms + BACKDATED_MS > heard.at_ms, "manifest", "at_ms", "unseen")
         wanted = (heard.evidence | (set(sample["indexes"]) - set(sample["closed"]))) - heard.opened
         require(not wanted, "entry", min(wanted, default=-1), "undisclosed")
         return heard, report
@@ -197,9 +206,10 @@ class DossierVerifier:
 
     def _check_timestamp(self, report: DossierReport) -> None:
         note = self._source.read("journal/checkpoint", bytes_max=NOTE_BYTES_MAX)
-        token = self._source.read("timestamp.tsr", bytes_max=PAPER_BYTES_MAX)
+        token = self._source.read_if_there("timestamp.tsr", bytes_max=PAPER_BYTES_MAX)
+        require(token is not None, "timestamp", "timestamp.tsr", "absent")
         roots = self._keys.tsa or self._source.read("timestamp.pem", bytes_max=PAPER_BYTES_MAX)
-        report.stamped_s = check_timestamp(token, note, roots)
+        report.stamped_s = check_timestamp(token or b"", note, roots)
         report.authority_trusted = self._keys.tsa is not None
         require(report.stamped_s * 1000 + 1000 > report.at_ms, "timestamp", "timestamp.tsr", "backdated")
 

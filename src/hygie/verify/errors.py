@@ -58,6 +58,7 @@ REASONS = {
     "missing": ("absente ou déplacée", "missing or moved"),
     "altered": ("altérée", "altered"),
     "backdated": ("antidatée", "back-dated"),
+    "unseen": ("postérieur à ce que le témoin a vu", "later than what the witness saw"),
     "late": ("datée d'après le dossier", "dated after the dossier"),
     "catalogue": ("catalogue absent ou altéré", "its catalogue is absent or altered"),
     "trial": ("issue d'un essai, dans un dossier qui n'est pas une démonstration", "of a trial, in a real dossier"),

@@ -186,7 +186,7 @@ def check_named(log: str, held: Sequence[Held], entries: Sequence[Named]) -> lis
         require(1 <= one.first <= min(following, one.last), "entry", one.entry, "skipped")
         if one.first < following:
             lost.append({"log": log, "first": one.first, "last": following - 1, "entry": one.entry})
-        named.update(dict.fromkeys(range(one.first, one.last + 1), one))
+        named.update(dict.fromkeys(range(one.first, min(one.last, len(held) + 1) + 1), one))
         following = one.last + 1
     latest_ms = 0
     for number, kept in enumerate(held, 1):

@@ -33,7 +33,7 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "key": "public key of the journal, as its operator published it (file or text)",
         "witness": "public key of the witness: its cosignature is then required (file or text)",
         "dossier_key": "public key of dossiers (file or text)",
-        "tsa": "root certificate of the timestamp authority (PEM file)",
+        "tsa": "root certificate of the timestamp authority: a timestamp is then required (PEM file)",
         "json": "answer in JSON",
         "show": "print the disclosed entries",
         "strict": "refuse entries dated long before those that precede them",
@@ -48,7 +48,9 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "lost": "LOST: {log} {first} to {last}: entry {entry} begins again. The journal names what was there.",
         "dossier": "WHOLE: dossier of {when}, by {origin}: nothing altered, removed, added or back-dated.",
         "held": "{runs} runs in {batches} evaluations, {writes} writes, {documents} documents ({absent} lost).",
-        "sampled": "{sampled} traces drawn, {closed} of them closed for ever: their key was destroyed.",
+        "part": "IN PART: dossier of {when}, by {origin}: nothing altered or back-dated; removals cannot be excluded.",
+        "sampled": "{sampled} traces of {tenant} drawn, {closed} not shown: the host says their key was destroyed.",
+        "seed": "The seed of this draw was chosen: {seed}. It proves nothing to whoever did not choose it.",
         "demonstration": "DEMONSTRATION: it proves how Hygie works, and nothing of a production.",
         "counts": "{name}: satisfied {satisfied}, unsatisfied {unsatisfied}, unknown {unknown}, n/a {not_applicable}.",
         "stamped": "Stamped by a timestamp authority on {when}.",
@@ -61,7 +63,7 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "key": "clé publique du journal, telle que publiée par son exploitant (fichier ou texte)",
         "witness": "clé publique du témoin : sa cosignature est alors exigée (fichier ou texte)",
         "dossier_key": "clé publique des dossiers (fichier ou texte)",
-        "tsa": "certificat racine de l'autorité d'horodatage (fichier PEM)",
+        "tsa": "certificat racine de l'autorité d'horodatage : un horodatage est alors exigé (fichier PEM)",
         "json": "répond en JSON",
         "show": "affiche les entrées divulguées",
         "strict": "refuse les entrées datées bien avant celles qui les précèdent",
@@ -76,7 +78,9 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "lost": "PERDU : {log} {first} à {last} : l'entrée {entry} recommence. Le journal nomme ce qu'il y avait.",
         "dossier": "INTÈGRE : dossier au {when}, de {origin} : rien d'altéré, de retiré, d'ajouté ni d'antidaté.",
         "held": "{runs} contrôles en {batches} évaluations, {writes} écritures, {documents} pièces ({absent} perdues).",
-        "sampled": "{sampled} traces tirées, dont {closed} closes pour toujours : leur clé a été détruite.",
+        "part": "EN PARTIE : dossier au {when}, de {origin} : rien d'altéré ni d'antidaté ; un retrait reste possible.",
+        "sampled": "{sampled} traces de {tenant} tirées, {closed} non montrées : clé détruite, dit l'hébergeur.",
+        "seed": "La graine de ce tirage a été choisie : {seed}. Il ne prouve rien à qui ne l'a pas choisie.",
         "demonstration": "DÉMONSTRATION : elle montre comment Hygie fonctionne et ne prouve rien d'une production.",
         "counts": "{name} : satisfait {satisfied}, non {unsatisfied}, inconnu {unknown}, sans objet {not_applicable}.",
         "stamped": "Horodaté par une autorité le {when}.",
@@ -88,10 +92,8 @@ _TEXTS: dict[Language, dict[str, str]] = {
 
 def language_of(environment: dict[str, str]) -> Language:
     """French when the locale says so, else English."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if environment.get(name):
-            return "fr" if environment[name].lower().startswith("fr") else "en"
-    return "en"
+    first = next((environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), "")
+    return "fr" if first.lower().startswith("fr") else "en"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -126,22 +128,27 @@ def run(options: argparse.Namespace, language: Language) -> int:
             facts = {"whole": False, "code": error.code, **error.facts, "sentence": error.sentence(language)}
             print(json.dumps(facts, ensure_ascii=False))
         else:
-            print(texts["bad"].format(sentence=error.sentence(language)), file=sys.stderr)
+            print(_plain(texts["bad"].format(sentence=error.sentence(language))), file=sys.stderr)
         return error.exit_code
     if options.json:
         facts = {"whole": True, **asdict(report), "seconds": round(time.perf_counter() - started, 3)}
         print(json.dumps({**facts, "shown": shown} if options.show else facts, ensure_ascii=False))
         return 0
     for line in [*(json.dumps(entry, ensure_ascii=False) for entry in shown), *_lines(report, texts)]:
-        print(line)
+        print(_plain(line))
     return 0
+
+
+def _plain(text: str) -> str:  # what a file says neither moves a terminal's cursor nor begins a line of ours
+    return "".join([one if one.isprintable() else json.dumps(one)[1:-1] for one in text])
 
 
 def _lines(report: Report | DossierReport, texts: dict[str, str]) -> list[str]:
     if isinstance(report, DossierReport):
-        facts = {**report.held, "origin": report.origin, "when": _told(report.at_ms // 1000)}
+        facts = {**report.held, **report.sample, "origin": report.origin, "when": _told(report.at_ms // 1000)}
         lines = [texts["lost"].format(**one) for one in report.lost]
-        lines += [texts["dossier"].format(**facts), texts["held"].format(**facts), texts["sampled"].format(**facts)]
+        said = ("part" if report.journal.selected else "dossier", "held", "sampled", *["seed"][: len(facts["seed"])])
+        lines += [texts[one].format(**facts) for one in said]
         lines += [texts["demonstration"]] if report.what == "demonstration" else []
         for name, found in report.counts.items():
             lines.append(texts["counts"].format(name=name, **dict.fromkeys(VERDICTS, 0) | found))

@@ -24,12 +24,9 @@ def check_posture(posture: dict[str, Any], logs: Logs, *, at_ms: int, scope: lis
     controls = {one["id"]: worst(checks[name] for name in one["checks"]) for one in catalogue["controls"]}
     required = requirement_verdicts(catalogue["requirements"], controls)
     wanted = {ref: one for ref, one in required.items() if ref.partition("#")[0] in scope}
-    for part, key, verdicts in (
-        ("checks", "id", checks),
-        ("controls", "id", controls),
-        ("requirements", "ref", wanted),
-    ):
-        _compare(posture[part], key, verdicts)
+    _compare(posture["checks"], "id", checks)
+    _compare(posture["controls"], "id", controls)
+    _compare(posture["requirements"], "ref", wanted)
     for row in posture["checks"]:
         run = logs.last.get(row["id"], {})
         require(all(row.get(name) == run.get(name) for name in RUN_SAYS if run), "posture", row["id"], "content")

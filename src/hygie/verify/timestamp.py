@@ -21,6 +21,7 @@ from hygie.verify.errors import DossierTamperedError, require
 
 _AT = ("timestamp", "timestamp.tsr")
 CHAIN_MAX = 5  # authority, intermediates, root
+_STRANGE = (UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.ExtensionNotFound)
 _SHA2 = bytes.fromhex("6086480165030402")  # OID of SHA-2 less its last byte
 _SHA256 = _SHA2 + b"\1"
 _SHA = (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())
@@ -59,7 +60,7 @@ def check_timestamp(answer: bytes, stamped: bytes, roots: bytes) -> int:
     """
     try:
         return _check(answer, stamped, x509.load_pem_x509_certificates(roots))
-    except (ValueError, LookupError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
+    except (ValueError, LookupError, TypeError, *_STRANGE) as error:
         raise DossierTamperedError.at(*_AT, "format") from error
 
 

@@ -53,6 +53,9 @@ def test_a_stamp_is_of_these_bytes_by_this_root(authority: TestAuthority, tmp_pa
     assert refused(answer[:-1], NOTE, root) == "format"
     assert refused(b"", NOTE, root) == "format"
     assert refused(answer, NOTE, b"no certificate") == "format"
+    strange = answer.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020109"))  # certificates of version 10
+    assert strange != answer
+    assert refused(strange, NOTE, root) == "format"
 
 
 def test_no_altered_byte_changes_what_it_says(authority: TestAuthority) -> None:

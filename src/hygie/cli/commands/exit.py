@@ -298,11 +298,12 @@ def listing(context: typer.Context, tenant: Annotated[str, typer.Argument(help="
 
         tenant_id = await acts.tenant_id(tenant)
         await papers(custody, tenant_id)
-        consents = {one.export.id: one for one in await records.consents_of(custody.owner, tenant_id)}
+        consents = await records.consents_of(custody.owner, tenant_id)
         done = {one.consent.id: one for one in await records.destructions(custody.owner, tenant_id=tenant_id)}
         rows: list[dict[str, Any]] = []
         for one in await records.exports_of(custody.owner, tenant_id):
-            agreed = consents.get(one.id)
+            given = (each for each in consents if each.export.id == one.id)  # newest first
+            agreed = min(given, key=lambda each: each.id not in done, default=None)  # the one that served comes first
             ended = done.get(agreed.id) if agreed is not None else None
             rows.append(
                 {

@@ -62,7 +62,21 @@ def page_form(rows: Sequence[Actor]) -> str:
 
 
 def certificate_standing(record: RecordVersion, inputs: Inputs) -> tuple[bool, str]:
-    """Whether a recorded certificate holds at the date, and its state in words."""
+    """Whether a recorded certificate holds at the date, and its state in words. One that hangs on another holds no
+    longer than that one, which is of ISO 27001 and hangs on nothing."""
+    holds, state = _own_standing(record, inputs)
+    name = record.fields.get("depends_on")
+    if not holds or name is None:
+        return holds, state
+    based = next((one for one in inputs.records.get("certificate", ()) if one.key == name), None)
+    if based is None or based.fields["scheme"] != "iso27001" or not _own_standing(based, inputs)[0]:
+        return False, Words(inputs.language).say(
+            "repose sur un certificat qui ne vaut plus", "hangs on a certificate that holds no more"
+        )
+    return True, state
+
+
+def _own_standing(record: RecordVersion, inputs: Inputs) -> tuple[bool, str]:
     words, today = Words(inputs.language), civil_day(inputs.at_ms).isoformat()
     if record.state != "valid":
         state = inputs.schemas["certificate"].state(record.state)
@@ -71,13 +85,6 @@ def certificate_standing(record: RecordVersion, inputs: Inputs) -> tuple[bool, s
         return False, words.say("échu", "expired")
     if record.fields["issued_on"] > today:
         return False, words.say("pas encore en vigueur", "not in force yet")
-    based = next(
-        (one for one in inputs.records.get("certificate", ()) if one.key == record.fields.get("depends_on")), None
-    )
-    if based is not None and not certificate_standing(based, inputs)[0]:
-        return False, words.say(
-            "repose sur un certificat qui ne vaut plus", "hangs on a certificate that holds no more"
-        )
     return True, words.say("en vigueur", "in force")
 
 

@@ -78,6 +78,17 @@ def test_a_certificate_falls_with_the_one_it_hangs_on() -> None:
     assert not certificate_standing(early, with_records(certificate=[base, early]))[0]
 
 
+def test_a_certificate_that_hangs_on_itself_or_on_no_iso_27001_one_does_not_hold() -> None:
+    hds = record("certificate", "CER-0002", depends_on="CER-0002")
+    assert not certificate_standing(hds, with_records(certificate=[hds]))[0]
+    base = record("certificate", "CER-0001", depends_on="CER-0002")
+    round_ = record("certificate", "CER-0002", depends_on="CER-0001")
+    assert certificate_standing(round_, with_records(certificate=[base, round_]))[0], "what it hangs on is looked at"
+    other = record("certificate", "CER-0001", scheme="secnumcloud")
+    assert not certificate_standing(round_, with_records(certificate=[other, round_]))[0]
+    assert not certificate_standing(round_, with_records(certificate=[round_]))[0]
+
+
 def test_the_form_follows_the_rule() -> None:
     assert page_form(actors(sample_inputs())) == "C"
     assert page_form(actors(french_host())) == "B"

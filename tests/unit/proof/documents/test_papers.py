@@ -79,6 +79,24 @@ def test_the_report_is_an_archival_pdf_with_its_fonts_inside() -> None:
     assert b"/JavaScript" not in content
 
 
+def test_every_table_of_the_report_has_a_head_that_is_read_aloud() -> None:
+    """ISO 14289-1, 7.5: what a screen reader says of a cell is its column's head."""
+    reader = pypdf.PdfReader(io.BytesIO(PAPERS["rapport.pdf"](sample_inputs())))
+    tables = [one for one in below(reader.root_object["/StructTreeRoot"]) if one.get("/S") == "/Table"]
+    assert len(tables) > 10
+    assert all(any(cell.get("/S") == "/TH" for cell in below(table)) for table in tables)
+
+
+def below(node: Any) -> Iterator[Any]:
+    """Every element of the structure under one, content left out."""
+    kids = node.get("/K", [])
+    for kid in kids if isinstance(kids, list) else [kids]:
+        found = kid.get_object()
+        if isinstance(found, dict):
+            yield found
+            yield from below(found)
+
+
 def fonts_of(reader: pypdf.PdfReader) -> Iterator[Any]:
     """The descriptor of each font of each page."""
     for page in reader.pages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import shutil
@@ -23,6 +24,7 @@ from hygie.journal.stamps import last_stamp
 from hygie.proof.errors import EvidenceTamperedError, NothingKnownError, ScopeUnknownError, TrialEvidenceError
 from hygie.verify.dossier import DossierReport, DossierVerifier, Keys
 from hygie.verify.errors import DossierTamperedError
+from hygie.verify.main import run
 from hygie.verify.source import Source
 from tests.unit.proof.dossier.stage import (
     CHU,
@@ -57,6 +59,12 @@ def scene(database: Dsns, tmp_path: Path) -> Scene:
 
 def verify(path: Path, **keys: Any) -> DossierReport:
     return DossierVerifier(Source(path), Keys(**keys)).run()
+
+
+def options(path: Path, **given: Any) -> argparse.Namespace:
+    """What the command line gives the verifier."""
+    without = dict.fromkeys(("key", "witness", "dossier_key", "tsa"))
+    return argparse.Namespace(export=path, json=False, show=False, strict=False, **{**without, **given})
 
 
 def read(path: Path, name: str) -> Any:
@@ -152,11 +160,15 @@ def test_traces_are_one_clients_or_the_platforms(scene: Scene) -> None:
         assert len(first) == 10
         await sampled("d.zip", sample=10, tenant_id=CHU, seed=bytes(32))
         assert first != {one["account"] for one in shown if one["kind"] == "access"}
+        assert verify(place.folder / "c.zip").sample == {"tenant": CHU.hex(), "seed": ""}
+        assert verify(place.folder / "d.zip").sample == {"tenant": CHU.hex(), "seed": bytes(32).hex()}
 
     scene(act)
 
 
-def test_without_the_other_entries_of_the_journal_it_says_what_is_not_proven(scene: Scene) -> None:
+def test_without_the_other_entries_of_the_journal_it_says_what_is_not_proven(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
     async def act(place: Place) -> None:
         await place.trace(400)
         await place.seal()
@@ -165,6 +177,26 @@ def test_without_the_other_entries_of_the_journal_it_says_what_is_not_proven(sce
         report = verify(part.path)
         assert (report.journal.selected, report.held["batches"]) == (True, 12)
         assert part.entries < whole.entries / 2
+        for path, first in ((whole.path, "WHOLE: dossier"), (part.path, "IN PART: dossier")):
+            assert run(options(path), "en") == 0
+            assert capsys.readouterr().out.startswith(first)
+
+    scene(act)
+
+
+def test_a_quiet_journal_is_waited_for_until_the_witness_has_seen_it_at_the_date(scene: Scene) -> None:
+    """What the witness cosigned long before the date says nothing of what came in between."""
+
+    async def act(place: Place) -> None:
+        place.clock.ms += 20 * MINUTE_MS
+        writing = asyncio.create_task(place.dossier())
+        await asyncio.sleep(2)
+        assert not writing.done()
+        await place.trace(1)
+        await place.seal()
+        report = verify((await writing).path)
+        assert report.journal.cosigned_s is not None
+        assert report.journal.cosigned_s * 1000 > report.at_ms
 
     scene(act)
 
@@ -184,6 +216,21 @@ def test_a_log_that_was_begun_again_is_told_first(scene: Scene) -> None:
             ("writes", 1, 5),
         ]
         assert report.held["batches"] == 2
+
+    scene(act)
+
+
+def test_a_log_with_a_hole_gives_none_of_a_date_after_it_and_the_first_lost_number_is_named(scene: Scene) -> None:
+    async def act(place: Place) -> None:
+        await place.sql(
+            "INSERT INTO hygie_proof.hole SELECT 'batches', 5, 5, digest FROM hygie_proof.batch WHERE seq = 5"
+        )
+        await place.sql("DELETE FROM hygie_proof.run WHERE batch = 5")
+        await place.sql("DELETE FROM hygie_proof.batch WHERE seq = 5")
+        with pytest.raises(EvidenceTamperedError) as caught:
+            await place.dossier()
+        assert caught.value.facts == {"batch": 5, "reason": "missing"}
+        assert verify((await place.dossier(at_ms=START_MS + 3 * MINUTE_MS)).path).held["batches"] == 3
 
     scene(act)
 
@@ -285,6 +332,8 @@ def test_a_stamped_journal_is_verified_with_the_authoritys_root(database: Dsns, 
             place.clock.ms = authority.now_ms() - 60 * MINUTE_MS  # it stamps the machine's own time
             await story(place)
             place.clock.ms = authority.now_ms()
+            await place.trace(1)
+            await place.seal()
             at_ms = place.clock.ms - 20 * MINUTE_MS
             written = await place.dossier(at_ms=at_ms)
             report = verify(written.path, tsa=authority.root.read_bytes())
