@@ -123,10 +123,10 @@ def record(
     on: Annotated[str, typer.Option(help=say(fr="Date ; sinon ce jour.", en="Date; else today."))] = "",
 ) -> None:
     """Record an event and launch its tasks."""
+    from hygie.base.civil import paris_date
     from hygie.cli import certification_view
     from hygie.cli.commands.register import pairs_of, run_registers
     from hygie.proof.certification.acts import recorded
-    from hygie.proof.certification.civil import paris_date
     from hygie.registers.engine import Asked, fields_of
 
     frame = frame_of(context)
@@ -144,11 +144,11 @@ def record(
 
 
 def _agenda(frame: Frame, at: str) -> tuple[Agenda, date]:
+    from hygie.base.civil import paris_date
     from hygie.cli.commands.register import run_registers
     from hygie.cli.moment import moment_ms
     from hygie.perimeter import Known
     from hygie.proof.certification.agenda import agenda_on
-    from hygie.proof.certification.civil import paris_date
 
     at_ms = moment_ms(at) if at else None
 
@@ -160,11 +160,11 @@ def _agenda(frame: Frame, at: str) -> tuple[Agenda, date]:
 
 
 def _with_records(frame: Frame, at: str, wanted: Sequence[str]) -> tuple[Agenda, dict[str, list[dict[str, object]]]]:
+    from hygie.base.civil import paris_date
     from hygie.cli.commands.register import run_registers
     from hygie.cli.moment import moment_ms
     from hygie.perimeter import Known
     from hygie.proof.certification.agenda import agenda_on
-    from hygie.proof.certification.civil import paris_date
 
     at_ms = moment_ms(at) if at else None
 

@@ -6,7 +6,6 @@ import asyncio
 import mimetypes
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -187,15 +186,13 @@ def due(
     ] = False,
 ) -> None:
     """What runs, what is late."""
-    from hygie.registers.clocks import Expected, Progress, expectations
-    from hygie.registers.durations import INSTANT
+    from hygie.registers.clocks import Expected, Progress, expectations, falls_due
     from hygie.registers.engine import Asked
 
     frame = frame_of(context)
 
     def act(registers: Registers) -> list[Expected]:
         now_ms = registers.clock.now_ms()
-        end = datetime.fromtimestamp(now_ms / 1000 + within * 86_400, UTC).strftime(INSTANT)
         names = [registers.schemas[name].id] if name else list(registers.schemas)
         found = [
             one
@@ -204,7 +201,11 @@ def due(
             for one in expectations(registers.schemas[each], record, now_ms)
         ]
         wanted = {Progress.LATE, *([Progress.MISSED] if missed else [])}
-        kept = [one for one in found if one.progress in wanted or (one.progress is Progress.RUNNING and one.due <= end)]
+        kept = [
+            one
+            for one in found
+            if one.progress in wanted or (one.progress is Progress.RUNNING and falls_due(one, now_ms, within))
+        ]
         return sorted(kept, key=lambda one: (one.due, one.register, one.key, one.clock))
 
     found = run_registers(frame, act)

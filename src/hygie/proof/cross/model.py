@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from hygie.proof.certification.civil import paris_date
+from hygie.base.civil import paris_date
 from hygie.proof.controls.conditions import Snapshot
 from hygie.proof.errors import ControlsInvalidError
 from hygie.proof.facts import Facts
