@@ -178,6 +178,7 @@ HEAD = b'{"format":"hygie register export 1","register":"maker","schema":1,"at_m
         b'{"format":"x"}',
         b"[" * 100_000,
         HEAD.replace(b"export 1", b"export 2") + b"]}",
+        HEAD + b",".join([b'{"key":"A","versions":[{"version":1,"state":"draft","fields":{}}]}'] * 2) + b"]}",
         HEAD + b'{"key":"A","versions":[{"version":2,"state":"draft","fields":{}}]}]}',
     ],
 )
