@@ -23,6 +23,7 @@ LONGTEXT_MAX = 20_000  # of a paragraph: minutes of a meeting fit, a book does n
 ITEMS_MAX = 500  # of a list
 NUMBER_MAX = 10**15  # beyond, JSON readers round
 _NO_XML = "\ufffe\uffff"  # no workbook could hold them
+DECIMALS_MAX = 12  # of a decimal: an exponent could ask for millions of zeros
 SEPARATOR = ";"  # between the items of a list in a cell
 
 Value = str | int | bool | list[str] | list[int]
@@ -84,10 +85,18 @@ def _text(field: Field, given: object, place: Place) -> str:
         raise place.refuse("un texte est attendu", "a text is expected")
     text = unicodedata.normalize("NFC", str(given)).strip()
     long = field.type == "longtext"
+def has_control(text: str, *, but: str = "") -> bool:
+    """Whether a text holds what no file of a register can: control characters, half of a pair, non-characters.
+
+    Args: but: characters that may be there all the same.
+    """
+    return not text.isprintable() and any(_is_control(one) and one not in but for one in text)
+
+
     limit = field.max or (LONGTEXT_MAX if long else TEXT_MAX)
     if len(text) > limit:
         raise place.refuse(f"{limit} caractères au plus", f"{limit} characters at most")
-    if not text.isprintable() and any(_is_control(one) and not (long and one in "\n\t") for one in text):
+    if has_control(text, but="\n\t" if long else ""):
         raise place.refuse("caractère de contrôle", "a control character")
     if looks_like_ins(text):
         raise PatientNamedError(line=place.line, field=place.field)
@@ -130,6 +139,9 @@ def _integer(field: Field, given: object, place: Place) -> int:
         raise place.refuse("un nombre entier est attendu", "a whole number is expected") from None
     _check_bounds(field, Decimal(number), place)
     return number
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -DECIMALS_MAX:
+        raise place.refuse(f"{DECIMALS_MAX} décimales au plus", f"{DECIMALS_MAX} decimals at most")
 
 
 def _decimal(field: Field, given: object, place: Place) -> str:
@@ -175,7 +187,7 @@ def _formed(pattern: str, fr: str, en: str) -> Callable[[Field, object, Place], 
 
     def read(_: Field, given: object, place: Place) -> str:
         text = str(given).strip()
-        if len(text) > TEXT_MAX or not compiled.fullmatch(text):
+        if len(text) > TEXT_MAX or has_control(text) or not compiled.fullmatch(text):
             raise place.refuse(fr, en)
         return text
 
