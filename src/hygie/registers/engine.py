@@ -90,13 +90,8 @@ class Registers:
         with transaction.atomic():
             head = Head.objects.select_for_update().get(log="records")
             at_ms = max(self.clock.now_ms(), head.at_ms)  # never before what is already written
-            known = self._known(changes)
-            new = self._versions(changes, known)
-            new += self._versions(self._following(Proposed([one for _, one in new], known.of, at_ms)), known)
-            for lost in known.lost_references(new, self.schemas):
-                raise lost
-            self._hold(Proposed([one for _, one in new], known.of, at_ms))
-            numbered = (_at(record, head.seq + rank, at_ms) for rank, (_, record) in enumerate(new, 1))
+            new = self._decided(changes, at_ms)
+            numbered = (_at(record, head.seq + rank, at_ms) for rank, record in enumerate(new, 1))
             written = list(linked(numbered, bytes(head.digest)))
             if not written:
                 return []
@@ -108,6 +103,21 @@ class Registers:
         return written
 
     def _versions(self, changes: Sequence[Change], known: Known) -> list[tuple[int, RecordVersion]]:
+    def rehearse(self, changes: Sequence[Change]) -> None:
+        """Refuse what :meth:`write` would refuse now, and write nothing. Raises: as ``write``."""
+        self._decided(changes, self.clock.now_ms())
+
+    def _decided(self, changes: Sequence[Change], at_ms: int) -> list[RecordVersion]:
+        """The versions that these changes make and what follows from them, held to every rule."""
+        known = self._known(changes)
+        new = self._versions(changes, known)
+        new += self._versions(self._following(Proposed([one for _, one in new], known.of, at_ms)), known)
+        for lost in known.lost_references(new, self.schemas):
+            raise lost
+        versions = [one for _, one in new]
+        self._hold(Proposed(versions, known.of, at_ms))
+        return versions
+
         """The versions that changes make, each with its line; what changes nothing makes none."""
         return [
             (line, record)
