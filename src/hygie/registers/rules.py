@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -197,18 +198,23 @@ def _check_approval(change: Change, state: State, before: RecordVersion | None, 
     """What was approved is changed, and an approved state is entered, by two."""
     if not state.approval:
         return
-    if not change.approver:
+    if not _who(change.approver):
         raise TransitionRefusedError(
             state=before.state if before else "-",
             wanted=state.id,
             reason_fr="un approbateur est requis",
             reason_en="an approver is required",
         )
-    if change.approver.casefold() in (author.casefold(), author.casefold().partition(":")[2]):
+    if _who(change.approver) == _who(author):
         raise FourEyesError()
 
 
 def _check_filled(schema: Schema, state: State, fields: Mapping[str, Any], line: int) -> None:
+def _who(name: str) -> str:
+    """A person as an account or as typed: ``local:anne``, ``Anne `` and ``ANNE`` are one."""
+    return unicodedata.normalize("NFKC", name).rpartition(":")[2].strip().casefold()
+
+
     for one in schema.fields:
         if (one.required or state.id in one.required_in) and one.id not in fields:
             raise RecordInvalidError(line=line, field=one.id, reason_fr="valeur absente", reason_en="no value")
