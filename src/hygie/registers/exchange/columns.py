@@ -14,8 +14,8 @@ from hygie.base.language import say
 from hygie.registers.chain import RecordVersion
 from hygie.registers.durations import INSTANT
 from hygie.registers.exchange.grid import Cell, natural, neutral, refused, text_of
+from hygie.registers.naming import looks_like_ins
 from hygie.registers.schema import Field, Schema
-from hygie.registers.values import looks_like_ins
 
 LISTS = (
     "choices", "countries", "references", "documents", "requirements", "activities", "texts",
@@ -82,7 +82,8 @@ def columns_of(
             continue
         column = known.get(target.casefold())
         if column is None:
-            shown = header if len(header) <= 80 and not looks_like_ins(header) else str(number)
+            fit = len(header) <= 80 and header.isprintable() and not looks_like_ins(header)
+            shown = header if fit else str(number)
             raise refused(line, f"colonne inconnue ({shown})", f"no such column ({shown})")
         if column in found:
             raise refused(line, f"deux colonnes pour {column.id}", f"two columns for {column.id}")
