@@ -234,9 +234,12 @@ _WHO: dict[str, Callable[[], str]] = {
 
 def attach(context: typer.Context, file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
     """Keep a file."""
+    from hygie.registers.engine import DOCUMENT_BYTES_MAX
+
     frame = frame_of(context)
     media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    content = file.read_bytes()
+    with file.open("rb") as opened:
+        content = opened.read(DOCUMENT_BYTES_MAX + 1)  # one more: a larger one is refused, not cut
     digest = run_registers(frame, lambda registers: registers.put_document(file.name, media_type, content))
     frame.out.line(digest)
     frame.out.result({"sha256": digest, "bytes": len(content), "media_type": media_type})
