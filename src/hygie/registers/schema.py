@@ -63,6 +63,13 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """Its name in the person's language."""
         return say(fr=self.fr, en=self.en)
 
+    def shown(self, value: object) -> str:
+        """One stored value in the person's language: the label of a choice, yes or no, else as it is stored."""
+        if isinstance(value, bool):
+            return say(fr="oui", en="yes") if value else say(fr="non", en="no")
+        choice = next((one for one in self.choices if one.id == value), None)
+        return say(fr=choice.fr, en=choice.en) if choice else str(value)
+
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One state of a record. to: states that may follow; approval: entering it takes an approver who is not the author;

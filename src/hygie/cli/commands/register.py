@@ -19,7 +19,7 @@ from hygie.cli.register_files import pages
 if TYPE_CHECKING:
     from hygie.registers.chain import RecordVersion
     from hygie.registers.engine import Registers
-    from hygie.registers.schema import Schema
+    from hygie.registers.schema import Field, Schema
 
 T = TypeVar("T")
 _Register = Annotated[str, typer.Argument(help=say(fr="Registre, comme policy.", en="Register, such as policy."))]
@@ -316,28 +316,29 @@ def _show_all(frame: Frame, schema: Schema, found: list[RecordVersion]) -> None:
         frame.out.line(say(fr="Aucune fiche.", en="No record."))
         return
     title = schema.field(schema.title_field)
+    assert title is not None, "schemas are read so"
     frame.out.table(
-        [say(fr="fiche", en="record"), title.label if title else "", say(fr="état", en="state"),
+        [say(fr="fiche", en="record"), title.label, say(fr="état", en="state"),
          say(fr="client", en="client"), "n°", say(fr="écrite le", en="written")],
         [
-            [one.key, one.fields.get(schema.title_field, ""), schema.state(one.state).label, one.tenant, one.version,
-             instant(one.at_ms)]
+            [one.key, _shown(title, one.fields.get(title.id, "")), schema.state(one.state).label, one.tenant,
+             one.version, instant(one.at_ms)]
             for one in found
         ],
     )  # fmt: skip
 
 
 def _show_one(frame: Frame, schema: Schema, record: RecordVersion) -> None:
-    rows = [[field.label, _shown(record.fields[field.id])] for field in schema.fields if field.id in record.fields]
+    rows = [
+        [field.label, _shown(field, record.fields[field.id])] for field in schema.fields if field.id in record.fields
+    ]
     head = f"{record.key}, version {record.version}, {schema.state(record.state).label}"
     frame.out.line(head + (f" ({record.tenant})" if record.tenant else ""))
     frame.out.table([say(fr="champ", en="field"), say(fr="valeur", en="value")], rows)
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return say(fr="oui", en="yes") if value else say(fr="non", en="no")
-    return "; ".join(str(one) for one in value) if isinstance(value, list) else str(value)
+def _shown(field: Field, value: object) -> str:
+    return "; ".join(field.shown(one) for one in value) if isinstance(value, list) else field.shown(value)
 
 
 def _pages() -> tuple[tuple[str, str, str, str, Callable[..., None]], ...]:

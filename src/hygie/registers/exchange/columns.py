@@ -107,9 +107,9 @@ def cell_of(field: Field, value: Any) -> Cell:
     if value is None:
         return None
     if isinstance(value, bool):
-        return say(fr="oui", en="yes") if value else say(fr="non", en="no")
+        return field.shown(value)
     if isinstance(value, list):
-        items = [_item(field, one) for one in value]
+        items = [field.shown(one) for one in value]
         # A text may hold the separator: then each item has its line.
         return neutral("\n".join([*items, ""]) if any(";" in one for one in items) else "; ".join(items))
     if isinstance(value, int) or field.type == "date":
@@ -118,7 +118,7 @@ def cell_of(field: Field, value: Any) -> Cell:
         # Only when it comes back as it was: 12.50 stays a text, since a number forgets its last zero.
         number = float(value)
         return number if text_of(number) == value else str(value)
-    return neutral(_item(field, value))
+    return neutral(field.shown(value))
 
 
 def given_of(field: Field, cell: Cell) -> object:
@@ -135,8 +135,3 @@ def given_of(field: Field, cell: Cell) -> object:
     if field.type == "date" and (french := _FRENCH_DATE.fullmatch(text.strip())):
         return f"{french[3]}-{french[2]:0>2}-{french[1]:0>2}"
     return text
-
-
-def _item(field: Field, value: object) -> str:
-    choice = next((one for one in field.choices if one.id == value), None)
-    return say(fr=choice.fr, en=choice.en) if choice else str(value)

@@ -77,14 +77,9 @@ def _record(schema: Schema, record: RecordVersion) -> dict[str, Any]:
 
 
 def _shown(field: Field, value: object) -> str:
-    if isinstance(value, bool):
-        return say(fr="oui", en="yes") if value else say(fr="non", en="no")
     if isinstance(value, list):
         return " ; ".join(_shown(field, one) for one in value)
-    choice = next((one for one in field.choices if one.id == value), None)
-    if choice is not None:
-        return say(fr=choice.fr, en=choice.en)
-    text = str(value)
+    text = field.shown(value)
     if field.type == "date":
         return date.fromisoformat(text).strftime(say(fr="%d/%m/%Y", en="%Y-%m-%d"))
     if field.type == "instant":
