@@ -59,14 +59,15 @@ def expectations(schema: Schema, record: RecordVersion, now_ms: int, only: Colle
 
     Args: only: clocks to look at, all of them when none is named; due dates and reviews are told whatever it says.
 
-    A due date and a review are expected as long as the record is open. A clock that was stopped tells whether it was in
-    time; one that still runs when the record is closed expects nothing any more.
+    A due date is expected in the states that the schema says, a review as long as the record is open. A clock that was
+    stopped tells whether it was in time; one that still runs when the record is closed expects nothing any more.
     """
     now = _stored(now_ms)
     is_open = not schema.state(record.state).closed
     due_field = schema.field(schema.due_field) if schema.due_field else None
     if is_open and due_field is not None:
-        if due := record.fields.get(due_field.id):
+        waits = not schema.due_states or record.state in schema.due_states
+        if waits and (due := record.fields.get(due_field.id)):
             yield _expected(schema, record, ("due", due_field.fr, due_field.en), due, now)
     elif is_open and schema.review_days is not None:
         again = paris_date(record.at_ms) + timedelta(days=schema.review_days)

@@ -82,6 +82,28 @@ def test_a_due_date_and_a_review_are_expected_of_an_open_record() -> None:
     assert expected(record("person", "left"), "2026-06-01") == {}
 
 
+@pytest.mark.parametrize(
+    ("register", "field", "states"),
+    [
+        ("audit", "planned_on", {"planned"}),
+        ("internal-audit", "planned_on", {"planned"}),
+        ("management-review", "held_on", {"planned"}),
+        ("habilitation-review", "due_on", {"pending"}),
+        ("action", "due_on", {"open", "in-progress"}),
+        ("finding", "due_on", {"open", "answered", "corrected"}),
+        ("intervention", "ends_before", {"requested", "validated", "in-progress"}),
+        ("contract", "ends_on", {"draft", "signed", "amended"}),
+    ],
+)
+def test_what_was_done_is_not_late_while_the_rest_follows(register: str, field: str, states: set[str]) -> None:
+    late = {
+        state.id
+        for state in SCHEMAS[register].states
+        if expected(record(register, state.id, **{field: "2026-03-01"}), "2026-03-02").get("due")
+    }
+    assert late == states
+
+
 def test_a_day_is_over_at_midnight_in_paris_in_winter_and_in_summer() -> None:
     for due, last, over in (
         ("2026-01-15", "2026-01-15T22:59:59", "2026-01-15T23:00:00"),
