@@ -34,7 +34,8 @@ def page() -> str:
 
 def _section(schema: Schema) -> str:
     keys = f"`{schema.prefix}-0001`" if not schema.key_field else f"its `{schema.key_field}`"
-    due = f" · due: `{schema.due_field}`" if schema.due_field else ""
+    due_in = f" ({', '.join(schema.due_states)})" if schema.due_states else ""
+    due = f" · due: `{schema.due_field}`{due_in}" if schema.due_field else ""
     review = f" · looked at again after {schema.review_days} days" if schema.review_days else ""
     parts = [
         f"\n## {schema.id}\n\n**{schema.fr}**. {schema.about_fr}\n\n**{schema.en}**. {schema.about_en}\n",

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from hygie.app import House, open_administration
+from hygie.base.civil import paris_date
 from hygie.gate.administration import Administration
 from hygie.gate.errors import ForgedRightsError
 from hygie.perimeter import Known
 from hygie.proof.certification.agenda import WARNING, agenda_on, expiries, warnings
-from hygie.proof.certification.civil import paris_date
 from hygie.proof.fitness import Fitness, fitness_of
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.chain import RecordVersion

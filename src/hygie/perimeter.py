@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from hygie.app import House
+from hygie.base.civil import paris_date
 from hygie.gate.administration import GoLive
 from hygie.probes.gather import gather
-from hygie.proof.certification.civil import paris_date
 from hygie.proof.facts import StoresFacts
 from hygie.proof.model import Observed
 from hygie.proof.perimeter.services import ServiceRow, production_blockers_of, services_on

@@ -48,6 +48,10 @@ def test_a_register_goes_in_and_out_of_files_and_says_what_is_late(installation:
         "controller",
     )
     assert "RGPD 12.3" in due["answer"]["source_fr"]
+    for words in (("rights-request",), ("rights-request", "RRQ-0001")):
+        shown = installation.run("register", "show", *words, language="fr").stdout
+        assert ("Accès (15)" in shown) == (len(words) == 2)
+        assert "channel" not in shown
 
     for form in ("csv", "xlsx", "json", "pdf"):
         file = tmp_path / f"people.{form}"

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from hygie.base.civil import paris_date
 from hygie.proof.certification.calendar import untold
-from hygie.proof.certification.civil import paris_date
 from hygie.proof.certification.clocks import Deadline, cycle_deadlines, finding_deadlines
 from hygie.proof.certification.cycle import fold
 from hygie.proof.certification.delays import own_delays

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import typer
 
+from hygie.base.civil import end_of_day_ms
 from hygie.base.language import say
-from hygie.proof.certification.civil import end_of_day_ms
 
 D = TypeVar("D", bound=date)
 YEAR_MIN, YEAR_MAX = 1970, 2200  # instants are counted from 1970; registers hold no later date

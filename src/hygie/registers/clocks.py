@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from hygie.base.civil import day_of, paris_date
 from hygie.base.language import say
 from hygie.registers.chain import RecordVersion
 from hygie.registers.coherence import has_value
@@ -54,23 +55,24 @@ class Expected:
 
 
 def expectations(schema: Schema, record: RecordVersion, now_ms: int, only: Collection[str] = ()) -> Iterator[Expected]:
-    """What is expected of a record, as of an instant; days end in UTC.
+    """What is expected of a record, as of an instant; days are those of Paris.
 
     Args: only: clocks to look at, all of them when none is named; due dates and reviews are told whatever it says.
 
-    A due date and a review are expected as long as the record is open. A clock that was stopped tells whether it was in
-    time; one that still runs when the record is closed expects nothing any more.
+    A due date is expected in the states that the schema says, a review as long as the record is open. A clock that was
+    stopped tells whether it was in time; one that still runs when the record is closed expects nothing any more.
     """
-    now = datetime.fromtimestamp(now_ms / 1000, UTC).strftime(INSTANT)
+    now = _stored(now_ms)
     is_open = not schema.state(record.state).closed
     due_field = schema.field(schema.due_field) if schema.due_field else None
     if is_open and due_field is not None:
-        if due := record.fields.get(due_field.id):
+        waits = not schema.due_states or record.state in schema.due_states
+        if waits and (due := record.fields.get(due_field.id)):
             yield _expected(schema, record, ("due", due_field.fr, due_field.en), due, now)
     elif is_open and schema.review_days is not None:
-        written = datetime.fromtimestamp(record.at_ms / 1000, UTC).date() + timedelta(days=schema.review_days)
+        again = paris_date(record.at_ms) + timedelta(days=schema.review_days)
         name = ("review", "Revue de la fiche", "Review of the record")
-        yield _expected(schema, record, name, written.isoformat(), now)
+        yield _expected(schema, record, name, again.isoformat(), now)
     for clock in schema.clocks:
         if (only and clock.id not in only) or (due := due_of(clock, record)) is None:
             continue
@@ -84,12 +86,18 @@ def expectations(schema: Schema, record: RecordVersion, now_ms: int, only: Colle
             )
 
 
+def falls_due(one: Expected, now_ms: int, days: int) -> bool:
+    """Whether it is due by the end of that many days from today, in Paris."""
+    last = paris_date(now_ms) + timedelta(days=days)
+    return _is_within(one.due, last.isoformat())
+
+
 def due_of(clock: Clock, record: RecordVersion) -> str | None:
     """When a clock ends, as a stored date or instant; None when it does not run for this record."""
     start = record.fields.get(clock.start)
     if start is None or (clock.if_field and not has_value(record.fields, clock.if_field, clock.values)):
         return None
-    day = start[:10]
+    day = str(day_of(start))
     if day < clock.valid_from or (clock.valid_until and day > clock.valid_until):
         return None
     if not clock.minutes_field:
@@ -105,9 +113,18 @@ def _expected(schema: Schema, record: RecordVersion, name: tuple[str, str, str],
 
 
 def _progress(due: str, done: str, now: str) -> Progress:
-    """Two stored values are compared on what both hold: a date is over when its day is."""
-    at = done or now
-    on_time = at[: len(due)] <= due[: len(at)]
+    on_time = _is_within(done or now, due)
     if done:
         return Progress.KEPT if on_time else Progress.MISSED
     return Progress.RUNNING if on_time else Progress.LATE
+
+
+def _is_within(at: str, due: str) -> bool:
+    """Two instants are compared to the second; a date is over when its day is, in Paris."""
+    if "T" in at and "T" in due:
+        return at <= due
+    return str(day_of(at)) <= str(day_of(due))
+
+
+def _stored(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime(INSTANT)

@@ -28,11 +28,12 @@ from hygie.registers.errors import (
     TransitionRefusedError,
 )
 from hygie.registers.hooks import Hooks, Proposed
-from hygie.registers.rules import Change, Known, next_version, wrong_values
+from hygie.registers.rules import Change, Known, check_text, next_version, wrong_values
 from hygie.registers.schema import Schemas, shipped_schemas
 
 RECORDS_MAX = 100_000  # of one call: an import of staff or assets fits; it is held in memory and in one transaction
 DOCUMENT_BYTES_MAX = 25 * 1024 * 1024  # a scanned certificate or policy; larger ones belong to an archive
+DOCUMENT_NAME_CHARACTERS_MAX = 255  # what file systems hold
 INSERT_ROWS = 1_000
 H = TypeVar("H")
 _LEAF = "INSERT INTO hygie.journal_pending (leaf) VALUES (%s)"
@@ -90,13 +91,8 @@ class Registers:
         with transaction.atomic():
             head = Head.objects.select_for_update().get(log="records")
             at_ms = max(self.clock.now_ms(), head.at_ms)  # never before what is already written
-            known = self._known(changes)
-            new = self._versions(changes, known)
-            new += self._versions(self._following(Proposed([one for _, one in new], known.of, at_ms)), known)
-            for lost in known.lost_references(new, self.schemas):
-                raise lost
-            self._hold(Proposed([one for _, one in new], known.of, at_ms))
-            numbered = (_at(record, head.seq + rank, at_ms) for rank, (_, record) in enumerate(new, 1))
+            new = self._decided(changes, at_ms)
+            numbered = (_at(record, head.seq + rank, at_ms) for rank, record in enumerate(new, 1))
             written = list(linked(numbered, bytes(head.digest)))
             if not written:
                 return []
@@ -106,6 +102,21 @@ class Registers:
             with connection.cursor() as cursor:
                 cursor.execute(_LEAF, (self.journal.leaf(self._entry(written)),))
         return written
+
+    def rehearse(self, changes: Sequence[Change]) -> None:
+        """Refuse what :meth:`write` would refuse now, and write nothing. Raises: as ``write``."""
+        self._decided(changes, self.clock.now_ms())
+
+    def _decided(self, changes: Sequence[Change], at_ms: int) -> list[RecordVersion]:
+        """The versions that these changes make and what follows from them, held to every rule."""
+        known = self._known(changes)
+        new = self._versions(changes, known)
+        new += self._versions(self._following(Proposed([one for _, one in new], known.of, at_ms)), known)
+        for lost in known.lost_references(new, self.schemas):
+            raise lost
+        versions = [one for _, one in new]
+        self._hold(Proposed(versions, known.of, at_ms))
+        return versions
 
     def _versions(self, changes: Sequence[Change], known: Known) -> list[tuple[int, RecordVersion]]:
         """The versions that changes make, each with its line; what changes nothing makes none."""
@@ -239,10 +250,12 @@ class Registers:
     def put_document(self, name: str, media_type: str, content: bytes) -> str:
         """Keep a file that records will name. Returns its SHA-256, in hexadecimal; the same file is kept once.
 
-        Raises: RecordInvalidError: too large or empty.
+        Raises: RecordInvalidError: too large or empty, or a name that is no line of text; PatientNamedError: the name
+        looks like an INS.
         """
         from hygie.registers.models import Document
 
+        check_text(name, DOCUMENT_NAME_CHARACTERS_MAX, "document", 1)
         if not 0 < len(content) <= DOCUMENT_BYTES_MAX:
             limit = DOCUMENT_BYTES_MAX // 1024 // 1024
             raise RecordInvalidError(
@@ -250,7 +263,7 @@ class Registers:
             )
         digest = hashlib.sha256(content).digest()
         document = Document(
-            sha256=digest, name=name[:200], media_type=media_type[:100], at_ms=self.clock.now_ms(), content=content
+            sha256=digest, name=name, media_type=media_type[:100], at_ms=self.clock.now_ms(), content=content
         )
         Document.objects.bulk_create([document], ignore_conflicts=True)
         return digest.hex()

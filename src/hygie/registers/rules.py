@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +17,9 @@ from hygie.registers.errors import (
     RecordInvalidError,
     TransitionRefusedError,
 )
+from hygie.registers.naming import looks_like_ins
 from hygie.registers.schema import Schema, Schemas, State
-from hygie.registers.values import looks_like_ins, read_value
+from hygie.registers.values import has_control, read_value
 
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,127}", re.ASCII)
 TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
@@ -110,8 +112,8 @@ def next_version(change: Change, schemas: Schemas, known: Known, *, author: str,
         return None
     if change.version and change.version != (before.version if before else 0):
         raise RecordChangedError(key=key, version=before.version if before else 0)
-    _check_text(change.reason, REASON_CHARACTERS_MAX, "reason", line)
-    _check_text(change.approver, NAME_CHARACTERS_MAX, "approver", line)
+    check_text(change.reason, REASON_CHARACTERS_MAX, "reason", line)
+    check_text(change.approver, NAME_CHARACTERS_MAX, "approver", line)
     _check_approval(change, state, before, author)
     _check_filled(schema, state, merged, line)
     check_rules(schema, state.id, merged, line)
@@ -186,7 +188,7 @@ def _tenant(change: Change, schema: Schema, before: RecordVersion | None, line: 
     tenant = change.tenant or (before.tenant if before else "")
     if before and tenant != before.tenant:
         raise RecordInvalidError(line=line, field="tenant", reason_fr="le client ne change pas", reason_en="it stays")
-    if tenant and (schema.tenant == "none" or not TENANT.fullmatch(tenant)):
+    if tenant and (schema.tenant == "none" or not TENANT.fullmatch(tenant) or looks_like_ins(tenant)):
         raise RecordInvalidError(line=line, field="tenant", reason_fr="client mal formé", reason_en="malformed client")
     if not tenant and schema.tenant == "required":
         raise RecordInvalidError(line=line, field="tenant", reason_fr="client absent", reason_en="no client")
@@ -197,15 +199,20 @@ def _check_approval(change: Change, state: State, before: RecordVersion | None, 
     """What was approved is changed, and an approved state is entered, by two."""
     if not state.approval:
         return
-    if not change.approver:
+    if not _who(change.approver):
         raise TransitionRefusedError(
             state=before.state if before else "-",
             wanted=state.id,
             reason_fr="un approbateur est requis",
             reason_en="an approver is required",
         )
-    if change.approver.casefold() in (author.casefold(), author.casefold().partition(":")[2]):
+    if _who(change.approver) == _who(author):
         raise FourEyesError()
+
+
+def _who(name: str) -> str:
+    """A person as an account or as typed: ``local:anne``, ``Anne `` and ``ANNE`` are one."""
+    return unicodedata.normalize("NFKC", name).rpartition(":")[2].strip().casefold()
 
 
 def _check_filled(schema: Schema, state: State, fields: Mapping[str, Any], line: int) -> None:
@@ -214,11 +221,14 @@ def _check_filled(schema: Schema, state: State, fields: Mapping[str, Any], line:
             raise RecordInvalidError(line=line, field=one.id, reason_fr="valeur absente", reason_en="no value")
 
 
-def _check_text(text: str, limit: int, name: str, line: int) -> None:
-    if len(text) > limit or looks_like_ins(text) or any(ord(one) < 32 for one in text):
+def check_text(text: str, limit: int, name: str, line: int) -> None:
+    """A line of text beside the fields. Raises: RecordInvalidError, PatientNamedError: of the field ``name``."""
+    if looks_like_ins(text):
+        raise PatientNamedError(line=line, field=name)
+    if len(text) > limit or has_control(text):
         raise RecordInvalidError(
             line=line,
             field=name,
-            reason_fr=f"texte de {limit} caractères au plus",
-            reason_en=f"{limit} characters at most",
+            reason_fr=f"texte de {limit} caractères au plus, sans caractère de contrôle",
+            reason_en=f"{limit} characters at most, without a control character",
         )

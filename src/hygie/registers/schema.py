@@ -63,6 +63,13 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """Its name in the person's language."""
         return say(fr=self.fr, en=self.en)
 
+    def shown(self, value: object) -> str:
+        """One stored value in the person's language: the label of a choice, yes or no, else as it is stored."""
+        if isinstance(value, bool):
+            return say(fr="oui", en="yes") if value else say(fr="non", en="no")
+        choice = next((one for one in self.choices if one.id == value), None)
+        return say(fr=choice.fr, en=choice.en) if choice else str(value)
+
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One state of a record. to: states that may follow; approval: entering it takes an approver who is not the author;
@@ -137,6 +144,7 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     prefix: of the keys it gives (``SUP-0001``); key_field: field whose value is the key instead; order: rank in lists;
     title_field: what names a record for people; proves: requirements that its records serve; owner: role that answers
     for it; review_days: a record is to be looked at again after so many; due_field: the date a record is late after;
+    due_states: in these only (what was to be done by then is done in the others), in every open one when none is said;
     tenant: whether each record is of one client (``required``), may be (``optional``) or never is (``none``).
     """
 
@@ -156,6 +164,7 @@ class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     proves: tuple[str, ...] = ()
     review_days: int | None = None
     due_field: str = ""
+    due_states: tuple[str, ...] = ()
     tenant: Literal["none", "optional", "required"] = "none"
     order: int = 1000
     rules: tuple[Rule, ...] = ()
@@ -260,6 +269,9 @@ def _wrong_together(schema: Schema) -> Iterator[str]:
         yield "two fields have the same name"
     if schema.due_field and not _is_time(schema.field(schema.due_field)):
         yield "due_field is no date"
+    open_states = {one.id for one in schema.states if not one.closed}
+    if schema.due_states and not (schema.due_field and set(schema.due_states) <= open_states):
+        yield "due_states without due_field, or that names no open state"
     for rule in schema.rules:
         if not _is_sound(rule, schema):
             yield f"rule {rule.kind} on {rule.a}"

@@ -1,8 +1,8 @@
 """One value of one field: from what a person or a file gives to what is stored. Pure.
 
 Stored forms: text, ISO dates (``2026-11-27``), UTC instants (``2026-11-27T08:15:00Z``), numbers (decimals as text, so
-that none is rounded), booleans, lists. Free text that looks like a national health identity (INS) is refused: what
-names a patient goes to the vault, and its reference is quoted here.
+that none is rounded), booleans, lists. What looks like a national health identity (INS) is refused: what names a
+patient goes to the vault, and its reference is quoted here.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from hygie.base.identifiers import InvalidIdentifierError, luhn_holds, nir_key, parse_professional
+from hygie.base.identifiers import InvalidIdentifierError, luhn_holds, parse_professional
 from hygie.registers.errors import PatientNamedError, RecordInvalidError
+from hygie.registers.naming import looks_like_ins
 from hygie.registers.schema import Field
 
 TEXT_MAX = 500  # characters of a line of text
 LONGTEXT_MAX = 20_000  # of a paragraph: minutes of a meeting fit, a book does not
 ITEMS_MAX = 500  # of a list
 NUMBER_MAX = 10**15  # beyond, JSON readers round
+DECIMALS_MAX = 12  # of a decimal: an exponent could ask for millions of zeros
 _NO_XML = "\ufffe\uffff"  # no workbook could hold them
 SEPARATOR = ";"  # between the items of a list in a cell
 
@@ -56,27 +58,18 @@ def read_value(field: Field, given: object, line: int) -> Value | None:
         value = _READERS.get(field.type, _text)(field, given, place)
     if value == []:
         return None
-    items = value if isinstance(value, list) else [value]
-    if field.type in _LOOKED_AT and any(looks_like_ins(str(one)) for one in items):
+    if field.type in _LOOKED_AT and looks_like_ins(_said(value)):
         raise PatientNamedError(line=line, field=field.id)
     return value
 
 
-def looks_like_ins(text: str) -> bool:
-    """Whether a text holds 15 characters that read as a NIR with a right key, spaces and separators aside."""
-    for found in _NIR.finditer(text):
-        digits = re.sub(r"[\s.\-/]", "", found.group())
-        try:
-            if nir_key(digits[:13].upper()) == digits[13:]:
-                return True
-        except InvalidIdentifierError:
-            continue
-    return False
+def _said(value: Value) -> str:
+    """A value as one text, since a number may be spread over the items of a list; without an id drawn at random."""
+    text = " ".join(str(one) for one in value) if isinstance(value, list) else str(value)
+    return _DRAWN.sub("/", text)
 
 
-_NIR = re.compile(
-    r"(?<!\d)[1-478](?:[\s.\-/]?\d){4}[\s.\-/]?(?:\d[\s.\-/]?\d|2[\s.\-/]?[ABab])(?:[\s.\-/]?\d){8}(?!\d)"
-)
+_DRAWN = re.compile(r"/(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z", re.ASCII)
 
 
 def _text(field: Field, given: object, place: Place) -> str:
@@ -87,11 +80,17 @@ def _text(field: Field, given: object, place: Place) -> str:
     limit = field.max or (LONGTEXT_MAX if long else TEXT_MAX)
     if len(text) > limit:
         raise place.refuse(f"{limit} caractères au plus", f"{limit} characters at most")
-    if not text.isprintable() and any(_is_control(one) and not (long and one in "\n\t") for one in text):
+    if has_control(text, but="\n\t" if long else ""):
         raise place.refuse("caractère de contrôle", "a control character")
-    if looks_like_ins(text):
-        raise PatientNamedError(line=place.line, field=place.field)
     return text
+
+
+def has_control(text: str, *, but: str = "") -> bool:
+    """Whether a text holds what no file of a register can: control characters, half of a pair, non-characters.
+
+    Args: but: characters that may be there all the same.
+    """
+    return not text.isprintable() and any(_is_control(one) and one not in but for one in text)
 
 
 def _is_control(character: str) -> bool:
@@ -140,6 +139,9 @@ def _decimal(field: Field, given: object, place: Place) -> str:
     if isinstance(given, bool) or not number.is_finite():
         raise place.refuse("un nombre est attendu", "a number is expected")
     _check_bounds(field, number, place)
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -DECIMALS_MAX:
+        raise place.refuse(f"{DECIMALS_MAX} décimales au plus", f"{DECIMALS_MAX} decimals at most")
     return format(number, "f")
 
 
@@ -175,7 +177,7 @@ def _formed(pattern: str, fr: str, en: str) -> Callable[[Field, object, Place], 
 
     def read(_: Field, given: object, place: Place) -> str:
         text = str(given).strip()
-        if len(text) > TEXT_MAX or not compiled.fullmatch(text):
+        if len(text) > TEXT_MAX or has_control(text) or not compiled.fullmatch(text):
             raise place.refuse(fr, en)
         return text
 
@@ -239,9 +241,11 @@ _READERS: dict[str, Callable[[Field, Any, Place], Value]] = {
         "a reference of the vault is expected (client/environment/Type/id)",
     ),
 }
-# Texts are looked at as they are read. The vault's references are its own, a digest may hold any run of digits.
+# Whatever a person may write. The other types are closed lists, dates, numbers of a form of their own, and digests,
+# which may hold any run of digits.
 _LOOKED_AT = {
-    "integer", "decimal", "reference", "references", "requirements", "email", "url", "account", "tenant", "siren",
+    "text", "longtext", "texts", "person", "integer", "decimal", "reference", "references", "requirements", "email",
+    "url", "account", "tenant", "siren", "vault",
 }  # fmt: skip
 _LISTS: dict[str, Callable[[Field, Any, Place], Value]] = {
     "choices": _choice,

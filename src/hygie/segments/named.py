@@ -6,6 +6,7 @@ chain: the journal holds every head that the logs ever had.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,8 @@ _DECLARING = frozenset({Action.VAULT_REBUILD, Action.BACKUP_RESTORE})
 KINDS = frozenset({"evidence", "administration", "platform"})
 """Classes of entries that say something of the logs."""
 DECLARED_CHARACTERS_MAX = 1_000
+NUMBER_MAX = 2**63 - 1  # of a write: a bigint
+log = logging.getLogger(__name__)
 Range = tuple[int, int]
 """First and last number, both included."""
 
@@ -55,19 +58,21 @@ class NamedWrites:
     declared: dict[str, list[Range]] = field(default_factory=lambda: {name: [] for name in LOGS})
 
     def hear(self, entry: Entry) -> None:
-        """What one entry says; most say nothing of these logs."""
-        if entry.action in _DECLARING and entry.outcome != "intent":
-            self.declared = {name: _read_ranges(entry.detail.get(f"lacking_{name}", "")) for name in LOGS}
-        name = _LOG.get(entry.action)
-        if name is None or entry.outcome != "done" or entry.kind != "evidence":
+        """What one entry says; most say nothing of these logs, nor does one that is not of their form: whoever may add
+        to the journal must not blind the comparison by it."""
+        try:
+            if entry.action in _DECLARING and entry.outcome != "intent":
+                self.declared = {name: _read_ranges(entry.detail.get(f"lacking_{name}", "")) for name in LOGS}
+            name = _LOG.get(entry.action)
+            if name is None or entry.outcome != "done" or entry.kind != "evidence":
+                return
+            write = _named_by(entry, name)
+        except (KeyError, ValueError):
+            log.error("an entry of the journal names the logs in no known form: %s", entry.action)
             return
-        said = entry.detail
-        last = int(said["last"] if name == RECORDS else said["batch"])
-        first = int(said["first"]) if name == RECORDS else last
-        write = NamedWrite(first, last, bytes.fromhex(said["digest"]), entry.at_ms)
-        known = self.writes[name].setdefault(last, write)
+        known = self.writes[name].setdefault(write.last, write)
         if known.digest != write.digest:
-            self.twice[name].add(last)
+            self.twice[name].add(write.last)
 
     def newest(self, log: str) -> NamedWrite | None:
         """The write of the highest number."""
@@ -155,6 +160,16 @@ def declaration(lacking: Mapping[str, Sequence[Range]]) -> dict[str, str]:
         if text:
             said[f"lacking_{name}"] = text
     return said
+
+
+def _named_by(entry: Entry, name: str) -> NamedWrite:
+    """Raises: KeyError, ValueError: not of the form, or numbers that no log has."""
+    said = entry.detail
+    last = int(said["last"] if name == RECORDS else said["batch"])
+    first = int(said["first"]) if name == RECORDS else last
+    if not 0 < first <= last <= NUMBER_MAX:
+        raise ValueError(name)
+    return NamedWrite(first, last, bytes.fromhex(said["digest"]), entry.at_ms)
 
 
 def _read_ranges(text: str) -> list[Range]:

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 import pytest
 import typer
 
+from hygie.base.civil import paris_date
 from hygie.cli.moment import moment_ms
-from hygie.proof.certification.civil import paris_date
 
 
 @pytest.mark.parametrize("text", ["2027-01-14", "2027-06-30", " 2028-02-29 ", "20270630", "2027-03-28", "2027-10-31"])

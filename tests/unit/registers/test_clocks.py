@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hygie.registers.chain import RecordVersion
-from hygie.registers.clocks import Progress, expectations
+from hygie.registers.clocks import Progress, expectations, falls_due
 from hygie.registers.schema import Clock, shipped_schemas
 
 SCHEMAS = shipped_schemas()
@@ -28,8 +28,8 @@ def expected(found: RecordVersion, now: str) -> dict[str, tuple[str, Progress]]:
 
 def test_the_month_of_a_rights_request_runs_by_the_calendar_and_is_extended_by_two() -> None:
     asked = record("rights-request", received_on="2026-01-31", channel="controller", right="access")
-    assert expected(asked, "2026-02-28T23:59:59") == {"answer": ("2026-02-28", Progress.RUNNING)}
-    assert expected(asked, "2026-03-01")["answer"][1] is Progress.LATE
+    assert expected(asked, "2026-02-28T22:59:59") == {"answer": ("2026-02-28", Progress.RUNNING)}
+    assert expected(asked, "2026-02-28T23:00:00")["answer"][1] is Progress.LATE  # midnight in Paris
     longer = record("rights-request", received_on="2026-01-31", channel="controller", extended=True)
     assert expected(longer, "2026-03-01") == {"extended-answer": ("2026-04-30", Progress.RUNNING)}
     file = record("rights-request", received_on="2026-01-31", channel="controller", medical_file="recent")
@@ -80,6 +80,53 @@ def test_a_due_date_and_a_review_are_expected_of_an_open_record() -> None:
     assert expected(record("action", "verified", due_on="2026-03-01"), "2026-03-02") == {}
     assert expected(record("person"), "2026-06-01") == {"review": ("2027-01-01", Progress.RUNNING)}
     assert expected(record("person", "left"), "2026-06-01") == {}
+
+
+@pytest.mark.parametrize(
+    ("register", "field", "states"),
+    [
+        ("audit", "planned_on", {"planned"}),
+        ("internal-audit", "planned_on", {"planned"}),
+        ("management-review", "held_on", {"planned"}),
+        ("habilitation-review", "due_on", {"pending"}),
+        ("action", "due_on", {"open", "in-progress"}),
+        ("finding", "due_on", {"open", "answered", "corrected"}),
+        ("intervention", "ends_before", {"requested", "validated", "in-progress"}),
+        ("contract", "ends_on", {"draft", "signed", "amended"}),
+    ],
+)
+def test_what_was_done_is_not_late_while_the_rest_follows(register: str, field: str, states: set[str]) -> None:
+    late = {
+        state.id
+        for state in SCHEMAS[register].states
+        if expected(record(register, state.id, **{field: "2026-03-01"}), "2026-03-02").get("due")
+    }
+    assert late == states
+
+
+def test_a_day_is_over_at_midnight_in_paris_in_winter_and_in_summer() -> None:
+    for due, last, over in (
+        ("2026-01-15", "2026-01-15T22:59:59", "2026-01-15T23:00:00"),
+        ("2026-07-15", "2026-07-15T21:59:59", "2026-07-15T22:00:00"),
+    ):
+        action = record("action", due_on=due)
+        assert expected(action, last)["due"] == (due, Progress.RUNNING)
+        assert expected(action, over)["due"][1] is Progress.LATE
+    patch = {"kind": "patch", "severity": "critical", "published_on": "2026-01-01"}
+    for done_at, progress in (("2026-01-08T22:59:59Z", Progress.KEPT), ("2026-01-08T23:00:00Z", Progress.MISSED)):
+        done = expected(record("change", "done", **patch, done_at=done_at), "2026-01-20")
+        assert done["patch-critical"] == ("2026-01-08", progress)
+
+
+def test_what_falls_due_within_days_is_counted_from_today_in_paris() -> None:
+    (due,) = expectations(SCHEMAS["action"], record("action", due_on="2026-03-02"), at("2026-02-01"))
+    assert not falls_due(due, at("2026-02-28T22:59:59"), 1)
+    assert falls_due(due, at("2026-02-28T23:00:00"), 1)
+    (ticket,) = expectations(
+        SCHEMAS["ticket"], record("ticket", opened_at="2026-03-02T22:30:00Z", response_target_min=30), at("2026-03-01")
+    )
+    assert (ticket.due, falls_due(ticket, at("2026-03-01"), 1)) == ("2026-03-02T23:00:00Z", False)
+    assert falls_due(ticket, at("2026-03-01"), 2)
 
 
 @pytest.mark.parametrize(

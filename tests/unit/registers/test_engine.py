@@ -102,9 +102,11 @@ def test_approval_takes_another_person_and_its_fields(stage: Stage) -> None:
     approve = {"key": "MAK-0001", "state": "approved"}
     with pytest.raises(TransitionRefusedError):
         stage.registers.write([Change("maker", {"country": "FR"}, **approve)])
-    for self_approver in ("local:anne", "Anne"):
+    for self_approver in ("local:anne", "Anne", " anne ", "console:anne", "ＡＮＮＥ"):
         with pytest.raises(FourEyesError):
             stage.registers.write([Change("maker", {"country": "FR"}, **approve, approver=self_approver)])
+    with pytest.raises(TransitionRefusedError):  # nobody
+        stage.registers.write([Change("maker", {"country": "FR"}, **approve, approver="  ")])
     with pytest.raises(RecordInvalidError) as refused:
         stage.registers.write([Change("maker", {}, **approve, approver="paul")])
     assert refused.value.facts["field"] == "country"

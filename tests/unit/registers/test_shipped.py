@@ -185,6 +185,9 @@ def test_capital_letters_of_a_choice_are_read() -> None:
         ('clocks = [{id="c", from="signed_on", delay="P1D", CLOCK}, {id="c", from="signed_on", delay="P1D", CLOCK}]',
          "named twice"),
         ('due_field = "name"', "due_field"),
+        ('due_states = ["draft"]', "due_states"),
+        ('due_field = "signed_on"\ndue_states = ["lost"]', "due_states"),
+        ('due_field = "signed_on"\ndue_states = ["closed"]', "due_states"),
     ],
 )  # fmt: skip
 def test_a_schema_whose_rules_or_clocks_mean_nothing_is_refused(line: str, words: str) -> None:

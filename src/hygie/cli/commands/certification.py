@@ -118,12 +118,12 @@ def prepare(
 
 def programme(context: typer.Context, cycle: _Cycle = "", at: _At = "") -> None:
     """Show the audit programme and what it lacks."""
+    from hygie.base.civil import paris_date
     from hygie.cli import certification_view
     from hygie.cli.commands.register import run_registers
     from hygie.cli.moment import moment_ms
     from hygie.perimeter import Known
     from hygie.proof.certification.agenda import agenda_on
-    from hygie.proof.certification.civil import paris_date
     from hygie.proof.certification.delays import own_delays
     from hygie.proof.certification.from_registers import programme_of
     from hygie.proof.certification.programme import programme_gaps
@@ -156,10 +156,10 @@ def record(
     on: Annotated[str, typer.Option(help=say(fr="Date ; sinon ce jour.", en="Date; else today."))] = "",
 ) -> None:
     """Record an event and launch its tasks."""
+    from hygie.base.civil import paris_date
     from hygie.cli import certification_view
     from hygie.cli.commands.register import pairs_of, run_registers
     from hygie.proof.certification.acts import recorded
-    from hygie.proof.certification.civil import paris_date
     from hygie.registers.engine import Asked, fields_of
 
     frame = frame_of(context)
@@ -177,11 +177,11 @@ def record(
 
 
 def _agenda(frame: Frame, at: str) -> tuple[Agenda, date]:
+    from hygie.base.civil import paris_date
     from hygie.cli.commands.register import run_registers
     from hygie.cli.moment import moment_ms
     from hygie.perimeter import Known
     from hygie.proof.certification.agenda import agenda_on
-    from hygie.proof.certification.civil import paris_date
 
     at_ms = moment_ms(at) if at else None
 
@@ -193,11 +193,11 @@ def _agenda(frame: Frame, at: str) -> tuple[Agenda, date]:
 
 
 def _with_records(frame: Frame, at: str, wanted: Sequence[str]) -> tuple[Agenda, dict[str, list[dict[str, object]]]]:
+    from hygie.base.civil import paris_date
     from hygie.cli.commands.register import run_registers
     from hygie.cli.moment import moment_ms
     from hygie.perimeter import Known
     from hygie.proof.certification.agenda import agenda_on
-    from hygie.proof.certification.civil import paris_date
 
     at_ms = moment_ms(at) if at else None
 

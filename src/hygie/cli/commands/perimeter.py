@@ -90,9 +90,9 @@ def scope(
     by: Annotated[str, typer.Option(help=say(fr="Qui répond.", en="Who answers."))] = "",
 ) -> None:
     """Answer the questionnaire."""
+    from hygie.base.civil import paris_date
     from hygie.cli import perimeter_view
     from hygie.cli.commands.register import run_registers
-    from hygie.proof.certification.civil import paris_date
     from hygie.proof.certification.from_registers import SCOPING
     from hygie.proof.perimeter.questionnaire import answered
     from hygie.proof.referentials.shipped import shipped

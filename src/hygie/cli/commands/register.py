@@ -6,7 +6,6 @@ import asyncio
 import mimetypes
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -20,7 +19,7 @@ from hygie.cli.register_files import pages
 if TYPE_CHECKING:
     from hygie.registers.chain import RecordVersion
     from hygie.registers.engine import Registers
-    from hygie.registers.schema import Schema
+    from hygie.registers.schema import Field, Schema
 
 T = TypeVar("T")
 _Register = Annotated[str, typer.Argument(help=say(fr="Registre, comme policy.", en="Register, such as policy."))]
@@ -187,15 +186,13 @@ def due(
     ] = False,
 ) -> None:
     """What runs, what is late."""
-    from hygie.registers.clocks import Expected, Progress, expectations
-    from hygie.registers.durations import INSTANT
+    from hygie.registers.clocks import Expected, Progress, expectations, falls_due
     from hygie.registers.engine import Asked
 
     frame = frame_of(context)
 
     def act(registers: Registers) -> list[Expected]:
         now_ms = registers.clock.now_ms()
-        end = datetime.fromtimestamp(now_ms / 1000 + within * 86_400, UTC).strftime(INSTANT)
         names = [registers.schemas[name].id] if name else list(registers.schemas)
         found = [
             one
@@ -204,7 +201,11 @@ def due(
             for one in expectations(registers.schemas[each], record, now_ms)
         ]
         wanted = {Progress.LATE, *([Progress.MISSED] if missed else [])}
-        kept = [one for one in found if one.progress in wanted or (one.progress is Progress.RUNNING and one.due <= end)]
+        kept = [
+            one
+            for one in found
+            if one.progress in wanted or (one.progress is Progress.RUNNING and falls_due(one, now_ms, within))
+        ]
         return sorted(kept, key=lambda one: (one.due, one.register, one.key, one.clock))
 
     found = run_registers(frame, act)
@@ -233,9 +234,12 @@ _WHO: dict[str, Callable[[], str]] = {
 
 def attach(context: typer.Context, file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
     """Keep a file."""
+    from hygie.registers.engine import DOCUMENT_BYTES_MAX
+
     frame = frame_of(context)
     media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    content = file.read_bytes()
+    with file.open("rb") as opened:
+        content = opened.read(DOCUMENT_BYTES_MAX + 1)  # one more: a larger one is refused, not cut
     digest = run_registers(frame, lambda registers: registers.put_document(file.name, media_type, content))
     frame.out.line(digest)
     frame.out.result({"sha256": digest, "bytes": len(content), "media_type": media_type})
@@ -312,28 +316,29 @@ def _show_all(frame: Frame, schema: Schema, found: list[RecordVersion]) -> None:
         frame.out.line(say(fr="Aucune fiche.", en="No record."))
         return
     title = schema.field(schema.title_field)
+    assert title is not None, "schemas are read so"
     frame.out.table(
-        [say(fr="fiche", en="record"), title.label if title else "", say(fr="état", en="state"),
+        [say(fr="fiche", en="record"), title.label, say(fr="état", en="state"),
          say(fr="client", en="client"), "n°", say(fr="écrite le", en="written")],
         [
-            [one.key, one.fields.get(schema.title_field, ""), schema.state(one.state).label, one.tenant, one.version,
-             instant(one.at_ms)]
+            [one.key, _shown(title, one.fields.get(title.id, "")), schema.state(one.state).label, one.tenant,
+             one.version, instant(one.at_ms)]
             for one in found
         ],
     )  # fmt: skip
 
 
 def _show_one(frame: Frame, schema: Schema, record: RecordVersion) -> None:
-    rows = [[field.label, _shown(record.fields[field.id])] for field in schema.fields if field.id in record.fields]
+    rows = [
+        [field.label, _shown(field, record.fields[field.id])] for field in schema.fields if field.id in record.fields
+    ]
     head = f"{record.key}, version {record.version}, {schema.state(record.state).label}"
     frame.out.line(head + (f" ({record.tenant})" if record.tenant else ""))
     frame.out.table([say(fr="champ", en="field"), say(fr="valeur", en="value")], rows)
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return say(fr="oui", en="yes") if value else say(fr="non", en="no")
-    return "; ".join(str(one) for one in value) if isinstance(value, list) else str(value)
+def _shown(field: Field, value: object) -> str:
+    return "; ".join(field.shown(one) for one in value) if isinstance(value, list) else field.shown(value)
 
 
 def _pages() -> tuple[tuple[str, str, str, str, Callable[..., None]], ...]:

@@ -1,6 +1,6 @@
 """Every date of a certification on one calendar: what is late, what comes, and the warnings, each on its day and once.
 
-All days are civil days of Europe/Paris (``civil.paris_date``): a deadline holds until midnight there.
+All days are civil days of Europe/Paris (``base.civil.paris_date``): a deadline holds until midnight there.
 """
 
 from __future__ import annotations

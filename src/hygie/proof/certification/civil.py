@@ -1,4 +1,4 @@
-"""Civil dates of Europe/Paris: the day of an instant, months after a day, working days.
+"""Civil dates of Europe/Paris: months after a day, working days. The day of an instant is ``base.civil.paris_date``.
 
 Months: the day of the same number, or the last day of the month when it has no such day (31 August + 3 months is
 30 November; 29 February + 12 months is 28 February), until midnight that day: French code of civil procedure art. 641,
@@ -9,57 +9,13 @@ not those of a procedure, so art. 642 does not lengthen them; callers show the l
 from __future__ import annotations
 
 import calendar
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from functools import cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-PARIS = "Europe/Paris"
-DAY_MIN = date(2000, 1, 1)  # before HDS, before the rule of summer time below was settled everywhere
+DAY_MIN = date(2000, 1, 1)  # before HDS, before the rule of summer time (base.civil) was settled everywhere
 DAY_MAX = date(2099, 12, 31)  # a certificate that ends later is a typing mistake
 
 _SATURDAY = 5
-
-
-def paris_date(at_ms: int) -> date:
-    """The civil date in Paris of an instant (milliseconds UTC).
-
-    A machine without a time zone database (minimal Debian, some macOS installations of Python) gets the rule of the
-    European Union instead, which is the same for Paris since 1996: one hour ahead of UTC, two from the last Sunday of
-    March to the last Sunday of October, at 01:00 UTC (Directive 2000/84/EC).
-    """
-    utc = datetime.fromtimestamp(at_ms / 1000, UTC)
-    zone = _zone()
-    return (utc + european_offset(utc)).date() if zone is None else utc.astimezone(zone).date()
-
-
-def end_of_day_ms(day: date) -> int:
-    """The last millisecond (UTC) of a civil day in Paris; no change of hour falls near midnight.
-
-    Raises: OverflowError: the last day of the calendar.
-    """
-    midnight = datetime.combine(day + timedelta(days=1), time(), UTC)
-    zone = _zone()
-    start = midnight - european_offset(midnight) if zone is None else midnight.replace(tzinfo=zone)
-    return int(start.timestamp() * 1000) - 1
-
-
-def european_offset(utc: datetime) -> timedelta:
-    """What central European civil time adds to this UTC instant, by Directive 2000/84/EC (from 1996 on)."""
-    start, end = _last_sunday(utc.year, 3), _last_sunday(utc.year, 10)
-    return timedelta(hours=2 if start <= utc < end else 1)
-
-
-@cache
-def _zone() -> ZoneInfo | None:
-    try:
-        return ZoneInfo(PARIS)
-    except ZoneInfoNotFoundError:
-        return None
-
-
-def _last_sunday(year: int, month: int) -> datetime:
-    last = datetime(year, month, 31, 1, tzinfo=UTC)
-    return last - timedelta(days=(last.weekday() + 1) % 7)
 
 
 def add_months(day: date, months: int) -> date:

@@ -8,7 +8,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from hygie.proof.certification.civil import DAY_MAX, DAY_MIN, paris_date
+from hygie.base.civil import paris_date
+from hygie.proof.certification.civil import DAY_MAX, DAY_MIN
 from hygie.proof.certification.errors import RecordRefusedError
 from hygie.proof.model import Text
 

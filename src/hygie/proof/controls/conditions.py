@@ -13,8 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from hygie.base.civil import day_of, paris_date
 from hygie.base.settings_checks import EEA_COUNTRIES
-from hygie.proof.controls.days import civil_day, day_of
 from hygie.proof.controls.model import Condition
 from hygie.registers.chain import RecordVersion
 from hygie.registers.durations import INSTANT
@@ -48,7 +48,7 @@ class Snapshot:
     @cached_property
     def today(self) -> date:
         """The civil date, in Paris."""
-        return civil_day(self.now_ms)
+        return paris_date(self.now_ms)
 
     def of(self, register: str) -> Sequence[RecordVersion]:
         """The records of one register."""

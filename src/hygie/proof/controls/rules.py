@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from hygie.base.civil import day_of
 from hygie.proof.controls.conditions import Reader, Snapshot
-from hygie.proof.controls.days import day_of
 from hygie.proof.controls.model import Condition, Nothing, RegisterCheck
 from hygie.proof.model import Outcome, Text, Verdict, same, satisfied, unknown, unsatisfied
 from hygie.registers.chain import RecordVersion
-from hygie.registers.clocks import Expected, expectations
-from hygie.registers.durations import INSTANT
+from hygie.registers.clocks import Expected, Progress, expectations
 from hygie.registers.schema import Schemas
 
 SHOWN_MAX = 5  # keys named in one sentence; the count says them all
@@ -153,14 +152,13 @@ def _subjects(check: RegisterCheck, reader: Reader) -> tuple[list[str], bool]:
 
 def _on_time(looked: _Looked) -> Outcome:
     check, snapshot = looked.check, looked.snapshot
-    now = datetime.fromtimestamp(snapshot.now_ms / 1000, UTC).strftime(INSTANT)
     expected = [
         one
         for record in looked.chosen
         for one in expectations(looked.reader.schema, record, snapshot.now_ms, check.clocks)
         if not check.clocks or one.clock in check.clocks
     ]
-    late = [one for one in expected if _is_late(one, snapshot, now, check.days)]
+    late = [one for one in expected if _is_late(one, snapshot, check.days)]
     declared = Text("aucun retard", "nothing late")
     if check.days:
         declared = Text(f"aucun retard depuis {check.days} j", f"nothing late for {check.days} d")
@@ -173,15 +171,12 @@ def _on_time(looked: _Looked) -> Outcome:
     return satisfied(check.proves, observed, declared)
 
 
-def _is_late(one: Expected, snapshot: Snapshot, now: str, days: int) -> bool:
-    """A day is over when it is over in Paris; an instant, at that instant."""
+def _is_late(one: Expected, snapshot: Snapshot, days: int) -> bool:
+    """Late and not done; or done too late, within so many days."""
     done_day = day_of(one.done) if one.done else None
     if done_day is not None and done_day < snapshot.today - timedelta(days=days):
         return False
-    if "T" in one.due and ("T" in one.done or not one.done):
-        return (one.done or now) > one.due
-    due_day = day_of(one.due)
-    return due_day is not None and (done_day or snapshot.today) > due_day
+    return one.progress in (Progress.LATE, Progress.MISSED)
 
 
 def _wrong(check: RegisterCheck, bad: Sequence[str], count: int, declared: Text) -> Outcome:

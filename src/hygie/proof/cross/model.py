@@ -8,14 +8,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from functools import cache
 from importlib import resources
 from typing import Literal
 
 import msgspec
 
-from hygie.proof.certification.civil import paris_date
+from hygie.base import civil
 from hygie.proof.controls.conditions import Snapshot
 from hygie.proof.errors import ControlsInvalidError
 from hygie.proof.facts import Facts
@@ -100,7 +100,7 @@ class Look:
     @property
     def today(self) -> date:
         """The civil date in Paris."""
-        return paris_date(self.context.now_ms)
+        return civil.paris_date(self.context.now_ms)
 
     @property
     def tenants(self) -> Sequence[str]:
@@ -142,9 +142,11 @@ Judge = Callable[[Look], Found]
 
 
 def day_of(stored: object) -> date:
-    """The civil day in Paris of a stored date or UTC instant. Raises: ValueError."""
-    at = datetime.fromisoformat(str(stored))
-    return at.date() if at.tzinfo is None else paris_date(int(at.timestamp() * 1000))
+    """The civil day in Paris of a stored date or UTC instant. Raises: ValueError: it is neither."""
+    found = civil.day_of(stored)
+    if found is None:
+        raise ValueError("neither a date nor an instant")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 
 from hygie.backups.retention import RetentionPolicy
 from hygie.base.actions import Action
-from hygie.proof.certification.civil import add_months, paris_date
+from hygie.base.civil import paris_date
+from hygie.proof.certification.civil import add_months
 from hygie.proof.cross.model import Found, Judge, Look, day_of
 from hygie.proof.facts import ActFacts
 from hygie.proof.fitness import has_left

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from hygie.proof.certification.civil import paris_date
+from hygie.base.civil import paris_date
 from hygie.proof.cross.model import Found, Judge, Look, cards, day_of
 from hygie.proof.facts import AccessFacts
 from hygie.proof.fitness import bound, has_left, trained

@@ -14,8 +14,8 @@ from hygie.base.language import say
 from hygie.registers.chain import RecordVersion
 from hygie.registers.durations import INSTANT
 from hygie.registers.exchange.grid import Cell, natural, neutral, refused, text_of
+from hygie.registers.naming import looks_like_ins
 from hygie.registers.schema import Field, Schema
-from hygie.registers.values import looks_like_ins
 
 LISTS = (
     "choices", "countries", "references", "documents", "requirements", "activities", "texts",
@@ -82,7 +82,8 @@ def columns_of(
             continue
         column = known.get(target.casefold())
         if column is None:
-            shown = header if len(header) <= 80 and not looks_like_ins(header) else str(number)
+            fit = len(header) <= 80 and header.isprintable() and not looks_like_ins(header)
+            shown = header if fit else str(number)
             raise refused(line, f"colonne inconnue ({shown})", f"no such column ({shown})")
         if column in found:
             raise refused(line, f"deux colonnes pour {column.id}", f"two columns for {column.id}")
@@ -106,9 +107,9 @@ def cell_of(field: Field, value: Any) -> Cell:
     if value is None:
         return None
     if isinstance(value, bool):
-        return say(fr="oui", en="yes") if value else say(fr="non", en="no")
+        return field.shown(value)
     if isinstance(value, list):
-        items = [_item(field, one) for one in value]
+        items = [field.shown(one) for one in value]
         # A text may hold the separator: then each item has its line.
         return neutral("\n".join([*items, ""]) if any(";" in one for one in items) else "; ".join(items))
     if isinstance(value, int) or field.type == "date":
@@ -117,7 +118,7 @@ def cell_of(field: Field, value: Any) -> Cell:
         # Only when it comes back as it was: 12.50 stays a text, since a number forgets its last zero.
         number = float(value)
         return number if text_of(number) == value else str(value)
-    return neutral(_item(field, value))
+    return neutral(field.shown(value))
 
 
 def given_of(field: Field, cell: Cell) -> object:
@@ -134,8 +135,3 @@ def given_of(field: Field, cell: Cell) -> object:
     if field.type == "date" and (french := _FRENCH_DATE.fullmatch(text.strip())):
         return f"{french[3]}-{french[2]:0>2}-{french[1]:0>2}"
     return text
-
-
-def _item(field: Field, value: object) -> str:
-    choice = next((one for one in field.choices if one.id == value), None)
-    return say(fr=choice.fr, en=choice.en) if choice else str(value)

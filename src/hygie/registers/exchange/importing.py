@@ -69,6 +69,7 @@ def check_file(registers: Registers, register: str, path: Path, wanted: Wanted) 
     changes, rows = _read(registers, register, path, wanted)
     if error := _all_faults(registers, changes):
         raise error
+    registers.rehearse(changes)  # what several records must hold to together
     return rows
 
 

@@ -61,7 +61,11 @@ def read_json(content: bytes) -> Export:
         raise refused(1, "format inconnu", "unknown format")
     if sum(len(one.versions) for one in export.records) > ROWS_MAX:
         raise refused(1, f"{ROWS_MAX} versions au plus", f"{ROWS_MAX} versions at most")
+    seen: set[str] = set()
     for number, one in enumerate(export.records, 1):
+        if one.key in seen:
+            raise refused(number, "une fiche y est deux fois", "a record is there twice")
+        seen.add(one.key)
         if [each.version for each in one.versions] != list(range(1, len(one.versions) + 1)):
             raise refused(number, "des versions manquent", "versions are missing")
     return export

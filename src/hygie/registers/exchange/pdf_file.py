@@ -1,7 +1,8 @@
 """A register as a PDF/A document in the person's language: the same records at the same instant give the same bytes.
 
 Set by Typst from ``page.typ`` beside this file, with the fonts that its wheel holds; records come as data and are never
-read as markup. Nothing is looked for on the network or among the system's fonts.
+read as markup. Nothing is looked for on the network or among the system's fonts; a character that the fonts lack is
+told by its number.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import UTC, date, datetime
 from importlib import resources
 from typing import Any
 
+from hygie.base.glyphs import displayable_values
 from hygie.base.language import current_language, say
 from hygie.registers.chain import RecordVersion
 from hygie.registers.durations import INSTANT
@@ -32,7 +34,7 @@ def make_pdf(schema: Schema, records: Sequence[RecordVersion], *, at_ms: int) ->
     import typst
 
     source = (resources.files("hygie.registers.exchange") / "page.typ").read_bytes()
-    data = json.dumps(_document(schema, records, at_ms), ensure_ascii=False)
+    data = json.dumps(displayable_values(_document(schema, records, at_ms)), ensure_ascii=False)
     compiler = typst.Compiler(ignore_system_fonts=True, sys_inputs={"data": data})
     made = compiler.compile(source, format="pdf", pdf_standards=STANDARDS, timestamp=at_ms // 1000)  # type: ignore[arg-type]
     assert isinstance(made, bytes)
@@ -75,14 +77,9 @@ def _record(schema: Schema, record: RecordVersion) -> dict[str, Any]:
 
 
 def _shown(field: Field, value: object) -> str:
-    if isinstance(value, bool):
-        return say(fr="oui", en="yes") if value else say(fr="non", en="no")
     if isinstance(value, list):
         return " ; ".join(_shown(field, one) for one in value)
-    choice = next((one for one in field.choices if one.id == value), None)
-    if choice is not None:
-        return say(fr=choice.fr, en=choice.en)
-    text = str(value)
+    text = field.shown(value)
     if field.type == "date":
         return date.fromisoformat(text).strftime(say(fr="%d/%m/%Y", en="%Y-%m-%d"))
     if field.type == "instant":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from io import BytesIO
@@ -39,10 +40,14 @@ FIRST_YEAR = 1901  # of a date cell: Excel's calendar is wrong before March 1900
 TEMPLATE_ROWS = 1_000  # rows of a template that offer their choices
 _DOCTYPE = (b"<!DOCTYPE", b"<!ENTITY")
 _HEX = re.compile(r"_x([0-9A-Fa-f]{4})_")  # how OOXML writes a character that XML cannot hold (ST_Xstring)
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what OOXML allows (ISO/IEC 29500-2)
 _UTF16 = (b"\xff\xfe", b"\xfe\xff", b"\x00<", b"<\x00")
 
 # What openpyxl and the XML parser beneath raise on what is no workbook, or half of one.
-_DAMAGED = (KeyError, ValueError, TypeError, IndexError, AttributeError, SyntaxError, OSError, zipfile.BadZipFile)
+_DAMAGED = (
+    *(KeyError, ValueError, TypeError, IndexError, AttributeError, SyntaxError, OSError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 def read_xlsx(content: bytes) -> Grid:
@@ -85,9 +90,10 @@ def check_workbook(content: bytes) -> None:
                     raise refused(1, "compression démesurée", "compressed beyond measure")
                 if one.flag_bits & 1:
                     raise refused(1, "le classeur est chiffré", "the workbook is encrypted")
-                if one.filename.lower().endswith((".xml", ".rels")):
-                    _check_markup(book, one)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
+                if one.compress_type not in _PACKED:
+                    raise refused(1, "compression inconnue d'un classeur", "a compression that no workbook has")
+                _check_markup(book, one)  # whatever its name: a workbook may call its sheets as it likes
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError, ValueError) as error:
         raise refused(1, "ce n'est pas un classeur XLSX", "not an XLSX workbook") from error
 
 

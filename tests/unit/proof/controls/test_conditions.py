@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hygie.base.civil import day_of, paris_date
 from hygie.proof.controls.conditions import wrong_path
-from hygie.proof.controls.days import civil_day, day_of
 from hygie.proof.controls.model import Condition, Operator
 from hygie.proof.controls.read import _NEEDS
 from tests.unit.proof.controls.stage import NOON_MS, SCHEMAS, deal, holds, maker
@@ -138,7 +138,7 @@ def test_an_instant_late_in_the_evening_is_of_the_next_day_in_paris() -> None:
     assert day_of("2026-07-14T21:59:59Z") == date(2026, 7, 14)
     assert day_of("2026-07-14T22:00:00Z") == date(2026, 7, 15)
     evening = iso_ms("2026-11-27T23:30:00+00:00")
-    assert civil_day(evening) == date(2026, 11, 28)
+    assert paris_date(evening) == date(2026, 11, 28)
     due = deal(due_on="2026-11-27")
     assert not holds(Condition(field="due_on", op="past"), due, now_ms=evening - 3_600_000)
     assert holds(Condition(field="due_on", op="past"), due, now_ms=evening)
@@ -166,7 +166,7 @@ def test_a_number_of_days_that_is_none_counts_nothing() -> None:
 
 @given(st.integers(iso_ms("1990-01-01T00:00:00+00:00") // 1000, iso_ms("2100-01-01T00:00:00+00:00") // 1000))
 def test_the_day_of_an_instant_is_the_civil_day_at_that_instant(second: int) -> None:
-    assert day_of(datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")) == civil_day(second * 1000)
+    assert day_of(datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")) == paris_date(second * 1000)
 
 
 @pytest.mark.parametrize(
@@ -180,5 +180,5 @@ def test_a_path_that_leads_nowhere_is_known(path: str, wrong: bool) -> None:
     assert wrong_path(path, SCHEMAS["deal"], SCHEMAS) is wrong
 
 
-def test_today_is_the_civil_day() -> None:
-    assert civil_day(NOON_MS) == TODAY
+def test_today_is_the_paris_date() -> None:
+    assert paris_date(NOON_MS) == TODAY

@@ -13,12 +13,12 @@ import openpyxl
 import pypdf
 import pytest
 
+from hygie.base.glyphs import displayable
 from hygie.proof.documents.figures import register_figures
 from hygie.proof.documents.history import batch_figures
 from hygie.proof.documents.model import PAPERS, Batches
 from hygie.proof.documents.report import report_values
 from hygie.proof.documents.statement import statement_lines, totals
-from hygie.proof.documents.typesetting import displayable
 from hygie.proof.documents.words import Words
 from hygie.proof.runs import Batch
 from hygie.registers.chain import RecordVersion

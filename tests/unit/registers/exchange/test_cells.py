@@ -125,3 +125,20 @@ def test_a_patients_number_is_refused_in_any_cell(cell: Cell, kind: Any) -> None
     with pytest.raises((PatientNamedError, RecordInvalidError)) as found:
         read_value(field, given_of(field, cell), 1)
     assert isinstance(found.value, PatientNamedError)
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [("1e-999999999", "decimal"), ("0." + "1" * 30_000, "decimal"), ("a\ud800@b.fr", "email"), ("a\x00@b.fr", "email"),
+     ("http://a\x07b", "url"), ("a\ud800", "text"), ("a\x1bb", "longtext"), ("a\nb", "text")],
+)  # fmt: skip
+def test_what_no_file_could_hold_is_refused(cell: Cell, kind: Any) -> None:
+    field = Field(id="x", type=kind, fr="Champ", en="Field")
+    with pytest.raises(RecordInvalidError):
+        read_value(field, given_of(field, cell), 1)
+
+
+def test_an_id_of_the_vault_that_was_drawn_at_random_is_read() -> None:
+    field = Field(id="x", type="vault", fr="Champ", en="Field")
+    for drawn in ("255081416802538" + "a" * 17, "a5508141-6802-5381-8025-081416802538"):
+        assert read_value(field, f"chu-x/prod/Patient/{drawn}", 1)

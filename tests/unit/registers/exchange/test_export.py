@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
+from pypdf import PdfReader
 
 from hygie.base.actions import Action
 from hygie.base.errors import UnavailableError
@@ -149,6 +150,16 @@ def test_a_pdf_is_archival_tagged_and_takes_no_markup(
     with pytest.raises(ExportRefusedError):
         export_file(stage.registers, Asked("person"), tmp_path / "q.pdf")
     assert not (tmp_path / "q.pdf").exists()
+
+
+def test_a_pdf_tells_by_its_number_what_its_fonts_lack(stage: Stage, tmp_path: Path) -> None:
+    name = "東京 😀 a\ue000 \u202eb\u202c Łukasz Ωμέγα"
+    stage.registers.write([Change("person", {"name": name}, key="PER-0001")])
+    file = tmp_path / "p.pdf"
+    export_file(stage.registers, Asked("person"), file)
+    text = "".join(page.extract_text() for page in PdfReader(file).pages)
+    for shown in ("[U+6771]", "[U+1F600]", "[U+E000]", "[U+202E]", "Łukasz", "Ωμέγα"):
+        assert shown in text
 
 
 def test_every_register_makes_a_pdf_and_a_template(tmp_path: Path, stage: Stage) -> None:

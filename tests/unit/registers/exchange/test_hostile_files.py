@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import random
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,38 @@ def test_what_is_no_workbook_or_a_trap_is_refused(content: bytes) -> None:
         read_xlsx(content)
 
 
+def test_a_workbook_that_a_disk_damaged_is_refused() -> None:
+    content, draw = workbook(300), random.Random(7)
+    for _ in range(300):
+        damaged = bytearray(content)
+        for _ in range(draw.choice([1, 3, 20])):
+            damaged[draw.randrange(len(damaged))] = draw.randrange(256)
+        with suppress(FileRefusedError):
+            read_xlsx(bytes(damaged))
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_packing_that_no_workbook_has_is_refused(packed: int) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook())) as book, zipfile.ZipFile(made, "w", packed) as other:
+        for one in book.namelist():
+            other.writestr(one, book.read(one))
+    with pytest.raises(FileRefusedError, match="a compression"):
+        read_xlsx(made.getvalue())
+
+
+def test_a_sheet_of_another_name_hides_no_entity() -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook())) as book, zipfile.ZipFile(made, "w") as other:
+        for one in book.namelist():
+            content = book.read(one).replace(b"sheet1.xml", b"sheet1.dat")
+            if one == "xl/worksheets/sheet1.xml":
+                content = content.replace(b"?>", b'?><!DOCTYPE x [<!ENTITY a "b">]>', 1)
+            other.writestr(one.replace("sheet1.xml", "sheet1.dat"), content)
+    with pytest.raises(FileRefusedError, match="document type"):
+        read_xlsx(made.getvalue())
+
+
 def test_a_bomb_is_refused_before_it_is_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = rewritten(workbook(), lambda name, text: text + b" " * 50_000_000 if "sheet1" in name else text)
     assert len(bomb) < 100_000
@@ -144,6 +178,7 @@ HEAD = b'{"format":"hygie register export 1","register":"maker","schema":1,"at_m
         b'{"format":"x"}',
         b"[" * 100_000,
         HEAD.replace(b"export 1", b"export 2") + b"]}",
+        HEAD + b",".join([b'{"key":"A","versions":[{"version":1,"state":"draft","fields":{}}]}'] * 2) + b"]}",
         HEAD + b'{"key":"A","versions":[{"version":2,"state":"draft","fields":{}}]}]}',
     ],
 )

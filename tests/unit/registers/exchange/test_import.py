@@ -11,10 +11,11 @@ from hygie.base.actions import Action
 from hygie.base.language import set_language
 from hygie.database.cluster import Dsns
 from hygie.registers.engine import Asked
-from hygie.registers.errors import FileRefusedError, ImportRefusedError
+from hygie.registers.errors import FileRefusedError, ImportRefusedError, RecordInvalidError
 from hygie.registers.exchange import importing
 from hygie.registers.exchange.exporting import export_file
 from hygie.registers.exchange.importing import Imported, Wanted, check_file, import_file
+from hygie.registers.hooks import Hooks, Proposed
 from hygie.registers.models import Record
 from hygie.registers.rules import Change
 from hygie.registers.schema import shipped_schemas
@@ -181,3 +182,19 @@ def test_the_same_row_twice_is_a_fault(stage: Stage, tmp_path: Path) -> None:
     with pytest.raises(ImportRefusedError) as refused:
         bring(stage, tmp_path, STAFF + STAFF.splitlines()[1].replace("0017", "0099") + "\n")
     assert faults(refused.value) == [(4, "key")]
+
+
+def test_a_check_refuses_what_several_records_must_hold_to(stage: Stage, tmp_path: Path) -> None:
+    def hold(proposed: Proposed) -> None:
+        if len(proposed.of("person")) > 1:
+            raise RecordInvalidError(line=1, field="-", reason_fr="une seule personne", reason_en="one person only")
+
+    stage.registers.hooks = Hooks(checks={"person": [hold]})
+    (tmp_path / "fichier.csv").write_text(STAFF)
+    with pytest.raises(RecordInvalidError, match="one person only"):
+        check_file(stage.registers, "person", tmp_path / "fichier.csv", ASIDE)
+    with pytest.raises(RecordInvalidError, match="one person only"):
+        bring(stage, tmp_path, STAFF)
+    (tmp_path / "fichier.csv").write_text("\n".join(STAFF.splitlines()[:2]))
+    assert check_file(stage.registers, "person", tmp_path / "fichier.csv", ASIDE) == 1
+    assert not Record.objects.exists()
