@@ -23,6 +23,7 @@ from hygie.journal.leaf import read_head
 from hygie.journal.reader import JournalReader
 from hygie.journal.writer import JournalWriter
 from hygie.proving import with_proof
+from hygie.registers.holes import Hole
 from hygie.segments import rows
 from hygie.segments.format import LOGS, RECORDS
 from hygie.segments.named import KINDS, Difference, NamedWrites, compare
@@ -36,7 +37,6 @@ SLICE = 10_000  # older ones, in turn: some hundred milliseconds
 FAULTS_MAX = 20  # of each log in a measurement
 
 log = logging.getLogger("hygie.logkeeping")
-Hole = tuple[int, int, bytes]
 
 
 class LogKeeper:
@@ -198,14 +198,19 @@ async def verify_log(house: House, name: str, account: str) -> Verified:
     async with opened(house.dsns.sealer, size=1) as records:
         watch = LogWatch(house, records)
         await watch.follow()
-        async with records.transaction() as connection:
-            found = await compare(connection, watch.named, name)
-            noted = await rows.holes(connection, name)
+        return await hold(watch, name, account)
+
+
+async def hold(watch: LogWatch, name: str, account: str) -> Verified:
+    """The same, of a watch that has followed the journal. Raises: as :func:`verify_log`."""
+    async with watch.records.transaction() as connection:
+        found = await compare(connection, watch.named, name)
+        noted = await rows.holes(connection, name)
     found.require_none()
     declared = watch.named.declared[name]
-    holes: list[Hole] = [(first, end.seq, end.digest) for first, end in noted if (first, end.seq) in declared]
+    holes = [Hole(first, end.seq, end.digest) for first, end in noted if (first, end.seq) in declared]
     end = await with_proof(
-        house,
+        watch.house,
         account,
         lambda plane: plane.registers.verify(holes) if name == RECORDS else plane.evidence.verify(holes),
     )

@@ -56,7 +56,7 @@ class NamedWrites:
 
     def hear(self, entry: Entry) -> None:
         """What one entry says; most say nothing of these logs."""
-        if entry.action in _DECLARING and entry.outcome != "intent":
+        if declares(entry):
             self.declared = {name: _read_ranges(entry.detail.get(f"lacking_{name}", "")) for name in LOGS}
         name = _LOG.get(entry.action)
         if name is None or entry.outcome != "done" or entry.kind != "evidence":
@@ -155,6 +155,11 @@ def declaration(lacking: Mapping[str, Sequence[Range]]) -> dict[str, str]:
         if text:
             said[f"lacking_{name}"] = text
     return said
+
+
+def declares(entry: Entry) -> bool:
+    """Whether an entry is that of a rebuild or a restore, which says what nobody holds: perhaps nothing."""
+    return entry.action in _DECLARING and entry.outcome != "intent"
 
 
 def _read_ranges(text: str) -> list[Range]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import heapq
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -33,6 +34,7 @@ MANIFEST_OTHERS: Fields = {"at_ms": int, "timestamp": bool, "scope": list, "lost
 NOBODY = bytes(16)
 ACCESS, EVIDENCE = 1, 5  # classes of entries, in the clear head of a leaf
 LOG_OF_ACTION = {"check:run": "batches", "register:write": "writes"}
+DECLARED = {"batches": "lacking_batches", "writes": "lacking_records"}
 
 
 @dataclass(slots=True)
@@ -64,8 +66,8 @@ class Keys:
 
 @dataclass(slots=True)
 class Heard:
-    """What the journal said. named: entries of each log up to the date; evidence: all there is; opened: what was
-    disclosed; drawn: the smallest digests of the sample, negated, the largest first."""
+    """What the journal said. named: entries of each log up to the date; declared: what is said of losses, by index;
+    evidence: all there is; opened: what was disclosed; drawn: the smallest digests sampled, negated, largest first."""
 
     at_ms: int
     seed: bytes
@@ -73,6 +75,7 @@ class Heard:
     wanted: int
     show: Callable[[int, dict[str, Any]], None] | None
     named: dict[str, list[Named]] = field(default_factory=lambda: {"batches": [], "writes": []})
+    declared: dict[int, dict[str, Any]] = field(default_factory=dict)
     evidence: set[int] = field(default_factory=set)
     opened: set[int] = field(default_factory=set)
     drawn: list[tuple[int, int]] = field(default_factory=list)
@@ -84,16 +87,17 @@ class Heard:
             self.evidence.add(index)
         elif tenant == self.tenant and (tenant == NOBODY or kind == bytes((ACCESS,))):
             score = -int.from_bytes(sha256(self.seed + index.to_bytes(8, "big")).digest(), "big")
-            if len(self.drawn) < self.wanted:
-                heapq.heappush(self.drawn, (score, index))
-            elif self.drawn and score > self.drawn[0][0]:
-                heapq.heapreplace(self.drawn, (score, index))
+            heapq.heappush(self.drawn, (score, index))
+            if len(self.drawn) > self.wanted:
+                heapq.heappop(self.drawn)
 
     def hear(self, index: int, entry: dict[str, Any]) -> None:
         """A disclosed entry. Raises: DossierTamperedError: it names a log, and not as entries do."""
         self.opened.add(index)
         if self.show is not None:
             self.show(index, entry)
+        if entry.get("action") in ("vault:rebuild", "backup:restore"):
+            self.declared[index] = entry["detail"]
         log = LOG_OF_ACTION.get(str(entry.get("action")))
         if log is None or entry["kind"] != "evidence" or entry["at_ms"] > self.at_ms:
             return
@@ -105,14 +109,23 @@ class Heard:
             raise DossierTamperedError.at("entry", index, "format") from error
 
 
-class DossierVerifier:
-    """Checks one dossier."""
+def holes_of(lost: list[dict[str, Any]], heard: Heard) -> dict[tuple[str, int], dict[str, Any]]:
+    """What the manifest says was lost out of a log that goes on after it, each declared by an entry of the journal."""
+    holes = {(one["log"], one["first"]): one for one in lost if "digest" in one}
+    for (log, first), hole in holes.items():
+        spans = re.findall(r"(\d+)-(\d+)", heard.declared.get(hole["entry"], {}).get(DECLARED[log], ""))
+        declared = any(int(start) <= first <= hole["last"] <= int(end) for start, end in spans)
+        require(declared, "batch" if log == "batches" else "write", first, "lost")
+    return holes
 
-    def __init__(self, source: Source, keys: Keys, show: Callable[[int, dict[str, Any]], None] | None = None) -> None:
-        """Args: show: called with each disclosed entry."""
-        self._source = source
-        self._keys = keys
-        self._show = show
+
+@dataclass(slots=True)
+class DossierVerifier:
+    """Checks one dossier. show: called with each disclosed entry."""
+
+    source: Source
+    keys: Keys
+    show: Callable[[int, dict[str, Any]], None] | None = None
 
     def run(self) -> DossierReport:
         """Check everything.
@@ -126,26 +139,30 @@ class DossierVerifier:
             raise DossierTamperedError.at("manifest", MANIFEST, "format") from error
 
     def _run(self) -> DossierReport:
-        raw = self._source.read(MANIFEST, bytes_max=MANIFEST_BYTES_MAX)
+        raw = self.source.read(MANIFEST, bytes_max=MANIFEST_BYTES_MAX)
         manifest = read_json(raw, "manifest", MANIFEST, MANIFEST_FIELDS | MANIFEST_OTHERS)
         known = manifest.get("format") == DOSSIER_FORMAT and manifest["what"] in ("dossier", "demonstration")
         require(known, "manifest", MANIFEST, "format")
         files, at_ms = manifest["files"], manifest["at_ms"]
         self._check_names(files)
         heard, journal = self._check_journal(manifest)
-        logs = Logs()
-        check_batches(self._source, logs, at_ms=at_ms, real=manifest["what"] == "dossier")
-        check_writes(self._source, logs, manifest)
+        logs = Logs(holes_of(manifest["lost"], heard))
+        check_batches(self.source, logs, at_ms=at_ms, real=manifest["what"] == "dossier")
+        check_writes(self.source, logs, manifest)
         lost = self._check_named(manifest, logs, heard, journal)
-        posture = read_json(self._source.read("posture.json", bytes_max=FILE_BYTES_MAX), "file", "posture.json")
+        posture = read_json(self.source.read("posture.json", bytes_max=FILE_BYTES_MAX), "file", "posture.json")
         counts = check_posture(posture, logs, at_ms=at_ms, scope=manifest["scope"])
         drawn, sample = sorted(one for _, one in heard.drawn), manifest["sample"]["indexes"]
         require(drawn == sample or journal.selected, "manifest", "sample", "sample")
         for name, said in files.items():
-            data = self._source.read(name, bytes_max=FILE_BYTES_MAX)
+            data = self.source.read(name, bytes_max=FILE_BYTES_MAX)
             require([len(data), sha256(data).hexdigest()] == [said["bytes"], said["sha256"]], "file", name, "digest")
-        held = {"runs": sum(one.runs for one in logs.batches), "batches": len(logs.batches), "writes": len(logs.writes)}
-        held |= {"documents": logs.documents, "absent": len(manifest["documents"]["absent"])}
+        held = {"runs": sum(one.runs for one in logs.batches.values()), "batches": len(logs.batches)}
+        held |= {
+            "writes": len(logs.writes),
+            "documents": logs.documents,
+            "absent": len(manifest["documents"]["absent"]),
+        }
         held |= {"files": len(files), "sampled": len(sample), "closed": len(manifest["sample"]["closed"])}
         report = DossierReport(manifest["what"], manifest["origin"], at_ms, held, counts, lost, journal)
         if manifest["timestamp"]:
@@ -156,7 +173,7 @@ class DossierVerifier:
     def _check_names(self, files: dict[str, Any]) -> None:
         """Every file is there once, and no other."""
         seen: set[str] = set()
-        for name in self._source.everything():
+        for name in self.source.everything():
             require(name not in seen, "file", name, "twice")
             require(name in files or name in (MANIFEST, SIGNATURE), "file", name, "extra")
             seen.add(name)
@@ -166,10 +183,9 @@ class DossierVerifier:
     def _check_journal(self, manifest: dict[str, Any]) -> tuple[Heard, Report]:
         sample, said = manifest["sample"], manifest["journal"]
         tenant = bytes.fromhex(sample["tenant"]) or NOBODY
-        heard = Heard(manifest["at_ms"], bytes.fromhex(sample["seed"]), tenant, sample["wanted"], self._show)
-        keys, look = self._keys, heard.look
-        journal = self._source.under("journal/")
-        report = Verifier(journal, log_key=keys.log, witness_key=keys.witness, show=heard.hear, look=look).run()
+        heard = Heard(manifest["at_ms"], bytes.fromhex(sample["seed"]), tenant, sample["wanted"], self.show)
+        journal = self.source.under("journal/")
+        report = Verifier(journal, self.keys.log, self.keys.witness, heard.hear, heard.look).run()
         like = [said["size"], said["root"], said["whole"]] == [report.size, report.root, not report.selected]
         covers = manifest["origin"] == report.origin and (report.start, report.end) == (0, report.size)
         require(like and covers, "manifest", "journal", "content")
@@ -181,35 +197,34 @@ class DossierVerifier:
         """Both logs against the journal's entries, and what the manifest says of their ends and losses."""
         lost: list[dict[str, Any]] = []
         backdated = {index for index, _ in journal.backdated}
-        for log, held in (("batches", logs.batches), ("writes", logs.writes)):
-            lost += check_named(log, held, heard.named[log])
+        for log in ("batches", "writes"):
+            lost += check_named(log, logs, heard.named[log])
             for one in heard.named[log]:
                 require(one.entry not in backdated, "entry", one.entry, "backdated")
-            end = {"last": len(held), "digest": held[-1].digest if held else bytes(32).hex()}
-            require(manifest[log] == end, "manifest", log, "content")
+            require(manifest[log] == logs.ends[log], "manifest", log, "content")
         require(logs.batches, "batch", 1, "missing")
         lost.sort(key=lambda one: int(one["entry"]))
         for loss in lost:
             part = "batch" if loss["log"] == "batches" else "write"
             require(loss in manifest["lost"], part, loss["first"], "lost")
-        require(lost == manifest["lost"], "manifest", "lost", "content")
-        return lost
+        require(lost == [one for one in manifest["lost"] if "digest" not in one], "manifest", "lost", "content")
+        return list(manifest["lost"])
 
     def _check_timestamp(self, report: DossierReport) -> None:
-        note = self._source.read("journal/checkpoint", bytes_max=NOTE_BYTES_MAX)
-        token = self._source.read("timestamp.tsr", bytes_max=PAPER_BYTES_MAX)
-        roots = self._keys.tsa or self._source.read("timestamp.pem", bytes_max=PAPER_BYTES_MAX)
+        note = self.source.read("journal/checkpoint", bytes_max=NOTE_BYTES_MAX)
+        token = self.source.read("timestamp.tsr", bytes_max=PAPER_BYTES_MAX)
+        roots = self.keys.tsa or self.source.read("timestamp.pem", bytes_max=PAPER_BYTES_MAX)
         report.stamped_s = check_timestamp(token, note, roots)
-        report.authority_trusted = self._keys.tsa is not None
+        report.authority_trusted = self.keys.tsa is not None
         require(report.stamped_s * 1000 + 1000 > report.at_ms, "timestamp", "timestamp.tsr", "backdated")
 
     def _check_signature(self, raw: bytes, report: DossierReport) -> None:
-        text = self._source.read("dossier.pub", bytes_max=PAPER_BYTES_MAX).decode("utf-8", "replace")
-        key = self._keys.dossier or VerifierKey.parse(text)
+        text = self.source.read("dossier.pub", bytes_max=PAPER_BYTES_MAX).decode("utf-8", "replace")
+        key = self.keys.dossier or VerifierKey.parse(text)
         require(key.name == f"{report.origin}/dossier", "manifest", MANIFEST, "signature")
         try:
-            signature = base64.b64decode(self._source.read(SIGNATURE, bytes_max=PAPER_BYTES_MAX).strip(), validate=True)
+            signature = base64.b64decode(self.source.read(SIGNATURE, bytes_max=PAPER_BYTES_MAX).strip(), validate=True)
             Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, canonical("hygie dossier v1", raw))
         except (InvalidSignature, ValueError) as error:
             raise DossierTamperedError.at("manifest", MANIFEST, "signature") from error
-        report.dossier_key_trusted = self._keys.dossier is not None
+        report.dossier_key_trusted = self.keys.dossier is not None

@@ -45,8 +45,9 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "backdated": "{count} entries are dated long before those that precede them; the first is {index}.",
         "disclosed": "{disclosed} entries disclosed, each opened by its own key.",
         "bad": "REFUSED: {sentence}",
-        "lost": "LOST: {log} {first} to {last}: entry {entry} begins again. The journal names what was there.",
+        "lost": "LOST: {log} {first} to {last}, see entry {entry}. The journal names what was there.",
         "dossier": "WHOLE: dossier of {when}, by {origin}: nothing altered, removed, added or back-dated.",
+        "rest": "NOT COMPLETE: dossier of {when}, by {origin}: what is left was not altered, removed or back-dated.",
         "held": "{runs} runs in {batches} evaluations, {writes} writes, {documents} documents ({absent} lost).",
         "sampled": "{sampled} traces drawn, {closed} of them closed for ever: their key was destroyed.",
         "demonstration": "DEMONSTRATION: it proves how Hygie works, and nothing of a production.",
@@ -73,8 +74,9 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "backdated": "{count} entrées sont datées bien avant celles qui les précèdent ; la première est {index}.",
         "disclosed": "{disclosed} entrées divulguées, chacune ouverte par sa propre clé.",
         "bad": "REFUSÉ : {sentence}",
-        "lost": "PERDU : {log} {first} à {last} : l'entrée {entry} recommence. Le journal nomme ce qu'il y avait.",
+        "lost": "PERDU : {log} {first} à {last}, voir l'entrée {entry}. Le journal nomme ce qu'il y avait.",
         "dossier": "INTÈGRE : dossier au {when}, de {origin} : rien d'altéré, de retiré, d'ajouté ni d'antidaté.",
+        "rest": "INCOMPLET : dossier au {when}, de {origin} : ce qui reste n'est ni altéré, ni retiré, ni antidaté.",
         "held": "{runs} contrôles en {batches} évaluations, {writes} écritures, {documents} pièces ({absent} perdues).",
         "sampled": "{sampled} traces tirées, dont {closed} closes pour toujours : leur clé a été détruite.",
         "demonstration": "DÉMONSTRATION : elle montre comment Hygie fonctionne et ne prouve rien d'une production.",
@@ -141,7 +143,7 @@ def _lines(report: Report | DossierReport, texts: dict[str, str]) -> list[str]:
     if isinstance(report, DossierReport):
         facts = {**report.held, "origin": report.origin, "when": _told(report.at_ms // 1000)}
         lines = [texts["lost"].format(**one) for one in report.lost]
-        lines += [texts["dossier"].format(**facts), texts["held"].format(**facts), texts["sampled"].format(**facts)]
+        lines += [texts[one].format(**facts) for one in ("rest" if report.lost else "dossier", "held", "sampled")]
         lines += [texts["demonstration"]] if report.what == "demonstration" else []
         for name, found in report.counts.items():
             lines.append(texts["counts"].format(name=name, **dict.fromkeys(VERDICTS, 0) | found))
