@@ -6,7 +6,9 @@ each minute: a log that went back turns a check red by itself.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +37,8 @@ MEASUREMENT = "logs"
 AGAIN = 1_000  # newest writes compared at each turn: a database that went back lacks these
 SLICE = 10_000  # older ones, in turn: some hundred milliseconds
 FAULTS_MAX = 20  # of each log in a measurement
+PUBLISHED_S_MAX = 30.0  # the sealer publishes within a second, or the journal is in trouble
+PUBLISHED_POLL_S = 0.2
 
 log = logging.getLogger("hygie.logkeeping")
 
@@ -126,6 +130,10 @@ class LogWatch:
                     self.named.hear(entry)
             self._next = first + len(leaves)
 
+    def newest(self, name: str) -> int:
+        """The highest number of a log that was heard, 0 when none was."""
+        return max(self.named.writes[name], default=0)
+
     async def look(self) -> dict[str, Difference]:
         """What is wrong among the newest writes, a slice of the older ones, and those that were wrong before."""
         await self.follow()
@@ -197,15 +205,26 @@ async def verify_log(house: House, name: str, account: str) -> Verified:
     """
     async with opened(house.dsns.sealer, size=1) as records:
         watch = LogWatch(house, records)
+        async with records.transaction() as connection:
+            head = await rows.head_of(connection, name)
+        end_s = time.monotonic() + PUBLISHED_S_MAX
         await watch.follow()
-        return await hold(watch, name, account)
+        while watch.newest(name) < head.seq and time.monotonic() < end_s:  # its entry is about to be published
+            await asyncio.sleep(PUBLISHED_POLL_S)
+            await watch.follow()
+        return await hold(watch, name, account, head.seq)
 
 
-async def hold(watch: LogWatch, name: str, account: str) -> Verified:
-    """The same, of a watch that has followed the journal. Raises: as :func:`verify_log`."""
+async def hold(watch: LogWatch, name: str, account: str, upto: int) -> Verified:
+    """The same, of a watch that has followed the journal. Args: upto: the number up to which it must name every write.
+
+    Raises: as :func:`verify_log`.
+    """
     async with watch.records.transaction() as connection:
         found = await compare(connection, watch.named, name)
         noted = await rows.holes(connection, name)
+    if (newest := watch.newest(name)) < upto and newest not in watch.named.newest_at_gaps[name]:
+        found.added.append(newest + 1)
     found.require_none()
     declared = watch.named.declared[name]
     holes = [Hole(first, end.seq, end.digest) for first, end in noted if (first, end.seq) in declared]
