@@ -97,7 +97,6 @@ class LogKeeper:
                     "published": (await rows.stored_end(connection, name)).seq,
                     "lacking": [list(one) for one in found.lacking[:FAULTS_MAX]],
                     "other": found.other[:FAULTS_MAX],
-                    "declared": [list(one) for one in found.declared[:FAULTS_MAX]],
                     "shown": found.shown(),
                 }
         await measure(self._records, self._house.clock.now_ms(), MEASUREMENT, passed=passed, facts=facts)
