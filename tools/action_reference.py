@@ -41,6 +41,7 @@ MEANING = {
     Action.KEY_ROTATE: "rotate a key or begin a new epoch",
     Action.PLATFORM_START: "the platform started, or its working process again",
     Action.PLATFORM_UPGRADE: "upgrade the platform, or go back",
+    Action.REFERENTIAL_IMPORT: "add a référentiel to those of the installation",
     Action.REGISTER_EXPORT: "take a register out as a file",
     Action.REGISTER_WRITE: "add versions of records to registers",
     Action.SITE_SCRUB: "re-read and re-hash what sites hold, repair from a good copy",

@@ -21,7 +21,6 @@ FILES = (
     "base/actions.py",
     "base/errors.py",
     "base/canonical.py",
-    "base/clock.py",
     "journal/errors.py",
     "journal/checkpoint.py",
     "journal/merkle.py",

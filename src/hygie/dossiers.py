@@ -37,9 +37,13 @@ from hygie.proof.documents.model import PAPERS, Inputs, Installation, SitePlace
 from hygie.proof.dossier.archive import Archive
 from hygie.proof.dossier.journaled import Shown, drawn, own_seed
 from hygie.proof.dossier.logs import Logs, add_logs, settled_ms
-from hygie.proof.dossier.manifest import DEMONSTRATION, DOSSIER, Manifest, dossier_key, signature_file, to_sign
-from hygie.proof.errors import ScopeUnknownError
+from hygie.proof.dossier.manifest import DEMONSTRATION, DOSSIER, Loss, Manifest, dossier_key, signature_file, to_sign
+from hygie.proof.errors import EvidenceTamperedError, ScopeUnknownError
 from hygie.proving import ProofPlane, with_proof
+from hygie.registers.errors import RegisterTamperedError
+from hygie.registers.holes import Hole
+from hygie.segments.format import BATCHES, RECORDS
+from hygie.segments.named import NamedWrites, declares
 
 COVER_S_MAX = 30.0  # the sealer publishes within a second, or the journal is in trouble
 COVER_POLL_S = 0.2
@@ -126,6 +130,7 @@ async def write_dossier(house: House, records: Database, wanted: Wanted, *, auth
             batches=logs.batches,
             writes=logs.writes,
             documents=logs.documents,
+            lost=await _lost(house, records, logs.holes),
         )
         entries = await _add_journal(house, records, wanted, archive, manifest)
         await asyncio.to_thread(_add_reports, archive, house.folder.path, at_ms)
@@ -145,13 +150,14 @@ async def write_dossier(house: House, records: Database, wanted: Wanted, *, auth
 async def _add_journal(house: House, records: Database, wanted: Wanted, archive: Archive, manifest: Manifest) -> int:
     """The journal at a checkpoint that covers the date. Returns how many of its entries are in the archive."""
     reader = await house.journal_reader(records)
-    cover = await _stamped(house, await _cover(house, reader, records, manifest.at_ms))
+    declared = manifest.lost[0].entry if manifest.lost else None
+    cover = await _stamped(house, await _cover(house, reader, records, manifest.at_ms, declared))
     seed = wanted.seed or own_seed(cover.head.root, manifest.at_ms)
     tenant_id = wanted.tenant_id if wanted.tenant_id is not None else PLATFORM
     sample: list[int] = []
     async for indexes in _population(records, tenant_id, cover.head.size):
         sample = drawn([*sample, *indexes], seed=seed, wanted=min(wanted.sample, SAMPLE_MAX))
-    shown = Shown(manifest.at_ms, sample)
+    shown = Shown(manifest.at_ms, sample, declared)
     done, head = await reader.fill(
         archive.folder("journal/"), wanted.path, shown, note=cover.note, selected=not wanted.whole
     )
@@ -160,12 +166,53 @@ async def _add_journal(house: House, records: Database, wanted: Wanted, archive:
         archive.add("timestamp.pem", cover.stamp.roots)
         manifest.timestamp = True
     manifest.journal = {"size": head.size, "root": head.root.hex(), "whole": wanted.whole}
-    manifest.lost = shown.losses
+    # Of evaluations, what follows the last one that is there too: whether it was before the date is not known any more.
+    found_lost = [one for one in manifest.lost if one.log == "batches" or shown.names(one.log, one.first)]
+    manifest.lost = [*shown.losses, *found_lost]
     manifest.sample = {
         **{"seed": seed.hex(), "tenant": manifest.tenant, "wanted": wanted.sample},
         **{"indexes": sample, "closed": sorted(shown.closed)},
     }
     return done.entries
+
+
+async def _lost(house: House, records: Database, holes: Mapping[str, Sequence[Hole]]) -> list[Loss]:
+    """Numbers that were found lost, each with the entry of the journal that declares it.
+
+    Raises: EvidenceTamperedError, RegisterTamperedError: none does: somebody removed what was there.
+    """
+    if not any(holes.values()):
+        return []
+    entry, heard = await _declared(await house.journal_reader(records), records)
+    for log, name in (("batches", BATCHES), ("writes", RECORDS)):
+        for hole in holes[log]:
+            if any(first <= hole.first and hole.last <= last for first, last in heard.declared[name]):
+                continue
+            if log == "batches":
+                raise EvidenceTamperedError(batch=hole.first, reason="missing")
+            raise RegisterTamperedError(seq=hole.first, reason="missing")
+    return [Loss(log, *one[:2], entry, one.digest) for log, found in holes.items() for one in found]
+
+
+async def _declared(reader: JournalReader, records: Database) -> tuple[int, NamedWrites]:
+    """What the journal says was lost, and the index of the last entry that says it."""
+    index, heard, after = -1, NamedWrites(), -1
+    while True:
+        async with records.transaction() as connection:
+            cursor = await connection.execute(
+                "SELECT index, leaf FROM hygie.journal_entry WHERE tenant_id = %s AND kind = ANY(%s) AND index > %s"
+                " ORDER BY index LIMIT %s",
+                (PLATFORM, ["administration", "platform"], after, INDEX_ROWS),
+                binary=True,
+            )
+            rows = await cursor.fetchall()
+        for after, leaf in rows:
+            entry = (await reader.open(after, leaf)).entry
+            if entry is not None and declares(entry):
+                index = after
+                heard.hear(entry)
+        if len(rows) < INDEX_ROWS:
+            return index, heard
 
 
 async def run_stamp(house: House, records: Database) -> Stamp | None:
@@ -199,17 +246,18 @@ async def _stamped(house: House, cover: _Cover) -> _Cover:
     return replace(cover, stamp=stamp)
 
 
-async def _cover(house: House, reader: JournalReader, records: Database, at_ms: int) -> _Cover:
+async def _cover(house: House, reader: JournalReader, records: Database, at_ms: int, declared: int | None) -> _Cover:
     """The first stamped, else the first kept checkpoint after the date that holds all evidence up to it, else the
     present one, awaited.
 
-    Raises: JournalUnavailableError: the sealer does not publish.
+    Args: declared: an entry that it must hold too. Raises: JournalUnavailableError: the sealer does not publish.
     """
     keys, witness = await house.log_keys(), house.witness()
     witness_key = witness.key if witness is not None else None
     end_s = time.monotonic() + COVER_S_MAX
     while True:
         last, waiting, kept = await _indexed(records, at_ms)
+        last = max(last, -1 if declared is None else declared)
         stamps = await asyncio.to_thread(_stamps, house, at_ms)
         for note, stamp in [*((one.note, one) for one in stamps), *((one, None) for one in kept)]:
             try:

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-import psycopg
-
 from hygie import __version__
 from hygie.app import House
 from hygie.probes.acts import ActsWatch
@@ -108,7 +106,7 @@ class Evaluator:
     def _snapshot(self, registers: Registers, now_ms: int) -> Snapshot:
         if self._records is None or self._records.seq != registers.head()[0]:
             self._records = take_snapshot(registers, now_ms, ())
-        return replace(self._records, now_ms=now_ms, tenants=_tenants(self._house))
+        return replace(self._records, now_ms=now_ms, tenants=_tenants())
 
 
 def take_snapshot(registers: Registers, now_ms: int, tenants: Sequence[str]) -> Snapshot:
@@ -214,6 +212,10 @@ def cadences(checks: Sequence[RegisterCheck]) -> Mapping[str, float]:
     return found | {check.id: check.cadence_s for check in checks}
 
 
-def _tenants(house: House) -> list[str]:
-    with psycopg.connect(house.dsns.console) as connection:
-        return [row[0] for row in connection.execute("SELECT name FROM hygie.tenant ORDER BY name").fetchall()]
+def _tenants() -> list[str]:
+    """Clients that the platform hosts, from the database that Django is bound to."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM hygie.tenant ORDER BY name")
+        return [row[0] for row in cursor.fetchall()]

@@ -6,7 +6,9 @@ each minute: a log that went back turns a check red by itself.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +23,7 @@ from hygie.journal.entry import Entry
 from hygie.journal.reader import JournalReader, head_of
 from hygie.journal.writer import JournalWriter
 from hygie.proving import with_proof
+from hygie.registers.holes import Hole
 from hygie.segments import rows
 from hygie.segments.format import LOGS, RECORDS
 from hygie.segments.named import KINDS, Difference, NamedWrites, compare
@@ -32,9 +35,10 @@ MEASUREMENT = "logs"
 AGAIN = 1_000  # newest writes compared at each turn: a database that went back lacks these
 SLICE = 10_000  # older ones, in turn: some hundred milliseconds
 FAULTS_MAX = 20  # of each log in a measurement
+PUBLISHED_S_MAX = 30.0  # the sealer publishes within a second, or the journal is in trouble
+PUBLISHED_POLL_S = 0.2
 
 log = logging.getLogger("hygie.logkeeping")
-Hole = tuple[int, int, bytes]
 
 
 class LogKeeper:
@@ -91,7 +95,6 @@ class LogKeeper:
                     "published": (await rows.stored_end(connection, name)).seq,
                     "lacking": [list(one) for one in found.lacking[:FAULTS_MAX]],
                     "other": found.other[:FAULTS_MAX],
-                    "declared": [list(one) for one in found.declared[:FAULTS_MAX]],
                     "shown": found.shown(),
                 }
         await measure(self._records, self._house.clock.now_ms(), MEASUREMENT, passed=passed, facts=facts)
@@ -123,6 +126,10 @@ class LogWatch:
                 if (entry := await _opened(reader, index, leaf)) is not None:
                     self.named.hear(entry)
             self._next = first + len(leaves)
+
+    def newest(self, name: str) -> int:
+        """The highest number of a log that was heard, 0 when none was."""
+        return max(self.named.writes[name], default=0)
 
     async def look(self) -> dict[str, Difference]:
         """What is wrong among the newest writes, a slice of the older ones, and those that were wrong before."""
@@ -191,15 +198,31 @@ async def verify_log(house: House, name: str, account: str) -> Verified:
     """
     async with opened(house.dsns.sealer, size=1) as records:
         watch = LogWatch(house, records)
-        await watch.follow()
         async with records.transaction() as connection:
-            found = await compare(connection, watch.named, name)
-            noted = await rows.holes(connection, name)
+            head = await rows.head_of(connection, name)
+        end_s = time.monotonic() + PUBLISHED_S_MAX
+        await watch.follow()
+        while watch.newest(name) < head.seq and time.monotonic() < end_s:  # its entry is about to be published
+            await asyncio.sleep(PUBLISHED_POLL_S)
+            await watch.follow()
+        return await hold(watch, name, account, head.seq)
+
+
+async def hold(watch: LogWatch, name: str, account: str, upto: int) -> Verified:
+    """The same, of a watch that has followed the journal. Args: upto: the number up to which it must name every write.
+
+    Raises: as :func:`verify_log`.
+    """
+    async with watch.records.transaction() as connection:
+        found = await compare(connection, watch.named, name)
+        noted = await rows.holes(connection, name)
+    if (newest := watch.newest(name)) < upto and newest not in watch.named.newest_at_gaps[name]:
+        found.added.append(newest + 1)
     found.require_none()
     declared = watch.named.declared[name]
-    holes: list[Hole] = [(first, end.seq, end.digest) for first, end in noted if (first, end.seq) in declared]
+    holes = [Hole(first, end.seq, end.digest) for first, end in noted if (first, end.seq) in declared]
     end = await with_proof(
-        house,
+        watch.house,
         account,
         lambda plane: plane.registers.verify(holes) if name == RECORDS else plane.evidence.verify(holes),
     )

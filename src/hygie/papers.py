@@ -27,7 +27,7 @@ from hygie.proof.documents.model import PAPERS, Batches, Inputs, Installation, S
 from hygie.proof.documents.words import civil_day
 from hygie.proof.errors import PaperRefusedError
 from hygie.proof.evidence import TRIAL
-from hygie.proof.posture import build_posture
+from hygie.proof.posture import posture_at
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.chain import RecordVersion
 from hygie.registers.durations import INSTANT
@@ -116,9 +116,7 @@ def gather(plane: ProofPlane, installation: Installation, at_ms: int, *, judged:
     return replace(
         inputs,
         demonstration=inputs.demonstration or batch.mode == TRIAL,
-        posture=build_posture(
-            known.catalogue, known.runs, at_ms=at_ms, batch=batch.seq, digest=batch.digest, mode=batch.mode
-        ),
+        posture=posture_at(known, at_ms),
         catalogue=known.catalogue,
         batches=batch_figures(plane.evidence.batches(last=batch.seq)),
     )

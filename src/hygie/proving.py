@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from hygie.app import House, MonthKeyCache
 from hygie.journal.entry import Entry, seal_entry
+from hygie.journal.errors import JournalUnavailableError
 from hygie.journal.leaf import month_at
 from hygie.proof.certification.writing import hooks
 from hygie.proof.evidence import EvidenceLog
@@ -39,9 +40,14 @@ class LoopJournaling:
         self._month_keys = month_keys
 
     def leaf(self, entry: Entry) -> bytes:
-        """See ``registers.engine.Journaling``."""
+        """See ``registers.engine.Journaling``. Raises: JournalUnavailableError: no key in time; KmsUnavailableError."""
         wanted = self._month_keys.month_key(entry.tenant_id, entry.kind, month_at(entry.at_ms))
-        key = asyncio.run_coroutine_threadsafe(wanted, self._loop).result(KEY_S_MAX)
+        asked = asyncio.run_coroutine_threadsafe(wanted, self._loop)
+        try:
+            key = asked.result(KEY_S_MAX)
+        except TimeoutError as error:
+            asked.cancel()
+            raise JournalUnavailableError(part="keys") from error
         return seal_entry(entry, month_key=key)
 
 

@@ -95,3 +95,27 @@ def test_a_cycle_is_judged_on_the_day_that_is_named_and_says_what_its_programme_
     (audit,) = installation.hygie("certification", "programme")["audits"]
     assert (audit["kind"], audit["requirements"]) == ("internal_conformity", ["EXI-05", "EXI-16"])
     assert "aucun certificat" in installation.run("certification", "programme", language="fr").stderr
+
+
+def test_a_referential_that_is_imported_is_in_the_journal_first(installation: Installation) -> None:
+    words = ("referential", "import", str(Path(__file__).parents[1] / "data" / "referentials" / "older.yaml"))
+    assert installation.hygie(*words, "--check")["written"] is False
+    digest = installation.hygie(*words)["sha256"]
+    assert installation.hygie(*words)["written"] is False  # nothing was done: nothing is said
+    shown = ("journal", "show", "--action", "referential:import", "--limit", "9")
+    installation.wait_for(lambda: len(installation.hygie(*shown)) == 2)
+    entries = installation.hygie(*shown)
+    assert {one["outcome"] for one in entries} == {"intent", "done"}
+    assert entries[0]["detail"] == {"referential": "clinic-basics@2", "sha256": digest}
+    assert entries[0]["account"].startswith("local:")
+    stored = installation.data / "referentials" / "clinic-basics@2.json"
+    held = stored.read_bytes()
+    stored.unlink()
+    installation.down()
+    try:
+        assert installation.hygie(*words, exit_code=40)["error"]["code"].startswith("HYG-4")
+        assert not stored.exists()  # what cannot be journaled is not done
+    finally:
+        installation.up()
+    installation.hygie(*words)
+    assert stored.read_bytes() == held

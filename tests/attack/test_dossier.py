@@ -343,8 +343,9 @@ def _forged(true: Story, draw: random.Random) -> tuple[str, Story]:
 
 def _rewrite(owner_dsn: str, forged: Story) -> bool:
     """Put them into the tables; False when the database itself refuses (a number twice)."""
-    with psycopg.connect(owner_dsn) as owner, owner.cursor() as cursor:
-        cursor.execute("TRUNCATE hygie_proof.run, hygie_proof.batch, hygie_proof.record")
+    with psycopg.connect(owner_dsn, options="-c synchronous_commit=off") as owner, owner.cursor() as cursor:
+        for table in ("run", "batch", "record"):
+            cursor.execute(f"DELETE FROM hygie_proof.{table}".encode())
         try:
             for head, bodies in forged.batches:
                 row = [head[name] for name in ("batch", "at_ms", "cause", "mode")]

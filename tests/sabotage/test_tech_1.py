@@ -102,6 +102,8 @@ def test_an_old_key_is_red(broken: Broken) -> None:
     assert tech_1.key_age(old, CONTEXT).verdict.value == "unsatisfied"
     late = _keys(root_at_ms=CONTEXT.now_ms, epoch_at_ms=CONTEXT.now_ms - 30 * DAY_MS)
     assert tech_1.key_age(late, CONTEXT).verdict.value == "unsatisfied"
+    sealed = replace(_keys(root_at_ms=0, epoch_at_ms=0), sealed=True)  # it says nothing of its keys
+    assert tech_1.key_age(sealed, CONTEXT).verdict.value == "unknown"
 
 
 def _keys(*, root_at_ms: int, epoch_at_ms: int) -> KeyFacts:

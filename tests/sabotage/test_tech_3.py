@@ -176,6 +176,13 @@ def test_logs_that_went_back_are_red(broken: Broken) -> None:
     assert tech_3.logs(never, CONTEXT).verdict.value == "unknown"
     waiting = LogsFacts((LogFacts("records", 3, 3, 2, 61_000, 0, ""),), 1)
     assert tech_3.logs(waiting, CONTEXT).verdict.value == "unsatisfied"
+    with broken.frozen("work"):
+        broken.sql("INSERT INTO hygie_proof.hole VALUES ('records', 900, 901, decode(repeat('00', 32), 'hex'))")
+        try:
+            verdict = broken.verdict("tech-3.logs")
+        finally:
+            broken.sql("DELETE FROM hygie_proof.hole")
+        assert verdict == "unknown"  # what a rebuild declared lost is not proof that nothing lacks
 
 
 @pytest.mark.parametrize(

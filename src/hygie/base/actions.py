@@ -41,6 +41,7 @@ class Action(StrEnum):
     KEY_ROTATE = "key:rotate"
     PLATFORM_START = "platform:start"
     PLATFORM_UPGRADE = "platform:upgrade"
+    REFERENTIAL_IMPORT = "referential:import"
     REGISTER_EXPORT = "register:export"
     REGISTER_WRITE = "register:write"
     SITE_SCRUB = "site:scrub"

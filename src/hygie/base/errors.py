@@ -42,13 +42,10 @@ class HygieError(Exception):
     def sentence(self, language: Language = "en") -> str:
         """The one sentence for the person who can act, with the facts filled in.
 
-        A reason that is itself a sentence is given in both languages, as ``reason_fr`` and ``reason_en``.
+        A fact that is itself in words is given in both languages: ``reason_fr`` and ``reason_en`` fill ``{reason}``.
         """
-        template = self.fr if language == "fr" else self.en
-        facts = _Facts(self.facts)
-        if f"reason_{language}" in facts:
-            facts["reason"] = facts[f"reason_{language}"]
-        return template.format_map(facts)
+        facts = _Facts({name.removesuffix(f"_{language}"): fact for name, fact in self.facts.items()})
+        return (self.fr if language == "fr" else self.en).format_map(facts)
 
     def __str__(self) -> str:
         return f"{self.code} {self.sentence('en')}"

@@ -9,6 +9,7 @@ from hygie.base.language import say
 from hygie.cli.acts import operator_name
 from hygie.cli.errors import WritesLostError
 from hygie.cli.frame import Frame
+from hygie.registers.holes import ranges
 
 if TYPE_CHECKING:
     from hygie.logkeeping import Verified
@@ -45,5 +46,4 @@ def verify_and_say(frame: Frame, log: str) -> None:
         }
     )
     if found.declared:
-        numbers = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in found.declared)
-        raise WritesLostError(log=log, numbers=numbers)
+        raise WritesLostError(log=log, numbers=ranges(found.declared))

@@ -13,6 +13,7 @@ from hygie.base.language import current_language, say
 from hygie.cli.acts import instant
 from hygie.cli.status_view import MARKS, PLAIN_MARKS, STYLES, words
 from hygie.proof.model import Verdict
+from hygie.registers.holes import ranges
 
 Row = Mapping[str, Any]
 EVIDENCE = {
@@ -116,7 +117,10 @@ def _foot(posture: Row) -> str:
     trial = say(
         fr=" Installation d'essai : rien n'y vaut preuve.", en=" A trial installation: nothing here is evidence."
     )
-    return say(
+    told = say(
         fr=f"Au {instant(posture['at_ms'])}, évaluation n° {posture['batch']}. Hygie ne certifie pas.",
         en=f"At {instant(posture['at_ms'])}, evaluation {posture['batch']}. Hygie certifies nothing.",
     ) + (trial if posture["mode"] == "trial" else "")
+    if numbers := ranges(posture["lost"]):
+        told += say(fr=f" Évaluations perdues : {numbers}.", en=f" Evaluations lost: {numbers}.")
+    return told

@@ -226,6 +226,6 @@ def _unb64(text: str) -> bytes:
         raw = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as error:
         raise CheckpointInvalidError(reason="base64") from error
-    if _b64(raw) != text:
+    if base64.b64encode(raw).decode() != text:
         raise CheckpointInvalidError(reason="base64")
     return raw

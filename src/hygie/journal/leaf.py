@@ -12,6 +12,7 @@ commitment with the leaf before it decrypts: so one leaf cannot be disclosed as 
 from __future__ import annotations
 
 import hmac
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,7 +21,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hygie.base.actions import KINDS
 from hygie.base.canonical import canonical
-from hygie.base.clock import month_of
 from hygie.journal.errors import LeafInvalidError
 
 MAGIC = b"HYJ1"
@@ -51,8 +51,8 @@ class Head(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _month_of_day(day: int) -> tuple[str, bytes]:
-    month = month_of(day * _DAY_MS)
-    return month, int(month[:4]).to_bytes(2, "big") + bytes((int(month[5:]),))
+    at = datetime.fromtimestamp(day * _DAY_MS / 1000, UTC)
+    return at.strftime("%Y-%m"), at.year.to_bytes(2, "big") + bytes((at.month,))
 
 
 def month_at(at_ms: int) -> str:

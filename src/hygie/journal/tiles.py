@@ -19,6 +19,7 @@ TILE_BYTES = TILE_WIDTH * HASH_BYTES
 BUNDLE_BYTES_MAX = TILE_WIDTH * (2 + 65_535)
 PREFIX = "journal/"
 CHECKPOINT = "checkpoint"
+BUNDLE = -1
 
 
 class Tile(NamedTuple):
@@ -39,9 +40,6 @@ class Tile(NamedTuple):
     def whole(self) -> Tile:
         """The full tile at the same place: it may have replaced the partial one."""
         return self._replace(width=TILE_WIDTH)
-
-
-BUNDLE = -1
 
 
 def number_path(number: int) -> str:

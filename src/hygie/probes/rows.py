@@ -26,7 +26,7 @@ from hygie.proof.facts import (
     UnwrapFacts,
 )
 from hygie.segments.format import LOGS
-from hygie.segments.rows import head_of, stored_end, waiting_since_ms
+from hygie.segments.rows import head_of, holes, stored_end, waiting_since_ms
 
 AVAILABILITY_DAYS = 30
 DAY_MS = 86_400_000
@@ -184,11 +184,11 @@ async def probe_logs(house: House) -> LogsFacts:
     found = []
     async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
         for log in LOGS:
-            said: dict[str, Any] = compared.facts[log] if compared else {"named": 0, "shown": "", "declared": []}
+            said: dict[str, Any] = compared.facts[log] if compared else {"named": 0, "shown": ""}
             head, published = await head_of(connection, log), await stored_end(connection, log)
             since_ms = await waiting_since_ms(connection, log, published.seq)
             waits_ms = house.clock.now_ms() - since_ms if since_ms is not None else 0
-            declared = sum(last - first + 1 for first, last in said["declared"])
+            declared = sum(end.seq - first + 1 for first, end in await holes(connection, log))
             numbers = (head.seq, said["named"], published.seq, waits_ms, declared)
             found.append(LogFacts(log, *numbers, said["shown"]))
     return LogsFacts(tuple(found), compared.at_ms if compared else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hygie.base.errors import IntegrityError, InvalidRequestError, Language, NotFoundError, SettingsError
+from hygie.base.errors import IntegrityError, InvalidRequestError, NotFoundError, SettingsError
 from hygie.proof.model import Text
 
 
@@ -12,21 +12,11 @@ class ReferentialRefusedError(InvalidRequestError):
     code = "HYG-1B0"
     fr = "Référentiel refusé, {place} : {reason}."
     en = "Référentiel refused, {place}: {reason}."
-    place: Text
-    reason: Text
 
     @classmethod
     def at(cls, place: Text, reason: Text) -> ReferentialRefusedError:
         """The error. place: the line, the URN or the path in the file; reason: without a full stop."""
-        error = cls(place=place.en, reason=reason.en)
-        error.place, error.reason = place, reason
-        return error
-
-    def sentence(self, language: Language = "en") -> str:
-        """See the base: place and reason have their own words in each language."""
-        if language == "fr":
-            return self.fr.format(place=self.place.fr, reason=self.reason.fr)
-        return self.en.format(place=self.place.en, reason=self.reason.en)
+        return cls(place_fr=place.fr, place_en=place.en, reason_fr=reason.fr, reason_en=reason.en)
 
 
 class ReferentialConflictError(InvalidRequestError):

@@ -16,18 +16,21 @@ from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.journal.entry import Entry
 from hygie.proof.errors import EvidenceTamperedError, NothingKnownError
-from hygie.proof.runs import START, Batch, Run, check_chain, encode_catalogue, follow, read_run, worth_keeping
+from hygie.proof.runs import AFTER_LOSS, Batch, Run, check_chain, encode_catalogue, follow, read_run, worth_keeping
 from hygie.registers.engine import Journaling
+from hygie.registers.holes import Hole, Passing, held, holes_of
+from hygie.registers.orm import unmoved
 
 PRODUCTION, TRIAL = "production", "trial"
 INSERT_ROWS = 1_000
 READ_BATCHES = 500
 _LEAF = "INSERT INTO hygie.journal_pending (leaf) VALUES (%s)"
-# One index look-up a check, whatever the log holds.
+# One index look-up a check, whatever the log holds. What was before a hole says nothing after it.
 _LAST = """
 SELECT found.* FROM unnest(%s::text[]) WITH ORDINALITY AS wanted (check_id, rank)
 CROSS JOIN LATERAL (
-    SELECT body, batch FROM run WHERE run.check_id = wanted.check_id AND batch <= %s ORDER BY batch DESC LIMIT 1
+    SELECT body, batch FROM run WHERE run.check_id = wanted.check_id AND batch > %s AND batch <= %s
+    ORDER BY batch DESC LIMIT 1
 ) AS found ORDER BY wanted.rank
 """
 _WRONG_COLUMNS = """
@@ -37,15 +40,33 @@ WHERE (check_id, verdict, evidence, at_ms, fresh_until_ms, since_ms) IS DISTINCT
     (body::jsonb ->> 'fresh_until_ms')::bigint, (body::jsonb ->> 'since_ms')::bigint
 )
 """
+# Every run of a batch is there, each in its place, and no other.
+_WRONG_COUNT = """
+SELECT min(seq) FROM batch LEFT JOIN (
+    SELECT run.batch, count(*) AS runs, max(place) AS last FROM run GROUP BY run.batch
+) AS found ON found.batch = seq WHERE (count, count - 1) IS DISTINCT FROM (coalesce(runs, 0), coalesce(last, -1))
+"""
+# A catalogue is dated as the first batch that it serves, unless that one was lost.
+_WRONG_CATALOGUE = """
+SELECT min(seq) FROM (SELECT catalogue, min(seq) AS seq, min(at_ms) AS at_ms FROM batch GROUP BY catalogue) AS first
+JOIN catalogue ON sha256 = first.catalogue WHERE catalogue.at_ms <> first.at_ms AND NOT EXISTS (
+    SELECT FROM hole WHERE log = 'batches' AND hole.first <= seq
+)
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was known at an instant: the last batch, its catalogue, and the last run of each check of it."""
+    """What was known at an instant: the last batch, its catalogue, and the last run of each check of it.
+
+    lost: numbers up to then that were found lost; the last hole may begin right after the batch: what was known then
+    is not known any more, and there are no runs.
+    """
 
     batch: Batch
     catalogue: Mapping[str, Any]
     runs: Mapping[str, Run]
+    lost: Sequence[Hole] = ()
 
 
 @dataclass(slots=True)
@@ -72,7 +93,11 @@ class EvidenceLog:
         digest, text = encode_catalogue(catalogue)
         with transaction.atomic():
             head = Head.objects.select_for_update().get(log="batches")
-            last = {run.check: run for run, _ in self._last([run.check for run in runs], head.seq)}
+            last: dict[str, Run] = {}
+            if self._follows_loss():
+                cause = AFTER_LOSS  # nobody knows what the lost ones said: every check is kept, every streak begins
+            else:
+                last = {run.check: run for run in self._last([run.check for run in runs], head.seq)}
             kept = [
                 follow(run, last.get(run.check))
                 for run in runs
@@ -105,22 +130,32 @@ class EvidenceLog:
         """What was known at an instant, now by default. Raises: NothingKnownError; EvidenceTamperedError."""
         from hygie.proof import models
 
+        holes = self.holes()
         rows = models.Batch.objects.order_by("-at_ms", "-seq")
+        for hole in holes:
+            rows = rows.exclude(seq__range=(hole.first, hole.last))
         if at_ms is not None:
             rows = rows.filter(at_ms__lte=at_ms)
         if (row := rows.first()) is None:
             raise NothingKnownError()
-        text = models.Catalogue.objects.get(sha256=row.catalogue).body
-        if encode_catalogue(catalogue := msgspec.json.decode(text))[0] != bytes(row.catalogue):
-            raise EvidenceTamperedError(batch=row.seq, reason="catalogue")
+        catalogue = msgspec.json.decode(self.catalogue(row.seq, bytes(row.catalogue)))
+        lost = [hole for hole in holes if hole.first <= row.seq + 1]
         checks = [one["id"] for one in catalogue["checks"]]
-        runs = {run.check: run for run, _ in self._last(checks, row.seq)}
-        return Known(_batch(row, ()), catalogue, runs)
+        runs = self._last(checks, row.seq, after=lost[-1].last if lost else 0)
+        return Known(_batch(row, ()), catalogue, {run.check: run for run in runs}, lost)
+
+    def holes(self) -> list[Hole]:
+        """Numbers of batches that a rebuild or a restore found lost, in order."""
+        return holes_of("batches")
 
     def batches(self, first: int = 1, last: int | None = None) -> Iterator[Batch]:
-        """Batches in order with their runs' bodies. Args: first, last: numbers, both included."""
+        """Batches in order with their runs' bodies, but for those in a hole that was not filled whole.
+
+        Args: first, last: numbers, both included.
+        """
         from hygie.proof import models
 
+        holes = self.holes()
         end = last if last is not None else self.head()[0]
         for start in range(first, end + 1, READ_BATCHES):
             span = (start, min(start + READ_BATCHES - 1, end))
@@ -130,7 +165,8 @@ class EvidenceLog:
             ):
                 bodies.setdefault(seq, []).append(body)
             for row in models.Batch.objects.filter(seq__range=span).order_by("seq"):
-                yield _batch(row, tuple(bodies.get(row.seq, ())))
+                if held(row.seq, holes):
+                    yield _batch(row, tuple(bodies.get(row.seq, ())))
 
     def head(self) -> tuple[int, bytes]:
         """Number and digest of the last batch."""
@@ -139,44 +175,37 @@ class EvidenceLog:
         head = Head.objects.get(log="batches")
         return head.seq, bytes(head.digest)
 
-    def catalogue(self, sha256: bytes) -> str:
-        """A catalogue's JSON text. Raises: EvidenceTamperedError: it is gone."""
+    def catalogue(self, batch: int, digest: bytes) -> str:
+        """A catalogue's JSON text. Args: batch: that names it. Raises: EvidenceTamperedError: it is gone, altered."""
         from hygie.proof import models
 
-        row = models.Catalogue.objects.filter(sha256=sha256).first()
-        if row is None:
-            raise EvidenceTamperedError(batch=0, reason="catalogue")
+        row = models.Catalogue.objects.filter(sha256=digest).first()
+        if row is None or sha256(row.body.encode()).digest() != digest:
+            raise EvidenceTamperedError(batch=batch, reason="catalogue")
         return row.body
 
-    def verify(self, holes: Sequence[tuple[int, int, bytes]] = ()) -> tuple[int, bytes]:
+    def verify(self, holes: Sequence[Hole] = ()) -> tuple[int, bytes]:
         """Follow the chain, and hold catalogues, columns and head to it.
 
-        Args: holes: numbers that were declared lost: first, last, digest of the last, in order.
+        Args: holes: numbers that were declared lost, in order.
         Returns: number and digest of the last batch. Raises: EvidenceTamperedError: names the first bad batch.
         """
-        seen: set[bytes] = set()
-        end = (0, START)
-        for first, last, digest in holes:
-            end = self._follow(end, first - 1, seen)
-            if end[0] != first - 1:
+        with unmoved():
+            seen: set[bytes] = set()
+            batches = (self._checked(batch, seen) for batch in self.batches(last=self._highest()))
+            end = Passing(holes).past(*check_chain(batches, holes=holes))
+            if (head := self.head())[0] > end[0]:
                 raise EvidenceTamperedError(batch=end[0] + 1, reason="missing")
-            end = (last, digest)
-        end = self._follow(end, self._highest(), seen)
-        if end != self.head():
-            raise EvidenceTamperedError(batch=end[0], reason="head")
-        self._check_columns()
+            if head != end:
+                raise EvidenceTamperedError(batch=end[0], reason="head")
+            self._check_columns()
+            self._check_head()
         return end
-
-    def _follow(self, end: tuple[int, bytes], last: int, seen: set[bytes]) -> tuple[int, bytes]:
-        """The chain from one batch on. Args: end: that batch; last: number of the last one to read."""
-        batches = (self._checked(batch, seen) for batch in self.batches(end[0] + 1, last))
-        return check_chain(batches, seq=end[0], before=end[1])
 
     def _checked(self, batch: Batch, seen: set[bytes]) -> Batch:
         """The batch, its catalogue held to its digest once."""
         if batch.catalogue not in seen:
-            if sha256(self.catalogue(batch.catalogue).encode()).digest() != batch.catalogue:
-                raise EvidenceTamperedError(batch=batch.seq, reason="catalogue")
+            self.catalogue(batch.seq, batch.catalogue)
             seen.add(batch.catalogue)
         return batch
 
@@ -186,21 +215,40 @@ class EvidenceLog:
         return models.Batch.objects.order_by("-seq").values_list("seq", flat=True).first() or 0
 
     def _check_columns(self) -> None:
-        """The searched columns say what the bodies say. Raises: EvidenceTamperedError."""
+        """The columns beside the chain say what it says. Raises: EvidenceTamperedError."""
         from django.db import connection
 
         with connection.cursor() as cursor:
-            cursor.execute(_WRONG_COLUMNS)
-            wrong = cursor.fetchone()
-        if wrong is not None and wrong[0] is not None:
-            raise EvidenceTamperedError(batch=wrong[0], reason="columns")
+            for query in (_WRONG_COLUMNS, _WRONG_COUNT, _WRONG_CATALOGUE):
+                cursor.execute(query)
+                wrong = cursor.fetchone()
+                if wrong is not None and wrong[0] is not None:
+                    raise EvidenceTamperedError(batch=wrong[0], reason="columns")
 
-    def _last(self, checks: Sequence[str], batch: int) -> list[tuple[Run, int]]:
+    def _check_head(self) -> None:
+        """The head is dated as the last batch, when that one is there. Raises: EvidenceTamperedError."""
+        from hygie.proof import models
+        from hygie.registers.models import Head
+
+        head = Head.objects.get(log="batches")
+        last = models.Batch.objects.filter(seq=head.seq).first()
+        if last is not None and last.at_ms != head.at_ms:
+            raise EvidenceTamperedError(batch=head.seq, reason="head")
+
+    def _follows_loss(self) -> bool:
+        """Whether evidence was lost, and no evaluation has said everything anew since."""
+        from hygie.proof import models
+
+        holes = self.holes()
+        return bool(holes) and not models.Batch.objects.filter(seq__gt=holes[-1].last, cause=AFTER_LOSS).exists()
+
+    def _last(self, checks: Sequence[str], batch: int, *, after: int = 0) -> list[Run]:
+        """The newest run of each check among the batches up to one. Args: after: number of the batch before them."""
         from django.db import connection
 
         with connection.cursor() as cursor:
-            cursor.execute(_LAST, (list(checks), batch))
-            return [(read_run(body, seq), seq) for body, seq in cursor.fetchall()]
+            cursor.execute(_LAST, (list(checks), after, batch))
+            return [read_run(body, seq) for body, seq in cursor.fetchall()]
 
     def _entry(self, batch: Batch) -> Entry:
         return Entry(

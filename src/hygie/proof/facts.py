@@ -298,7 +298,7 @@ class UnwrapFacts:
 class LogFacts:
     """One log of the proof plane. head: its last number now; named: the last one that the journal was heard to name;
     published: the last one that the sites have; waits_ms: how long the oldest unpublished write has waited; declared:
-    how many numbers were declared lost; fault: numbers that lack or differ, as the last comparison said."""
+    how many numbers were found lost, not to be given again; fault: numbers that lack or differ, as last compared."""
 
     log: str
     head: int

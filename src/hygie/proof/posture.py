@@ -1,7 +1,8 @@
 """Where an installation stands at an instant: from the last runs and their catalogue to verdicts. Pure and repeatable:
 the same log gives the same bytes, today or in three years.
 
-Unknown is never green: a check without a run, with a stale one, or a requirement without a check is unknown.
+Unknown is never green: a check without a run, with a stale one, or a requirement without a check is unknown. So is all
+that evidence said before some of it was lost.
 """
 
 from __future__ import annotations
@@ -11,29 +12,53 @@ from typing import Any
 
 import msgspec
 
+from hygie.proof.evidence import Known
 from hygie.proof.model import Text, Verdict
 from hygie.proof.runs import Run
+from hygie.registers.holes import Hole
 
 FORMAT = "hygie posture 1"
 MISSED_CADENCES = 2  # a run that is later than this many cadences was missed
 _WORST_FIRST = (Verdict.UNSATISFIED, Verdict.UNKNOWN, Verdict.SATISFIED)
 _EVIDENCE = ("measured", "attested", "external", "declared")
 _NEVER = Text("Jamais contrôlé.", "Never checked.")
+_LOST = Text("Preuves perdues : ce qu'on savait ne se sait plus.", "Evidence was lost: what was known is not any more.")
 _STALE = Text("Preuve périmée.", "Evidence expired.")
 _MISSED = Text("Contrôle manqué.", "A run was missed.")
 _NO_CONTROL = Text("Aucun contrôle déclaré.", "No control is declared.")
 Row = dict[str, Any]
 
 
+def posture_at(known: Known, at_ms: int) -> Row:
+    """The posture at an instant. Args: known: then."""
+    batch = known.batch
+    return build_posture(
+        *(known.catalogue, known.runs),
+        at_ms=at_ms,
+        batch=batch.seq,
+        digest=batch.digest,
+        mode=batch.mode,
+        lost=known.lost,
+    )
+
+
 def build_posture(
-    catalogue: Mapping[str, Any], runs: Mapping[str, Run], *, at_ms: int, batch: int, digest: bytes, mode: str
+    catalogue: Mapping[str, Any],
+    runs: Mapping[str, Run],
+    *,
+    at_ms: int,
+    batch: int,
+    digest: bytes,
+    mode: str,
+    lost: Sequence[Hole] = (),
 ) -> Row:
     """The posture.
 
     Args: runs: the last one of each check, as of ``at_ms``; batch, digest: of the last evaluation known then; mode: of
-    the installation at that evaluation.
+    the installation at that evaluation; lost: numbers of evaluations that were found lost.
     """
-    checks = {one["id"]: _check(one, runs.get(one["id"]), at_ms) for one in catalogue["checks"]}
+    none = _LOST if lost and lost[-1].last > batch else _NEVER
+    checks = {one["id"]: _check(one, runs.get(one["id"]), at_ms, none) for one in catalogue["checks"]}
     controls = {one["id"]: _control(one, checks) for one in catalogue["controls"]}
     requirements = _requirements(catalogue["requirements"], controls)
     return {
@@ -42,6 +67,7 @@ def build_posture(
         "mode": mode,
         "batch": batch,
         "digest": digest.hex(),
+        "lost": [[hole.first, hole.last] for hole in lost],
         "version": catalogue["version"],
         "referentials": catalogue["referentials"],
         "summary": {one: _summary(requirements, one) for one in catalogue["referentials"]},
@@ -56,10 +82,11 @@ def encode_posture(posture: Row) -> bytes:
     return msgspec.json.encode(posture, order="sorted")
 
 
-def _check(card: Mapping[str, Any], run: Run | None, at_ms: int) -> Row:
+def _check(card: Mapping[str, Any], run: Run | None, at_ms: int, none: Text) -> Row:
+    """Args: none: why nothing is known of a check without a run."""
     row: Row = {name: card[name] for name in ("id", "title", "source", "owner", "evidence", "cadence_s", "fresh_s")}
     if run is None:
-        return row | {"verdict": Verdict.UNKNOWN.value, "why": list(_NEVER), "ran_ms": None}
+        return row | {"verdict": Verdict.UNKNOWN.value, "why": list(none), "ran_ms": None}
     verdict, why = run.verdict.value, run.why
     missed = at_ms - run.ran_ms > card["cadence_s"] * 1000 * MISSED_CADENCES
     if at_ms > run.fresh_until_ms and verdict != Verdict.UNSATISFIED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -12,9 +12,11 @@ import msgspec
 from hygie.base.canonical import canonical
 from hygie.proof.errors import EvidenceTamperedError
 from hygie.proof.model import Evidence, Text, Verdict
+from hygie.registers.holes import Hole, Passing
 
 MARK = "hygie evidence batch v1"
 START = bytes(32)
+AFTER_LOSS = "loss"  # cause of the first evaluation after evidence was lost: every check is kept, every streak begins
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -48,7 +50,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One evaluation. cause: what started it (``cadence``, ``status``, ``drill``…); mode: ``production`` or ``trial``;
+    """One evaluation. cause: what started it (``cadence``, ``command``…), or ``loss``: the first one after evidence was
+    lost, which says everything anew; mode: ``production`` or ``trial``;
     catalogue: SHA-256 of what was checked against what; bodies: of its runs, in order."""
 
     seq: int
@@ -92,14 +95,15 @@ def digest_of(batch: Batch, before: bytes) -> bytes:
     ).digest()
 
 
-def check_chain(batches: Iterable[Batch], *, seq: int = 0, before: bytes = START) -> tuple[int, bytes]:
-    """Follow the chain of batches.
+def check_chain(batches: Iterable[Batch], *, holes: Sequence[Hole] = ()) -> tuple[int, bytes]:
+    """Follow the chain of batches from its beginning.
 
-    Args: seq, before: of the batch before the first one. Returns: number and digest of the last one.
+    Args: holes: numbers that were declared lost, in order. Returns: number and digest of the last one that is there.
     Raises: EvidenceTamperedError: names the first bad batch.
     """
-    at_ms = 0
+    seq, before, at_ms, passing = 0, START, 0, Passing(holes)
     for batch in batches:
+        seq, before = passing.past(seq, before)
         if batch.seq != seq + 1:
             raise EvidenceTamperedError(batch=seq + 1, reason="missing")
         if batch.digest != digest_of(batch, before):

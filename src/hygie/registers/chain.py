@@ -5,7 +5,7 @@ Source: docs/formats/register-log.md v1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -14,6 +14,7 @@ import msgspec
 
 from hygie.base.canonical import canonical
 from hygie.registers.errors import RegisterTamperedError
+from hygie.registers.holes import Hole, Passing
 
 MARK = "hygie register record v1"
 START = bytes(32)
@@ -76,17 +77,17 @@ def linked(records: Iterable[RecordVersion], before: bytes) -> Iterator[RecordVe
         )
 
 
-def check_chain(
-    records: Iterable[tuple[RecordVersion, str]], *, seq: int = 0, before: bytes = START
-) -> tuple[int, bytes]:
-    """Follow the chain.
+def check_chain(records: Iterable[tuple[RecordVersion, str]], *, holes: Sequence[Hole] = ()) -> tuple[int, bytes]:
+    """Follow the chain from its beginning.
 
-    Args: records: each with its body as stored; seq, before: of the write before the first one.
-    Returns: number and digest of the last write. Raises: RegisterTamperedError: names the first bad write.
+    Args: records: each with its body as stored; holes: numbers that were declared lost, in order.
+    Returns: number and digest of the last write that is there. Raises: RegisterTamperedError: names the first bad one.
     """
-    at_ms = 0
+    seq, before, at_ms, passing = 0, START, 0, Passing(holes)
     versions: dict[tuple[str, str], int] = {}
     for record, body in records:
+        if (jumped := passing.past(seq, before)) != (seq, before):
+            (seq, before), versions = jumped, {}  # of what was lost, nobody knows the versions
         if record.seq != seq + 1:
             raise RegisterTamperedError(seq=seq + 1, reason="missing")
         if record.digest != digest_of(record, before, body):

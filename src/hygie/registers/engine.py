@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError, InvalidRequestError, RefusedError
 from hygie.journal.entry import Entry
-from hygie.registers.chain import START, RecordVersion, check_chain, decode_body, linked
+from hygie.registers.chain import RecordVersion, check_chain, decode_body, linked
 from hygie.registers.errors import (
     FourEyesError,
     PatientNamedError,
@@ -27,7 +27,9 @@ from hygie.registers.errors import (
     RegisterTamperedError,
     TransitionRefusedError,
 )
+from hygie.registers.holes import Hole, Passing, held, holes_of
 from hygie.registers.hooks import Hooks, Proposed
+from hygie.registers.orm import unmoved
 from hygie.registers.rules import Change, Known, check_text, next_version, wrong_values
 from hygie.registers.schema import Schemas, shipped_schemas
 
@@ -180,12 +182,17 @@ class Registers:
             raise RegisterNotFoundError(name=register)
         return found
 
-    def log(self, after: int = 0) -> Iterator[tuple[RecordVersion, str]]:
-        """Every write in order, with its body as stored. Args: after: number of the write before the first one."""
+    def log(self, holes: Sequence[Hole] = ()) -> Iterator[tuple[RecordVersion, str]]:
+        """Every write in order, with its body as stored, but for those in a hole that was not filled whole."""
         from hygie.registers.models import Record
 
-        for row in Record.objects.filter(seq__gt=after).order_by("seq").iterator(chunk_size=INSERT_ROWS):
-            yield _record(row), row.body
+        for row in Record.objects.order_by("seq").iterator(chunk_size=INSERT_ROWS):
+            if held(row.seq, holes):
+                yield _record(row), row.body
+
+    def holes(self) -> list[Hole]:
+        """Numbers of writes that a rebuild or a restore found lost, in order."""
+        return holes_of("records")
 
     def versions(self, register: str, *, at_ms: int | None = None) -> Iterator[RecordVersion]:
         """Every version of every record of a register, by key then version. Args: at_ms: those known then."""
@@ -223,22 +230,27 @@ class Registers:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_LEAF, (self.journal.leaf(entry),))
 
-    def verify(self, holes: Sequence[tuple[int, int, bytes]] = ()) -> tuple[int, bytes]:
+    def verify(self, holes: Sequence[Hole] = ()) -> tuple[int, bytes]:
         """Follow the chain of all writes.
 
-        Args: holes: numbers that were declared lost: first, last, digest of the last, in order.
+        Args: holes: numbers that were declared lost, in order.
         Returns: number and digest of the last write. Raises: RegisterTamperedError: names the first bad write.
         """
-        end = (0, START)
-        for first, last, digest in holes:
-            end = check_chain(_until(self.log(end[0]), first), seq=end[0], before=end[1])
-            if end[0] != first - 1:
+        with unmoved():
+            end = Passing(holes).past(*check_chain(self.log(holes), holes=holes))
+            if end != self.head():
                 raise RegisterTamperedError(seq=end[0] + 1, reason="missing")
-            end = (last, digest)
-        end = check_chain(self.log(end[0]), seq=end[0], before=end[1])
-        if end != self.head():
-            raise RegisterTamperedError(seq=end[0] + 1, reason="missing")
+            self._check_head()
         return end
+
+    def _check_head(self) -> None:
+        """The head is dated as the last write, when that one is there. Raises: RegisterTamperedError."""
+        from hygie.registers.models import Head, Record
+
+        head = Head.objects.get(log="records")
+        last = Record.objects.filter(seq=head.seq).first()
+        if last is not None and last.at_ms != head.at_ms:
+            raise RegisterTamperedError(seq=head.seq, reason="head")
 
     def head(self) -> tuple[int, bytes]:
         """Number and digest of the last write."""
@@ -331,11 +343,6 @@ def _fault(error: HygieError, line: int) -> RecordInvalidError:
     if isinstance(error, PatientNamedError):
         fr, en = "ressemble à un INS : déposez-le au coffre", "looks like an INS: put it in the vault"
     return RecordInvalidError(line=line, field=field, reason_fr=fr, reason_en=en)
-
-
-def _until(log: Iterator[tuple[RecordVersion, str]], seq: int) -> Iterator[tuple[RecordVersion, str]]:
-    """The writes before a number."""
-    return takewhile(lambda pair: pair[0].seq < seq, log)
 
 
 def _called(by_register: Mapping[str, Sequence[H]], touched: set[str]) -> list[H]:

@@ -47,3 +47,14 @@ def bound(dsn: str) -> Iterator[None]:
         raise DatabaseUnavailableError(part="registers") from error
     finally:
         default.close()
+
+
+@contextmanager
+def unmoved() -> Iterator[None]:
+    """What is read within is of one instant, whoever adds meanwhile; nothing can be written."""
+    from django.db import connection, transaction
+
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield

@@ -28,8 +28,8 @@ class LogWentBackError(IntegrityError):
 
 
 class LogLackingError(IntegrityError):
-    """The journal names writes that are not there, or not the same."""
+    """The journal names writes that are not there, or not the same, or does not name some that are there."""
 
     code = "HYG-5C2"
-    fr = "Le journal publié nomme des écritures absentes ou différentes ({log}) : {numbers}."
-    en = "The published journal names writes that are absent or different ({log}): {numbers}."
+    fr = "Le journal publié nomme des écritures absentes ou différentes (≠), ou pas celles-ci (+) ({log}) : {numbers}."
+    en = "The published journal names writes that are absent or different (≠), or not these (+) ({log}): {numbers}."

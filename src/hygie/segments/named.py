@@ -50,19 +50,24 @@ class NamedWrites:
     """What the journal names, by log and last number.
 
     twice: numbers that it names with two digests, by log; declared: numbers that a rebuild or a restore said to be
-    lost, by log, as the last one said it.
+    lost, by log, as the last one said it; newest_at_gaps: by log, the last number named each time that the journal said
+    that it may miss entries.
     """
 
     writes: dict[str, dict[int, NamedWrite]] = field(default_factory=lambda: {name: {} for name in LOGS})
     twice: dict[str, set[int]] = field(default_factory=lambda: {name: set() for name in LOGS})
     declared: dict[str, list[Range]] = field(default_factory=lambda: {name: [] for name in LOGS})
+    newest_at_gaps: dict[str, set[int]] = field(default_factory=lambda: {name: set() for name in LOGS})
 
     def hear(self, entry: Entry) -> None:
         """What one entry says; most say nothing of these logs, nor does one that is not of their form: whoever may add
         to the journal must not blind the comparison by it."""
         try:
-            if entry.action in _DECLARING and entry.outcome != "intent":
+            if declares(entry):
                 self.declared = {name: _read_ranges(entry.detail.get(f"lacking_{name}", "")) for name in LOGS}
+            if entry.action is Action.JOURNAL_GAP:
+                for log_, writes in self.writes.items():
+                    self.newest_at_gaps[log_].add(max(writes, default=0))
             name = _LOG.get(entry.action)
             if name is None or entry.outcome != "done" or entry.kind != "evidence":
                 return
@@ -79,6 +84,16 @@ class NamedWrites:
         writes = self.writes[log]
         return writes[max(writes)] if writes else None
 
+    def follows_unnamed(self, log: str, write: NamedWrite) -> bool:
+        """Whether the number before a write is named by nothing, though earlier ones are, and no gap of the journal
+        tells why: somebody put it there."""
+        writes = self.writes[log]
+        before = write.first - 1
+        if before in writes or write.first <= next(iter(writes.values())).first:
+            return False
+        last = max((one for one in writes if one < before), default=0)
+        return last not in self.newest_at_gaps[log]
+
     def contradicts(self, log: str, seq: int, digest: bytes) -> bool:
         """Whether the journal names another digest under this number, and this one never."""
         write = self.writes[log].get(seq)
@@ -88,22 +103,24 @@ class NamedWrites:
 @dataclass(slots=True)
 class Difference:
     """Between one log and what the journal names of it. lacking: ranges of numbers that are not there; declared: of
-    those, what a rebuild said to be lost; other: numbers whose write is another one, or that it names twice."""
+    those, what a rebuild said to be lost; other: numbers whose write is another one, or that it names twice; added:
+    numbers of writes that are there and that it does not name."""
 
     log: str
     lacking: list[Range] = field(default_factory=list)
     other: list[int] = field(default_factory=list)
     declared: list[Range] = field(default_factory=list)
+    added: list[int] = field(default_factory=list)
 
     @property
     def none(self) -> bool:
         """Whether the log is as the journal says, but for what was declared lost."""
-        return not (self.lacking or self.other)
+        return not (self.lacking or self.other or self.added)
 
     def shown(self) -> str:
-        """The numbers, for a sentence: ``105-107, 110, ≠ 98``."""
+        """The numbers, for a sentence: ``105-107, 110, ≠ 98, + 99``."""
         parts = [str(first) if first == last else f"{first}-{last}" for first, last in self.lacking]
-        parts += [f"≠ {seq}" for seq in self.other]
+        parts += [f"≠ {seq}" for seq in self.other] + [f"+ {seq}" for seq in self.added]
         return ", ".join(parts[:SHOWN_MAX]) + (" …" if len(parts) > SHOWN_MAX else "")
 
     def require_none(self) -> None:
@@ -124,8 +141,12 @@ async def compare(
     wanted = sorted(named.writes[log] if only is None else only)
     for start in range(0, len(wanted), ASKED_AT_ONCE):
         asked = wanted[start : start + ASKED_AT_ONCE]
-        cursor = await connection.execute(_DIGESTS[log].encode(), (asked,))
+        before = [
+            named.writes[log][seq].first - 1 for seq in asked if named.follows_unnamed(log, named.writes[log][seq])
+        ]
+        cursor = await connection.execute(_DIGESTS[log].encode(), ([*asked, *before],))
         there = {seq: bytes(digest) for seq, digest in await cursor.fetchall()}
+        found.added += [seq for seq in before if seq in there]
         for seq in asked:
             write = named.writes[log][seq]
             if seq not in there:
@@ -170,6 +191,11 @@ def _named_by(entry: Entry, name: str) -> NamedWrite:
     if not 0 < first <= last <= NUMBER_MAX:
         raise ValueError(name)
     return NamedWrite(first, last, bytes.fromhex(said["digest"]), entry.at_ms)
+
+
+def declares(entry: Entry) -> bool:
+    """Whether an entry is that of a rebuild or a restore, which says what nobody holds: perhaps nothing."""
+    return entry.action in _DECLARING and entry.outcome != "intent"
 
 
 def _read_ranges(text: str) -> list[Range]:

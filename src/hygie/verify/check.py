@@ -78,27 +78,23 @@ class Report:
     disclosed: int = 0
 
 
+@dataclass
 class Verifier:
-    """Checks one export."""
+    """Checks one export.
 
-    def __init__(
-        self,
-        source: Source,
-        *,
-        log_key: VerifierKey | None = None,
-        witness_key: VerifierKey | None = None,
-        show: Callable[[int, dict[str, Any]], None] | None = None,
-        look: Callable[[int, bytes], None] | None = None,
-    ) -> None:
-        """Args: log_key, witness_key: as their owners published them; without them the export's own are used, and the
-        report says that they are not trusted; show: called with each disclosed entry; look: with each leaf, not checked
-        yet."""
-        self._source, self._given = source, (log_key, witness_key)
-        self._show, self._look = show, look
-        self._tiles: dict[Tile, bytes] = {}
-        self._disclosures: dict[int, bytes] = {}
-        self._to_open: list[tuple[int, bytes]] = []
-        self._latest_ms = 0
+    log_key, witness_key: as their owners published them; without them the export's own are used, and the report says
+    that they are not trusted; show: called with each disclosed entry; look: with each leaf, not checked yet.
+    """
+
+    source: Source
+    log_key: VerifierKey | None = None
+    witness_key: VerifierKey | None = None
+    show: Callable[[int, dict[str, Any]], None] | None = None
+    look: Callable[[int, bytes], None] | None = None
+    _tiles: dict[Tile, bytes] = field(default_factory=dict)
+    _disclosures: dict[int, bytes] = field(default_factory=dict)
+    _to_open: list[tuple[int, bytes]] = field(default_factory=list)
+    _latest_ms: int = 0
 
     def run(self) -> Report:
         """Check everything.
@@ -107,16 +103,16 @@ class Verifier:
         sound but a tile of the export is not; ExportInvalidError: cannot be read.
         """
         about = self._about()
-        note = self._source.read(CHECKPOINT, bytes_max=NOTE_BYTES_MAX)
-        log_key = self._given[0] or self._key("log.pub")
+        note = self.source.read(CHECKPOINT, bytes_max=NOTE_BYTES_MAX)
+        log_key = self.log_key or self._key("log.pub")
         if log_key is None:
             raise ExportInvalidError(reason="no public key")
         self._head = verify_checkpoint(note, log_key=log_key)
         if self._head.size != about["size"]:
             raise CheckpointInvalidError(reason="its size is not the export's")
-        span = [about[name] for name in ("start", "end", "selected")]
+        span = (about["start"], about["end"], about["selected"])
         self._report = Report(self._head.origin, self._head.size, self._head.root.hex(), *span)
-        self._report.log_key_trusted = self._given[0] is not None
+        self._report.log_key_trusted = self.log_key is not None
         self._check_witness(note)
         self._read_disclosures()
         self._check_edge(log_key)
@@ -128,7 +124,7 @@ class Verifier:
 
     def _about(self) -> dict[str, Any]:
         try:
-            about = json.loads(self._source.read("export.json", bytes_max=PAPER_BYTES_MAX))
+            about = json.loads(self.source.read("export.json", bytes_max=PAPER_BYTES_MAX))
             numbers = [about[name] for name in ("size", "start", "end")]
             whole = all(type(number) is int for number in numbers) and type(about["selected"]) is bool
             if about["format"] != FORMAT or not whole or not 0 <= numbers[1] < numbers[2] <= numbers[0]:
@@ -138,30 +134,25 @@ class Verifier:
         return dict(about)
 
     def _key(self, name: str) -> VerifierKey | None:
-        text = self._source.read_if_there(name, bytes_max=PAPER_BYTES_MAX)
+        text = self.source.read_if_there(name, bytes_max=PAPER_BYTES_MAX)
         return None if text is None else VerifierKey.parse(text.decode("utf-8", "replace"))
 
     def _check_witness(self, note: bytes) -> None:
-        given = self._given[1]
-        key = given or self._key("witness.pub")
+        key = self.witness_key or self._key("witness.pub")
         try:
             self._report.cosigned_s = None if key is None else verify_cosignature(note, witness_key=key)
         except CheckpointInvalidError:
-            if given is not None:
+            if self.witness_key is not None:
                 raise
-        self._report.witness_key_trusted = given is not None
+        self._report.witness_key_trusted = self.witness_key is not None
 
     def _check_edge(self, log_key: VerifierKey) -> None:
         """The right edge against the signed root; on failure, find where the export left the signed journal."""
-        levels: list[bytes] = []
         for tile in partial_tiles(self._head.size):
-            levels += [b""] * (tile.level - len(levels))
-            data = self._source.read(tile.name, bytes_max=TILE_BYTES)
-            if len(data) != tile.width * HASH_BYTES:
+            self._tiles[tile] = self.source.read(tile.name, bytes_max=TILE_BYTES)
+            if len(self._tiles[tile]) != tile.width * HASH_BYTES:
                 raise TileInvalidError(name=tile.name)
-            levels.append(data)
-            self._tiles[tile] = data
-        if Edge(self._head.size, levels).root() != self._head.root:
+        if self._root_at(self._head.size, trusted=True) != self._head.root:
             self._locate(log_key)
 
     def _locate(self, log_key: VerifierKey) -> None:
@@ -171,20 +162,16 @@ class Verifier:
         """
         for first, hashes in () if self._report.selected else self._bundle_hashes():
             tile = tile_at(0, first // TILE_WIDTH, self._head.size)
-            data = self._source.read(tile.name, bytes_max=TILE_BYTES)
+            data = self.source.read(tile.name, bytes_max=TILE_BYTES)
             if hashes != data:
                 raise JournalTamperedError(index=_first_difference(first, hashes, data), reason="not the signed entry")
             if tile.width == TILE_WIDTH:
                 parent = tile_at(1, tile.number // TILE_WIDTH, self._head.size)
-                above = self._source.read(parent.name, bytes_max=TILE_BYTES)
+                above = self.source.read(parent.name, bytes_max=TILE_BYTES)
                 if above[tile.number % TILE_WIDTH * HASH_BYTES :][:HASH_BYTES] != joined_root(data):
                     raise JournalTamperedError(index=first, reason="not the signed entries of this tile")
         low = 0
-        for checkpoint in self._earlier(log_key):
-            try:
-                root = self._root_at(checkpoint.size, trusted=False)
-            except ExportInvalidError:
-                continue  # the export does not hold that edge
+        for checkpoint, root in self._earlier(log_key, trusted=False):
             if root != checkpoint.root:
                 raise JournalTamperedError(index=low, reason=f"between the signed sizes {low} and {checkpoint.size}")
             low = checkpoint.size
@@ -206,7 +193,7 @@ class Verifier:
         for number in range(start // TILE_WIDTH, -(-end // TILE_WIDTH)):
             first = number * TILE_WIDTH
             tile = tile_at(BUNDLE, number, self._head.size)
-            data = self._source.read_if_there(tile.name, bytes_max=BUNDLE_BYTES_MAX)
+            data = self.source.read_if_there(tile.name, bytes_max=BUNDLE_BYTES_MAX)
             if data is None:
                 raise JournalTamperedError(index=first, reason="entries are absent from the export")
             yield first, self._hash_bundle(first, data) if watch else _hash_bundle(data)
@@ -215,9 +202,9 @@ class Verifier:
         """The leaf hashes of a bundle, watching instants and disclosures on the way."""
         leaves = _cut(data)
         hashes = b"".join([sha256(b"\0" + leaf).digest() for leaf in leaves])
-        if self._look is not None:
+        if self.look is not None:
             for index, leaf in enumerate(leaves, first):
-                self._look(index, leaf)
+                self.look(index, leaf)
         stamps = [leaf[24:32] for leaf in leaves]
         # Big-endian bytes sort as their numbers: one comparison for a bundle in which nothing is behind.
         latest_ms = max(self._latest_ms, int.from_bytes(max(stamps, default=b""), "big"))
@@ -240,15 +227,15 @@ class Verifier:
             if sha256(b"\0" + leaf).digest() != tile[at : at + HASH_BYTES]:
                 raise JournalTamperedError(index=index, reason="not the signed entry")
             self._watch_instant(index, leaf)
-            if self._look is not None:
-                self._look(index, leaf)
+            if self.look is not None:
+                self.look(index, leaf)
             if index in self._disclosures:
                 self._open(index, leaf)
             self._report.entries += 1
 
     def _selected(self) -> Iterator[tuple[int, bytes]]:
-        for name in self._source.names("selected/"):
-            data = self._source.read(name, bytes_max=SELECTED_BYTES_MAX)
+        for name in self.source.names("selected/"):
+            data = self.source.read(name, bytes_max=SELECTED_BYTES_MAX)
             at = 0
             while at < len(data):
                 start = at + 10
@@ -268,7 +255,7 @@ class Verifier:
             return self._tiles[tile]
         parent = self._tile(tile_at(tile.level + 1, tile.number // TILE_WIDTH, self._head.size), first)
         at = tile.number % TILE_WIDTH * HASH_BYTES
-        data = self._source.read(tile.name, bytes_max=TILE_BYTES)
+        data = self.source.read(tile.name, bytes_max=TILE_BYTES)
         if len(data) != TILE_BYTES or joined_root(data) != parent[at : at + HASH_BYTES]:
             self._blame(tile, first, data, parent[at : at + HASH_BYTES])
         if len(self._tiles) > 4096:
@@ -281,7 +268,7 @@ class Verifier:
 
         Raises: always.
         """
-        bundle = self._source.read_if_there(Tile(BUNDLE, tile.number, TILE_WIDTH).name, bytes_max=BUNDLE_BYTES_MAX)
+        bundle = self.source.read_if_there(Tile(BUNDLE, tile.number, TILE_WIDTH).name, bytes_max=BUNDLE_BYTES_MAX)
         if tile.level == 0 and bundle is not None:
             hashes = _hash_bundle(bundle)
             if hashes and len(hashes) == TILE_BYTES and joined_root(hashes) == expected:
@@ -292,19 +279,21 @@ class Verifier:
 
     def _check_earlier(self, log_key: VerifierKey) -> None:
         """Earlier checkpoints must be prefixes of this tree."""
-        for checkpoint in self._earlier(log_key):
-            try:
-                root = self._root_at(checkpoint.size, trusted=True)
-            except ExportInvalidError:
-                continue  # the export does not cover that edge
+        for checkpoint, root in self._earlier(log_key, trusted=True):
             if root != checkpoint.root:
                 raise JournalTamperedError(index=checkpoint.size - 1, reason="an earlier signed journal differs")
             self._report.earlier_checkpoints += 1
 
-    def _earlier(self, log_key: VerifierKey) -> list[Checkpoint]:
-        notes = [self._source.read(name, bytes_max=NOTE_BYTES_MAX) for name in self._source.names("checkpoints/")]
+    def _earlier(self, log_key: VerifierKey, *, trusted: bool) -> Iterator[tuple[Checkpoint, bytes]]:
+        """Earlier checkpoints, smallest first, each with the root of this export at its size."""
+        notes = [self.source.read(name, bytes_max=NOTE_BYTES_MAX) for name in self.source.names("checkpoints/")]
         found = [verify_checkpoint(note, log_key=log_key) for note in notes]
-        return sorted(checkpoint for checkpoint in found if 0 < checkpoint.size <= self._head.size)
+        for checkpoint in sorted(one for one in found if 0 < one.size <= self._head.size):
+            try:
+                root = self._root_at(checkpoint.size, trusted=trusted)
+            except ExportInvalidError:
+                continue  # the export does not hold that edge
+            yield checkpoint, root
 
     def _root_at(self, size: int, *, trusted: bool) -> bytes:
         levels: list[bytes] = []
@@ -312,12 +301,12 @@ class Verifier:
             levels += [b""] * (tile.level - len(levels))
             here = tile_at(tile.level, tile.number, self._head.size)
             first = tile.number * TILE_WIDTH
-            data = self._tile(here, first) if trusted else self._source.read(here.name, bytes_max=TILE_BYTES)
+            data = self._tile(here, first) if trusted else self.source.read(here.name, bytes_max=TILE_BYTES)
             levels.append(data[: tile.width * HASH_BYTES])
         return Edge(size, levels).root()
 
     def _read_disclosures(self) -> None:
-        data = self._source.read_if_there("disclosed.jsonl", bytes_max=DISCLOSED_BYTES_MAX)
+        data = self.source.read_if_there("disclosed.jsonl", bytes_max=DISCLOSED_BYTES_MAX)
         try:
             for line in (data or b"").splitlines():
                 item = json.loads(line)
@@ -336,8 +325,8 @@ class Verifier:
         if not isinstance(body, dict) or body.keys() & _PROVEN:
             raise JournalTamperedError(index=index, reason="its body is not that of an entry")
         self._report.disclosed += 1
-        if self._show is not None:
-            self._show(index, {"kind": head.kind, "tenant": head.tenant_id.hex(), "at_ms": head.at_ms, **body})
+        if self.show is not None:
+            self.show(index, {"kind": head.kind, "tenant": head.tenant_id.hex(), "at_ms": head.at_ms, **body})
 
     def _watch_instant(self, index: int, leaf: bytes) -> None:
         at_ms, told = int.from_bytes(leaf[24:32], "big"), self._report.backdated

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import heapq
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -32,6 +33,9 @@ MANIFEST_FIELDS: Fields = dict.fromkeys(("batches", "writes", "journal", "docume
 MANIFEST_OTHERS: Fields = {"at_ms": int, "timestamp": bool, "scope": list, "lost": list, "what": str, "origin": str}
 NOBODY = bytes(16)
 LOG_OF_ACTION = {"check:run": "batches", "register:write": "writes"}
+LOST_MAX = 1 << 20  # numbers of one loss: a verifier walks them
+PART = {"batches": "batch", "writes": "write"}
+DECLARED = {"batches": "lacking_batches", "writes": "lacking_records"}
 
 
 @dataclass(slots=True)
@@ -68,11 +72,8 @@ class Keys:
 
 @dataclass(slots=True)
 class Heard:
-    """What the journal said.
-
-    named: entries of each log up to the date; evidence: all there is; opened: what was disclosed; drawn: the smallest
-    digests of the sample, negated, the largest first.
-    """
+    """What the journal said. named: entries of each log up to the date; declared: what is said of losses, by index;
+    evidence: all there is; opened: what was disclosed; drawn: the smallest digests sampled, negated, largest first."""
 
     at_ms: int
     seed: bytes
@@ -80,6 +81,7 @@ class Heard:
     wanted: int
     show: Callable[[int, dict[str, Any]], None] | None
     named: dict[str, list[Named]] = field(default_factory=lambda: {"batches": [], "writes": []})
+    declared: dict[int, dict[str, Any]] = field(default_factory=dict)
     evidence: set[int] = field(default_factory=set)
     opened: set[int] = field(default_factory=set)
     drawn: list[tuple[int, int]] = field(default_factory=list)
@@ -91,16 +93,17 @@ class Heard:
             self.evidence.add(index)
         elif tenant == self.tenant and (tenant == NOBODY or kind == ACCESS):
             score = -int.from_bytes(sha256(self.seed + index.to_bytes(8, "big")).digest(), "big")
-            if len(self.drawn) < self.wanted:
-                heapq.heappush(self.drawn, (score, index))
-            elif self.drawn and score > self.drawn[0][0]:
-                heapq.heapreplace(self.drawn, (score, index))
+            heapq.heappush(self.drawn, (score, index))
+            if len(self.drawn) > self.wanted:
+                heapq.heappop(self.drawn)
 
     def hear(self, index: int, entry: dict[str, Any]) -> None:
         """A disclosed entry. Raises: DossierTamperedError: it names a log, and not as entries do."""
         self.opened.add(index)
         if self.show is not None:
             self.show(index, entry)
+        if entry.get("action") in ("vault:rebuild", "backup:restore"):
+            self.declared[index] = entry["detail"]
         log = LOG_OF_ACTION.get(str(entry.get("action")))
         if log is None or (entry["kind"], entry["tenant"]) != ("evidence", NOBODY.hex()) or entry["at_ms"] > self.at_ms:
             return
@@ -112,12 +115,23 @@ class Heard:
             raise DossierTamperedError.at("entry", index, "format") from error
 
 
-class DossierVerifier:
-    """Checks one dossier."""
+def holes_of(lost: list[dict[str, Any]], heard: Heard) -> dict[tuple[str, int], dict[str, Any]]:
+    """What the manifest says was lost out of a log that goes on after it, each declared by an entry of the journal."""
+    holes = {(one["log"], one["first"]): one for one in lost if "digest" in one}
+    for (log, first), hole in holes.items():
+        spans = re.findall(r"(\d+)-(\d+)", heard.declared.get(hole["entry"], {}).get(DECLARED[log], ""))
+        declared = any(int(start) <= first <= hole["last"] <= int(end) for start, end in spans)
+        require(declared and hole["last"] - first < LOST_MAX, PART[log], first, "lost")
+    return holes
 
-    def __init__(self, source: Source, keys: Keys, show: Callable[[int, dict[str, Any]], None] | None = None) -> None:
-        """Args: show: called with each disclosed entry."""
-        self._source, self._keys, self._show = source, keys, show
+
+@dataclass(slots=True)
+class DossierVerifier:
+    """Checks one dossier. show: called with each disclosed entry."""
+
+    source: Source
+    keys: Keys
+    show: Callable[[int, dict[str, Any]], None] | None = None
 
     def run(self) -> DossierReport:
         """Check everything.
@@ -131,31 +145,35 @@ class DossierVerifier:
             raise DossierTamperedError.at("manifest", MANIFEST, "format") from error
 
     def _run(self) -> DossierReport:
-        raw = self._source.read(MANIFEST, bytes_max=MANIFEST_BYTES_MAX)
+        raw = self.source.read(MANIFEST, bytes_max=MANIFEST_BYTES_MAX)
         manifest = read_json(raw, "manifest", MANIFEST, MANIFEST_FIELDS | MANIFEST_OTHERS)
         known = manifest.get("format") == DOSSIER_FORMAT and manifest["at_ms"] <= TIME_S_MAX * 1000
         require(known and manifest["what"] in ("dossier", "demonstration"), "manifest", MANIFEST, "format")
         files, at_ms = manifest["files"], manifest["at_ms"]
         self._check_names(files)
         heard, journal = self._check_journal(manifest)
-        logs = Logs()
-        check_batches(self._source, logs, at_ms=at_ms, real=manifest["what"] == "dossier")
-        check_writes(self._source, logs, manifest)
+        logs = Logs(holes_of(manifest["lost"], heard))
+        check_batches(self.source, logs, at_ms=at_ms, real=manifest["what"] == "dossier")
+        check_writes(self.source, logs, manifest)
         lost = self._check_named(manifest, logs, heard, journal)
-        posture = read_json(self._source.read("posture.json", bytes_max=FILE_BYTES_MAX), "file", "posture.json")
+        posture = read_json(self.source.read("posture.json", bytes_max=FILE_BYTES_MAX), "file", "posture.json")
         counts = check_posture(posture, logs, at_ms=at_ms, scope=manifest["scope"])
         drawn, sample = sorted(one for _, one in heard.drawn), manifest["sample"]["indexes"]
         require(drawn == sample or journal.selected, "manifest", "sample", "sample")
         for name, said in files.items():
-            data = self._source.read(name, bytes_max=FILE_BYTES_MAX)
+            data = self.source.read(name, bytes_max=FILE_BYTES_MAX)
             require([len(data), sha256(data).hexdigest()] == [said["bytes"], said["sha256"]], "file", name, "digest")
-        held = {"runs": sum(one.runs for one in logs.batches), "batches": len(logs.batches), "writes": len(logs.writes)}
-        held |= {"documents": logs.documents, "absent": len(manifest["documents"]["absent"])}
+        held = {"runs": sum(one.runs for one in logs.batches.values()), "batches": len(logs.batches)}
+        held |= {
+            "writes": len(logs.writes),
+            "documents": logs.documents,
+            "absent": len(manifest["documents"]["absent"]),
+        }
         held |= {"files": len(files), "sampled": len(sample), "closed": len(manifest["sample"]["closed"])}
         own = sha256(canonical("hygie dossier sample v1", bytes.fromhex(journal.root), at_ms)).digest()
-        draw = {"tenant": heard.tenant.hex(), "seed": "" if heard.seed == own else heard.seed.hex()}
+        draw = {"tenant": heard.tenant.hex(), "seed": heard.seed.hex() * (heard.seed != own)}
         report = DossierReport(manifest["what"], manifest["origin"], at_ms, held, counts, lost, journal, draw)
-        if manifest["timestamp"] or self._keys.tsa is not None:
+        if manifest["timestamp"] or self.keys.tsa is not None:
             self._check_timestamp(report)
         self._check_signature(raw, report)
         return report
@@ -163,7 +181,7 @@ class DossierVerifier:
     def _check_names(self, files: dict[str, Any]) -> None:
         """Every file is there once, and no other."""
         seen: set[str] = set()
-        for name in self._source.everything():
+        for name in self.source.everything():
             require(name not in seen, "file", name, "twice")
             require(name in files or name in (MANIFEST, SIGNATURE), "file", name, "extra")
             seen.add(name)
@@ -173,10 +191,9 @@ class DossierVerifier:
     def _check_journal(self, manifest: dict[str, Any]) -> tuple[Heard, Report]:
         sample, said = manifest["sample"], manifest["journal"]
         tenant = bytes.fromhex(sample["tenant"]) or NOBODY
-        heard = Heard(manifest["at_ms"], bytes.fromhex(sample["seed"]), tenant, sample["wanted"], self._show)
-        keys, look = self._keys, heard.look
-        journal = self._source.under("journal/")
-        report = Verifier(journal, log_key=keys.log, witness_key=keys.witness, show=heard.hear, look=look).run()
+        heard = Heard(manifest["at_ms"], bytes.fromhex(sample["seed"]), tenant, sample["wanted"], self.show)
+        journal = self.source.under("journal/")
+        report = Verifier(journal, self.keys.log, self.keys.witness, heard.hear, heard.look).run()
         like = [said["size"], said["root"], said["whole"]] == [report.size, report.root, not report.selected]
         covers = manifest["origin"] == report.origin and (report.start, report.end) == (0, report.size)
         require(like and covers, "manifest", "journal", "content")
@@ -188,38 +205,35 @@ class DossierVerifier:
 
     def _check_named(self, manifest: dict[str, Any], logs: Logs, heard: Heard, journal: Report) -> list[dict[str, Any]]:
         """Both logs against the journal's entries, and what the manifest says of their ends and losses."""
-        lost: list[dict[str, Any]] = []
-        backdated = {index for index, _ in journal.backdated}
-        for log, held in (("batches", logs.batches), ("writes", logs.writes)):
-            lost += check_named(log, held, heard.named[log])
+        lost, backdated = list[dict[str, Any]](), {index for index, _ in journal.backdated}
+        for log in ("batches", "writes"):
+            lost += check_named(log, logs, heard.named[log])
             for one in heard.named[log]:
                 require(one.entry not in backdated, "entry", one.entry, "backdated")
-            end = {"last": len(held), "digest": held[-1].digest if held else bytes(32).hex()}
-            require(manifest[log] == end, "manifest", log, "content")
+            require(manifest[log] == logs.ends[log], "manifest", log, "content")
         require(logs.batches, "batch", 1, "missing")
         lost.sort(key=lambda one: int(one["entry"]))
         for loss in lost:
-            part = "batch" if loss["log"] == "batches" else "write"
-            require(loss in manifest["lost"], part, loss["first"], "lost")
-        require(lost == manifest["lost"], "manifest", "lost", "content")
-        return lost
+            require(loss in manifest["lost"], PART[loss["log"]], loss["first"], "lost")
+        require(lost == [one for one in manifest["lost"] if "digest" not in one], "manifest", "lost", "content")
+        return list(manifest["lost"])
 
     def _check_timestamp(self, report: DossierReport) -> None:
-        note = self._source.read("journal/checkpoint", bytes_max=NOTE_BYTES_MAX)
-        token = self._source.read_if_there("timestamp.tsr", bytes_max=PAPER_BYTES_MAX)
+        token = self.source.read_if_there("timestamp.tsr", bytes_max=PAPER_BYTES_MAX)
         require(token is not None, "timestamp", "timestamp.tsr", "absent")
-        roots = self._keys.tsa or self._source.read("timestamp.pem", bytes_max=PAPER_BYTES_MAX)
+        roots = self.keys.tsa or self.source.read("timestamp.pem", bytes_max=PAPER_BYTES_MAX)
+        note = self.source.read("journal/checkpoint", bytes_max=NOTE_BYTES_MAX)
         report.stamped_s = check_timestamp(token or b"", note, roots)
-        report.authority_trusted = self._keys.tsa is not None
+        report.authority_trusted = self.keys.tsa is not None
         require(report.stamped_s * 1000 + 1000 > report.at_ms, "timestamp", "timestamp.tsr", "backdated")
 
     def _check_signature(self, raw: bytes, report: DossierReport) -> None:
-        text = self._source.read("dossier.pub", bytes_max=PAPER_BYTES_MAX).decode("utf-8", "replace")
-        key = self._keys.dossier or VerifierKey.parse(text)
+        text = self.source.read("dossier.pub", bytes_max=PAPER_BYTES_MAX).decode("utf-8", "replace")
+        key = self.keys.dossier or VerifierKey.parse(text)
         require(key.name == f"{report.origin}/dossier", "manifest", MANIFEST, "signature")
         try:
-            signature = base64.b64decode(self._source.read(SIGNATURE, bytes_max=PAPER_BYTES_MAX).strip(), validate=True)
+            signature = base64.b64decode(self.source.read(SIGNATURE, bytes_max=PAPER_BYTES_MAX).strip(), validate=True)
             Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, canonical("hygie dossier v1", raw))
         except (InvalidSignature, ValueError) as error:
             raise DossierTamperedError.at("manifest", MANIFEST, "signature") from error
-        report.dossier_key_trusted = self._keys.dossier is not None
+        report.dossier_key_trusted = self.keys.dossier is not None

@@ -70,7 +70,7 @@ REASONS = {
     "unnamed": ("ajoutée : le journal ne la nomme pas", "added: the journal does not name it"),
     "skipped": ("elle en saute d'autres", "it skips others"),
     "unlike": ("le journal en dit autre chose", "the journal says otherwise"),
-    "lost": ("perdue, et le manifeste ne le dit pas", "lost, and the manifest does not say so"),
+    "lost": ("perdue, et ce n'est pas déclaré", "lost, and it is not declared"),
     "undisclosed": ("preuve non divulguée", "evidence that is not disclosed"),
     "sample": ("échantillon qui n'est pas celui tiré", "not the sample that was drawn"),
     "verdict": ("verdict qui ne suit pas des preuves", "a verdict that does not follow from the evidence"),

@@ -46,15 +46,24 @@ class Named(NamedTuple):
 
 @dataclass(slots=True)
 class Logs:
-    """What was found. batches, writes: by number, from 1; last: newest run of each check; catalogues: by digest."""
+    """What was found, by number. holes: what was declared lost, by log and first number; ends: the last number that is
+    there, by log; last: newest run of each check; catalogues: by digest."""
 
-    batches: list[Held] = field(default_factory=list)
-    writes: list[Held] = field(default_factory=list)
+    holes: dict[tuple[str, int], dict[str, Any]]
+    batches: dict[int, Held] = field(default_factory=dict)
+    writes: dict[int, Held] = field(default_factory=dict)
+    ends: dict[str, dict[str, Any]] = field(default_factory=dict)
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
     catalogues: dict[str, dict[str, Any]] = field(default_factory=dict)
     catalogue: str = ""
     mode: str = ""
     documents: int = 0
+
+    def past(self, log: str, number: int, before: bytes) -> tuple[int, bytes]:
+        """The number that comes after one, and the digest that it goes on from. What was before a hole says nothing."""
+        hole = self.holes.get((log, number + 1))
+        self.last = {} if hole and log == "batches" else self.last
+        return (hole["last"] + 1, bytes.fromhex(hole["digest"])) if hole else (number + 1, before)
 
 
 def read_json(data: bytes, part: str, name: str | int, fields: Fields | None = None) -> dict[str, Any]:
@@ -82,11 +91,11 @@ def check_batches(source: Source, logs: Logs, *, at_ms: int, real: bool) -> None
 
     Raises: DossierTamperedError: names the first bad batch, or check in it.
     """
-    before = bytes(32)
+    before, number = bytes(32), 0
     for name, lines in lines_of(source, "evidence/", "batches-"):
         at = 0
         while at < len(lines):
-            number = len(logs.batches) + 1
+            number, before = logs.past("batches", number, before)
             head = read_json(lines[at], "file", name, BATCH_FIELDS | BATCH_TEXTS)
             bodies = lines[at + 1 : at + 1 + head["count"]]
             require(head["batch"] == number and len(bodies) == head["count"], "batch", number, "missing")
@@ -95,11 +104,14 @@ def check_batches(source: Source, logs: Logs, *, at_ms: int, real: bool) -> None
             require(head["at_ms"] <= at_ms, "batch", number, "late")
             require(head["mode"] == "production" or not real, "batch", number, "trial")
             checks = _checks(source, logs, head["catalogue"], number)
+            logs.last = {} if head["cause"] == "loss" else logs.last
             for body in bodies:
                 check_run(body, logs, checks, head["at_ms"], number)
-            logs.batches.append(Held(head["digest"], head["at_ms"], head["count"]))
+            logs.batches[number] = Held(head["digest"], head["at_ms"], head["count"])
             logs.catalogue, logs.mode = head["catalogue"], head["mode"]
             at += 1 + head["count"]
+    logs.ends["batches"] = {"last": number, "digest": before.hex()}
+    logs.past("batches", number, before)
 
 
 def batch_digest(head: dict[str, Any], bodies: Sequence[bytes], before: bytes) -> bytes:
@@ -126,7 +138,8 @@ def check_run(body: bytes, logs: Logs, checks: dict[str, Any], kept_ms: int, num
     name, last = str(run["check"]), logs.last.get(run["check"])
     require(name in checks, "run", name, "unknown", batch=number)
     since_ms = last["since_ms"] if last is not None and last["verdict"] == run["verdict"] else run["ran_ms"]
-    require(run["since_ms"] == since_ms, "run", name, "since", batch=number)
+    earlier = last is None and logs.holes and run["since_ms"] <= run["ran_ms"]  # what would show it may be lost
+    require(run["since_ms"] == since_ms or earlier, "run", name, "since", batch=number)
     fresh = run["fresh_until_ms"] - run["at_ms"] <= checks[name]["fresh_s"] * 1000
     require(fresh and run["at_ms"] <= run["ran_ms"] <= kept_ms, "run", name, "fresh", batch=number)
     logs.last[name] = run
@@ -137,27 +150,27 @@ def check_writes(source: Source, logs: Logs, manifest: dict[str, Any]) -> None:
 
     Raises: DossierTamperedError: names the first bad write, or file.
     """
-    before = bytes(32)
-    versions: dict[tuple[str, str], int] = {}
-    named: set[str] = set()
+    before, number = bytes(32), 0
+    versions, named = dict[tuple[str, str], int](), set[str]()
     for name, lines in lines_of(source, "registers/", "writes-"):
         require(len(lines) % 2 == 0, "file", name, "format")
         for line, body in zip(lines[::2], lines[1::2], strict=True):
-            number = len(logs.writes) + 1
+            number, before = logs.past("writes", number, before)
             head = read_json(line, "file", name, WRITE_FIELDS | dict.fromkeys(WRITE_TEXTS, str))
-            fields = [head["write"], head["register"], head["key"], head["version"], head["at_ms"]]
-            fields += [head[key] for key in ("author", "approver", "tenant", "state", "reason")]
+            fields = [head[name] for name in ("write", "register", "key", "version", "at_ms", *WRITE_TEXTS[2:-1])]
             before = sha256(canonical("hygie register record v1", before, *fields, body)).digest()
             record = (head["register"], head["key"])
             require(head["write"] == number, "write", number, "missing")
             require(before.hex() == head["digest"], "write", number, "altered")
             require(head["at_ms"] <= manifest["at_ms"], "write", number, "late")
-            require(head["version"] == versions.get(record, 0) + 1, "write", number, "version")
+            step = head["version"] - versions.get(record, 0)
+            require(step == 1 or (step > 1 and logs.holes), "write", number, "version")
             values = read_json(body, "write", number)
             for one in manifest["documents"]["fields"].get(head["register"], ()):
                 named.update(_digests(values.get(one)))
-            logs.writes.append(Held(head["digest"], head["at_ms"], 1))
+            logs.writes[number] = Held(head["digest"], head["at_ms"], 1)
             versions[record] = head["version"]
+    logs.ends["writes"] = {"last": number, "digest": before.hex()}
     for digest in sorted(named - set(manifest["documents"]["absent"])):
         data = source.read_if_there(f"registers/documents/{digest}", bytes_max=DOCUMENT_BYTES_MAX)
         require(data is not None, "document", digest, "absent")
@@ -171,25 +184,24 @@ def _digests(value: object) -> Iterator[str]:
             yield one
 
 
-def check_named(log: str, held: Sequence[Held], entries: Sequence[Named]) -> list[dict[str, Any]]:
+def check_named(log: str, logs: Logs, entries: Sequence[Named]) -> list[dict[str, Any]]:
     """Hold one log to the journal: every number is named by one entry, and is what that entry says.
 
     Args: log: ``batches`` or ``writes``; entries: that name it, dated up to the dossier, in the journal's order.
     Returns: numbers that the journal names and that were lost, because the log was begun again.
     Raises: DossierTamperedError: names the first batch, write or entry.
     """
-    part = "batch" if log == "batches" else "write"
-    lost: list[dict[str, Any]] = []
-    named: dict[int, Named] = {}
-    following = 1
+    part, held = ("batch", logs.batches) if log == "batches" else ("write", logs.writes)
+    gone = sum(hole["last"] - first + 1 for (of, first), hole in logs.holes.items() if of == log)
+    named, end = dict[int, Named](), len(held) + gone + 2  # a number that is neither comes before
+    lost, following, latest_ms = list[dict[str, Any]](), 1, 0
     for one in entries:
         require(1 <= one.first <= min(following, one.last), "entry", one.entry, "skipped")
         if one.first < following:
             lost.append({"log": log, "first": one.first, "last": following - 1, "entry": one.entry})
-        named.update(dict.fromkeys(range(one.first, min(one.last, len(held) + 1) + 1), one))
+        named.update(dict.fromkeys(range(one.first, min(one.last + 1, end)), one))
         following = one.last + 1
-    latest_ms = 0
-    for number, kept in enumerate(held, 1):
+    for number, kept in held.items():
         require(number < following, part, number, "unnamed")
         said = named[number]
         like = kept.at_ms == said.at_ms and (number != said.last or kept.digest == said.digest)
@@ -197,6 +209,7 @@ def check_named(log: str, held: Sequence[Held], entries: Sequence[Named]) -> lis
         require(like and said.said == counted, part, said.first, "unlike", entry=said.entry)
         require(latest_ms <= kept.at_ms, part, number, "backdated")
         latest_ms = kept.at_ms
-    missing = len(held) + 1
-    require(following <= missing, part, missing, "removed", entry=named[missing].entry if missing in named else -1)
+    for number in (one for one in named if one < following and one not in held):
+        declared = any(of == log and first <= number <= hole["last"] for (of, first), hole in logs.holes.items())
+        require(declared, part, number, "removed", entry=named[number].entry)
     return lost

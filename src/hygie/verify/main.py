@@ -45,8 +45,9 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "backdated": "{count} entries are dated long before those that precede them; the first is {index}.",
         "disclosed": "{disclosed} entries disclosed, each opened by its own key.",
         "bad": "REFUSED: {sentence}",
-        "lost": "LOST: {log} {first} to {last}: entry {entry} begins again. The journal names what was there.",
+        "lost": "LOST: {log} {first} to {last}, see entry {entry}. The journal names what was there.",
         "dossier": "WHOLE: dossier of {when}, by {origin}: nothing altered, removed, added or back-dated.",
+        "rest": "NOT COMPLETE: dossier of {when}, by {origin}: what is left was not altered, removed or back-dated.",
         "held": "{runs} runs in {batches} evaluations, {writes} writes, {documents} documents ({absent} lost).",
         "part": "IN PART: dossier of {when}, by {origin}: nothing altered or back-dated; removals cannot be excluded.",
         "sampled": "{sampled} traces of {tenant} drawn, {closed} not shown: the host says their key was destroyed.",
@@ -75,8 +76,9 @@ _TEXTS: dict[Language, dict[str, str]] = {
         "backdated": "{count} entrées sont datées bien avant celles qui les précèdent ; la première est {index}.",
         "disclosed": "{disclosed} entrées divulguées, chacune ouverte par sa propre clé.",
         "bad": "REFUSÉ : {sentence}",
-        "lost": "PERDU : {log} {first} à {last} : l'entrée {entry} recommence. Le journal nomme ce qu'il y avait.",
+        "lost": "PERDU : {log} {first} à {last}, voir l'entrée {entry}. Le journal nomme ce qu'il y avait.",
         "dossier": "INTÈGRE : dossier au {when}, de {origin} : rien d'altéré, de retiré, d'ajouté ni d'antidaté.",
+        "rest": "INCOMPLET : dossier au {when}, de {origin} : ce qui reste n'est ni altéré, ni retiré, ni antidaté.",
         "held": "{runs} contrôles en {batches} évaluations, {writes} écritures, {documents} pièces ({absent} perdues).",
         "part": "EN PARTIE : dossier au {when}, de {origin} : rien d'altéré ni d'antidaté ; un retrait reste possible.",
         "sampled": "{sampled} traces de {tenant} tirées, {closed} non montrées : clé détruite, dit l'hébergeur.",
@@ -147,8 +149,8 @@ def _lines(report: Report | DossierReport, texts: dict[str, str]) -> list[str]:
     if isinstance(report, DossierReport):
         facts = {**report.held, **report.sample, "origin": report.origin, "when": _told(report.at_ms // 1000)}
         lines = [texts["lost"].format(**one) for one in report.lost]
-        said = ("part" if report.journal.selected else "dossier", "held", "sampled", *["seed"][: len(facts["seed"])])
-        lines += [texts[one].format(**facts) for one in said]
+        said = ["rest" if report.lost else "part" if report.journal.selected else "dossier", "held", "sampled"]
+        lines += [texts[one].format(**facts) for one in said + ["seed"] * bool(facts["seed"])]
         lines += [texts["demonstration"]] if report.what == "demonstration" else []
         for name, found in report.counts.items():
             lines.append(texts["counts"].format(name=name, **dict.fromkeys(VERDICTS, 0) | found))
@@ -159,11 +161,9 @@ def _lines(report: Report | DossierReport, texts: dict[str, str]) -> list[str]:
         return [*lines, *_lines(report.journal, texts), texts["no_certificate"]]
     lines = [texts["whole"].format(**asdict(report), last=report.end - 1)]
     lines += [] if report.log_key_trusted else [texts["own"].format(option="--key")]
-    if report.cosigned_s is None:
-        lines.append(texts["alone"])
-    else:
-        lines.append(texts["cosigned"].format(when=_told(report.cosigned_s)))
-        lines += [] if report.witness_key_trusted else [texts["own"].format(option="--witness")]
+    seen = report.cosigned_s
+    lines.append(texts["alone"] if seen is None else texts["cosigned"].format(when=_told(seen)))
+    lines += [] if seen is None or report.witness_key_trusted else [texts["own"].format(option="--witness")]
     lines += [texts["selected"]] if report.selected else []
     if report.backdated:
         lines.append(texts["backdated"].format(count=len(report.backdated), index=report.backdated[0][0]))

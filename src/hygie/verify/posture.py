@@ -19,7 +19,7 @@ def check_posture(posture: dict[str, Any], logs: Logs, *, at_ms: int, scope: lis
     """
     catalogue = logs.catalogues[logs.catalogue]
     says = [posture.get(name) for name in ("at_ms", "batch", "digest", "mode")]
-    require(says == [at_ms, len(logs.batches), logs.batches[-1].digest, logs.mode], "posture", at_ms, "content")
+    require(says == [at_ms, *logs.ends["batches"].values(), logs.mode], "posture", at_ms, "content")
     checks = {one["id"]: run_verdict(one, logs.last.get(one["id"]), at_ms) for one in catalogue["checks"]}
     controls = {one["id"]: worst(checks[name] for name in one["checks"]) for one in catalogue["controls"]}
     required = requirement_verdicts(catalogue["requirements"], controls)

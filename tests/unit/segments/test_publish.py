@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from hygie.base.errors import HygieError
+from hygie.registers.holes import Hole
 from hygie.segments import rows
 from hygie.segments.errors import LogWentBackError, SegmentBrokenError
 from hygie.segments.publish import KEPT_MS, MERGE_FROM
@@ -301,7 +302,7 @@ def test_numbers_that_nobody_holds_are_said_and_never_given_again(play: Play) ->
         assert await logs.publisher().publish() == 2
         assert [row[0] for row in await logs.sql("SELECT seq FROM hygie_proof.record ORDER BY seq")] == [1, 4]
         lost = named.writes[RECORDS][3].digest
-        await logs.on_logs(lambda registers, _: registers.verify([(2, 3, lost)]))
+        await logs.on_logs(lambda registers, _: registers.verify([Hole(2, 3, lost)]))
         # again, from the sites alone: the same numbers lack, the others are there
         again = await logs.named()
         await logs.lose()

@@ -67,18 +67,14 @@ async def _evaluate(frame: Frame) -> None:
 
 async def _read(frame: Frame, at_ms: int | None) -> dict[str, Any]:
     from hygie.app import open_house
-    from hygie.proof.posture import build_posture
+    from hygie.proof.posture import posture_at
     from hygie.proving import ProofPlane, with_proof
 
     async with open_house(frame.folder.path) as house:
 
         def act(plane: ProofPlane) -> dict[str, Any]:
             instant = house.clock.now_ms() if at_ms is None else at_ms
-            known = plane.evidence.known(instant)
-            batch = known.batch
-            return build_posture(
-                known.catalogue, known.runs, at_ms=instant, batch=batch.seq, digest=batch.digest, mode=batch.mode
-            )
+            return posture_at(plane.evidence.known(instant), instant)
 
         return await with_proof(house, operator_name(), act)
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hygie.base.language import say
-from hygie.cli.frame import frame_of
+from hygie.cli.frame import Frame, frame_of
+
+if TYPE_CHECKING:
+    from hygie.app import House
+    from hygie.database.pool import Database
+    from hygie.gate.local import LocalOperator
+    from hygie.proof.referentials.model import Referential
+    from hygie.proof.referentials.shelf import Shelf
 
 SUMMARY_DEPTH = 2  # levels of the tree that an import prints
 
@@ -104,9 +111,10 @@ def importing(
         bool, typer.Option("--check", help=say(fr="Contrôler sans rien écrire.", en="Check, and write nothing."))
     ] = False,
 ) -> None:
-    """Import one.
+    """Import one. An installation journals it, and must be running.
 
-    Raises: ReferentialRefusedError, ReferentialConflictError; OSError: disk full, no right.
+    Raises: ReferentialRefusedError, ReferentialConflictError; DatabaseUnavailableError, JournalUnavailableError: it
+    writes nothing; OSError: disk full, no right.
     """
     from hygie.cli.referential_view import head_of, left_out, show_head, show_tree
     from hygie.proof.referentials.documents import FILE_BYTES_MAX
@@ -117,7 +125,7 @@ def importing(
     with file.open("rb") as opened:
         imported = read_referential(opened.read(FILE_BYTES_MAX + 1))
     one = imported.referential
-    new = False if check else Shelf(frame.folder).put(one)
+    new = False if check else _keep(frame, Shelf(frame.folder), one)
     show_head(frame.out, one)
     frame.out.line()
     show_tree(frame.out, one, depth_max=SUMMARY_DEPTH)
@@ -131,3 +139,22 @@ def importing(
     else:
         frame.out.line(say(fr=f"{one.id} était déjà là, à l'identique.", en=f"{one.id} was already there, identical."))
     frame.out.result({**head_of(one), "left_out": dict(imported.left_out), "written": new})
+
+
+def _keep(frame: Frame, shelf: Shelf, one: Referential) -> bool:
+    """Keep a référentiel; on record, where there is an installation to keep a record. Returns: whether it was new."""
+    from hygie.base.actions import Action
+    from hygie.cli.acts import run_work
+
+    if shelf.holds(one):
+        return False
+    if not frame.folder.settings_file.exists():
+        return shelf.put(one)
+
+    async def act(_: House, __: Database, ___: Database, operator: LocalOperator) -> bool:
+        detail = {"referential": one.id, "sha256": one.digest}
+        async with operator.act(Action.REFERENTIAL_IMPORT, detail=detail) as acting:
+            acting.count = len(one.nodes)
+            return shelf.put(one)
+
+    return run_work(frame, act)

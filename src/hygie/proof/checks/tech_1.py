@@ -133,6 +133,9 @@ def key_age(fact: KeyFacts, context: Context) -> Outcome:
         f"clés < {ROTATION_DAYS_MAX} j, époque < {EPOCH_DAYS_MAX} j",
         f"keys < {ROTATION_DAYS_MAX} d, epoch < {EPOCH_DAYS_MAX} d",
     )
+    if fact.sealed:  # it says nothing of its keys
+        why = Text("Le service des clés est scellé.", "The key service is sealed.")
+        return unknown(why, same("—"), declared, same("hygie unseal"))
     if max(root, key) > ROTATION_DAYS_MAX or epoch > EPOCH_DAYS_MAX:
         remedy = same("hygie rotate root / hygie rotate epoch --destroy-older")
         return unsatisfied(Text("Une clé a trop duré.", "A key has lasted too long."), observed, declared, remedy)

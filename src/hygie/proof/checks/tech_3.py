@@ -191,6 +191,12 @@ def logs(fact: LogsFacts, _: Context) -> Outcome:
             why = Text(f"Des {name.fr} ne sont que dans la base.", f"Some {name.en} are in the database alone.")
             remedy = Text("Vérifiez hygie work et les sites.", "Check hygie work and the sites.")
             return unsatisfied(why, observed, declared, remedy)
+    if lost := sum(one.declared for one in fact.logs):
+        why = Text(f"Perdus et déclarés : {lost} numéros.", f"Lost, and declared so: {lost} numbers.")
+        remedy = Text(
+            "Ramenez un site qui les aurait ; dites-le à l'auditeur.", "Bring back a site that may have them."
+        )
+        return unknown(why, observed, declared, remedy)
     why = Text("Registres et preuves conformes au journal.", "Registers and evidence are as the journal says.")
     return satisfied(why, observed, declared, at_ms=fact.compared_at_ms)
 

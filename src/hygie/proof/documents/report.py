@@ -16,6 +16,7 @@ from hygie.proof.documents.typesetting import typeset
 from hygie.proof.documents.words import EVIDENCE, VERDICTS, Words
 from hygie.proof.referentials.model import NODE_MARK
 from hygie.proof.referentials.shipped import SHIPPED, shipped
+from hygie.registers.holes import ranges
 
 LATE_SHOWN = 200  # past due items listed; beyond, the workbook has them all
 COLUMNS_MAX = 120  # of the history's plot: one a day for four months, then one every few days
@@ -98,6 +99,7 @@ class _Report:
         )
         count, runs = words.number(batches.count), words.number(batches.runs)
         mode = words.say("production", "production") if posture["mode"] == "production" else words.say("essai", "trial")
+        lost = [[words.say("Évaluations perdues", "Evaluations lost"), ranges(posture["lost"])]]
         return [
             [words.say("Installation", "Installation"), place.origin],
             [words.say("Fonctionnement", "Mode"), mode],
@@ -108,6 +110,7 @@ class _Report:
             [words.say("Évaluations", "Evaluations"),
              words.say(f"{count}, soit {runs} contrôles joués, depuis le {words.date(batches.first_ms)}",
                        f"{count}, that is {runs} runs of checks, since {words.date(batches.first_ms)}")],
+            *(lost if posture["lost"] else []),
             [words.say("Empreinte", "Digest"), posture["digest"][:32] + "…"],
         ]  # fmt: skip
 

@@ -11,6 +11,7 @@ from hygie.proof.documents.sheets import Workbook, moment
 from hygie.proof.documents.statement import Line, statement_lines, totals
 from hygie.proof.documents.words import EVIDENCE, Words
 from hygie.proof.referentials.model import NODE_MARK
+from hygie.registers.holes import ranges
 
 Row = list[Any]
 
@@ -77,6 +78,7 @@ def _about(book: Workbook, inputs: Inputs, words: Words, more: list[Row]) -> Non
         [words.say("Empreinte de cette évaluation", "Digest of that evaluation"), posture["digest"]],
         [words.say("Évaluations, contrôles joués", "Evaluations, runs of checks"),
          f"{inputs.batches.count}, {inputs.batches.runs}"],
+        *([[words.say("Évaluations perdues", "Evaluations lost"), ranges(posture["lost"])]] if posture["lost"] else []),
         *[[words.say("Référentiel", "Référentiel"), f"{name}, sha256 {digest}"]
           for name, digest in posture["referentials"].items()],
         *more,

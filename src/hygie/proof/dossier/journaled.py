@@ -35,22 +35,25 @@ def own_seed(root: bytes, at_ms: int) -> bytes:
 class Shown:
     """Chooses what the journal of a dossier discloses: all evidence of the platform and the sample; and listens.
 
-    at_ms: the date; sample: indexes drawn. losses: what was heard to be lost; closed: of the sample, what could not be
-    opened, its key being destroyed.
+    at_ms: the date; sample: indexes drawn; declaration: index of the entry that says what was lost, None without one.
+    losses: what was heard to be lost, the log being begun again; closed: of the sample, what could not be opened, its
+    key being destroyed.
     """
 
     silent = False
 
-    def __init__(self, at_ms: int, sample: Iterable[int]) -> None:
+    def __init__(self, at_ms: int, sample: Iterable[int], declaration: int | None = None) -> None:
         self._at_ms = at_ms
         self._sample = frozenset(sample)
+        self._declaration = declaration
         self._next = {"batches": 1, "writes": 1}
         self.losses: list[Loss] = []
         self.closed = set(self._sample)
 
     def may(self, index: int, leaf: bytes) -> bool:
         """See ``journal.export.Chooser``."""
-        return index in self._sample or (leaf[_KIND_AT] == _EVIDENCE and leaf[_TENANT] == PLATFORM)
+        wanted = index in self._sample or index == self._declaration
+        return wanted or (leaf[_KIND_AT] == _EVIDENCE and leaf[_TENANT] == PLATFORM)
 
     def takes(self, index: int, entry: Entry) -> bool:
         """See ``journal.export.Chooser``."""
@@ -59,6 +62,10 @@ class Shown:
         if log is not None and entry.kind == "evidence" and entry.at_ms <= self._at_ms:
             self._hear(index, entry, log)
         return True
+
+    def names(self, log: str, number: int) -> bool:
+        """Whether an entry dated up to the date names a number, or a later one."""
+        return number < self._next[log]
 
     def _hear(self, index: int, entry: Entry, log: str) -> None:
         """Numbers that come again: the log was lost from there, and begun again. Raises: JournalTamperedError."""

@@ -16,12 +16,13 @@ from hygie.proof.dossier.archive import Archive
 from hygie.proof.dossier.lines import LineFiles, batch_line, write_line
 from hygie.proof.errors import EvidenceTamperedError, TrialEvidenceError
 from hygie.proof.evidence import TRIAL, EvidenceLog, Known
-from hygie.proof.posture import Row, build_posture, encode_posture
+from hygie.proof.posture import Row, encode_posture, posture_at
 from hygie.proof.runs import Batch, check_chain
 from hygie.registers.chain import RecordVersion
 from hygie.registers.chain import check_chain as check_writes
 from hygie.registers.engine import Asked, Registers
 from hygie.registers.errors import RegisterNotFoundError, RegisterTamperedError
+from hygie.registers.holes import Hole
 from hygie.registers.schema import Schemas
 
 _DOCUMENT_TYPES = ("document", "documents")
@@ -30,7 +31,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(slots=True)
 class Logs:
-    """What went into a dossier. batches, writes: last number and digest; records: the newest version of each then."""
+    """What went into a dossier. batches, writes: last number and digest; records: the newest version of each then;
+    holes: numbers up to there that were found lost, by log."""
 
     posture: Row
     catalogue: Mapping[str, Any]
@@ -40,6 +42,7 @@ class Logs:
     records: Mapping[str, Sequence[RecordVersion]]
     schemas: Schemas
     documents: Mapping[str, Any]
+    holes: Mapping[str, Sequence[Hole]]
 
 
 def settled_ms(evidence: EvidenceLog) -> int:
@@ -70,23 +73,16 @@ def add_logs(
     """
     known = evidence.known(at_ms)
     figures = BatchFigures()
-    batches = check_chain(_written(archive, evidence, known, figures, demonstration=demonstration))
+    written = _written(archive, evidence, known, figures, demonstration=demonstration)
+    batches = check_chain(written, holes=known.lost)
     if batches != (known.batch.seq, known.batch.digest):
         raise EvidenceTamperedError(batch=batches[0] + 1, reason="missing")
-    writes, documents = _add_writes(archive, registers, at_ms)
-    posture = scoped(
-        build_posture(
-            *(known.catalogue, known.runs),
-            at_ms=at_ms,
-            batch=known.batch.seq,
-            digest=known.batch.digest,
-            mode=known.batch.mode,
-        ),
-        scope,
-    )
+    writes, documents, lost_writes = _add_writes(archive, registers, at_ms)
+    posture = scoped(posture_at(known, at_ms), scope)
     archive.add("posture.json", encode_posture(posture), deflated=True)
     records = {name: list(registers.current(Asked(name, at_ms=at_ms))) for name in registers.schemas}
-    return Logs(posture, known.catalogue, batches, writes, figures.told(), records, registers.schemas, documents)
+    holes = {"batches": known.lost, "writes": lost_writes}
+    return Logs(posture, known.catalogue, batches, writes, figures.told(), records, registers.schemas, documents, holes)
 
 
 def scoped(posture: Row, scope: Sequence[str]) -> Row:
@@ -110,7 +106,7 @@ def _written(
             raise TrialEvidenceError(batch=batch.seq)
         if batch.catalogue not in catalogues:
             catalogues.add(batch.catalogue)
-            text = evidence.catalogue(batch.catalogue)
+            text = evidence.catalogue(batch.seq, batch.catalogue)
             archive.add(f"evidence/catalogues/{batch.catalogue.hex()}.json", text.encode(), deflated=True)
         files.put([batch_line(batch), *(body.encode() for body in batch.bodies)])
         figures.add(batch)
@@ -118,14 +114,20 @@ def _written(
     files.end()
 
 
-def _add_writes(archive: Archive, registers: Registers, at_ms: int) -> tuple[tuple[int, bytes], dict[str, Any]]:
-    """Writes up to the date and the files they name. Returns: last number and digest; what the manifest says."""
+def _add_writes(
+    archive: Archive, registers: Registers, at_ms: int
+) -> tuple[tuple[int, bytes], dict[str, Any], list[Hole]]:
+    """Writes up to the date and the files they name.
+
+    Returns: last number and digest; what the manifest says of files; numbers up to there, and right after, found lost.
+    """
+    holes = registers.holes()
     fields = document_fields(registers.schemas)
     named: set[str] = set()
     files = LineFiles("registers/writes", lambda name, data: archive.add(name, data, deflated=True))
 
     def written() -> Iterator[tuple[RecordVersion, str]]:
-        for record, body in registers.log():
+        for record, body in registers.log(holes):
             if record.at_ms > at_ms:
                 return
             files.put([write_line(record), body.encode()])
@@ -133,7 +135,7 @@ def _add_writes(archive: Archive, registers: Registers, at_ms: int) -> tuple[tup
                 named.update(_digests(record.fields.get(one)))
             yield record, body
 
-    end = check_writes(written())
+    end = check_writes(written(), holes=holes)
     files.end()
     if (head := registers.head())[0] < end[0] or (head[0] == end[0] and head != end):
         raise RegisterTamperedError(seq=end[0], reason="head")
@@ -143,7 +145,7 @@ def _add_writes(archive: Archive, registers: Registers, at_ms: int) -> tuple[tup
             archive.add(f"registers/documents/{digest}", registers.document(digest)[2])
         except RegisterNotFoundError:
             absent.append(digest)
-    return end, {"fields": fields, "absent": absent}
+    return end, {"fields": fields, "absent": absent}, [hole for hole in holes if hole.first <= end[0] + 1]
 
 
 def document_fields(schemas: Schemas) -> dict[str, list[str]]:

@@ -19,12 +19,22 @@ DOSSIER, DEMONSTRATION = "dossier", "demonstration"
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Numbers ``first`` to ``last`` of one log that the journal names and that are gone: ``entry`` begins it again."""
+    """Numbers ``first`` to ``last`` of one log that the journal names and that are gone.
+
+    entry: of the journal, which begins the log again; or which declares the loss: then the log goes on after it, from
+    ``digest``, that of the last number.
+    """
 
     log: str
     first: int
     last: int
     entry: int
+    digest: bytes = b""
+
+    def plain(self) -> dict[str, Any]:
+        """As the manifest says it."""
+        said = {"log": self.log, "first": self.first, "last": self.last, "entry": self.entry}
+        return said | ({"digest": self.digest.hex()} if self.digest else {})
 
 
 @dataclass(slots=True)
@@ -58,7 +68,7 @@ class Manifest:
             "batches": _end(self.batches),
             "writes": _end(self.writes),
             "journal": self.journal,
-            "lost": [{"log": one.log, "first": one.first, "last": one.last, "entry": one.entry} for one in self.lost],
+            "lost": [one.plain() for one in self.lost],
             "documents": self.documents,
             "sample": self.sample,
             "timestamp": self.timestamp,

@@ -155,7 +155,7 @@ def _requirement(reading: _Reading, node: Record, *, framework: str, top: str) -
     evidence = reading.said(node, "typical_evidence")
     questions = node.get("questions") or node.get("question")
     if questions:
-        reading.miss("questions", len(questions))
+        reading.miss("questions", len(questions) if isinstance(questions, list | dict) else 1)
     groups = fields.texts(node, "implementation_groups")
     known = tuple(group for group in groups if group in reading.groups)
     if len(known) < len(groups):

@@ -90,12 +90,15 @@ def _from_json(text: str) -> Any:
 
 
 def _bound(found: Any) -> None:
-    """Depth and count of what JSON gave. Raises: ReferentialRefusedError."""
+    """Depth and count of what JSON gave, and texts that escapes may have broken. Raises: ReferentialRefusedError."""
     count, level = 0, [found]
     for _ in range(DEPTH_MAX + 1):
         count += len(level)
         if count > VALUES_MAX:
             raise _too_many(place("JSON"))
+        for one in level:
+            for text in one if isinstance(one, dict) else (one,):
+                _check_text(text)
         level = [
             inner
             for one in level
@@ -105,6 +108,16 @@ def _bound(found: Any) -> None:
         if not level:
             return
     raise _too_deep(place("JSON"))
+
+
+def _check_text(one: object) -> None:
+    """Half of a character (``"\\ud800"``) is text for JSON and for nothing else. Raises: ReferentialRefusedError."""
+    if isinstance(one, str) and not one.isascii():
+        try:
+            one.encode()
+        except UnicodeEncodeError as error:
+            shown = place(one.encode(errors="ignore").decode())
+            raise refused(shown, fr="caractère impossible", en="impossible character") from error
 
 
 @dataclass(slots=True)

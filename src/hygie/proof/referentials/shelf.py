@@ -44,15 +44,24 @@ class Shelf:
             raise ReferentialUnknownError(id=wanted if wanted.isprintable() else "?", known=", ".join(found or known))
         return shipped(found[0]) if found[0] in SHIPPED else self._stored(found[0])
 
+    def holds(self, referential: Referential) -> bool:
+        """Whether it is there, with this content.
+
+        Raises: ReferentialConflictError: that id is there with other content; ReferentialDamagedError.
+        """
+        if referential.id not in self.ids():
+            return False
+        there = self.find(referential.id)
+        if there.digest != referential.digest:
+            raise ReferentialConflictError(id=referential.id, digest=there.digest)
+        return True
+
     def put(self, referential: Referential) -> bool:
         """Keep a référentiel. Returns: whether it was new; the same content twice is no mistake.
 
-        Raises: ReferentialConflictError: that id is there with other content; ReferentialDamagedError; OSError.
+        Raises: as :meth:`holds`; OSError.
         """
-        if referential.id in self.ids():
-            there = self.find(referential.id)
-            if there.digest != referential.digest:
-                raise ReferentialConflictError(id=referential.id, digest=there.digest)
+        if self.holds(referential):
             return False
         if not self._folder.path.exists():
             make_private_folder(self._folder.path)

@@ -169,3 +169,12 @@ def test_a_terminal_is_given_no_control_character() -> None:
 def test_a_name_is_made_of_what_a_file_may_be_called() -> None:
     text = NEWER.replace("urn:example:risk:library:two-frameworks", "urn:example:risk:library:Été ../(2)")
     assert read(text).referential.id == "ete-..-2@1"
+
+
+def test_questions_that_are_no_list_are_counted_as_one() -> None:
+    node = '{"urn": "urn:n", "assessable": true, "questions": 5}'
+    imported = read(
+        '{"urn": "urn:a:library:x", "version": 1, "name": "x",'
+        f' "objects": {{"framework": {{"urn": "urn:f", "requirement_nodes": [{node}]}}}}}}'
+    )
+    assert imported.left_out == (("questions", 1),)

@@ -49,6 +49,8 @@ def refusal(data: str | bytes) -> str:
         ('{"a": NaN}', "NaN: impossible number."),
         ('{"a": ' + "9" * 19 + "}", "9999999999999999999: number too long."),
         ('{"a": ' + "[" * 100 + "]" * 100 + "}", f"JSON: nested deeper than {DEPTH_MAX}."),
+        (r'{"a": ["b\ud800"]}', "b: impossible character."),
+        (r'{"a": {"b\udc00": 1}}', "b: impossible character."),
         ('{"a": ' * 100_000, f"JSON: nested deeper than {DEPTH_MAX}."),
         (b"a: 1\nb: \xff\n", "line 2, UTF-8: text that is not UTF-8."),
     ],
