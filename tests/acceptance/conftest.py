@@ -35,6 +35,7 @@ import pytest
 from hygie.app import open_administration, open_house
 from hygie.base.actions import Role
 from hygie.cli.acts import operator_name
+from hygie.journal.checkpoint import parse_checkpoint, parse_note
 from tests.acceptance.forked import forker
 
 UP_S_MAX = 90
@@ -193,6 +194,19 @@ class Installation:
                 return found
             assert time.monotonic() < end, f"waited {seconds} s\n{self.logs()}"
             time.sleep(0.1)
+
+    def journal_published(self, *sites: str) -> None:
+        """Wait until what was journaled before this call is published, and shown by each of these sites."""
+        told = self.hygie("journal", "status")
+        wanted = told["size"] + told["pending"]
+        self.wait_for(lambda: self.hygie("journal", "status")["published"] >= wanted)
+        for site in sites:
+            self.wait_for(lambda site=site: self.journal_shown(site) >= wanted)
+
+    def journal_shown(self, site: str) -> int:
+        """Size of the journal that a site shows."""
+        note = (self.data / "sites" / site / "journal" / "checkpoint").read_bytes()
+        return parse_checkpoint(parse_note(note).text).size
 
 
 def _program() -> list[str]:

@@ -181,8 +181,8 @@ def restarted(made: Installation, *names: str) -> None:
         made.close_connection()
         return False
 
-    made.wait_for(answered, seconds=60)
+    made.wait_for(answered)
 
 
 def _another(made: Installation, name: str, before: list[int]) -> None:
-    made.wait_for(lambda: pids(made)[name] not in ([], before), seconds=60)
+    made.wait_for(lambda: pids(made)[name] not in ([], before))
