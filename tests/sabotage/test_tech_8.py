@@ -23,7 +23,7 @@ def test_a_slow_or_broken_door_is_red(broken: Broken) -> None:
     broken.green("tech-8.door")
     with broken.frozen("serve"):
         broken.red("tech-8.door", "does not answer")
-    broken.green("tech-8.door", within_s=10)
+    broken.green("tech-8.door", within_s=90)
     for status, spent_ms in ((503, 5.0), (200, 9_000.0)):
         assert tech_8.answers(AnswerFacts(status, spent_ms), CONTEXT).verdict.value == "unsatisfied"
 
@@ -35,7 +35,7 @@ def test_a_dead_door_is_red_until_it_is_started_again(broken: Broken) -> None:
     with stopped([supervisor.pid]):  # it would start another one at once
         assert kill(broken.made, "serve") > 0
         broken.red("tech-8.door", "does not answer")
-    broken.green("tech-8.door", within_s=30)
+    broken.green("tech-8.door", within_s=90)
 
 
 @pytest.mark.parametrize(("days", "foreign"), [(-1.0, False), (300.0, True)], ids=["expired", "foreign"])
@@ -46,7 +46,7 @@ def test_a_door_with_a_bad_certificate_is_red(broken: Broken, days: float, *, fo
         broken.made.wait_for(lambda: broken.verdict("tech-8.door") == "unsatisfied")
         broken.red("tech-8.door", "does not answer")
         broken.red("tech-1.flows", "does not trust the certificate")
-    broken.green("tech-8.door", within_s=20)
+    broken.green("tech-8.door", within_s=90)
     broken.green("tech-1.flows")
 
 
