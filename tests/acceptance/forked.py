@@ -36,7 +36,8 @@ class Forker:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         line = [sys.executable, __file__, str(theirs.fileno())]
-        self._process = subprocess.Popen(line, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+        environ = {**os.environ, "LC_ALL": "C.UTF-8"}  # of the streams, which are opened once
+        self._process = subprocess.Popen(line, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environ)
         theirs.close()
         atexit.register(self.close)
 
