@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,7 +32,9 @@ YEAR = 365
 TERM = {"decided_on": -260, "issued_on": -255, "expires_on": 3 * YEAR - 256}  # days from today
 
 
+@cache
 def today() -> Any:
+    """The same for every test: midnight may come meanwhile, and what was written before has the dates of before."""
     return datetime.now(UTC).astimezone(ZoneInfo("Europe/Paris")).date()
 
 
