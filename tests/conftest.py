@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +26,10 @@ from hypothesis import settings
 from hygie.database.cluster import Dsns, prepare_cluster
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.migrate import migrate
+
+# Each command of these tests is a process of its own: without bytecode it compiles six hundred modules again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 settings.register_profile("house", deadline=None)  # a busy machine is no fault of what is tested
 settings.load_profile("house")

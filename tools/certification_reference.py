@@ -41,7 +41,8 @@ that applies and that no internal audit of conformity looks at.
 
 ## What follows by itself
 
-`hygie work`, every thirty seconds, journaled, told in the records as `system:work`:
+`hygie work`, within seconds of a write of the registers and every thirty seconds; journaled, told in the records as
+`system:work`:
 
 - an end date in the register `person` that has come (Paris): the tokens and habilitations of that account are revoked,
   the account is closed, the record enters *left* with the day (`access_closed_on`);

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hygie import __version__
 from hygie.backups.keys import log_keys_of
@@ -18,13 +19,12 @@ from hygie.backups.target import TARGET_NAME
 from hygie.base.clock import SystemClock
 from hygie.base.layout import DataFolder
 from hygie.base.permit import Place
-from hygie.base.settings import Settings, SiteSettings, load_settings
+from hygie.base.settings import Settings, SiteSettings, kms_socket, load_settings, witness_socket
 from hygie.database.cluster import Dsns
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.external import external_dsns
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
-from hygie.fhir.face import Face
 from hygie.gate.administration import Administration, GoLive
 from hygie.gate.gate import Gate
 from hygie.gate.platform_ledger import PlatformLedger
@@ -32,7 +32,6 @@ from hygie.journal.checkpoint import COSIGNATURE_V1, VerifierKey
 from hygie.journal.errors import TimestampUnavailableError, WitnessKeyAbsentError
 from hygie.journal.reader import JournalReader
 from hygie.journal.sealer import Sealer
-from hygie.journal.stamps import Authority
 from hygie.journal.witness_client import WitnessClient
 from hygie.journal.writer import JournalWriter
 from hygie.keys.cache import CompartmentKeys
@@ -45,6 +44,10 @@ from hygie.sites.room import initialise
 from hygie.sites.site import RESERVED, Site, SiteLocation
 from hygie.vault.context import EnvironmentContext, load_context
 from hygie.vault.vault import Vault
+
+if TYPE_CHECKING:  # loaded by the processes that use them: each command of administration starts without
+    from hygie.fhir.face import Face
+    from hygie.journal.stamps import Authority
 
 MONTH_KEYS_FRESH_S = 60.0  # a destroyed month key is forgotten within a minute, as compartment keys are
 ADMINISTRATION_POOL = 2
@@ -127,6 +130,8 @@ class House:
 
     def authority(self) -> Authority | None:
         """Who stamps checkpoints, None when nobody does. Raises: TimestampUnavailableError: no root certificate."""
+        from hygie.journal.stamps import Authority
+
         chosen = self.settings.timestamp
         if not chosen.chosen or chosen.authority is None:
             return None
@@ -176,6 +181,8 @@ class Hosting:
 
     def face(self) -> Face:
         """The FHIR face as an ASGI application."""
+        from hygie.fhir.face import Face
+
         return Face(self.gate, self.vault, version=__version__)
 
 
@@ -194,16 +201,6 @@ def dsns_of(settings: Settings, folder: DataFolder) -> Dsns:
         assert settings.database.dsn is not None
         return external_dsns(settings.database.dsn, folder.postgres_secrets)
     return server.dsns()
-
-
-def kms_socket(settings: Settings, folder: DataFolder) -> Path:
-    """The KMS's unix socket."""
-    return Path(settings.kms.socket) if settings.kms.socket else folder.socket("kms.sock")
-
-
-def witness_socket(settings: Settings, folder: DataFolder) -> Path:
-    """The witness's unix socket, when it runs on this machine."""
-    return Path(settings.witness.socket) if settings.witness.socket else folder.socket("witness.sock")
 
 
 def witness_key(settings: Settings, folder: DataFolder) -> VerifierKey | None:

@@ -3,11 +3,13 @@
 The account of somebody whose end date has come is closed the same day (Paris), with every right and token; the
 habilitations of somebody whose training or undertaking lapsed are suspended, and taken up again when it is renewed; an
 expiry that time alone has made happen is recorded, with its tasks; a certification date is warned of on its day, once.
+A write of the registers is acted on within seconds, what time alone makes happen within half a minute.
 Each act is journaled. One that was cut short is done again at the next turn: each looks first at what is there.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +17,7 @@ from datetime import date
 
 from hygie.app import House, open_administration
 from hygie.base.civil import paris_date
+from hygie.database.pool import Database
 from hygie.gate.administration import Administration
 from hygie.gate.errors import ForgedRightsError
 from hygie.perimeter import Known
@@ -23,8 +26,11 @@ from hygie.proof.fitness import Fitness, fitness_of
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.chain import RecordVersion
 from hygie.registers.rules import Change
+from hygie.segments import rows
+from hygie.segments.format import RECORDS
 
-EFFECTS_EVERY_S = 30.0  # between an end date that somebody writes and the closed door
+EFFECTS_EVERY_S = 30.0  # between what time makes happen and its effect
+NEWS_EVERY_S = 1.0  # between a write of registers and the turn that acts on it; to look is one small query
 PERSON = "person"
 REASON = "hygie work"
 
@@ -39,6 +45,27 @@ class Done:
     suspended: Sequence[str] = ()
     resumed: Sequence[str] = ()
     recorded: Sequence[str] = ()
+
+
+class RegisterNews:
+    """Hears that registers were written, by whichever process. Args: records: opened as the sealer or the owner.
+
+    heard: set at each look that finds more than the one before; the effects' own writes are heard too, and their next
+    turn finds nothing to do.
+    """
+
+    def __init__(self, records: Database) -> None:
+        self._records = records
+        self._seen: int | None = None
+        self.heard = asyncio.Event()
+
+    async def look(self) -> None:
+        """Compare the last write with the one seen before. Raises: DatabaseUnavailableError."""
+        async with self._records.transaction() as connection:
+            last = (await rows.head_of(connection, RECORDS)).seq
+        if self._seen is not None and last != self._seen:
+            self.heard.set()
+        self._seen = last
 
 
 class Effects:

@@ -1,4 +1,7 @@
-"""The long-running processes: what ``hygie serve``, ``work``, ``kms`` and ``witness`` do, each alone in its process."""
+"""The long-running processes: what ``hygie serve``, ``work``, ``kms`` and ``witness`` do, each alone in its process.
+
+Each loads what it needs and no more: the process that holds the keys has neither the faces nor the registers in memory.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +15,19 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from hygie.app import kms_socket, open_hosting, open_house, opened, witness_socket
 from hygie.base.hardening import harden_process
 from hygie.base.layout import DataFolder
-from hygie.base.settings import Settings, load_settings
-from hygie.fhir.answers import server_refusal
-from hygie.journal.checkpoint import VerifierKey
-from hygie.journal.witness import run_witness
-from hygie.keys.sealing import Secret
-from hygie.keys.secret_source import SecretSource, read_shares
-from hygie.keys.server import run_kms
+from hygie.base.settings import Settings, kms_socket, load_settings, witness_socket
 from hygie.server.certificates import CertificateFiles, own_certificate
-from hygie.server.server import HttpServer, listen
-from hygie.server.tls import LiveTls
 from hygie.sites.descriptors import allow_many_files
-from hygie.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from hygie.keys.sealing import Secret
+    from hygie.keys.secret_source import SecretSource
 
 WITNESS_NAME = "hygie/witness"
 LOG_KEY = "log.key"  # in the witness's folder: the journal's public key
@@ -95,6 +92,8 @@ def certificate_files(settings: Settings, folder: DataFolder) -> CertificateFile
 def serve(data: Path, *, listen_fd: int | None = None, ready_fd: int | None = None) -> None:
     """One hosting process, until SIGTERM. Blocks."""
     begin("serve")
+    from hygie.server.server import listen
+
     settings = load_settings(data)
     if listen_fd is None:
         listener = listen(settings.host.address, settings.host.port, share=settings.host.processes > 1)
@@ -104,6 +103,11 @@ def serve(data: Path, *, listen_fd: int | None = None, ready_fd: int | None = No
 
 
 async def _serve(data: Path, settings: Settings, listener: socket.socket, ready_fd: int | None) -> None:
+    from hygie.app import open_hosting, open_house
+    from hygie.fhir.answers import server_refusal
+    from hygie.server.server import HttpServer
+    from hygie.server.tls import LiveTls
+
     async with open_house(data, settings) as house, open_hosting(house) as hosting:
         tls = LiveTls(
             certificate_files(settings, house.folder), renew=lambda: certificate_files(settings, house.folder)
@@ -134,6 +138,9 @@ def work(data: Path, *, ready_fd: int | None = None) -> None:
 
 
 async def _work(data: Path, ready_fd: int | None) -> None:
+    from hygie.app import open_house, opened
+    from hygie.upkeep import Upkeep
+
     stop = _stop_event()
     async with open_house(data) as house, opened(house.dsns.sealer, size=SEALER_POOL) as database:
         sealer = await house.sealer(database)
@@ -163,6 +170,9 @@ def kms(
     Args: allowed_uids: users who host; admin_gids: groups in which they administer too, as ``hygie work`` must.
     """
     begin("kms")
+    from hygie.keys.secret_source import SecretSource, read_shares
+    from hygie.keys.server import run_kms
+
     folder = DataFolder.at(data)
     settings = load_settings(folder.path)
     secret: Secret | None
@@ -182,6 +192,8 @@ def kms(
 
 
 def _credential(settings: Settings, folder: DataFolder) -> SecretSource:
+    from hygie.keys.secret_source import SecretSource
+
     name = settings.kms.credential
     if name is None:
         return SecretSource()
@@ -215,6 +227,10 @@ def witness(
     Raises: WitnessSettingsError; VerifierKeyError; TlsFileError; OSError: the address is taken.
     """
     begin("witness")
+    from hygie.journal.checkpoint import VerifierKey
+    from hygie.journal.witness import run_witness
+    from hygie.server.tls import LiveTls
+
     folder = DataFolder.at(data)
     listen = place.listen or str(witness_socket(load_settings(folder.path), folder))
     # former: what it cosigned before the journal's key was replaced

@@ -17,11 +17,11 @@ from pathlib import Path
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hygie.app import dsns_of, embedded_postgres, kms_socket, open_house, witness_key
+from hygie.app import dsns_of, embedded_postgres, open_house, witness_key
 from hygie.base.errors import HygieError, SettingsError, UnavailableError
 from hygie.base.files import write_durably
 from hygie.base.layout import DataFolder
-from hygie.base.settings import Settings, check_machine, load_settings, read_credential
+from hygie.base.settings import Settings, check_machine, kms_socket, load_settings, read_credential
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.environments import create_environment_schema
 from hygie.database.external import prepare_external

@@ -8,15 +8,11 @@ Cadences are short because one run is cheap: catch-up compares listings, scrub r
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import http
 import logging
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from time import monotonic
 from typing import Any, LiteralString
 
 import psycopg
@@ -34,7 +30,7 @@ from hygie.custody import Custody, Turn, finish_erasures, keep_ledgers, mark_fir
 from hygie.database.pool import Database
 from hygie.departure import keep_exits, retention
 from hygie.dossiers import run_stamp
-from hygie.effects import EFFECTS_EVERY_S, Effects
+from hygie.effects import EFFECTS_EVERY_S, NEWS_EVERY_S, Effects, RegisterNews
 from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
 from hygie.exits.records import keep_keys_since
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
@@ -47,6 +43,7 @@ from hygie.journal.writer import JournalWriter
 from hygie.keys.erasure import ErasureCertificate
 from hygie.logkeeping import MEASUREMENT as LOGS_KIND
 from hygie.logkeeping import LogKeeper
+from hygie.loops import every, or_stop
 from hygie.probes.door import ask_door, authority_of
 from hygie.probes.reconcile import JournalWatch
 from hygie.segments.rows import published_objects
@@ -90,8 +87,6 @@ OPERATOR = "system:work"
 VOID_NAMES_MAX = 20  # names of one journal entry; its count says them all
 ANCHORS_MAX = 4_096  # compared at a start: some days of a busy place; ``hygie journal reconcile`` compares all
 ANCHORS_AGAIN = 4  # compared again at each turn: the KMS may have been started anew on another record
-PAUSE_MAX = 120  # times a loop's period: what waited for a hung medium was no work, and must not put it off for hours
-SHARE_MAX = 0.05  # of the time spent in one loop: a larger installation is compared less often, not more heavily
 BACKUP_SHARE_MAX = 0.5  # backups have a cadence and a promise: one that took minutes puts off none for hours
 
 log = logging.getLogger("hygie.upkeep")
@@ -112,37 +107,45 @@ class Upkeep:
             await _say_started(house, pool)
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
             logs, evaluator = LogKeeper(house, records, OPERATOR), Evaluator(house, OPERATOR)
+            news = RegisterNews(records)
 
             async def evaluate() -> None:
                 await logs.begin()  # nothing is added to a log that is behind what was published
                 await evaluator.run()
 
             await asyncio.gather(
-                _every(stop, CATCH_UP_EVERY_S, _or_stop(stop, lambda: run_catch_up(house, records, pool, voids))),
-                _every(stop, SCRUB_EVERY_S, _or_stop(stop, lambda: run_scrub(house, records, pool))),
-                _every(stop, MEASURE_EVERY_S, lambda: self._measure(records)),
-                _every(
+                every(stop, CATCH_UP_EVERY_S, or_stop(stop, lambda: run_catch_up(house, records, pool, voids))),
+                every(stop, SCRUB_EVERY_S, or_stop(stop, lambda: run_scrub(house, records, pool))),
+                every(stop, MEASURE_EVERY_S, lambda: self._measure(records)),
+                every(
                     stop,
                     BACKUP_POLL_S,
-                    _or_stop(stop, lambda: run_due_backup(house, records, pool)),
+                    or_stop(stop, lambda: run_due_backup(house, records, pool)),
                     share_max=BACKUP_SHARE_MAX,
                 ),
-                _every(stop, ERASURES_EVERY_S, lambda: run_copy_erasures(self._house)),
-                _every(stop, PLATFORM_EVERY_S, platform.publish),
-                _every(stop, SPREAD_EVERY_S, _or_stop(stop, lambda: run_spread_journal(house, records))),
-                _every(stop, SCRUB_EVERY_S, _or_stop(stop, lambda: run_spread_journal(house, records, deep=True))),
-                _every(stop, LEDGERS_EVERY_S, lambda: run_keep_ledgers(self._house, records)),
-                _every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
-                _every(stop, EXITS_EVERY_S, lambda: keep_exits(house, OPERATOR)),
-                _every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
-                _every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
-                _every(stop, EFFECTS_EVERY_S, Effects(house, OPERATOR).run, after_s=EFFECTS_AFTER_S),
-                _every(stop, EVALUATE_EVERY_S, evaluate, after_s=EVALUATE_AFTER_S),
-                _every(stop, PUBLISH_EVERY_S, logs.publish),
-                _every(stop, COMPARE_EVERY_S, logs.tidy),
-                _every(stop, COMPARE_EVERY_S, logs.compare, after_s=DOOR_AFTER_S),
-                _every(stop, STAMP_EVERY_S, lambda: run_stamp(house, records)),
-                _every(stop, TRIM_EVERY_S, lambda: run_trim(records)),
+                every(stop, ERASURES_EVERY_S, lambda: run_copy_erasures(self._house)),
+                every(stop, PLATFORM_EVERY_S, platform.publish),
+                every(stop, SPREAD_EVERY_S, or_stop(stop, lambda: run_spread_journal(house, records))),
+                every(stop, SCRUB_EVERY_S, or_stop(stop, lambda: run_spread_journal(house, records, deep=True))),
+                every(stop, LEDGERS_EVERY_S, lambda: run_keep_ledgers(self._house, records)),
+                every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
+                every(stop, EXITS_EVERY_S, lambda: keep_exits(house, OPERATOR)),
+                every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
+                every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
+                every(stop, NEWS_EVERY_S, news.look),
+                every(
+                    stop,
+                    EFFECTS_EVERY_S,
+                    Effects(house, OPERATOR).run,
+                    after_s=EFFECTS_AFTER_S,
+                    woken=news.heard,
+                ),
+                every(stop, EVALUATE_EVERY_S, evaluate, after_s=EVALUATE_AFTER_S),
+                every(stop, PUBLISH_EVERY_S, logs.publish),
+                every(stop, COMPARE_EVERY_S, logs.tidy),
+                every(stop, COMPARE_EVERY_S, logs.compare, after_s=DOOR_AFTER_S),
+                every(stop, STAMP_EVERY_S, lambda: run_stamp(house, records)),
+                every(stop, TRIM_EVERY_S, lambda: run_trim(records)),
             )
             try:
                 await logs.publish()  # what was written since the last turn
@@ -449,51 +452,3 @@ async def record(records: Database, at_ms: int, kind: str, *, passed: bool, fact
     if kind not in KEPT:
         raise KeyError(kind)
     await measure(records, at_ms, kind, passed=passed, facts=facts)
-
-
-def _or_stop(stop: asyncio.Event, act: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
-    """The same act, given up between two objects when ``stop`` is set: it may last hours, and whoever stops a process
-    kills it after seconds. Only for acts that begin again from what they find; those on keys are awaited."""
-
-    async def interruptible() -> None:
-        acting, stopping = asyncio.ensure_future(act()), asyncio.ensure_future(stop.wait())
-        try:
-            await asyncio.wait((acting, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if acting.done() or not acting.cancel():
-                acting.result()
-                return
-            with contextlib.suppress(asyncio.CancelledError):
-                await acting
-        finally:
-            acting.cancel()
-            stopping.cancel()
-
-    return interruptible
-
-
-async def _every(
-    stop: asyncio.Event,
-    period_s: float,
-    act: Callable[[], Awaitable[object]],
-    *,
-    after_s: float = 0.0,
-    share_max: float = SHARE_MAX,
-) -> None:
-    if after_s:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), after_s)
-    while not stop.is_set():
-        began_s = monotonic()
-        try:
-            await act()
-        except (HygieError, OSError, psycopg.Error) as error:
-            log.warning("upkeep: %s", error.code if isinstance(error, HygieError) else type(error).__name__)
-        except Exception as error:  # a mistake of ours in one loop must not end those that seal and back up
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            log.error("upkeep: %s, %s:%d", type(error).__name__, Path(frame.filename).name, frame.lineno or 0)
-        spent_s = monotonic() - began_s
-        pause_s = min(spent_s / share_max - spent_s, period_s * PAUSE_MAX)
-        try:
-            await asyncio.wait_for(stop.wait(), max(period_s, pause_s))
-        except TimeoutError:
-            continue

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import ssl
@@ -26,7 +27,8 @@ from hygie.synthetic.patients import bundle_bytes, identity, planted_words
 from tests.acceptance.conftest import Installation, free_port
 
 PATIENTS = 4
-DEMO_S_MAX = 180
+DEMO_S_MAX = 600  # only a demonstration that hangs lasts so long, on a machine as busy as it may be
+DEMO_PROCESSOR_S_MAX = 60  # two minutes of a laptop that does other things too, and the database's share
 STEPS = [
     *("start", "people", "load", "doors", "plaintext", "absence", "scrub", "backup", "rebuild", "erase", "journal"),
     *("plaintext-again", "status", "dossier"),
@@ -80,6 +82,7 @@ def told(place: Installation) -> dict[str, Any]:
     (files / "lines.ndjson").write_text('{"resourceType":"Basic","id":"b1","code":{"text":"x"}}\n')
     words = ("--patients", str(PATIENTS), "--port", str(place.port), "--stay", "--load", str(files))
     line = [*command(place.data, *words), "--json"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ()) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -90,13 +93,15 @@ def told(place: Installation) -> dict[str, Any]:
         found = plain_get(connection, "Patient?_count=50")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0, process.stderr.read()
-    return {**json.loads(answer), "connection": connection, "found": found}
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {**json.loads(answer), "connection": connection, "found": found, "processor_s": spent_s}
 
 
 def test_every_step_holds_and_says_how_long_it_took(told: dict[str, Any]) -> None:
     assert [step["step"] for step in told["steps"]] == STEPS
     assert all(step["seconds"] >= 0 for step in told["steps"])
-    assert told["seconds"] < 120
+    assert told["processor_s"] < DEMO_PROCESSOR_S_MAX
 
 
 def test_anyones_files_are_loaded_and_refusals_counted_by_reason(told: dict[str, Any]) -> None:

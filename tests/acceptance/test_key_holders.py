@@ -19,8 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Installation, free_port
-from tests.attack.installation import populate
+from tests.acceptance.conftest import Installation, free_port, populate
 
 PATIENT = {"resourceType": "Patient", "id": "p0", "name": [{"family": "Partage"}]}
 

@@ -30,7 +30,7 @@ def test_one_site_and_the_keys_are_enough(installation: Installation) -> None:
     sites = installation.data / "sites"
     installation.wait_for(lambda: len(list((sites / LAST).rglob("*.pack"))) == 5)
     planted = _plant(installation)
-    time.sleep(1.0)  # the journal of the last write is published
+    installation.journal_published(LAST)
     told = installation.hygie("journal", "reconcile")
     assert len(told["foreign"]) == planted
     installation.down()
@@ -51,14 +51,14 @@ def test_one_site_and_the_keys_are_enough(installation: Installation) -> None:
         assert installation.fhir("GET", f"Patient/s{number}").json["name"] == [{"family": f"Last{number}"}]
     assert installation.fhir("PUT", "Patient/s5", {"resourceType": "Patient", "id": "s5"}).status == 201
     for site in LOST:
-        installation.wait_for(lambda site=site: len(list((sites / site).rglob("*.pack"))) == 6, seconds=60)
+        installation.wait_for(lambda site=site: len(list((sites / site).rglob("*.pack"))) == 6)
         installation.wait_for(lambda site=site: list((sites / site).glob("platform/*")))
     # the journal too: each site alone could start again
     entries = {path.relative_to(sites / LAST) for path in (sites / LAST).glob("journal/tile/entries/**/*")}
     assert entries
     for site in LOST:
-        installation.wait_for(lambda site=site: list((sites / site).glob("journal/tile/entries/**/*")), seconds=60)
-        installation.wait_for(lambda site=site: (sites / site / "journal" / "checkpoint").exists(), seconds=60)
+        installation.wait_for(lambda site=site: list((sites / site).glob("journal/tile/entries/**/*")))
+        installation.wait_for(lambda site=site: (sites / site / "journal" / "checkpoint").exists())
     installation.wait_for(lambda: all(list((sites / site).glob("ledger/*/00000002")) for site in LOST), seconds=90)
     installation.down()
     shutil.rmtree(installation.data / "postgres")

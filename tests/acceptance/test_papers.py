@@ -59,12 +59,7 @@ def records(made: Installation, register: str) -> list[dict[str, Any]]:
 
 def exports(made: Installation) -> list[dict[str, Any]]:
     """Entries of exports in the journal, once none waits."""
-
-    def published() -> bool:
-        status = made.hygie("journal", "status")
-        return bool(status["published"] == status["size"] and not status["pending"])
-
-    made.wait_for(published)
+    made.journal_published()
     found: list[dict[str, Any]] = made.hygie("journal", "show", "--action", "register:export", "--limit", "1000")
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +107,7 @@ def test_what_the_journal_names_and_no_site_has_is_said_by_its_number(filled: In
 def lose_after(made: Installation, act: Any, number: int) -> None:
     """Lose the database with a write that the journal names and no site was ever given."""
     act()
-    made.wait_for(lambda: made.hygie("journal", "show", "--action", "register:write", "--limit", "1"))
-    time.sleep(1.0)
+    made.journal_published(SITE)
     lose_database(made)
     for site in (made.data / "sites").iterdir():
         for path in (site / "proof" / "records").glob(f"*-{number:012d}"):

@@ -33,7 +33,7 @@ def test_an_empty_mount_point_is_a_site_away(installation: Installation) -> None
     # the disk is back: it catches up by itself
     mount.rmdir()
     disk.rename(mount)
-    installation.wait_for(lambda: len(packs(mount)) == 2, seconds=60)
+    installation.wait_for(lambda: len(packs(mount)) == 2)
     # a new disk for a site becomes one by an explicit act, which takes no folder that holds something
     refused = installation.hygie("init", "--site", AWAY, exit_code=60)
     assert refused["error"]["code"] == "HYG-641"
@@ -41,7 +41,7 @@ def test_an_empty_mount_point_is_a_site_away(installation: Installation) -> None
     mount.mkdir(mode=0o700)
     marked = installation.hygie("init", "--site", AWAY)
     assert (marked["site"], marked["folder"]) == (AWAY, str(mount))
-    installation.wait_for(lambda: packs(mount) == packs(sites / "paris"), seconds=60)
+    installation.wait_for(lambda: packs(mount) == packs(sites / "paris"))
 
 
 def test_an_empty_mount_point_is_a_backup_target_away(installation: Installation) -> None:

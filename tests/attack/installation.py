@@ -20,13 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from hygie.app import House, open_administration, open_house, opened
-from hygie.base.actions import Role
 from hygie.base.permit import Place
 from hygie.journal.checkpoint import parse_checkpoint, parse_note
 from hygie.journal.entry import Entry
 from hygie.journal.tiles import CHECKPOINT, PREFIX
 from hygie.sites.errors import SiteUnavailableError
-from tests.acceptance.conftest import Answer, Installation, new_installation
+from tests.acceptance.conftest import Answer, Installation, new_installation, populate
 
 PROC = Path("/proc")
 SERVICES = ("postgres", "kms", "witness", "work", "serve")
@@ -48,28 +47,13 @@ def attacked(*, processes: int = 1, settings: dict[str, str] | None = None) -> I
         path.write_text(re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", path.read_text()))
     try:
         made.up()
-        populate(made)
+        populate(made, operator="local:test", days=30, token_days=1)
         yield made
     finally:
         with suppress(OSError):
             made.down()
         _end_postgres(made)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def populate(made: Installation) -> None:
-    """The tenant, the environment, the account, its habilitation and its token: what five commands do, at once."""
-
-    async def main() -> str:
-        async with open_house(made.data) as house, open_administration(house, "local:test") as acts:
-            await acts.create_tenant("chu", "")
-            await acts.create_environment("chu", "prod", "production")
-            await acts.create_account("app", kind="application", label="", professional_id="", days=30)
-            how = {"reason": "attack", "approver": "chief"}
-            await acts.grant("app", "chu", "prod", role=Role.APPLICATION, days=30, **how)
-            return (await acts.create_token("app", "chu", "prod", days=1))[1]
-
-    made.token = asyncio.run(main())
 
 
 def ask(

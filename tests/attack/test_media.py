@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 
-from hygie.journal.checkpoint import parse_checkpoint, parse_note
 from hygie.journal.tiles import TILE_WIDTH
 from tests.attack.installation import Answer, Installation, attacked, client, kill, pids, verify
 
@@ -110,14 +109,8 @@ def whole_everywhere(made: Installation) -> bool:
     return bool(made.hygie("scrub", "--dry")["clean"]) and not half_written(made)
 
 
-def shown(made: Installation, site: str) -> int:
-    """Size of the journal that a site shows."""
-    note = (made.data / "sites" / site / "journal" / "checkpoint").read_bytes()
-    return parse_checkpoint(parse_note(note).text).size
-
-
 def reached(made: Installation, site: str, size: int) -> None:
-    made.wait_for(lambda: shown(made, site) >= size, seconds=60)
+    made.wait_for(lambda: made.journal_shown(site) >= size)
 
 
 def half_written(made: Installation) -> list[Path]:
@@ -135,7 +128,7 @@ def mount(*words: object) -> bool:
 
 def read_only(made: Installation, folder: Path) -> None:
     """The system refuses while somebody is writing there: then again."""
-    made.wait_for(lambda: mount("-o", "remount,ro", folder), seconds=30)
+    made.wait_for(lambda: mount("-o", "remount,ro", folder))
 
 
 @contextmanager
@@ -253,8 +246,8 @@ def fresh(made: Installation) -> None:
     (before,) = pids(made)["serve"]
     kill(made, "serve")
     made.close_connection()
-    made.wait_for(lambda: pids(made)["serve"] not in ([], [before]), seconds=60)
-    made.wait_for(lambda: answers(made), seconds=60)
+    made.wait_for(lambda: pids(made)["serve"] not in ([], [before]))
+    made.wait_for(lambda: answers(made))
 
 
 def answers(made: Installation) -> bool:
@@ -299,7 +292,7 @@ def test_hung_sites_are_left_alone_until_they_come_back(made: Installation, flag
             assert made.fhir("GET", f"Patient/h{number}").status == 200
             assert time.monotonic() - began < 2 * SLOW_S
         for count in (TILE_WIDTH, 1):  # a tile of the journal is filled, what it replaces is removed, and it goes on
-            wanted = shown(made, "lyon") + count
+            wanted = made.journal_shown("lyon") + count
             for _ in range(count):
                 assert made.fhir("GET", "Patient/first").status == 200
             reached(made, "lyon", wanted)

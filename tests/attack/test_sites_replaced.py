@@ -53,9 +53,11 @@ def away(made: Installation, *sites: str) -> Iterator[list[Path]]:
         yield kept
     finally:
         for site, path in zip(sites, kept, strict=True):
+            instead = made.data / f"{site}.instead"
             if folder(made, site).exists():
-                shutil.rmtree(folder(made, site))
+                folder(made, site).rename(instead)
             path.rename(folder(made, site))
+            shutil.rmtree(instead, ignore_errors=True)  # somebody may still be writing into it
 
 
 def everything(path: Path) -> dict[str, bytes]:
@@ -181,8 +183,8 @@ def restarted(made: Installation, *names: str) -> None:
         made.close_connection()
         return False
 
-    made.wait_for(answered, seconds=60)
+    made.wait_for(answered)
 
 
 def _another(made: Installation, name: str, before: list[int]) -> None:
-    made.wait_for(lambda: pids(made)[name] not in ([], before), seconds=60)
+    made.wait_for(lambda: pids(made)[name] not in ([], before))

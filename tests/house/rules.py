@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app", "processes"),
     ("custody", "probes", "proving"),
     ("evaluation", "logkeeping", "departure", "dossiers", "papers", "perimeter"),
-    ("effects",),
+    ("effects", "loops"),
     ("upkeep",),
     ("services",),
     ("start",),

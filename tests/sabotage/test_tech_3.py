@@ -48,7 +48,7 @@ def test_a_journal_that_is_not_sealed_is_red(broken: Broken) -> None:
 
 
 def test_a_site_without_checkpoint_is_red(broken: Broken) -> None:
-    broken.green("tech-3.published", within_s=10)
+    broken.green("tech-3.published", within_s=90)
     with broken.frozen("work"):
         checkpoint = checkpoint_of(broken, "lyon")
         held = checkpoint.read_bytes()
@@ -171,7 +171,7 @@ def test_logs_that_went_back_are_red(broken: Broken) -> None:
         broken.red("tech-3.logs", "≠ 1")
         broken.sql(altered)
         broken.compare_logs()
-    broken.green("tech-3.logs", within_s=30)  # what the database forgot of its publication is read from the sites
+    broken.green("tech-3.logs", within_s=90)  # what the database forgot of its publication is read from the sites
     never = LogsFacts((), None)
     assert tech_3.logs(never, CONTEXT).verdict.value == "unknown"
     waiting = LogsFacts((LogFacts("records", 3, 3, 2, 61_000, 0, ""),), 1)

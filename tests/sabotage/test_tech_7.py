@@ -31,10 +31,10 @@ def away(broken: Broken, name: str) -> Iterator[None]:
 
 
 def test_a_site_away_is_red(broken: Broken) -> None:
-    broken.green("tech-7.placement", within_s=10)
+    broken.green("tech-7.placement", within_s=90)
     with away(broken, "lille"):
         broken.red("tech-7.placement", "lille")
-    broken.green("tech-7.placement", within_s=10)
+    broken.green("tech-7.placement", within_s=90)
     lyon = SiteFacts("lyon", "FR", "Lyon", "disk-2", "")
     for sites, verdict in (
         ((PARIS, lyon), "satisfied"),
@@ -51,11 +51,11 @@ def test_folders_of_one_disk_are_red(broken: Broken) -> None:
 
 
 def test_a_site_that_lags_is_red(broken: Broken) -> None:
-    broken.green("tech-7.lag", within_s=30)
+    broken.green("tech-7.lag", within_s=90)
     with away(broken, "lyon"):
-        broken.made.wait_for(lambda: broken.verdict("tech-7.lag") == "unsatisfied", seconds=30)
+        broken.made.wait_for(lambda: broken.verdict("tech-7.lag") == "unsatisfied")
         broken.red("tech-7.lag")
-    broken.green("tech-7.lag", within_s=60)
+    broken.green("tech-7.lag", within_s=90)
 
 
 def test_a_flipped_byte_is_red(broken: Broken) -> None:

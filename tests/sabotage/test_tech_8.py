@@ -23,7 +23,7 @@ def test_a_slow_or_broken_door_is_red(broken: Broken) -> None:
     broken.green("tech-8.door")
     with broken.frozen("serve"):
         broken.red("tech-8.door", "does not answer")
-    broken.green("tech-8.door", within_s=10)
+    broken.green("tech-8.door", within_s=90)
     for status, spent_ms in ((503, 5.0), (200, 9_000.0)):
         assert tech_8.answers(AnswerFacts(status, spent_ms), CONTEXT).verdict.value == "unsatisfied"
 
@@ -35,7 +35,7 @@ def test_a_dead_door_is_red_until_it_is_started_again(broken: Broken) -> None:
     with stopped([supervisor.pid]):  # it would start another one at once
         assert kill(broken.made, "serve") > 0
         broken.red("tech-8.door", "does not answer")
-    broken.green("tech-8.door", within_s=30)
+    broken.green("tech-8.door", within_s=90)
 
 
 @pytest.mark.parametrize(("days", "foreign"), [(-1.0, False), (300.0, True)], ids=["expired", "foreign"])
@@ -43,10 +43,10 @@ def test_a_door_with_a_bad_certificate_is_red(broken: Broken, days: float, *, fo
     """The hosting processes load the new pair by themselves; a client that checks it then gets no answer."""
     broken.green("tech-8.door")
     with broken.certificate(days=days, foreign=foreign):
-        broken.made.wait_for(lambda: broken.verdict("tech-8.door") == "unsatisfied", seconds=20)
+        broken.made.wait_for(lambda: broken.verdict("tech-8.door") == "unsatisfied")
         broken.red("tech-8.door", "does not answer")
         broken.red("tech-1.flows", "does not trust the certificate")
-    broken.green("tech-8.door", within_s=20)
+    broken.green("tech-8.door", within_s=90)
     broken.green("tech-1.flows")
 
 
@@ -78,7 +78,7 @@ def test_measurements_are_bounded(broken: Broken) -> None:
 
 
 def test_lost_minutes_are_red(broken: Broken) -> None:
-    broken.made.wait_for(lambda: "of 0 minutes" not in broken.finding("tech-8.month").outcome.observed.en, seconds=40)
+    broken.made.wait_for(lambda: "of 0 minutes" not in broken.finding("tech-8.month").outcome.observed.en)
     assert broken.verdict("tech-8.month") == "unknown"  # minutes of one machine, not a month seen from outside
     for minute in range(50):
         broken.measured("door", passed=False, facts={}, age_s=3_600 + 60 * minute)

@@ -9,9 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from hygie import upkeep
+from hygie import loops, upkeep
+from hygie.app import opened
 from hygie.backups.errors import TargetUnavailableError
 from hygie.base.errors import UnavailableError
+from hygie.database.cluster import Dsns
+from hygie.effects import RegisterNews
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,7 @@ def test_a_loop_that_fails_is_tried_again_and_tells_no_text(error: Exception, ca
                 stop.set()
             raise error
 
-        await asyncio.wait_for(upkeep._every(stop, 0.001, act), 20)
+        await asyncio.wait_for(loops.every(stop, 0.001, act), 20)
         assert turns == 3
 
     asyncio.run(main())
@@ -40,7 +43,7 @@ def test_a_loop_that_fails_is_tried_again_and_tells_no_text(error: Exception, ca
 
 def test_a_loop_that_waited_for_a_hung_medium_is_not_put_off_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 0.0
-    monkeypatch.setattr(upkeep, "monotonic", lambda: now_s)
+    monkeypatch.setattr(loops, "monotonic", lambda: now_s)
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -53,7 +56,7 @@ def test_a_loop_that_waited_for_a_hung_medium_is_not_put_off_for_long(monkeypatc
             if turns == 2:
                 stop.set()
 
-        await asyncio.wait_for(upkeep._every(stop, 0.001, act), 20)
+        await asyncio.wait_for(loops.every(stop, 0.001, act), 20)
         assert turns == 2
 
     asyncio.run(main())
@@ -63,25 +66,101 @@ def test_a_long_backup_does_not_put_off_the_next_one_for_hours(monkeypatch: pyte
     """A cadence of minutes, and a promise of twice that, hold when a backup takes a part of it."""
     now_s = 0.0
     waited: list[float] = []
-    monkeypatch.setattr(upkeep, "monotonic", lambda: now_s)
+    monkeypatch.setattr(loops, "monotonic", lambda: now_s)
 
     async def main() -> None:
         stop = asyncio.Event()
 
-        async def wait_for(until: Any, pause_s: float) -> None:
-            until.close()
-            waited.append(pause_s)
-            stop.set()
+        async def pause(_stop: asyncio.Event, seconds: float, *_: asyncio.Event) -> None:
+            if seconds:
+                waited.append(seconds)
+                stop.set()
 
         async def act() -> None:
             nonlocal now_s
             now_s += 90
 
-        monkeypatch.setattr(asyncio, "wait_for", wait_for)
-        await upkeep._every(stop, upkeep.BACKUP_POLL_S, act, share_max=upkeep.BACKUP_SHARE_MAX)
+        monkeypatch.setattr(loops, "_pause", pause)
+        await loops.every(stop, upkeep.BACKUP_POLL_S, act, share_max=upkeep.BACKUP_SHARE_MAX)
 
     asyncio.run(main())
     assert waited == [90]
+
+
+def test_a_loop_is_woken_before_its_period_and_what_comes_during_a_turn_is_for_the_next() -> None:
+    async def main() -> None:
+        stop, woken = asyncio.Event(), asyncio.Event()
+        turns = 0
+
+        async def act() -> None:
+            nonlocal turns
+            turns += 1
+            if turns == 3:
+                stop.set()
+            elif turns == 2:
+                woken.set()  # somebody writes while this turn is under way
+            else:
+                asyncio.get_running_loop().call_later(0.05, woken.set)
+
+        await asyncio.wait_for(loops.every(stop, 3600, act, woken=woken), 20)
+        assert turns == 3
+
+    asyncio.run(main())
+
+
+def test_whoever_wakes_a_loop_without_end_takes_a_bounded_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(loops, "monotonic", lambda: now_s)
+
+    async def main() -> None:
+        stop, woken = asyncio.Event(), asyncio.Event()
+
+        async def pause(_stop: asyncio.Event, seconds: float, *others: asyncio.Event) -> None:
+            nonlocal now_s
+            now_s += 0.0 if any(one.is_set() for one in others) else seconds
+
+        async def act() -> None:
+            nonlocal now_s
+            woken.set()
+            now_s += 3
+            if now_s >= 1_200:
+                stop.set()
+
+        turns = 0
+
+        async def counted() -> None:
+            nonlocal turns
+            turns += 1
+            await act()
+
+        monkeypatch.setattr(loops, "_pause", pause)
+        await loops.every(stop, 30, counted, woken=woken)
+        assert turns == 101  # three seconds in twelve
+
+    asyncio.run(main())
+
+
+def test_a_write_of_registers_is_heard_once(database: Dsns) -> None:
+    async def main() -> None:
+        async with opened(database.sealer, size=1) as records, opened(database.owner, size=1) as owner:
+            news = RegisterNews(records)
+
+            async def heard() -> bool:
+                news.heard.clear()
+                await news.look()
+                return news.heard.is_set()
+
+            async def written(log: str) -> None:
+                async with owner.transaction() as connection:
+                    await connection.execute("UPDATE hygie_proof.head SET seq = seq + 1 WHERE log = %s", (log,))
+
+            assert [await heard(), await heard()] == [False, False]  # what was there at the start has had its turn
+            await written("records")
+            assert [await heard(), await heard()] == [True, False]
+            await written("batches")  # evidence has no effect
+            assert not await heard()
+
+    asyncio.run(main())
 
 
 def test_a_long_act_is_given_up_when_the_process_stops() -> None:
@@ -97,7 +176,7 @@ def test_a_long_act_is_given_up_when_the_process_stops() -> None:
             finally:
                 ended.append("given up")
 
-        running = asyncio.create_task(upkeep._every(stop, 3600, upkeep._or_stop(stop, long)))
+        running = asyncio.create_task(loops.every(stop, 3600, loops.or_stop(stop, long)))
         await asyncio.sleep(0.05)
         assert not running.done()
         stop.set()
@@ -113,7 +192,7 @@ def test_an_act_that_may_be_given_up_still_tells_its_error() -> None:
             raise TargetUnavailableError(target="backup", reason="full")
 
         with pytest.raises(TargetUnavailableError):
-            await upkeep._or_stop(asyncio.Event(), fails)()
+            await loops.or_stop(asyncio.Event(), fails)()
 
     asyncio.run(main())
 

@@ -309,3 +309,13 @@ def read_credential(settings: Settings, folder: DataFolder) -> str | None:
     if settings.production:
         check_passphrase(passphrase)
     return passphrase
+
+
+def kms_socket(settings: Settings, folder: DataFolder) -> Path:
+    """The KMS's unix socket."""
+    return Path(settings.kms.socket) if settings.kms.socket else folder.socket("kms.sock")
+
+
+def witness_socket(settings: Settings, folder: DataFolder) -> Path:
+    """The witness's unix socket, when it runs on this machine."""
+    return Path(settings.witness.socket) if settings.witness.socket else folder.socket("witness.sock")

@@ -93,9 +93,9 @@ def mounted(table: Path = Path("/proc/self/mounts")) -> list[Path]:
 def marked_folders(roots: Sequence[Path], own: Iterable[Path]) -> StoresFacts:
     """Folders under the roots that bear Hygie's marks, but for those of this installation."""
     deadline = time.monotonic() + SCAN_S_MAX
-    passed = {os.path.realpath(path) for path in own}
-    waiting = deque((root, 0) for root in roots)
     tops = {os.path.realpath(root) for root in roots}
+    passed = {os.path.realpath(path) for path in own} | tops
+    waiting = deque((top, 0) for top in sorted(tops))  # no link is followed from there: what is below is real as well
     found: list[StoreFacts] = []
     looked, closed = 0, 0
     while waiting:
@@ -109,34 +109,27 @@ def marked_folders(roots: Sequence[Path], own: Iterable[Path]) -> StoresFacts:
             closed += 1
             continue
         if _is_marked(names, below):
-            found.append(StoreFacts(f"folder:{path}", "folder", str(path), True))
-            continue
-        if depth == SCAN_DEPTH_MAX:
-            continue
-        for one in below:
-            real = os.path.realpath(one)
-            if real not in passed and real not in tops:
-                waiting.append((one, depth + 1))
+            found.append(StoreFacts(f"folder:{path}", "folder", path, True))
+        elif depth < SCAN_DEPTH_MAX:
+            waiting.extend((one, depth + 1) for one in below if one not in passed)
     return StoresFacts(tuple(found), len(roots), whole=True, closed=closed)
 
 
-def _is_marked(names: set[str], below: Sequence[Path]) -> bool:
+def _is_marked(names: set[str], below: Sequence[str]) -> bool:
     """A data folder has settings and a folder of keys; a site or a backup target has its identity."""
-    return RESERVED in names or (SETTINGS_FILE in names and any(one.name == KEYS_FOLDER for one in below))
+    return RESERVED in names or (SETTINGS_FILE in names and any(one.endswith(f"/{KEYS_FOLDER}") for one in below))
 
 
-def _listed(path: Path) -> tuple[set[str], list[Path]]:
+def _listed(path: str) -> tuple[set[str], list[str]]:
     """Names of the files of a folder that may be marks, and the folders under it, links left aside."""
     names: set[str] = set()
-    below: list[Path] = []
+    below: list[str] = []
     with os.scandir(path) as entries:
         for entry in entries:
             if entry.name in (RESERVED, SETTINGS_FILE):
                 names.add(entry.name)
-            elif entry.name in PASSED_NAMES or str(path / entry.name) in PASSED_BY:
-                continue
-            elif entry.is_dir(follow_symlinks=False):
-                below.append(path / entry.name)
+            elif entry.is_dir(follow_symlinks=False) and entry.name not in PASSED_NAMES and entry.path not in PASSED_BY:
+                below.append(entry.path)
     return names, sorted(below)
 
 

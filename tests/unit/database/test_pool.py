@@ -19,6 +19,8 @@ from hygie.database.environments import create_environment_schema
 from hygie.database.errors import CommitUnknownError, DatabaseUnavailableError
 from hygie.database.pool import Database, begin_statement
 
+WAITED_S = 1.0
+
 
 @pytest.fixture(scope="module")
 def dsns(new_database: Callable[[], Dsns]) -> Dsns:
@@ -155,12 +157,12 @@ def test_an_exhausted_pool_and_a_slow_statement_are_unavailable(dsns: Dsns) -> N
 
 def test_an_exhausted_pool_is_waited_for_once(dsns: Dsns) -> None:
     async def main() -> None:
-        async with opened(dsns.hosting, size=1, wait_s=0.6) as pool, pool.transaction():
+        async with opened(dsns.hosting, size=1, wait_s=WAITED_S) as pool, pool.transaction():
             began = time.monotonic()
             with pytest.raises(DatabaseUnavailableError):
                 async with pool.transaction():
                     pass
-            assert 0.5 < time.monotonic() - began < 1.1
+            assert WAITED_S - 0.1 < time.monotonic() - began < 2 * WAITED_S - 0.1
 
     asyncio.run(main())
 

@@ -352,7 +352,7 @@ def test_a_client_that_waits_to_be_invited_is_invited() -> None:
         async with serving() as (_, port):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
-            invited = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 0.2)
+            invited = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
             assert invited == b"HTTP/1.1 100 Continue\r\n\r\n"
             writer.write(b"abc")
             assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n3"), 5)).startswith(b"HTTP/1.1 200")
@@ -369,7 +369,7 @@ def test_trailers_are_bounded_and_are_no_headers() -> None:
                 writer.write(CHUNKED)
                 await asyncio.sleep(0.1)
                 writer.write(trailers)
-                assert (await asyncio.wait_for(reader.read(), 0.2)).startswith(b"HTTP/1.1 431")
+                assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 431")
                 writer.close()
             assert (await ask(port, CHUNKED + b"x-said: evil\r\n\r\n" + GET)).count(b"HTTP/1.1 200") == 2
 
@@ -385,7 +385,7 @@ def test_headers_sent_while_an_answer_is_awaited_are_bounded() -> None:
             await asyncio.sleep(0.1)
             writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nx-a: " + b"a" * 100_000)
             with contextlib.suppress(ConnectionError):
-                assert await asyncio.wait_for(reader.read(), 0.3) == b""  # closed before the answer was due
+                assert await asyncio.wait_for(reader.read(), 5) == b""  # closed before the answer was due
             writer.close()
 
     asyncio.run(main())

@@ -45,12 +45,13 @@ def test_a_hung_site_delays_neither_quorum_nor_reads_and_is_tracked(tmp_path: Pa
         sites["paris"].hold()
         start = time.monotonic()
         placement = await together.place(NAME, b"one")
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < QUICK.write_timeout_s
         assert sorted(placement.done) == ["lille", "lyon"]
         assert placement.pending == ["paris"]
         assert together.lag()["paris"].objects == 1
+        start = time.monotonic()
         assert await together.read(NAME) == b"one"
-        assert time.monotonic() - start < 0.9
+        assert time.monotonic() - start < QUICK.read_timeout_s
         sites["paris"].release()
         assert await together.drain(5)
         assert sites["paris"].inner.get(NAME) == b"one"
@@ -90,7 +91,7 @@ def test_without_a_quorum_the_outcome_is_unknown_in_bounded_time(tmp_path: Path)
         start = time.monotonic()
         with pytest.raises(SiteQuorumError) as caught:
             await together.place(NAME, b"one")
-        assert QUICK.write_timeout_s <= time.monotonic() - start < QUICK.write_timeout_s + 1
+        assert QUICK.write_timeout_s <= time.monotonic() - start < QUICK.write_timeout_s + 5
         assert caught.value.facts == {"done": 1, "quorum": 2}
         sites["lyon"].release()
         await together.close()
@@ -106,7 +107,7 @@ def test_two_failed_sites_are_told_at_once_not_after_the_timeout(tmp_path: Path)
         start = time.monotonic()
         with pytest.raises(SiteQuorumError):
             await together.place(NAME, b"one")
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < QUICK.write_timeout_s
         await together.close()
 
     asyncio.run(main())
@@ -140,7 +141,9 @@ def test_an_unhealthy_site_rests_is_probed_and_comes_back(tmp_path: Path) -> Non
         sites["lille"].fail_reason = ""
         await asyncio.sleep(QUICK.cool_down_s * 1.5)
         await together.place("packs/e1/3", b"3")  # its probe starts, aside
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            while together.health()["lille"].state != "healthy":
+                await asyncio.sleep(0.01)
         assert sites["lille"].calls[-1] == "check"
         assert together.health()["lille"].state == "healthy"
         await together.place("packs/e1/4", b"4")

@@ -43,7 +43,7 @@ def unseal(context: typer.Context, share_file: Annotated[list[Path] | None, shar
 
 async def _unseal(frame: Frame, share_files: list[Path]) -> int:
     """How many more shares are needed. Raises: as ``KmsClient.unseal``; NoTerminalError."""
-    from hygie.app import kms_socket
+    from hygie.base.settings import kms_socket
     from hygie.keys.client import KmsClient
     from hygie.keys.sealing import Shares
 

@@ -220,7 +220,7 @@ def test_a_log_that_was_begun_again_is_told_first(scene: Scene) -> None:
     scene(act)
 
 
-def test_a_log_with_a_hole_gives_none_of_a_date_after_it_and_the_first_lost_number_is_named(scene: Scene) -> None:
+def test_a_hole_that_no_entry_declares_gives_none_of_a_date_after_it_and_is_named(scene: Scene) -> None:
     async def act(place: Place) -> None:
         await place.sql(
             "INSERT INTO hygie_proof.hole SELECT 'batches', 5, 5, digest FROM hygie_proof.batch WHERE seq = 5"
