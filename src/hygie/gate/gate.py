@@ -131,10 +131,6 @@ class Gate:
             await self._refuse(NotFoundError(), action, bearer, where)
         return bearer
 
-    def place_of(self, tenant: str, environment: str) -> Place | None:
-        """The place behind two names, as last read; None if there is none."""
-        return self._snapshot.places.get((tenant, environment))
-
     def _bearer(self, token: str) -> Bearer | None:
         """Who a token stands for. The lookup is by hash, so its time tells nothing about live tokens."""
         if not token or len(token) > TOKEN_CHARACTERS_MAX:
