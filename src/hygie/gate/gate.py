@@ -21,7 +21,7 @@ import psycopg
 from hygie.base.actions import Action
 from hygie.base.clock import Clock, SteadyClock
 from hygie.base.errors import HygieError, NotFoundError, RefusedError, UnavailableError
-from hygie.base.permit import Permit, Place
+from hygie.base.permit import Permit
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate.errors import AuthenticationError, TooManyRefusalsError
