@@ -119,9 +119,9 @@ def _ask(row: Row) -> Ask:
 
 
 def next_audit(snapshot: Snapshot) -> EventKind:
-    """The audit that comes next: stage 2 before a decision, then the surveillances, then the renewal."""
+    """The audit that comes next: stages 1 and 2 before a decision, then the surveillances, then the renewal."""
     if snapshot.decided_on is None:
-        return EventKind.STAGE2
+        return EventKind.STAGE1 if snapshot.audit(EventKind.STAGE1) is None else EventKind.STAGE2
     for kind in (EventKind.SURVEILLANCE1, EventKind.SURVEILLANCE2):
         if snapshot.audit(kind) is None:
             return kind

@@ -257,7 +257,9 @@ def test_the_first_surveillance_after_a_renewal_looks_since_the_renewal_audit() 
 def test_the_next_audit_follows_the_cycle() -> None:
     events = [*initial(), event("surveillance1", "2027-12-03"), event("surveillance2", "2028-12-05")]
     expected = {
-        "2026-06-02": K.STAGE2,
+        "2026-06-02": K.STAGE1,  # a candidate has held no audit yet: stage 2 follows stage 1
+        "2026-09-10": K.STAGE2,
+        "2026-12-16": K.STAGE2,  # held, not decided: what it looks at is still what is prepared
         "2027-01-11": K.SURVEILLANCE1,
         "2027-12-03": K.SURVEILLANCE2,
         "2028-12-05": K.RENEWAL_AUDIT,
