@@ -231,3 +231,12 @@ def test_the_certificate_of_an_actor_who_has_gone_may_end(database: Dsns) -> Non
         assert sound.verdict("cross.certificate-ends").verdict.value == "unsatisfied"
         sound.world.amend("supplier", "OLD", "ended", ends_on=day(-1))
         assert sound.verdict("cross.certificate-ends").verdict.value == "satisfied"
+
+
+def test_a_backup_that_failed_does_not_undo_the_good_one_just_before(database: Dsns) -> None:
+    """What a plan allows to be lost is counted from the newest good backup, whatever was tried since."""
+    with scene(database) as sound:
+        sound.measured("backup", 0, passed=False, code="HYG-420")
+        assert sound.verdict("cross.backup-within-plan").verdict.value == "satisfied"
+        sound.sql("DELETE FROM hygie.measurement WHERE kind = 'backup' AND passed")
+        assert sound.verdict("cross.backup-within-plan").verdict.value == "unsatisfied"

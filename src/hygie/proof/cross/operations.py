@@ -93,9 +93,9 @@ def backup_within_plan(look: Look) -> Found:
     """The last good backup is younger than the largest loss (PDMA) of every plan in force."""
     plans, measurements = look.of("continuity-plan", "in-force"), look.facts.measurements.value
     newest = (measurements or {}).get("backup")
-    if newest is None or not newest.passed:
+    if newest is None or newest.good_at_ms is None:
         return Found([one.key for one in plans], len(plans))
-    age_min = (look.context.now_ms - newest.at_ms) / 60_000
+    age_min = (look.context.now_ms - newest.good_at_ms) / 60_000
     return Found([one.key for one in plans if age_min > int(one.fields["pdma_min"])], len(plans))
 
 
