@@ -240,3 +240,21 @@ def test_a_backup_that_failed_does_not_undo_the_good_one_just_before(database: D
         assert sound.verdict("cross.backup-within-plan").verdict.value == "satisfied"
         sound.sql("DELETE FROM hygie.measurement WHERE kind = 'backup' AND passed")
         assert sound.verdict("cross.backup-within-plan").verdict.value == "unsatisfied"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "verdict"),
+    [
+        ("erasures/er-1.json", "satisfied"),
+        ("Certificat n° er-1, remis le 3 mars", "satisfied"),
+        ("er-10", "unsatisfied"),
+        ("autre-er-1", "unsatisfied"),
+    ],
+)
+def test_a_certificate_of_erasure_is_quoted_by_its_whole_reference(
+    database: Dsns, certificate: str, verdict: str
+) -> None:
+    with scene(database) as sound:
+        sound.world.amend("rights-request", "RRQ-1", certificate=certificate)
+        found = {name: sound.verdict(f"cross.erasure-{name}").verdict.value for name in ("asked", "done")}
+    assert found == dict.fromkeys(found, verdict)
