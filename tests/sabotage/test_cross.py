@@ -258,3 +258,15 @@ def test_a_certificate_of_erasure_is_quoted_by_its_whole_reference(
         sound.world.amend("rights-request", "RRQ-1", certificate=certificate)
         found = {name: sound.verdict(f"cross.erasure-{name}").verdict.value for name in ("asked", "done")}
     assert found == dict.fromkeys(found, verdict)
+
+
+def test_the_week_of_an_action_without_owner_begins_when_it_is_opened(database: Dsns) -> None:
+    """An action that somebody touches every few days would else never lack its owner."""
+    with scene(database) as sound:
+        sound.world.write(change("action", "ACT-9", title="Sans personne", owner=None, due_on=day(30), origin="other"))
+        sound.world.clock.ms = ms(6)
+        sound.world.amend("action", "ACT-9", due_on=day(40))
+        assert sound.verdict("cross.action-owned").verdict.value == "satisfied"
+        sound.world.clock.ms = ms(8)
+        found = sound.verdict("cross.action-owned")
+    assert (found.verdict.value, "ACT-9" in found.why.en) == ("unsatisfied", True)

@@ -244,3 +244,12 @@ def test_an_internal_error_of_the_server_that_is_no_refusal_to_write_is_not_told
         with contextlib.suppress(ProgrammingError):
             cursor.execute("SELECT * FROM nowhere")
         cursor.execute("SELECT 1")
+
+
+def test_when_a_record_began_does_not_move_with_its_amendments(stage: Stage) -> None:
+    stage.registers.write([maker()])
+    began = stage.clock.ms
+    stage.clock.ms += HOUR_MS
+    stage.registers.write([maker("Bois"), Change("maker", {"note": "x"}, key="MAK-0001")])
+    assert stage.registers.begun_ms("maker") == {"MAK-0001": began, "MAK-0002": began + HOUR_MS}
+    assert stage.registers.begun_ms("deal") == {}

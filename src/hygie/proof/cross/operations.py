@@ -208,9 +208,9 @@ def objective_measured(look: Look) -> Found:
 
 
 def action_owned(look: Look) -> Found:
-    """An open action has an owner within a week."""
+    """An open action has an owner within a week of its opening; to amend it does not begin the week anew."""
     oldest_ms = look.context.now_ms - OWNER_DAYS * DAY_MS
-    actions = [one for one in look.open("action") if one.at_ms <= oldest_ms or one.fields.get("owner")]
+    actions = [one for one in look.open("action") if look.begun_ms(one) <= oldest_ms or one.fields.get("owner")]
     return Found([one.key for one in actions if not one.fields.get("owner")], len(actions))
 
 
