@@ -242,6 +242,18 @@ def test_a_backup_that_failed_does_not_undo_the_good_one_just_before(database: D
         assert sound.verdict("cross.backup-within-plan").verdict.value == "unsatisfied"
 
 
+def test_the_week_of_an_action_without_owner_begins_when_it_is_opened(database: Dsns) -> None:
+    """An action that somebody touches every few days would else never lack its owner."""
+    with scene(database) as sound:
+        sound.world.write(change("action", "ACT-9", title="Sans personne", owner=None, due_on=day(30), origin="other"))
+        sound.world.clock.ms = ms(6)
+        sound.world.amend("action", "ACT-9", due_on=day(40))
+        assert sound.verdict("cross.action-owned").verdict.value == "satisfied"
+        sound.world.clock.ms = ms(8)
+        found = sound.verdict("cross.action-owned")
+    assert (found.verdict.value, "ACT-9" in found.why.en) == ("unsatisfied", True)
+
+
 @pytest.mark.parametrize(
     ("certificate", "verdict"),
     [
@@ -260,13 +272,12 @@ def test_a_certificate_of_erasure_is_quoted_by_its_whole_reference(
     assert found == dict.fromkeys(found, verdict)
 
 
-def test_the_week_of_an_action_without_owner_begins_when_it_is_opened(database: Dsns) -> None:
-    """An action that somebody touches every few days would else never lack its owner."""
+def test_a_right_that_was_given_back_counts_from_its_first_grant(database: Dsns) -> None:
+    """Else nobody whose right lapses for a day each year would ever be reviewed."""
     with scene(database) as sound:
-        sound.world.write(change("action", "ACT-9", title="Sans personne", owner=None, due_on=day(30), origin="other"))
-        sound.world.clock.ms = ms(6)
-        sound.world.amend("action", "ACT-9", due_on=day(40))
-        assert sound.verdict("cross.action-owned").verdict.value == "satisfied"
-        sound.world.clock.ms = ms(8)
-        found = sound.verdict("cross.action-owned")
-    assert (found.verdict.value, "ACT-9" in found.why.en) == ("unsatisfied", True)
+        sound.world.amend("habilitation-review", "HRV-paul", reviewed_on=day(-366))
+        sound.sql("UPDATE hygie.habilitation SET revoked_ms = %s WHERE account = 'paul'", ms(-30))
+        assert "paul" not in sound.verdict("cross.right-reviewed").why.en
+        sound.sql(INSERT_RIGHT, "paul", "reader", "anne", ms(-1), ms(9))
+        found = sound.verdict("cross.right-reviewed")
+    assert (found.verdict.value, "paul (chu/prod, reader)" in found.why.en) == ("unsatisfied", True)
