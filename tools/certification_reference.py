@@ -209,8 +209,8 @@ def _due(rule: TaskRule) -> str:
 def _asks() -> str:
     head = (
         "\n## What an audit looks at\n\nData, in `prepare.toml`. Each item is *present*, *missing* or *late*, with the "
-        "reason and the records. A register that\nnobody gives is missing, never empty. *assessed*: what is dated since "
-        "the last audit, or earlier and still open, is done,\nor within its delay.\n\n"
+        "reason and the records. A register that\nnobody gives is missing, never empty. *assessed*: what is dated "
+        "since the last audit, or earlier and still open, is done,\nor within its delay.\n\n"
     )
     rows = [
         [
