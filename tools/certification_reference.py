@@ -22,11 +22,11 @@ computes from them, what each event sets going, and what it says of a service.
 ## Records
 
 Plain dicts (JSON bodies), dates `YYYY-MM-DD`, refused whole with the field and the reason ([HYG-1B7](errors.md)):
-*certificate* (HDS or ISO 27001), *event* of a cycle, *finding* with its corrective actions, *programme* of audits,
-*service* with who performs each activity, *answers* of the scoping questionnaire. What one record cannot show is
-checked across them: an HDS certificate is issued under a valid ISO 27001 certificate of the same holder and never
-outlives it and its renewals; an event bears the dates of its certificate; a finding is dated at the end of its audit;
-a cycle and the one that it continues name each other.
+*certificate* (HDS or ISO 27001), *event* of a cycle, *finding* with its corrective actions, *service* with who performs
+each activity, *answers* of the scoping questionnaire. What one record cannot show is checked across them: an HDS
+certificate is issued under a valid ISO 27001 certificate of the same holder and never outlives it and its renewals; an
+event bears the dates of its certificate; a finding is dated at the end of its audit; a cycle and the one that it
+continues name each other.
 
 The registers `certificate`, `certification-event`, `finding`, `action`, `service` and `scoping` hold them
 ([registers](registers.md)); every write of one of them, by whichever door, is checked with all the others and refused
@@ -210,7 +210,8 @@ def _due(rule: TaskRule) -> str:
 def _asks() -> str:
     head = (
         "\n## What an audit looks at\n\nData, in `prepare.toml`. Each item is *present*, *missing* or *late*, with the "
-        "reason and the records. A register that\nnobody gives is missing, never empty.\n\n"
+        "reason and the records. A register that\nnobody gives is missing, never empty. *assessed*: what is dated "
+        "since the last audit, or earlier and still open, is done,\nor within its delay.\n\n"
     )
     rows = [
         [

@@ -46,6 +46,7 @@ FACT_EVERY_S = {  # facts that cost: the disk's raw files, the journal's history
     "acts": 300.0,
 }
 HDS = "hds@2.0"
+AGED = ("action",)  # registers whose records are judged by when they were first written
 
 
 class Evaluator:
@@ -113,7 +114,8 @@ def take_snapshot(registers: Registers, now_ms: int, tenants: Sequence[str]) -> 
     """The newest version of every record of every register."""
     seq, _ = registers.head()
     records = {name: tuple(registers.current(Asked(name))) for name in registers.schemas}
-    return Snapshot(records, now_ms, tenants, seq)
+    begun_ms = {(name, key): at_ms for name in AGED for key, at_ms in registers.begun_ms(name).items()}
+    return Snapshot(records, now_ms, tenants, seq, begun_ms)
 
 
 def live_run(check: Check, facts: Facts, context: Context) -> Run:

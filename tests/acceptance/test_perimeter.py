@@ -211,6 +211,8 @@ def test_events_launch_their_tasks_and_dates_go_to_a_calendar(books: Books, tmp_
     refused = made.hygie("certification", "record", "decision", "first", "certificate=HDS-first", "--on", day(-260),
                          exit_code=10)  # fmt: skip
     assert refused["error"]["code"] == "HYG-1B8"
+    twice = made.hygie("certification", "record", "stage2", "first", report, "kind=withdrawal", exit_code=10)
+    assert (twice["error"]["code"], "kind" in twice["error"]["message"]) == ("HYG-1B7", True)
     made.hygie("certification", "record", "stage2", "first", report, "--on", day(-300))
     written = made.hygie("certification", "record", "decision", "first", "certificate=HDS-first", "--on", day(-260))
     assert written[0]["fields"]["expires_on"] == day(3 * YEAR - 256)

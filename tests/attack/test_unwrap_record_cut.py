@@ -12,9 +12,9 @@ import pytest
 
 from hygie.app import open_house, opened
 from hygie.base.actions import Action
-from hygie.probes.status import judge_one
 from hygie.upkeep import Comparison
 from tests.attack.installation import Installation, attacked, entries
+from tests.sabotage.one_check import judge_one
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Secretdejeanne"}]}
 CONTEXT = b"hygie unwrap record v1\0"

@@ -26,11 +26,11 @@ from hygie.base.clock import SystemClock
 from hygie.base.layout import DataFolder
 from hygie.base.settings import load_settings
 from hygie.logkeeping import LogKeeper
-from hygie.probes.status import judge_one
 from hygie.proof.model import Finding
 from hygie.upkeep import Comparison
 from tests.acceptance.conftest import Installation
 from tests.attack.installation import attacked, pids
+from tests.sabotage.one_check import judge_one
 
 PUBLISHED_S_MAX = 90.0  # the working process publishes every two seconds
 

@@ -231,3 +231,53 @@ def test_the_certificate_of_an_actor_who_has_gone_may_end(database: Dsns) -> Non
         assert sound.verdict("cross.certificate-ends").verdict.value == "unsatisfied"
         sound.world.amend("supplier", "OLD", "ended", ends_on=day(-1))
         assert sound.verdict("cross.certificate-ends").verdict.value == "satisfied"
+
+
+def test_a_backup_that_failed_does_not_undo_the_good_one_just_before(database: Dsns) -> None:
+    """What a plan allows to be lost is counted from the newest good backup, whatever was tried since."""
+    with scene(database) as sound:
+        sound.measured("backup", 0, passed=False, code="HYG-420")
+        assert sound.verdict("cross.backup-within-plan").verdict.value == "satisfied"
+        sound.sql("DELETE FROM hygie.measurement WHERE kind = 'backup' AND passed")
+        assert sound.verdict("cross.backup-within-plan").verdict.value == "unsatisfied"
+
+
+def test_the_week_of_an_action_without_owner_begins_when_it_is_opened(database: Dsns) -> None:
+    """An action that somebody touches every few days would else never lack its owner."""
+    with scene(database) as sound:
+        sound.world.write(change("action", "ACT-9", title="Sans personne", owner=None, due_on=day(30), origin="other"))
+        sound.world.clock.ms = ms(6)
+        sound.world.amend("action", "ACT-9", due_on=day(40))
+        assert sound.verdict("cross.action-owned").verdict.value == "satisfied"
+        sound.world.clock.ms = ms(8)
+        found = sound.verdict("cross.action-owned")
+    assert (found.verdict.value, "ACT-9" in found.why.en) == ("unsatisfied", True)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "verdict"),
+    [
+        ("erasures/er-1.json", "satisfied"),
+        ("Certificat n° er-1, remis le 3 mars", "satisfied"),
+        ("er-10", "unsatisfied"),
+        ("autre-er-1", "unsatisfied"),
+    ],
+)
+def test_a_certificate_of_erasure_is_quoted_by_its_whole_reference(
+    database: Dsns, certificate: str, verdict: str
+) -> None:
+    with scene(database) as sound:
+        sound.world.amend("rights-request", "RRQ-1", certificate=certificate)
+        found = {name: sound.verdict(f"cross.erasure-{name}").verdict.value for name in ("asked", "done")}
+    assert found == dict.fromkeys(found, verdict)
+
+
+def test_a_right_that_was_given_back_counts_from_its_first_grant(database: Dsns) -> None:
+    """Else nobody whose right lapses for a day each year would ever be reviewed."""
+    with scene(database) as sound:
+        sound.world.amend("habilitation-review", "HRV-paul", reviewed_on=day(-366))
+        sound.sql("UPDATE hygie.habilitation SET revoked_ms = %s WHERE account = 'paul'", ms(-30))
+        assert "paul" not in sound.verdict("cross.right-reviewed").why.en
+        sound.sql(INSERT_RIGHT, "paul", "reader", "anne", ms(-1), ms(9))
+        found = sound.verdict("cross.right-reviewed")
+    assert (found.verdict.value, "paul (chu/prod, reader)" in found.why.en) == ("unsatisfied", True)

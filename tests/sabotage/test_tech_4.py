@@ -22,7 +22,8 @@ def test_an_old_backup_is_red(broken: Broken) -> None:
     broken.made.hygie("backup", "run")
     broken.green("tech-4.recent")
     for age_ms, verdict in ((60_000, "satisfied"), (2 * DAY_MS, "unsatisfied")):
-        assert tech_4.recent({"backup": Measurement(NOW_MS - age_ms, True, {})}, CONTEXT).verdict.value == verdict
+        newest = Measurement(NOW_MS - age_ms, True, {}, NOW_MS - age_ms)
+        assert tech_4.recent({"backup": newest}, CONTEXT).verdict.value == verdict
     assert tech_4.recent({}, CONTEXT).verdict.value == "unsatisfied"
 
 

@@ -15,13 +15,16 @@ from typing import Any
 import pytest
 
 from hygie.base.civil import paris_date
-from hygie.proof.certification.calendar import untold
+from hygie.proof.certification.agenda import agenda_on
+from hygie.proof.certification.calendar import Status, entries, untold
 from hygie.proof.certification.clocks import Deadline, cycle_deadlines, finding_deadlines
 from hygie.proof.certification.cycle import fold
 from hygie.proof.certification.delays import own_delays
 from hygie.proof.certification.events import Event, parse_event
 from hygie.proof.certification.findings import Finding, parse_finding
-from hygie.proof.certification.tasks import launched, own_tasks, task_deadlines
+from hygie.proof.certification.from_registers import ACTION, EVENT
+from hygie.proof.certification.tasks import Task, launched, own_tasks
+from hygie.registers.chain import RecordVersion
 
 DELAYS = own_delays()
 LEADS = (180, 90, 30)
@@ -243,24 +246,44 @@ def test_around_a_change_of_hour_a_warning_comes_out_in_the_first_hour_of_the_da
         assert before == on - timedelta(days=1), f"{on}: told at {datetime.fromtimestamp(at_ms / 1000, UTC)}"
 
 
-def test_every_task_that_an_event_launches_is_told_of_once_until_done() -> None:
-    rules, told_ids, done = own_tasks(), set[str](), dict[str, date]()
+def action_of(number: int, task: Task, today: date) -> RecordVersion:
+    """The action that a task is in the register, as it is on a day: everyone does theirs in time but the lawyers."""
+    done = task.due_on <= today and task.owner.en != "legal"
+    fields: dict[str, object] = {
+        "title": task.title.fr,
+        "plan": f"{task.title.en}. Cycle {task.cycle}",
+        "origin": EVENT,
+        "origin_key": task.id,
+        "due_on": task.due_on.isoformat(),
+    }
+    if done:
+        fields["done_on"] = task.due_on.isoformat()
+    state = "done" if done else "open"
+    return RecordVersion(number, ACTION, f"ACT-{number:04}", 1, 0, "local:rssi", "", "", state, "", fields)
+
+
+def test_every_task_that_an_event_launches_is_on_the_calendar_and_late_from_the_day_after() -> None:
+    rules = own_tasks()
     tasks = [
         task
         for event in EVENTS
         for task in launched(event, fold(event.cycle, EVENTS, at=event.on, delays=DELAYS), rules, DELAYS)
     ]
     assert len({task.id for task in tasks}) == len(tasks) > 60
-    late: list[str] = []
-    for offset in range((LAST - FIRST).days):
-        today = FIRST + timedelta(days=offset)
-        for task in tasks:
-            if task.due_on == today and task.owner.en != "legal":  # everyone is on time but the lawyers
-                done[task.id] = today
-        open_today = [task for task in tasks if task.opened_on <= today]
-        known = {name: on for name, on in done.items() if on <= today}
-        for alert in untold(task_deadlines(tuple(open_today), known), LEADS, at=today, told=told_ids):
-            assert alert.on == today
-            told_ids.add(alert.id)
-            late += [alert.deadline.id] if alert.kind == "late" else []
-    assert sorted(late) == sorted(task.id for task in tasks if task.owner.en == "legal" and task.due_on < LAST)
+    late_since: dict[int, date] = {}
+    days = {task.due_on + timedelta(days=offset) for task in tasks for offset in (0, 1)}
+    for today in sorted(day for day in days if day <= LAST):
+        opened = [(number, task) for number, task in enumerate(tasks) if task.opened_on <= today]
+        held = [action_of(number, task, today) for number, task in opened]
+        agenda = agenda_on(lambda register, held=held: held if register == ACTION else (), today)
+        shown = {each.deadline.id: each for each in entries(agenda.deadlines, LEADS, at=today)}
+        assert len(shown) == len(opened)
+        for number, task in opened:
+            entry = shown[f"action/ACT-{number:04}"]
+            assert (entry.deadline.due_on, entry.deadline.subject) == (task.due_on, task.cycle)
+            if entry.status is Status.LATE:
+                late_since.setdefault(number, today)
+            elif task.due_on <= today and task.owner.en != "legal":
+                assert entry.status is Status.DONE
+    lawyers = {number: task.due_on for number, task in enumerate(tasks) if task.owner.en == "legal"}
+    assert late_since == {number: due + timedelta(days=1) for number, due in lawyers.items() if due < LAST}

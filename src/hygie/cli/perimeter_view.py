@@ -105,7 +105,7 @@ def show_scope(out: Console, tenant: str, key: str, found: Scope) -> None:
         Applies.NO: say(fr="pas soumis à la certification HDS", en="HDS certification is not needed"),
         Applies.UNKNOWN: say(fr="inconnu : il manque des réponses", en="unknown: answers are lacking"),
     }[found.concerned]
-    out.line(f"{tenant} ({key}) : {word}", style="bold")
+    out.line(say(fr=f"{tenant} ({key}) : {word}", en=f"{tenant} ({key}): {word}"), style="bold")
     for reason in found.reasons:
         out.line(f"  {reason.said()}")
     if found.to_certify:
@@ -150,7 +150,8 @@ def _service(out: Console, service: ServiceRow) -> None:
         say(fr="production", en="production") if service.production else say(fr="hors production", en="no production")
     )
     out.line()
-    out.line(f"{service.key} {service.name} ({service.state}, {kind}) : {mark}", style="" if service.covered else "red")
+    title = f"{service.key} {service.name} ({service.state}, {kind})"
+    out.line(say(fr=f"{title} : {mark}", en=f"{title}: {mark}"), style="" if service.covered else "red")
     held = [role.title.said() + ("" if how is Held.WHOLE else say(fr=" (en partie)", en=" (partly)"))
             for role, how in service.roles if how is not Held.NONE]  # fmt: skip
     if held:

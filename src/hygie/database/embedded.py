@@ -88,11 +88,6 @@ class EmbeddedPostgres:
         self._secrets: dict[str, str] | None = None
 
     @property
-    def run_folder(self) -> Path:
-        """The folder of the socket: the one given, or a short one when its path would be too long."""
-        return self._run
-
-    @property
     def started_here(self) -> bool:
         """Whether this object started the server (False: it found it running, or it is stopped)."""
         if self._child is None or self._child.poll() is not None:

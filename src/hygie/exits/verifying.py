@@ -43,7 +43,6 @@ from hygie.journal.checkpoint import VerifierKey
 from hygie.verify.check import Verifier
 from hygie.verify.source import Source
 
-READ_BYTES = 1 << 20
 IDENTITY_BYTES_MAX = 64 * 1024
 _SUM = re.compile(r"^([0-9a-f]{64})  ([a-z0-9][A-Za-z0-9._/-]{0,199})$")
 

@@ -27,7 +27,7 @@ from hygie.fhir.json_limits import bare_length, check_depth, clean, has_sign
 from hygie.fhir.translate import translate
 from hygie.fhir.types import resource_types, struct_of
 
-__all__ = ["FhirStructureError", "Parsed", "encode", "parse", "parse_clean", "parse_resource", "resource_types"]
+__all__ = ["FhirStructureError", "Parsed", "encode", "parse", "parse_clean", "resource_types"]
 
 _HEAD = b'{"resourceType":"'
 _HOLDERS = frozenset({"Bundle", "Parameters"})  # resources that hold others elsewhere than in ``contained``
@@ -54,11 +54,6 @@ class Parsed(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"<Parsed {self.type}>"
-
-
-def parse_resource(raw: bytes, *, expected: str | None = None) -> Any:
-    """The typed Struct of one resource: see ``parse``."""
-    return parse(raw, expected=expected).resource
 
 
 def parse(raw: bytes, *, expected: str | None = None) -> Parsed:

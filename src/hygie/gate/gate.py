@@ -21,7 +21,7 @@ import psycopg
 from hygie.base.actions import Action
 from hygie.base.clock import Clock, SteadyClock
 from hygie.base.errors import HygieError, NotFoundError, RefusedError, UnavailableError
-from hygie.base.permit import Permit, Place
+from hygie.base.permit import Permit
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate.errors import AuthenticationError, TooManyRefusalsError
@@ -130,10 +130,6 @@ class Gate:
         if place is None or place != bearer.place:
             await self._refuse(NotFoundError(), action, bearer, where)
         return bearer
-
-    def place_of(self, tenant: str, environment: str) -> Place | None:
-        """The place behind two names, as last read; None if there is none."""
-        return self._snapshot.places.get((tenant, environment))
 
     def _bearer(self, token: str) -> Bearer | None:
         """Who a token stands for. The lookup is by hash, so its time tells nothing about live tokens."""

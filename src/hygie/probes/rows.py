@@ -56,8 +56,10 @@ _ERASURES = (
 _DRILLS = "SELECT kind, at_ms, passed, facts FROM hygie.measurement WHERE kind LIKE 'drill-%' ORDER BY at_ms, id"
 # What is dated later than now was measured under a clock that lied: it would hide every run since.
 _NEWEST = (
-    "SELECT DISTINCT ON (kind) kind, at_ms, passed, facts FROM hygie.measurement WHERE at_ms <= %s"
-    " ORDER BY kind, at_ms DESC"
+    "SELECT kind, at_ms, passed, facts, (SELECT good.at_ms FROM hygie.measurement AS good WHERE good.passed"
+    "   AND good.kind = newest.kind AND good.at_ms <= newest.at_ms ORDER BY good.at_ms DESC LIMIT 1)"
+    " FROM (SELECT DISTINCT ON (kind) kind, at_ms, passed, facts FROM hygie.measurement WHERE at_ms <= %s"
+    "   ORDER BY kind, at_ms DESC) AS newest"
 )
 
 
@@ -134,10 +136,10 @@ async def probe_drills(house: House) -> tuple[DrillFacts, ...]:
 
 
 async def probe_measurements(house: House) -> Measurements:
-    """The newest run of each kind."""
+    """The newest run of each kind, and when the last good one was."""
     async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
         found = await (await connection.execute(_NEWEST, (house.clock.now_ms() + SKEW_MS,))).fetchall()
-    return {row[0]: Measurement(row[1], row[2], row[3]) for row in found}
+    return {row[0]: Measurement(*row[1:]) for row in found}
 
 
 async def probe_rights(house: House) -> RightsFacts:

@@ -10,8 +10,8 @@ from hygie.gate.local import LocalOperator
 from hygie.journal.writer import JournalWriter
 from hygie.probes.gather import gather
 from hygie.proof.checks import CHECKS
-from hygie.proof.judge import judge_all, judge_check
-from hygie.proof.model import Context, Finding, ObligationResult
+from hygie.proof.judge import judge_all
+from hygie.proof.model import Context, ObligationResult
 from hygie.proof.obligations import technical_obligations
 
 
@@ -19,13 +19,6 @@ async def judge_platform(house: House) -> list[ObligationResult]:
     """Verdicts on the technical obligations, in order."""
     facts = await gather(house, {check.fact for check in CHECKS})
     return judge_all(technical_obligations(), CHECKS, facts, Context(house.settings, house.clock.now_ms()))
-
-
-async def judge_one(house: House, check: str) -> Finding:
-    """One check alone, on its own fact. Raises: KeyError: no such check."""
-    chosen = {one.id: one for one in CHECKS}[check]
-    facts = await gather(house, {chosen.fact})
-    return judge_check(chosen, facts, Context(house.settings, house.clock.now_ms()))
 
 
 async def record_status(house: House, results: Sequence[ObligationResult], account: str) -> None:

@@ -319,11 +319,12 @@ class LogsFacts:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The newest run of one kind that a loop or a drill recorded."""
+    """The newest run of one kind that a loop or a drill recorded. good_at_ms: of the newest that passed, None: none."""
 
     at_ms: int
     passed: bool
     facts: dict[str, Any]
+    good_at_ms: int | None
 
 
 Measurements = dict[str, Measurement]

@@ -169,6 +169,15 @@ class Registers:
                 continue
             yield record
 
+    def begun_ms(self, register: str) -> dict[str, int]:
+        """When each record of a register was first written, by key. Raises: RegisterNotFoundError: no such register."""
+        from django.db.models import Min
+
+        from hygie.registers.models import Record
+
+        rows = Record.objects.filter(register=self.schemas[register].id).values_list("key")
+        return dict(rows.annotate(Min("at_ms")))
+
     def get(self, register: str, key: str) -> RecordVersion:
         """The newest version of one record. Raises: RegisterNotFoundError."""
         return self.history(register, key)[-1]

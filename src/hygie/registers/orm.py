@@ -12,6 +12,7 @@ from hygie.database.errors import DatabaseUnavailableError
 
 SCHEMA = "hygie_proof"
 CONNECT_S_MAX = 10
+_READ_ONLY = "25006"  # a standby, or a server that was set to read only: no mistake of the statement
 
 
 def setup() -> None:
@@ -27,10 +28,10 @@ def bound(dsn: str) -> Iterator[None]:
     """Models reach this database within the block, in this thread; its connection is closed behind.
 
     Args: dsn: of the role ``hygie_console``.
-    Raises: DatabaseUnavailableError: no server, or it went away.
+    Raises: DatabaseUnavailableError: no server, it went away, or it may only be read.
     """
     setup()
-    from django.db import InterfaceError, OperationalError, connections
+    from django.db import InterfaceError, InternalError, OperationalError, connections
 
     parts = conninfo_to_dict(dsn)
     name, user, password = str(parts.pop("dbname")), str(parts.pop("user")), str(parts.pop("password", ""))
@@ -45,6 +46,10 @@ def bound(dsn: str) -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailableError(part="registers") from error
+    except InternalError as error:
+        if getattr(error.__cause__, "sqlstate", None) != _READ_ONLY:
+            raise
+        raise DatabaseUnavailableError(part="registers, read-only") from error
     finally:
         default.close()
 

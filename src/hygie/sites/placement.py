@@ -25,7 +25,6 @@ from hygie.sites.site import Range, Site, check_name, check_prefix
 
 T = TypeVar("T")
 Links = list[SiteLink]
-Names = list[str]
 Listing = list[tuple[str, int]]
 EARTH_RADIUS_KM = 6371.0
 

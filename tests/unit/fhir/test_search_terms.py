@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hygie.fhir.search import all_references, extract, extract_terms, patients_of
+from hygie.fhir.search import extract
 from hygie.fhir.search.compartment import compartment_members
 from hygie.fhir.search.errors import SearchLimitError
 from hygie.fhir.search.terms import TERMS_MAX
@@ -21,7 +21,7 @@ OBSERVATION = {"resourceType": "Observation", "status": "final", "code": {"codin
 
 
 def _terms(struct: Any) -> list[str]:
-    return [term.replace("\x1f", " ") for term in extract_terms(struct)]
+    return [term.replace("\x1f", " ") for term in extract(struct).terms]
 
 
 def test_the_terms_of_a_small_observation(typed: Typed) -> None:
@@ -87,12 +87,12 @@ def test_a_long_list_is_filed_under_one_term_and_still_found(members: int, typed
 def test_too_many_codings_of_one_concept_are_refused(typed: Typed) -> None:
     concept = {"coding": [{"code": f"c{number}"} for number in range(TERMS_MAX)]}
     with pytest.raises(SearchLimitError):
-        extract_terms(typed(OBSERVATION | {"code": concept}))
+        extract(typed(OBSERVATION | {"code": concept}))
 
 
 def test_patients_are_our_own_and_only_those(typed: Typed) -> None:
     def of(reference: str) -> tuple[str, ...]:
-        return patients_of(typed(OBSERVATION | {"subject": {"reference": reference}}), BASE)
+        return extract(typed(OBSERVATION | {"subject": {"reference": reference}}), BASE).patients
 
     assert of("Patient/a") == ("a",)
     assert of("Patient/a/_history/4") == ("a",)
@@ -108,16 +108,16 @@ def test_several_patients_are_all_named(typed: Typed) -> None:
         "subject": {"reference": "Patient/b"},
         "performer": [{"reference": "Patient/a"}, {"reference": "Practitioner/x"}, {"reference": "Patient/b"}],
     }
-    assert patients_of(typed(resource)) == ("a", "b")
+    assert extract(typed(resource)).patients == ("a", "b")
 
 
 def test_a_patient_belongs_to_itself_not_to_its_links(typed: Typed) -> None:
     patient = {"resourceType": "Patient", "id": "a", "link": [{"other": {"reference": "Patient/b"}, "type": "seealso"}]}
-    assert patients_of(typed(patient)) == ("a",)
+    assert extract(typed(patient)).patients == ("a",)
 
 
 def test_an_organization_belongs_to_the_environment(typed: Typed) -> None:
-    assert patients_of(typed({"resourceType": "Organization", "name": "CHU"})) == ()
+    assert extract(typed({"resourceType": "Organization", "name": "CHU"})).patients == ()
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,8 @@ def test_types_outside_the_r4_compartment_follow_their_patient(type_: str, eleme
         "GuidanceResponse": {"moduleUri": "urn:x", "status": "success"},
     }
     resource = {"resourceType": type_, **needed[type_], element: {"reference": "Patient/a"}}
-    assert patients_of(typed(resource)) == ("a",)
+    assert extract(typed(resource)).patients == ("a",)
     assert compartment_members(type_)
-
-
-def test_all_references_are_found_in_a_body() -> None:
-    raw = rb'{"a":{"reference" : "Patient/1"},"contained":[{"b":{"reference":"urn:uuid:\u0041"}}],"reference":["x"]}'
-    assert all_references(raw) == ["Patient/1", "urn:uuid:A"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hygie.fhir.errors import PROBLEMS, FhirContentError, FhirJsonError, FhirStructureError
-from hygie.fhir.structures import encode, parse, parse_resource
+from hygie.fhir.structures import encode, parse
 from hygie.fhir.types import all_types, elements_of, resource_types, struct_of
 
 DATA = Path(__file__).parents[2] / "data" / "fhir"
@@ -58,16 +58,16 @@ def test_decimals_keep_their_digits() -> None:
 
 
 def test_attributes_are_named_as_documented() -> None:
-    patient = parse_resource((DATA / "patient.json").read_bytes(), expected="Patient")
+    patient = parse((DATA / "patient.json").read_bytes(), expected="Patient").resource
     assert patient.ext_birthDate.extension[0].valueString == "day"
     assert patient.name[0].given == ["Éloïse", None]
     assert patient.deceasedBoolean is None
-    encounter = parse_resource(b'{"resourceType":"Encounter","status":"planned","class":{"code":"AMB"}}')
+    encounter = parse(b'{"resourceType":"Encounter","status":"planned","class":{"code":"AMB"}}').resource
     assert encounter.class_.code == "AMB"
 
 
 def test_contained_resources_are_typed_in_place() -> None:
-    device = parse_resource((DATA / "observation.json").read_bytes()).contained[0]
+    device = parse((DATA / "observation.json").read_bytes()).resource.contained[0]
     assert isinstance(device, struct_of("Device"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from django.db import ProgrammingError
 
 from hygie.base.actions import Action
 from hygie.database.cluster import Dsns
+from hygie.database.errors import DatabaseUnavailableError
 from hygie.registers.chain import check_chain
 from hygie.registers.engine import Asked, Registers
 from hygie.registers.errors import (
@@ -218,3 +220,38 @@ def test_a_hook_refuses_a_write_whole_and_another_writes_what_follows_from_it(st
     with pytest.raises(RecordInvalidError):
         registers.write([maker("bad")])
     assert len(list(registers.current(Asked("maker")))) == 2
+
+
+def test_a_server_that_may_only_be_read_is_told_as_away(database: Dsns) -> None:
+    """A standby answers reads and refuses writes: the person is told to come back, nothing is kept."""
+    from django.db import connection
+
+    def write_and_look() -> None:
+        with staged(database) as stage:
+            with connection.cursor() as cursor:
+                cursor.execute("SET default_transaction_read_only = on")
+            assert list(stage.registers.current(Asked("maker"))) == []
+            stage.registers.write([maker()])
+
+    with pytest.raises(DatabaseUnavailableError, match="read-only"):
+        write_and_look()
+    with staged(database) as stage:
+        assert stage.registers.head()[0] == 0
+
+
+def test_an_internal_error_of_the_server_that_is_no_refusal_to_write_is_not_told_as_one(database: Dsns) -> None:
+    from django.db import InternalError, connection, transaction
+
+    with pytest.raises(InternalError), staged(database), transaction.atomic(), connection.cursor() as cursor:  # noqa: PT012
+        with contextlib.suppress(ProgrammingError):
+            cursor.execute("SELECT * FROM nowhere")
+        cursor.execute("SELECT 1")
+
+
+def test_when_a_record_began_does_not_move_with_its_amendments(stage: Stage) -> None:
+    stage.registers.write([maker()])
+    began = stage.clock.ms
+    stage.clock.ms += HOUR_MS
+    stage.registers.write([maker("Bois"), Change("maker", {"note": "x"}, key="MAK-0001")])
+    assert stage.registers.begun_ms("maker") == {"MAK-0001": began, "MAK-0002": began + HOUR_MS}
+    assert stage.registers.begun_ms("deal") == {}

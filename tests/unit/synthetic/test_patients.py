@@ -67,8 +67,8 @@ def test_every_bundle_passes_the_structure_check_of_the_fhir_face() -> None:
     structures = pytest.importorskip("hygie.fhir.structures")
     for seed in range(40):
         for resource in resources(seed):
-            structures.parse_resource(json.dumps(resource).encode(), expected=resource["resourceType"])
-        structures.parse_resource(bundle_bytes(seed), expected="Bundle")
+            structures.parse(json.dumps(resource).encode(), expected=resource["resourceType"])
+        structures.parse(bundle_bytes(seed), expected="Bundle")
 
 
 def test_the_check_of_structure_can_fail() -> None:
@@ -77,7 +77,7 @@ def test_the_check_of_structure_can_fail() -> None:
 
     broken = next(r for r in resources(1) if r["resourceType"] == "Observation") | {"status": "finalised"}
     with pytest.raises(HygieError):
-        structures.parse_resource(json.dumps(broken).encode(), expected="Observation")
+        structures.parse(json.dumps(broken).encode(), expected="Observation")
 
 
 def test_a_population_carries_the_kinds_a_hospital_sends() -> None:

@@ -6,16 +6,13 @@ Reading order: ``definitions`` (HL7's facts), ``path`` and ``parameters`` (what 
 
 from __future__ import annotations
 
-from hygie.fhir.search.extraction import Extracted, all_references, extract, extract_terms, patients_of
+from hygie.fhir.search.extraction import Extracted, extract
 from hygie.fhir.search.query import SearchQuery, compile_query, search_parameters_of
 
 __all__ = [
     "Extracted",
     "SearchQuery",
-    "all_references",
     "compile_query",
     "extract",
-    "extract_terms",
-    "patients_of",
     "search_parameters_of",
 ]

@@ -6,7 +6,6 @@ loops, no recursion. The generated source comes from HL7's definitions alone, ne
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,7 +22,6 @@ from hygie.fhir.search.parameters import Leaf, list_slots, parameters_of
 from hygie.fhir.search.terms import BAR, MANY, PRESENT, REFERENCE, SEPARATOR, TERMS_MAX, TOKEN, URI
 from hygie.fhir.search.values import reference_parts, unversioned
 
-_REFERENCE_FIELD = re.compile(rb'"reference"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _FUNCTION_OF_TYPE = {
     "date": "date_terms",
     "dateTime": "date_terms",
@@ -73,16 +71,6 @@ def extract(resource: msgspec.Struct, base_url: str = "") -> Extracted:
     return Extracted(distinct, patient_ids(owners, base_url), references)
 
 
-def extract_terms(resource: msgspec.Struct) -> list[str]:
-    """The index terms of a resource alone."""
-    return extract(resource).terms
-
-
-def patients_of(resource: msgspec.Struct, base_url: str = "") -> tuple[str, ...]:
-    """Logical ids of the patients a resource belongs to: itself for a Patient, () for the environment."""
-    return extract(resource, base_url).patients
-
-
 def patient_ids(references: list[str], base_url: str) -> tuple[str, ...]:
     """The ids of our own patients among reference strings, sorted, once each."""
     if not references:
@@ -94,14 +82,6 @@ def patient_ids(references: list[str], base_url: str) -> tuple[str, ...]:
         elif (parts := reference_parts(reference)) and parts[1] == "Patient" and parts[0] in {"", base_url}:
             ids.add(parts[2])
     return tuple(sorted(ids))
-
-
-def all_references(raw: bytes) -> list[str]:
-    """Every ``reference`` string of a JSON body, indexed or not, contained resources included."""
-    return [
-        msgspec.json.decode(b'"' + match + b'"') if b"\\" in match else match.decode()
-        for match in _REFERENCE_FIELD.findall(raw)
-    ]
 
 
 def _bounded(found: list[str], lists: frozenset[str]) -> list[str]:

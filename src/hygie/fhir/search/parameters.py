@@ -14,7 +14,6 @@ from hygie.fhir.search.path import Path as Alternative
 from hygie.fhir.search.path import PathNotUnderstoodError, Step, parse
 from hygie.fhir.types import attribute_of, choice_member, elements_of
 
-_TEXTS = {"code", "string", "id", "uri", "url", "canonical", "oid", "uuid", "markdown"}
 _QUANTITIES = {"Quantity", "Age", "Duration", "Count", "Distance"}
 SEARCHED_TYPES: dict[str, set[str]] = {
     "token": {"CodeableConcept", "Coding", "Identifier", "ContactPoint", "boolean", "code", "id", "string", "uri"},

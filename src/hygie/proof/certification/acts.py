@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from hygie.proof.certification.errors import RecordRefusedError
 from hygie.proof.certification.events import EventKind, Outcome
 from hygie.proof.certification.from_registers import EVENT
+from hygie.proof.model import Text
 from hygie.registers.chain import RecordVersion
 from hygie.registers.rules import Change
 
 _TERM = ("issued_on", "expires_on")
+_SAID = ("cycle", "kind", "on")  # typed as a field too, one of them would silently take the place of what was asked
 
 
 def recorded(
@@ -25,7 +28,11 @@ def recorded(
 
     Args: given: other fields of the register, as typed; certificates: the register of certificates. A decision without
     an outcome grants when it names a certificate, else refuses.
+    Raises: RecordRefusedError: a field that the event, the cycle or the day already say.
     """
+    if said := [name for name in _SAID if name in given]:
+        reason = Text("déjà dit par la commande", "already said by the command")
+        raise RecordRefusedError(record=EVENT, field=said[0], reason=reason)
     fields: dict[str, Any] = {"cycle": cycle, "kind": kind.value, "on": on.isoformat()} | dict(given)
     if kind is EventKind.DECISION:
         named = bool(fields.get("certificate"))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
 from hygie.proof.certification.civil import add_months
 from hygie.proof.certification.delays import Delays, Scheme, own_delays
 from hygie.proof.certification.errors import RecordRefusedError
-from hygie.proof.certification.reading import TEXT_CHARS_MAX, Reader, dumped
+from hygie.proof.certification.reading import TEXT_CHARS_MAX, Reader
 from hygie.proof.model import Text
 
 # One certificate may last longer than three years from its issue when it renews another before its expiry: the new
@@ -95,11 +95,6 @@ def parse_certificate(body: object, record: str = "certificate", *, delays: Dela
     read.done()
     _check(certificate, read, delays or own_delays())
     return certificate
-
-
-def dump_certificate(certificate: Certificate) -> dict[str, object]:
-    """The plain dict that ``parse_certificate`` reads back as the same certificate."""
-    return dumped({each.name: getattr(certificate, each.name) for each in fields(Certificate)})
 
 
 def check_term(read: Reader, issued_on: date, expires_on: date, delays: Delays, *, renewal: bool) -> None:

@@ -7,12 +7,12 @@ lists the activity, itself hanging on a valid ISO 27001 one. Nothing else is eve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 
 from hygie.proof.certification.certificate import Certificate, standing
 from hygie.proof.certification.delays import Delays, Scheme
-from hygie.proof.certification.reading import ACTIVITIES, Reader, dumped
+from hygie.proof.certification.reading import Reader
 from hygie.proof.model import Text
 
 
@@ -79,15 +79,6 @@ def parse_service(body: object, record: str = "service") -> Service:
     return service
 
 
-def dump_service(service: Service) -> dict[str, object]:
-    """The plain dict that ``parse_service`` reads back as the same service."""
-    body = dumped({each.name: getattr(service, each.name) for each in fields(Service) if each.name != "layers"})
-    body["activities"] = list(service.activities)
-    if service.layers:
-        body["layers"] = [{"activity": layer.activity, "actor": layer.actor} for layer in service.layers]
-    return body
-
-
 def _layer(read: Reader) -> Layer:
     layer = Layer(read.activity("activity"), read.identifier("actor"))
     read.done()
@@ -108,20 +99,6 @@ def covered(service: Service, certificates: Sequence[Certificate], delays: Delay
     if not layers:
         reasons = (Text("aucune activité déclarée", "no activity declared"),)
     return Coverage(service.id, at, bool(layers) and all(each.covered for each in layers), layers, reasons)
-
-
-def production_blockers(
-    service: Service, certificates: Sequence[Certificate], delays: Delays, *, at: date
-) -> tuple[Text, ...]:
-    """Why this service may not go to production on that day; nothing when it may."""
-    return covered(service, certificates, delays, at=at).reasons
-
-
-def activities_covered(
-    actor: str, certificates: Sequence[Certificate], delays: Delays, *, at: date
-) -> dict[int, LayerCoverage]:
-    """Each of the six activities for one actor on a day."""
-    return {activity: _layer_covered(activity, actor, certificates, delays, at) for activity in ACTIVITIES}
 
 
 def _layer_covered(

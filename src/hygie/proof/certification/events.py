@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from hygie.proof.certification.certificate import check_term
 from hygie.proof.certification.delays import Delays, own_delays
-from hygie.proof.certification.reading import TEXT_CHARS_MAX, Reader, dumped
+from hygie.proof.certification.reading import TEXT_CHARS_MAX, Reader
 from hygie.proof.model import Text
 
 
@@ -168,11 +168,6 @@ def parse_event(body: object, record: str = "event", *, delays: Delays | None = 
     _check_fields(event, read)
     _check_dates(event, read, delays or own_delays())
     return event
-
-
-def dump_event(event: Event) -> dict[str, object]:
-    """The plain dict that ``parse_event`` reads back as the same event."""
-    return dumped({each.name: getattr(event, each.name) for each in fields(Event)})
 
 
 def _check_fields(event: Event, read: Reader) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
 from hygie.proof.certification.delays import Delays
-from hygie.proof.certification.reading import TEXT_CHARS_MAX, Reader, dumped
+from hygie.proof.certification.reading import TEXT_CHARS_MAX, Reader
 from hygie.proof.model import Text
 
 
@@ -74,16 +74,6 @@ def parse_finding(body: object, record: str = "finding") -> Finding:
     read.done()
     _check(finding, read)
     return finding
-
-
-def dump_finding(finding: Finding) -> dict[str, object]:
-    """The plain dict that ``parse_finding`` reads back as the same finding."""
-    body = dumped({each.name: getattr(finding, each.name) for each in fields(Finding) if each.name != "actions"})
-    if finding.actions:
-        body["actions"] = [
-            dumped({each.name: getattr(action, each.name) for each in fields(Action)}) for action in finding.actions
-        ]
-    return body
 
 
 def _action(read: Reader) -> Action:

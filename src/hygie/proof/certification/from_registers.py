@@ -177,11 +177,6 @@ def _audited_on(record: RecordVersion) -> date:
     return date.fromisoformat(str(record.fields.get("ended_on") or record.fields["planned_on"]))
 
 
-def open_services(records: Iterable[RecordVersion]) -> list[RecordVersion]:
-    """Services that are offered or about to be: neither suspended nor closed."""
-    return [record for record in records if record.state in ("draft", "open")]
-
-
 def in_the_chain(of: Newest, certificates: Iterable[Certificate]) -> list[Certificate]:
     """Certificates that somebody still relies on: not those of actors who have gone, whose end concerns nobody."""
     gone = {record.key for record in of("supplier") if record.state in ("ended", "refused")}

@@ -119,9 +119,9 @@ def _ask(row: Row) -> Ask:
 
 
 def next_audit(snapshot: Snapshot) -> EventKind:
-    """The audit that comes next: stage 2 before a decision, then the surveillances, then the renewal."""
+    """The audit that comes next: stages 1 and 2 before a decision, then the surveillances, then the renewal."""
     if snapshot.decided_on is None:
-        return EventKind.STAGE2
+        return EventKind.STAGE1 if snapshot.audit(EventKind.STAGE1) is None else EventKind.STAGE2
     for kind in (EventKind.SURVEILLANCE1, EventKind.SURVEILLANCE2):
         if snapshot.audit(kind) is None:
             return kind
@@ -275,20 +275,28 @@ def _each_recent(ask: Ask, seen: Sequence[_Seen], frame: _Frame) -> _Found:
 
 
 def _assessed(ask: Ask, seen: Sequence[_Seen], frame: _Frame) -> _Found:
-    inside, left = [], []
+    """What the last audit saw and left open is looked at again: only what was over by then has been looked at."""
+    inside, left, carried = [], [], []
     for each in seen:
         day = each.day(ask.date_field)
-        if day is None or not frame.since <= day <= frame.at:
-            continue  # not happened yet, or looked at by an earlier audit
-        inside.append(each.id)
-        if not each.done(ask, frame.at) and day + timedelta(days=ask.grace_days) < frame.at:
+        if day is None or day > frame.at:
+            continue  # not happened yet
+        done = each.done(ask, frame.at)
+        if not done and day + timedelta(days=ask.grace_days) < frame.at:
             left.append(each.id)
+        elif day >= frame.since:
+            inside.append(each.id)
+        elif not done:
+            carried.append(each.id)
     since = frame.since.isoformat()
     if left:
         return Presence.MISSING, _count(len(left), "à traiter", "to be dealt with"), left
-    if not inside:
+    if not inside and not carried:
         return Presence.PRESENT, Text(f"aucun depuis le {since}", f"none since {since}"), []
-    return Presence.PRESENT, _count(len(inside), f"depuis le {since}", f"since {since}"), inside
+    fr, en = f"depuis le {since}", f"since {since}"
+    if carried:
+        fr, en = f"{fr} ou encore ouverts", f"{en} or still open"
+    return Presence.PRESENT, _count(len(inside) + len(carried), fr, en), [*inside, *carried]
 
 
 def _settled(ask: Ask, seen: Sequence[_Seen], frame: _Frame) -> _Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from itertools import pairwise
@@ -12,7 +12,6 @@ from hygie.proof.certification.clocks import DeadlineKind, cycle_deadlines
 from hygie.proof.certification.cycle import Snapshot
 from hygie.proof.certification.delays import Delays
 from hygie.proof.certification.events import EVENT_WORDS, EventKind
-from hygie.proof.certification.reading import Reader, dumped
 from hygie.proof.model import Text
 
 
@@ -60,51 +59,6 @@ class Programme:
     id: str
     cycle: str
     audits: tuple[PlannedAudit, ...]
-
-
-def parse_programme(body: object, record: str = "programme") -> Programme:
-    """A programme from a plain dict.
-
-    Raises: RecordRefusedError: unknown, missing or malformed field; an auditor who audits himself; an audit of the
-    body planned twice.
-    """
-    read = Reader(record, body)
-    programme = Programme(
-        id=read.identifier("id"),
-        cycle=read.identifier("cycle"),
-        audits=tuple(_planned(each) for each in read.parts("audits")),
-    )
-    read.done()
-    external = [each.kind for each in programme.audits if each.kind not in _INTERNAL]
-    if len(set(external)) < len(external):
-        reason = Text("le même audit de l'organisme deux fois", "the same audit of the body twice")
-        raise read.refused("audits", reason)
-    return programme
-
-
-def dump_programme(programme: Programme) -> dict[str, object]:
-    """The plain dict that ``parse_programme`` reads back as the same programme."""
-    body = dumped({"id": programme.id, "cycle": programme.cycle})
-    if programme.audits:
-        body["audits"] = [
-            dumped({each.name: getattr(audit, each.name) for each in fields(PlannedAudit)})
-            for audit in programme.audits
-        ]
-    return body
-
-
-def _planned(read: Reader) -> PlannedAudit:
-    planned = PlannedAudit(
-        kind=read.choice("kind", PlannedKind),
-        planned_on=read.day("planned_on"),
-        auditor=read.text("auditor"),
-        audited=read.text("audited"),
-        requirements=read.names("requirements", required=True),
-    )
-    read.done()
-    if planned.auditor == planned.audited:
-        raise read.refused("auditor", Text("personne ne s'audite soi-même", "nobody audits themselves"))
-    return planned
 
 
 def programme_gaps(

@@ -199,19 +199,3 @@ class Reader:
         if len(value) > LIST_ITEMS_MAX:
             raise self.refused(field, Text(f"{LIST_ITEMS_MAX} éléments au plus", f"at most {LIST_ITEMS_MAX} items"))
         return list(value)
-
-
-def plain(value: object) -> object:
-    """What a dump puts in the dict: dates in ISO 8601, enumerations as text, tuples as lists."""
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, tuple):
-        return [plain(each) for each in value]
-    return value
-
-
-def dumped(fields: Mapping[str, object]) -> dict[str, object]:
-    """A body without the fields that hold nothing."""
-    return {name: plain(value) for name, value in fields.items() if value is not None and value != ()}

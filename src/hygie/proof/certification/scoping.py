@@ -6,7 +6,7 @@ What nobody answered is unknown, never "no". Source: CSP L.1111-8, R.1111-8-8, R
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import cache
@@ -14,7 +14,7 @@ from functools import cache
 from hygie.proof.certification.coverage import Layer
 from hygie.proof.certification.data import Row, known_tables, own_file, rows, tables
 from hygie.proof.certification.errors import RecordRefusedError
-from hygie.proof.certification.reading import ACTIVITIES, Reader, dumped
+from hygie.proof.certification.reading import ACTIVITIES, Reader
 from hygie.proof.model import Text
 
 FILE = "scoping.toml"
@@ -172,16 +172,6 @@ def parse_answers(body: object, record: str = "scoping") -> Answers:
     if answers.certified_subcontractor and answers.subcontracts is False:
         raise read.refused("certified_subcontractor", Text("oui, sans sous-traitance", "yes, without subcontracting"))
     return answers
-
-
-def dump_answers(answers: Answers) -> dict[str, object]:
-    """The plain dict that ``parse_answers`` reads back as the same answers."""
-    body = dumped({each.name: getattr(answers, each.name) for each in fields(Answers) if each.name != "layers"})
-    if answers.activities == ():
-        body["activities"] = []
-    if answers.layers:
-        body["layers"] = [{"activity": layer.activity, "actor": layer.actor} for layer in answers.layers]
-    return body
 
 
 def _layer(read: Reader) -> Layer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
-from hygie.proof.certification.clocks import Deadline, DeadlineKind, cycle_deadlines
+from hygie.proof.certification.clocks import DeadlineKind, cycle_deadlines
 from hygie.proof.certification.cycle import Snapshot
 from hygie.proof.certification.data import Row, known_tables, own_file, rows, tables
 from hygie.proof.certification.delays import Delays, Unit, read_amount, shifted
@@ -137,21 +137,3 @@ def launched(event: Event, snapshot: Snapshot, rules: TaskRules, delays: Delays)
             )
         )
     return tuple(sorted(found, key=lambda task: (task.due_on, task.id)))
-
-
-def task_deadlines(tasks: tuple[Task, ...], done: Mapping[str, date]) -> tuple[Deadline, ...]:
-    """Tasks as dates of the calendar. done: the day each finished task was done, by task id."""
-    return tuple(
-        Deadline(
-            id=task.id,
-            kind=DeadlineKind.TASK,
-            subject=task.cycle,
-            title=task.title,
-            opened_on=task.opened_on,
-            due_on=task.due_on,
-            closed_on=done.get(task.id),
-            source=Text("tâche lancée par un événement du cycle", "task set going by an event of the cycle"),
-            requirements=task.requirements,
-        )
-        for task in tasks
-    )

@@ -36,13 +36,15 @@ class Snapshot:
     """The registers at one instant.
 
     records: newest version of each record, by register; now_ms: UTC; tenants: clients that the platform hosts; seq:
-    number of the last write known.
+    number of the last write known; begun_ms: when the first version of a record was written, UTC, by register and key,
+    for the registers of which it was asked.
     """
 
     records: Mapping[str, Sequence[RecordVersion]]
     now_ms: int
     tenants: Sequence[str] = ()
     seq: int = 0
+    begun_ms: Mapping[tuple[str, str], int] = field(default_factory=dict)
     _by_key: dict[str, dict[str, RecordVersion]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property

@@ -116,6 +116,10 @@ class Look:
         schema = self.schema(register)
         return [one for one in self.of(register) if not schema.state(one.state).closed]
 
+    def begun_ms(self, record: RecordVersion) -> int:
+        """When the first version of a record was written, UTC; of this one where the snapshot does not tell."""
+        return self.snapshot.begun_ms.get((record.register, record.key), record.at_ms)
+
     def keyed(self, register: str) -> Mapping[str, RecordVersion]:
         """The records of a register by key."""
         return {one.key: one for one in self.of(register)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 
@@ -22,6 +23,7 @@ OWNER_DAYS = 7
 DAY_MS = 86_400_000
 WEIGHTY = (Action.ENVIRONMENT_DESTROY, Action.BACKUP_RESTORE, Action.KEY_ROTATE, Action.VAULT_REBUILD)
 PLATFORM_DRILLS = ("restore", "site-loss", "key-loss", "journal-tamper")
+_REFERENCE = re.compile(r"[0-9A-Za-z_-]+")
 _MONTHS = {"monthly": 1, "quarterly": 3, "half-yearly": 6, "yearly": 12}
 _DAYS = {"daily": 1, "weekly": 7}
 
@@ -94,9 +96,9 @@ def backup_within_plan(look: Look) -> Found:
     """The last good backup is younger than the largest loss (PDMA) of every plan in force."""
     plans, measurements = look.of("continuity-plan", "in-force"), look.facts.measurements.value
     newest = (measurements or {}).get("backup")
-    if newest is None or not newest.passed:
+    if newest is None or newest.good_at_ms is None:
         return Found([one.key for one in plans], len(plans))
-    age_min = (look.context.now_ms - newest.at_ms) / 60_000
+    age_min = (look.context.now_ms - newest.good_at_ms) / 60_000
     return Found([one.key for one in plans if age_min > int(one.fields["pdma_min"])], len(plans))
 
 
@@ -133,17 +135,16 @@ def request_clocks(look: Look) -> Found:
 
 def erasure_asked(look: Look) -> Found:
     """Each erasure that the platform carried out answers a recorded request."""
-    quoted = {str(one.fields.get("certificate", "")) for one in look.of("rights-request")}
+    quoted = {name for one in look.of("rights-request") for name in _quoted(one)}
     erasures = look.facts.erasures.value or ()
-    return Found([one.id for one in erasures if not any(one.id in text for text in quoted)], len(erasures))
+    return Found([one.id for one in erasures if one.id not in quoted], len(erasures))
 
 
 def erasure_done(look: Look) -> Found:
     """Each request of erasure that was carried out quotes a certificate that the platform gave."""
-    known = [one.id for one in look.facts.erasures.value or ()]
+    known = {one.id for one in look.facts.erasures.value or ()}
     requests = [one for one in look.of("rights-request", "executed") if one.fields["right"] == "erasure"]
-    wrong = [one.key for one in requests if not any(name in str(one.fields.get("certificate")) for name in known)]
-    return Found(wrong, len(requests))
+    return Found([one.key for one in requests if known.isdisjoint(_quoted(one))], len(requests))
 
 
 def act_justified(look: Look) -> Found:
@@ -208,10 +209,15 @@ def objective_measured(look: Look) -> Found:
 
 
 def action_owned(look: Look) -> Found:
-    """An open action has an owner within a week."""
+    """An open action has an owner within a week of its opening; to amend it does not begin the week anew."""
     oldest_ms = look.context.now_ms - OWNER_DAYS * DAY_MS
-    actions = [one for one in look.open("action") if one.at_ms <= oldest_ms or one.fields.get("owner")]
+    actions = [one for one in look.open("action") if look.begun_ms(one) <= oldest_ms or one.fields.get("owner")]
     return Found([one.key for one in actions if not one.fields.get("owner")], len(actions))
+
+
+def _quoted(request: RecordVersion) -> list[str]:
+    """The references in what a request says of its certificate: an identifier alone, a file's name, a sentence."""
+    return _REFERENCE.findall(str(request.fields.get("certificate", "")))
 
 
 def _late(look: Look, record: RecordVersion, *who: str) -> bool:

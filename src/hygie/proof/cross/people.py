@@ -95,7 +95,11 @@ def undertaking_live(look: Look) -> Found:
 
 
 def right_reviewed(look: Look) -> Found:
-    """A right held for a year, renewals included, was reviewed within the year."""
+    """A right first granted a year ago or more was reviewed within the year.
+
+    Renewals and interruptions included: a right that was revoked and given back counts from its first grant. That asks
+    for a review early rather than late, and nobody escapes one by letting a right lapse for a day.
+    """
     oldest = look.today - timedelta(days=REVIEW_DAYS_MAX)
     first: dict[tuple[str, ...], date] = {}
     for one in access_of(look).habilitations:

@@ -15,7 +15,6 @@ from hygie.base.errors import Language
 from hygie.registers.schema import Field, Schema
 
 PARIS = ZoneInfo("Europe/Paris")
-NOTHING = "—"
 _MONTHS = (
     *("janvier", "février", "mars", "avril", "mai", "juin"),
     *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),

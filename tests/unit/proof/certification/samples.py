@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -131,6 +132,12 @@ def finding_body(**changes: Any) -> dict[str, Any]:
 def finding(**changes: Any) -> Finding:
     """The finding, parsed."""
     return parse_finding(finding_body(**changes))
+
+
+def written(record: object, names: Iterable[str]) -> dict[str, Any]:
+    """Fields of a record that was read, as a body writes them."""
+    found = {name: getattr(record, name) for name in names}
+    return {name: list(value) if isinstance(value, tuple) else str(value) for name, value in found.items()}
 
 
 def day(text: str) -> date:

@@ -10,7 +10,7 @@ import pytest
 from hygie.proof.certification.clocks import Deadline, certificate_deadlines, cycle_deadlines, finding_deadlines
 from hygie.proof.certification.cycle import expiry_event, fold
 from hygie.proof.certification.events import Event, EventKind
-from hygie.proof.certification.tasks import launched, own_tasks, task_deadlines
+from hygie.proof.certification.tasks import launched, own_tasks
 from tests.unit.proof.certification.samples import (
     DELAYS,
     K,
@@ -171,14 +171,11 @@ def test_every_kind_of_event_that_changes_something_launches_a_task() -> None:
     assert silent == {K.CORRECTIONS_VERIFIED}
 
 
-def test_tasks_are_on_the_calendar_until_done() -> None:
+def test_a_task_has_a_title_an_owner_and_what_it_serves() -> None:
     last = event("suspension", "2027-09-01")
     snapshot = fold("c1", [*initial(), last], at=last.on, delays=DELAYS)
     tasks = launched(last, snapshot, own_tasks(), DELAYS)
-    done = {tasks[0].id: day("2027-09-02")}
-    found = {each.id: each.closed_on for each in task_deadlines(tasks, done)}
-    assert len(found) == len(tasks)
-    assert [each for each, closed_on in found.items() if closed_on] == list(done)
+    assert tasks
     assert all(task.title.fr and task.title.en and task.owner.fr and task.requirements for task in tasks)
 
 

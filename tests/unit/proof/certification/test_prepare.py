@@ -126,7 +126,22 @@ def still_open(**changes: Any) -> list[dict[str, Any]]:
             Presence.MISSING,
             "1 to be dealt with",
         ),
-        ("changes", {"change": [{"id": "x", "done_at": "2026-05-04T08:00:00Z"}]}, Presence.PRESENT, "none since"),
+        # before the last audit: looked at by it when it was over, and again as long as it is not
+        (
+            "changes",
+            {"change": [{"id": "x", "done_at": "2026-05-04T08:00:00Z", "state": "closed"}]},
+            Presence.PRESENT,
+            "none since",
+        ),
+        ("changes", {"change": [{"id": "x", "done_at": "2026-05-04T08:00:00Z"}]}, Presence.MISSING, "1 to be"),
+        ("incidents", {"incident": [{"id": "x", "detected_at": "2026-05-04T08:00:00Z"}]}, Presence.MISSING, "1 to be"),
+        ("complaints", {"complaint": [{"id": "x", "received_on": "2026-05-04"}]}, Presence.MISSING, "1 to be"),
+        (
+            "complaints",
+            {"complaint": [{"id": "x", "received_on": "2026-05-04", "answered_on": "2026-06-04"}]},
+            Presence.PRESENT,
+            "none since",
+        ),
         ("changes", {"change": [{"id": "x", "done_at": "2027-11-01T08:00:00Z"}]}, Presence.PRESENT, "1 since"),
         # 31 October at 23:30 UTC is already 1 November in Paris: thirty days old, and not one more
         ("changes", {"change": [{"id": "x", "done_at": "2027-10-31T23:30:00Z"}]}, Presence.PRESENT, "1 since"),
@@ -230,6 +245,16 @@ def test_an_internal_audit_before_the_last_audit_does_not_count_for_the_next() -
     assert item(same_day, "internal-audit", at="2028-06-01", events=events).presence is Presence.PRESENT
 
 
+def test_what_an_audit_saw_open_is_listed_by_the_next_even_within_its_delay() -> None:
+    events = [*initial(), event("surveillance1", "2027-12-03")]
+    ticket = {"id": "x", "opened_at": "2027-11-28T08:00:00Z"}
+    found = item(registers(ticket=[ticket]), "support-tickets", at="2027-12-10", events=events)
+    assert (found.presence, found.records) == (Presence.PRESENT, ("x",))
+    assert found.why.en == "1 since 2027-12-03 or still open"
+    late = item(registers(ticket=[ticket]), "support-tickets", at="2028-06-01", events=events)
+    assert (late.presence, late.records) == (Presence.MISSING, ("x",))
+
+
 def test_the_first_surveillance_after_a_renewal_looks_since_the_renewal_audit() -> None:
     """The decision came months after the audit: what happened between them was looked at by nobody."""
     term = ("2029-12-03", "hds-2030", "2029-12-10", "2033-01-14")
@@ -257,7 +282,9 @@ def test_the_first_surveillance_after_a_renewal_looks_since_the_renewal_audit() 
 def test_the_next_audit_follows_the_cycle() -> None:
     events = [*initial(), event("surveillance1", "2027-12-03"), event("surveillance2", "2028-12-05")]
     expected = {
-        "2026-06-02": K.STAGE2,
+        "2026-06-02": K.STAGE1,  # a candidate has held no audit yet: stage 2 follows stage 1
+        "2026-09-10": K.STAGE2,
+        "2026-12-16": K.STAGE2,  # held, not decided: what it looks at is still what is prepared
         "2027-01-11": K.SURVEILLANCE1,
         "2027-12-03": K.SURVEILLANCE2,
         "2028-12-05": K.RENEWAL_AUDIT,
