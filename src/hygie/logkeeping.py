@@ -37,6 +37,7 @@ SLICE = 10_000  # older ones, in turn: some hundred milliseconds
 FAULTS_MAX = 20  # of each log in a measurement
 PUBLISHED_S_MAX = 30.0  # the sealer publishes within a second, or the journal is in trouble
 PUBLISHED_POLL_S = 0.2
+END_S_MAX = 5.0  # of a process that ends: whoever stops it kills it after some seconds
 
 log = logging.getLogger("hygie.logkeeping")
 
@@ -69,9 +70,24 @@ class LogKeeper:
         self._begun = True
 
     async def publish(self) -> int:
-        """Put what is new on the sites. Returns how many objects. Raises: as ``Publisher.publish``."""
+        """Put what is new, and named by the published journal, on the sites. Returns how many objects.
+
+        Raises: as ``Publisher.publish``; IntegrityError: the journal is not what was signed.
+        """
         await self.begin()
-        return await self._publisher.publish()
+        await self._watch.follow()
+        return await self._publisher.publish({name: self._watch.newest(name) for name in LOGS})
+
+    async def publish_all(self) -> None:
+        """The same for what is committed now, once the journal has published it: it is waited for, some seconds."""
+        async with self._records.transaction() as connection:
+            heads = {name: (await rows.head_of(connection, name)).seq for name in LOGS}
+        end_s = time.monotonic() + END_S_MAX
+        while True:
+            await self.publish()
+            if all(self._watch.newest(name) >= head for name, head in heads.items()) or time.monotonic() > end_s:
+                return
+            await asyncio.sleep(PUBLISHED_POLL_S)
 
     async def tidy(self) -> None:
         """Merge what is small, remove what was merged long ago. Raises: as ``Publisher.merge``."""
@@ -111,11 +127,19 @@ class LogWatch:
     records: Database
     named: NamedWrites = field(default_factory=NamedWrites)
     _next: int = 0
+    _following: asyncio.Lock = field(default_factory=asyncio.Lock)
     _at: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LOGS, 0))
     _faulty: dict[str, set[int]] = field(default_factory=lambda: {name: set() for name in LOGS})
 
     async def follow(self) -> None:
-        """Hear what was published since the last time. Raises: IntegrityError: it is not what was signed."""
+        """Hear what was published since the last time, one caller at a time.
+
+        Raises: IntegrityError: it is not what was signed.
+        """
+        async with self._following:
+            await self._follow()
+
+    async def _follow(self) -> None:
         reader = await self.house.journal_reader(self.records)
         try:
             tree, _ = await reader.tree()

@@ -148,7 +148,7 @@ class Upkeep:
                 every(stop, TRIM_EVERY_S, lambda: run_trim(records)),
             )
             try:
-                await logs.publish()  # what was written since the last turn
+                await logs.publish_all()  # what was written since the last turn
             except (HygieError, OSError, psycopg.Error) as error:
                 log.warning(
                     "logs at the end: %s", error.code if isinstance(error, HygieError) else type(error).__name__

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -89,9 +89,11 @@ class Publisher:
         self._ends: dict[str, End] = {}
         self._refused: set[str] = set()  # documents and catalogues that are not what their name says
 
-    async def publish(self) -> int:
+    async def publish(self, upto: Mapping[str, int] | None = None) -> int:
         """Put what is new on a quorum of sites. Returns how many objects.
 
+        Args: upto: the last number of each log that the published journal names. What it does not name yet waits: a
+        database lost in between would leave writes on the sites that nothing names. None: everything.
         Raises: LogWentBackError: the database does not continue what is published; SiteQuorumError: on too few sites;
         SiteUnavailableError, DatabaseUnavailableError, KmsUnavailableError. The next call begins again.
         SegmentBrokenError, once all else is published: a document or a catalogue is not what its digest says.
@@ -102,7 +104,7 @@ class Publisher:
                 for sha256 in found:
                     count += await self._publish_file(kind, sha256)
         for name in LOGS:
-            while await self._publish_rows(name):
+            while await self._publish_rows(name, upto[name] if upto is not None else None):
                 count += 1
         for name in sorted(self._refused)[:1]:
             raise SegmentBrokenError(name=name, reason="chain")
@@ -172,8 +174,8 @@ class Publisher:
 
     # -- rows of the logs
 
-    async def _publish_rows(self, name: str) -> bool:
-        """One segment of new rows. Returns whether there were any."""
+    async def _publish_rows(self, name: str, upto: int | None) -> bool:
+        """One segment of new rows, ``upto`` included. Returns whether there were any."""
         async with self._records.transaction() as connection:
             stored = await rows.stored_end(connection, name)
         if name not in self._ends or self._ends[name].seq != stored.seq:
@@ -188,6 +190,7 @@ class Publisher:
                 raise LogWentBackError(log=name, seq=min(head.seq + 1, end.seq))
             start = hole if hole is not None and (there is None or hole.seq > end.seq) else end
             found = await rows.new_rows(connection, name, start)
+            found = [row for row in found if upto is None or row.seq <= upto]
             segment = Segment(name, start.digest, _adjacent(found), await rows.named_documents(connection, found))
         if not found:
             return False
