@@ -75,9 +75,14 @@ def expiries(agenda: Agenda) -> list[Change]:
 
 
 def warnings(agenda: Agenda, told: list[RecordVersion], at: date) -> list[Change]:
-    """The warnings whose day has come and that no record tells of. Args: told: the register of warnings."""
+    """The warnings whose day has come and that no record tells of. Args: told: the register of warnings.
+
+    Nobody is warned of what is done by then: a cycle taken over in its middle brings no warnings of its past.
+    """
     known = {str(one.fields["alert"]) for one in told}
-    dated = [one for one in agenda.deadlines if one.kind not in _NOT_WARNED]
+    dated = [
+        one for one in agenda.deadlines if one.kind not in _NOT_WARNED and (one.closed_on is None or one.closed_on > at)
+    ]
     return [_warning(alert, at) for alert in untold(dated, own_delays().leads, at=at, told=known)]
 
 
