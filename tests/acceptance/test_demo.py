@@ -28,8 +28,8 @@ from tests.acceptance.conftest import Installation, free_port
 PATIENTS = 4
 DEMO_S_MAX = 180
 STEPS = [
-    *("start", "people", "load", "doors", "plaintext", "absence", "scrub", "backup", "rebuild", "erase", "journal"),
-    *("plaintext-again", "status", "dossier"),
+    *("start", "people", "registers", "load", "doors", "plaintext", "absence", "scrub", "backup", "rebuild", "erase"),
+    *("drills", "journal", "plaintext-again", "status", "leaver", "posture", "dossier"),
 ]
 
 
@@ -137,7 +137,7 @@ def test_a_planted_name_in_any_file_ends_the_story(told: dict[str, Any], place: 
     assert "HYG-591" in done.stderr
     assert "logs/leak.log" in done.stderr
     assert planted_words(1)[0].upper() not in done.stdout + done.stderr
-    assert "✗  5" in done.stdout
+    assert "✗  6" in done.stdout
     leak.unlink()
 
 

@@ -53,7 +53,7 @@ def side_by_side(of: Newest, seen: Sequence[StoreFacts]) -> list[Beside]:
         for register, state in IN_SERVICE.items()
         for record in of(register)
         if record.state == state
-        for name in names_of(record) or (standing.get(record.key, ()) if register == "site" else ())
+        for name in names_of(record) or (standing.get(record.key, []) if register == "site" else [])
     ]
     listed: dict[str, list[RecordVersion | None]] = {}
     for name, record in declared:  # a site, and what stands in it, may be seen by the same store
