@@ -26,7 +26,7 @@ from hygie.synthetic.patients import bundle_bytes, identity, planted_words
 from tests.acceptance.conftest import Installation, free_port
 
 PATIENTS = 4
-DEMO_S_MAX = 180
+DEMO_S_MAX = 300  # about 50 s on two idle cores; tests share them
 STEPS = [
     *("start", "people", "registers", "load", "doors", "plaintext", "absence", "scrub", "backup", "rebuild", "erase"),
     *("drills", "journal", "plaintext-again", "status", "leaver", "posture", "dossier"),
@@ -96,7 +96,7 @@ def told(place: Installation) -> dict[str, Any]:
 def test_every_step_holds_and_says_how_long_it_took(told: dict[str, Any]) -> None:
     assert [step["step"] for step in told["steps"]] == STEPS
     assert all(step["seconds"] >= 0 for step in told["steps"])
-    assert told["seconds"] < 120
+    assert told["seconds"] < DEMO_S_MAX
 
 
 def test_anyones_files_are_loaded_and_refusals_counted_by_reason(told: dict[str, Any]) -> None:

@@ -104,8 +104,8 @@ def _proved(reports: Mapping[str, Report]) -> Proved:
             f" {restore['rpo_s']:.0f} s of writes lost at most.",
         ),
         say(
-            fr=f"Perte d'un site : première lecture en {loss['rto_s'] * 1000:.0f} ms, aucune écriture perdue.",
-            en=f"Loss of a site: first read after {loss['rto_s'] * 1000:.0f} ms, no write lost.",
+            fr=f"Perte d'un site : première lecture en {loss['rto_s'] * 1000:.1f} ms, aucune écriture perdue.",
+            en=f"Loss of a site: first read after {loss['rto_s'] * 1000:.1f} ms, no write lost.",
         ),
         say(
             fr="Rapports signés, cités par les fiches DRL-0001 à DRL-0003 : une fiche sans mesure serait rouge.",

@@ -22,8 +22,8 @@ OPEN: Mapping[str, Text] = {  # what no register settles here, and what is said 
         "Still unknown, the availability that contracts promise: it takes a day of measures.",
     ),
     "cross.stores-listed": Text(
-        "Rouge, les stockages de cette machine : d'autres installations qu'aucun registre n'inscrit y ont été trouvées.",
-        "Red, the stores of this machine: other installations were found on it that no register lists.",
+        "Rouge, les stockages de cette machine : d'autres installations s'y trouvent, qu'aucun registre n'inscrit.",
+        "Red, the stores of this machine: other installations lie on it that no register lists.",
     ),
 }
 TECHNICAL = frozenset(one.id for one in CHECKS)  # what one machine lacks is told by the step of the obligations
@@ -64,14 +64,14 @@ def disagreeing(checks: Iterable[Row]) -> list[str]:
 
 def _proved(found: Row, warnings: Sequence[RecordVersion]) -> Proved:
     judged = [one for one in found["checks"] if one["id"] not in TECHNICAL]
-    cross = sum(one["id"].startswith("cross.") for one in judged)
+    cross = [one["verdict"] in SETTLED for one in judged if one["id"].startswith("cross.")]
     proved = Proved(facts={"summary": found["summary"], "batch": found["batch"], "warnings": len(warnings)})
     proved.lines = [
         say(
-            fr=f"{len(judged) - cross} contrôles des registres tiennent, et {cross} recoupements : registres et"
-            " plateforme disent la même chose.",
-            en=f"{len(judged) - cross} checks of registers hold, and {cross} cross-checks: registers and platform say"
-            " the same.",
+            fr=f"{len(judged) - len(cross)} contrôles des registres tiennent ; registres et plateforme disent la même"
+            f" chose dans {sum(cross)} recoupements sur {len(cross)}.",
+            en=f"{len(judged) - len(cross)} checks of registers hold; registers and platform say the same in"
+            f" {sum(cross)} cross-checks of {len(cross)}.",
         ),
         *(OPEN[one["id"]].said() for one in judged if one["verdict"] not in SETTLED),
         *(_warned(one) for one in warnings[:1]),
