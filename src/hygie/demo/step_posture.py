@@ -69,7 +69,7 @@ def _proved(found: Row, warnings: Sequence[RecordVersion]) -> Proved:
     proved.lines = [
         say(
             fr=f"{len(judged) - len(cross)} contrôles des registres tiennent ; registres et plateforme disent la même"
-            f" chose dans {sum(cross)} recoupements sur {len(cross)}.",
+            f" chose dans {sum(cross)} contrôles croisés sur {len(cross)}.",
             en=f"{len(judged) - len(cross)} checks of registers hold; registers and platform say the same in"
             f" {sum(cross)} cross-checks of {len(cross)}.",
         ),
