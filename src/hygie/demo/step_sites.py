@@ -38,11 +38,10 @@ async def absence(stage: Stage) -> Proved:
     finally:
         away_of(path).rename(path)
     began_s = monotonic()
-    wanted = await asyncio.to_thread(lambda: _objects(others[0]) | _objects(others[1]))
     stage.teller.note(say(fr=f"{site.name} revient et rattrape", en=f"{site.name} is back and catches up"))
     await wait_until(
         say(fr=f"le rattrapage du site {site.name}", en=f"the site {site.name} to catch up"),
-        lambda: wanted <= _objects(path),
+        lambda: _objects(others[0]) | _objects(others[1]) <= _objects(path),
         seconds=CATCH_UP_S_MAX,
     )
     seconds = monotonic() - began_s
