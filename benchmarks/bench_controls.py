@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks.figures import Figure, tell
+from hygie.demo.books import CLIENTS, WRITTEN_ON, rows_on
 from hygie.proof.controls.conditions import Snapshot
 from hygie.proof.controls.read import shipped_controls
 from hygie.proof.controls.rules import judge_records
 from hygie.registers.chain import RecordVersion
 from hygie.registers.schema import shipped_schemas
 
-GOOD = Path(__file__).parents[1] / "tests" / "data" / "registers" / "good"
-NOW_MS = int(datetime(2026, 11, 27, 9, tzinfo=UTC).timestamp() * 1000)
-CLIENTS = ("cabinet-exemple", "chu-exemple")
+NOW_MS = int(datetime(WRITTEN_ON.year, WRITTEN_ON.month, WRITTEN_ON.day, 9, tzinfo=UTC).timestamp() * 1000)
 MANY = 50_000
 TURNS = 5
 LARGE = ("person", "asset", "contract")  # few checks, those that look through references, the most checks
@@ -28,16 +26,14 @@ Records = Mapping[str, Sequence[RecordVersion]]
 
 
 def good_records() -> dict[str, list[RecordVersion]]:
-    """The records of the imaginary host of the tests, as stored."""
-    found: dict[str, list[RecordVersion]] = {}
-    for file in sorted(GOOD.glob("*.toml")):
-        for register, rows in tomllib.loads(file.read_text()).items():
-            for row in rows:
-                fields = {name: value for name, value in row.items() if not name.startswith("_")}
-                key, state, tenant = row["_key"], row["_state"], row.get("_tenant", "")
-                one = RecordVersion(1, register, key, 1, NOW_MS, "local:anne", "Emma", tenant, state, "", fields)
-                found.setdefault(register, []).append(one)
-    return found
+    """The records of the demonstration's imaginary host, as stored."""
+    return {register: [_stored(register, row) for row in rows] for register, rows in rows_on(WRITTEN_ON).items()}
+
+
+def _stored(register: str, row: Mapping[str, Any]) -> RecordVersion:
+    fields = {name: value for name, value in row.items() if not name.startswith("_")}
+    key, state, tenant = row["_key"], row["_state"], row.get("_tenant", "")
+    return RecordVersion(1, register, key, 1, NOW_MS, "local:anne", "Emma", tenant, state, "", fields)
 
 
 def with_many(records: Records, register: str) -> Records:

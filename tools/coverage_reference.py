@@ -47,7 +47,7 @@ or declared, and every verdict says so.
 ON_REGISTERS = """
 ## Checks on registers
 
-Each is seen green on [good records](../../tests/data/registers/good), then red by its sabotage, played by
+Each is seen green on the [demonstration's records](../../src/hygie/demo/records), then red by its sabotage, played by
 [test_each_check_on_registers_is_seen_red](../../tests/sabotage/test_registers.py).
 
 """

@@ -6,6 +6,7 @@ Each loads what it needs and no more: the process that holds the keys has neithe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from hygie.base.errors import UnavailableError
 from hygie.base.hardening import harden_process
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, kms_socket, load_settings, witness_socket
@@ -141,19 +143,23 @@ async def _work(data: Path, ready_fd: int | None) -> None:
     from hygie.app import open_house, opened
     from hygie.upkeep import Upkeep
 
-    stop = _stop_event()
+    stop, ending = _stop_event(), asyncio.Event()
     async with open_house(data) as house, opened(house.dsns.sealer, size=SEALER_POOL) as database:
         sealer = await house.sealer(database)
         await sealer.recover()
         upkeep = Upkeep(house, sealer)
         say_ready(ready_fd)
         tasks = [
-            asyncio.create_task(sealer.run(stop, interval_ms=house.settings.journal.publish_interval_ms)),
+            asyncio.create_task(sealer.run(ending, interval_ms=house.settings.journal.publish_interval_ms)),
             asyncio.create_task(upkeep.run(stop)),
         ]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
+        ending.set()
         await asyncio.gather(*tasks)  # the first error ends the process: the other task may have hours to go
+        # What the upkeep wrote last is on the sites; the journal that names it must be there too.
+        with contextlib.suppress(UnavailableError, OSError):  # it waits in the database, as after a kill
+            await sealer.seal_once()
 
 
 def kms(

@@ -28,10 +28,10 @@ from tests.acceptance.conftest import Installation, free_port
 
 PATIENTS = 4
 DEMO_S_MAX = 600  # only a demonstration that hangs lasts so long, on a machine as busy as it may be
-DEMO_PROCESSOR_S_MAX = 60  # two minutes of a laptop that does other things too, and the database's share
+DEMO_PROCESSOR_S_MAX = 120  # of all its processes: it lasts a minute on two idle cores
 STEPS = [
-    *("start", "people", "load", "doors", "plaintext", "absence", "scrub", "backup", "rebuild", "erase", "journal"),
-    *("plaintext-again", "status", "dossier"),
+    *("start", "people", "registers", "load", "doors", "plaintext", "absence", "scrub", "backup", "rebuild", "erase"),
+    *("drills", "journal", "plaintext-again", "status", "leaver", "posture", "dossier"),
 ]
 
 
@@ -142,7 +142,7 @@ def test_a_planted_name_in_any_file_ends_the_story(told: dict[str, Any], place: 
     assert "HYG-591" in done.stderr
     assert "logs/leak.log" in done.stderr
     assert planted_words(1)[0].upper() not in done.stdout + done.stderr
-    assert "✗  5" in done.stdout
+    assert "✗  6" in done.stdout
     leak.unlink()
 
 

@@ -1,4 +1,5 @@
-"""The good records of an imaginary host, written by the real engine on a real PostgreSQL, and ways to spoil them."""
+"""The demonstration's records of an imaginary host, written by the real engine on a real PostgreSQL, and ways to spoil
+them."""
 
 from __future__ import annotations
 
@@ -11,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from hygie.database.cluster import Dsns
+from hygie.demo.books import CLIENTS, WRITTEN_ON, change_of, rows_on
 from hygie.evaluation import take_snapshot
 from hygie.proof.controls.conditions import Snapshot
 from hygie.registers.engine import Registers
 from hygie.registers.orm import bound
 from hygie.registers.rules import Change
-from hygie.registers.schema import Field, shipped_schemas
+from hygie.registers.schema import shipped_schemas
 from tests.unit.registers.stage import Hand, Sealing
 
 DATA = Path(__file__).parents[1] / "data" / "registers"
-NOW_MS = int(datetime(2026, 11, 27, 9, tzinfo=UTC).timestamp() * 1000)
+NOW_MS = int(datetime(WRITTEN_ON.year, WRITTEN_ON.month, WRITTEN_ON.day, 9, tzinfo=UTC).timestamp() * 1000)
 DAY_MS = 86_400_000
-CLIENTS = ("cabinet-exemple", "chu-exemple")
-AUTHOR, APPROVER = "local:anne", "Emma Exemple"
+AUTHOR = "local:anne"
 
 
 class UndoneError(Exception):
@@ -58,40 +59,12 @@ class Recorded:
             return
 
     def change(self, register: str, row: dict[str, Any]) -> Change:
-        """A change from a table of the data: what begins with an underscore is not a field."""
-        schema = self.registers.schemas[register]
-        fields = {
-            name: self._filed(schema.field(name), value) for name, value in row.items() if not name.startswith("_")
-        }
-        return Change(
-            register,
-            fields,
-            key=row["_key"],
-            state=row.get("_state", ""),
-            tenant=row.get("_tenant", ""),
-            approver=APPROVER,
-        )
-
-    def _filed(self, one: Field | None, value: Any) -> Any:
-        """Documents are named by their file: each is kept, and cited by its digest."""
-        if one is None or one.type not in ("document", "documents") or not value:
-            return value
-        names = value if isinstance(value, list) else [value]
-        digests = [self.registers.put_document(name, "application/pdf", name.encode()) for name in names]
-        return digests if isinstance(value, list) else digests[0]
+        """A change from a table of the data."""
+        return change_of(self.registers, register, row)
 
     def good(self) -> list[Change]:
         """Every good record."""
-        return [self.change(register, row) for register, rows in good_rows().items() for row in rows]
-
-
-def good_rows() -> dict[str, list[dict[str, Any]]]:
-    """The tables of the good records, by register."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for file in sorted((DATA / "good").glob("*.toml")):
-        for register, rows in tomllib.loads(file.read_text()).items():
-            found.setdefault(register, []).extend(rows)
-    return found
+        return [self.change(register, row) for register, rows in rows_on(WRITTEN_ON).items() for row in rows]
 
 
 def sabotages() -> dict[str, dict[str, Any]]:

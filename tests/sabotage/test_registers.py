@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hygie.database.cluster import Dsns
+from hygie.demo.books import CLIENTS
 from hygie.proof.controls.conditions import Snapshot
 from hygie.proof.controls.model import Condition, RegisterCheck
 from hygie.proof.controls.read import shipped_controls
@@ -15,7 +16,7 @@ from hygie.proof.controls.rules import judge_records
 from hygie.proof.model import Outcome
 from hygie.registers.chain import RecordVersion
 from hygie.registers.schema import shipped_schemas
-from tests.sabotage.recorded import CLIENTS, DAY_MS, Recorded, recorded, sabotages
+from tests.sabotage.recorded import DAY_MS, Recorded, recorded, sabotages
 
 CHECKS = shipped_controls().checks
 SABOTAGES = sabotages()

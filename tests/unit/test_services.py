@@ -6,9 +6,14 @@ import asyncio
 import gc
 import io
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from hygie import services
 from hygie.services import Discreet, discreet_loop
 
 
@@ -48,3 +53,52 @@ def test_a_task_that_nobody_waits_for_is_logged_without_its_text(caplog: pytest.
     asyncio.run(main())
     assert "Jeanne" not in caplog.text
     assert "test_services.py:" in caplog.text
+
+
+def test_the_sealer_ends_after_the_upkeep_and_publishes_what_it_wrote_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    stop = asyncio.Event()
+
+    class Sealing:
+        async def recover(self) -> None:
+            told.append("recovered")
+
+        async def run(self, ending: asyncio.Event, *, interval_ms: int) -> None:
+            await ending.wait()
+            told.append("sealer ends")
+
+        async def seal_once(self) -> int:
+            told.append("sealed")
+            return 1
+
+    class Keeping:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        async def run(self, stop: asyncio.Event) -> None:
+            await stop.wait()
+            await asyncio.sleep(0.02)  # an evaluation under way
+            told.append("upkeep wrote")
+
+    @asynccontextmanager
+    async def open_house(_: Path) -> AsyncIterator[object]:
+        async def sealer(_: object) -> Sealing:
+            return Sealing()
+
+        settings = SimpleNamespace(journal=SimpleNamespace(publish_interval_ms=500))
+        yield SimpleNamespace(sealer=sealer, dsns=SimpleNamespace(sealer=""), settings=settings)
+
+    @asynccontextmanager
+    async def opened(*_: object, **__: object) -> AsyncIterator[None]:
+        yield
+
+    def stop_event() -> asyncio.Event:
+        asyncio.get_running_loop().call_later(0.02, stop.set)
+        return stop
+
+    for name, fake in (("open_house", open_house), ("opened", opened), ("Upkeep", Keeping)):
+        monkeypatch.setattr(services, name, fake)
+    monkeypatch.setattr(services, "_stop_event", stop_event)
+    monkeypatch.setattr(services, "say_ready", lambda _: told.append("ready"))
+    asyncio.run(services._work(Path("unused"), None))
+    assert told == ["recovered", "ready", "upkeep wrote", "sealer ends", "sealed"]

@@ -1,4 +1,4 @@
-"""Who is in the story: one client with two environments, and four accounts with their rights and tokens.
+"""Who is in the story: two clients, one of them with two environments, and four accounts with rights and tokens.
 
 Made once and found again by a second run; tokens are drawn anew each time, the earlier ones revoked.
 """
@@ -11,11 +11,12 @@ from typing import Any
 
 from hygie.base.actions import Role
 from hygie.base.language import say
+from hygie.demo.books import CLIENTS
 from hygie.demo.errors import DemoFolderError
 from hygie.demo.platform import Platform
 from hygie.gate.administration import Administration, Environment
 
-TENANT = "chu-exemple"
+NEIGHBOUR, TENANT = CLIENTS  # the neighbour has signed; its environments come later
 DEMONSTRATION = "demonstration"
 TEST = "test"
 APPLICATION, NURSE, STRANGER, OFFICER = "dossier-patient", "claire.martin", "jean.passant", "anne.dpo"
@@ -39,11 +40,15 @@ class People:
 async def settle(platform: Platform) -> People:
     """Make what is missing, draw the tokens. Raises: DemoFolderError: another client lives in this folder."""
     async with platform.administration() as acts:
-        tenants = [row["name"] for row in await acts.listing("tenant")]
-        if set(tenants) - {TENANT}:
+        tenants = {row["name"] for row in await acts.listing("tenant")}
+        if tenants - set(CLIENTS):
             raise DemoFolderError(folder=str(platform.folder.path))
-        if not tenants:
-            await acts.create_tenant(TENANT, say(fr="CHU d'Exemple", en="Example University Hospital"))
+        labels = {
+            TENANT: say(fr="CHU d'Exemple", en="Example University Hospital"),
+            NEIGHBOUR: say(fr="Cabinet d'Exemple", en="Example Practice"),
+        }
+        for name in labels.keys() - tenants:
+            await acts.create_tenant(name, labels[name])
         known = {one.name for one in await acts.environments()}
         for name in (DEMONSTRATION, TEST):
             if name not in known:
@@ -51,7 +56,7 @@ async def settle(platform: Platform) -> People:
         await _accounts(acts)
         await _habilitations(acts)
         tokens, elsewhere = await _tokens(acts)
-        return People(await acts.environment(TENANT, DEMONSTRATION), tokens, elsewhere, not tenants)
+        return People(await acts.environment(TENANT, DEMONSTRATION), tokens, elsewhere, TENANT not in tenants)
 
 
 async def _accounts(acts: Administration) -> None:

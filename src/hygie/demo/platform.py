@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +24,7 @@ from hygie.database.pool import Database
 from hygie.demo.errors import DemoFolderError
 from hygie.gate.administration import Administration
 from hygie.processes import Supervisor
+from hygie.proving import ProofPlane, with_proof
 from hygie.recover import Recovered, Wanted, rebuild_installation
 from hygie.services import certificate_files
 from hygie.start import CREDENTIAL_NAME, draw_credential, running
@@ -32,6 +34,7 @@ LOST_NAME = "database.lost"  # between the loss of the database and its rebuild
 OPERATOR = "demo:operator"
 PORTS_TRIED = 20
 Tell = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,11 @@ class Platform:
         """Acts of the demonstration's operator."""
         async with open_house(self.folder.path) as house, open_administration(house, OPERATOR) as acts:
             yield acts
+
+    async def proof(self, act: Callable[[ProofPlane], T]) -> T:
+        """One act of the demonstration's operator on registers and evidence. Raises: what the act raises."""
+        async with open_house(self.folder.path) as house:
+            return await with_proof(house, OPERATOR, act)
 
     @asynccontextmanager
     async def rooms(self) -> AsyncIterator[Pools]:

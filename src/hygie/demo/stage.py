@@ -61,13 +61,21 @@ class Stage:
 
     def client(self, account: str = APPLICATION) -> FhirClient:
         """A client with an account's token; the caller closes it."""
-        return FhirClient(self.base_url, self.platform.ca_file, self.here.tokens[account], language=self.language)
+        return self.client_with(self.here.tokens[account])
+
+    def client_with(self, token: str) -> FhirClient:
+        """Likewise, with any token."""
+        return FhirClient(self.base_url, self.platform.ca_file, token, language=self.language)
 
     async def ask(self, act: Callable[[FhirClient], T], account: str = APPLICATION) -> T:
         """Run blocking requests in a thread, with a client of their own."""
+        return await self.ask_with(self.here.tokens[account], act)
+
+    async def ask_with(self, token: str, act: Callable[[FhirClient], T]) -> T:
+        """Likewise, with any token."""
 
         def with_client() -> T:
-            with self.client(account) as client:
+            with self.client_with(token) as client:
                 return act(client)
 
         return await asyncio.to_thread(with_client)

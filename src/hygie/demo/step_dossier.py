@@ -18,19 +18,19 @@ from hygie.demo.stage import Stage, check
 from hygie.demo.step_journal import Keys, verify
 from hygie.demo.story import Proved
 from hygie.dossiers import Wanted, Written, write_dossier
-from hygie.evaluation import Evaluator
 from hygie.proof.dossier.manifest import dossier_key
-from hygie.proof.errors import NothingKnownError
+from hygie.proof.errors import TrialEvidenceError
 
 BATCHES = "evidence/batches-000001.jsonl"
 _VERDICT = re.compile(rb'"verdict":"(?:un)?satisfied"')
 
 
 async def dossier(stage: Stage) -> Proved:
-    """A forged run is found, and its evaluation named, with public keys and nothing else."""
+    """No trial passes for real; a forged run is found, its evaluation named, with public keys and nothing else."""
     folder = stage.platform.folder
     path = folder.path / f"dossier-demonstration-{datetime.now(UTC):%Y%m%dt%H%M%Sz}.zip"
     async with stage.platform.rooms() as pools:
+        await _never_real(pools, path.with_suffix(".real"))
         written = await _written(pools, path)
         key = dossier_key(await pools.house.origin(), await pools.house.kms.public_key("dossier"))
     keys = Keys(folder.witness / "log.key", folder.witness / "witness.pub", key.encode())
@@ -48,14 +48,18 @@ async def dossier(stage: Stage) -> Proved:
     return _told(written, whole, batch)
 
 
-async def _written(pools: Pools, path: Path) -> Written:
-    """The dossier of what ``hygie work`` has evaluated; evaluated now when it has not begun yet."""
-    wanted = Wanted(path, demonstration=True)
+async def _never_real(pools: Pools, path: Path) -> None:
+    """What was evaluated here is refused in a dossier that is no demonstration."""
     try:
-        return await write_dossier(pools.house, pools.records, wanted, author=OPERATOR)
-    except NothingKnownError:
-        await Evaluator(pools.house, OPERATOR).run("demonstration")
-        return await write_dossier(pools.house, pools.records, wanted, author=OPERATOR)
+        await write_dossier(pools.house, pools.records, Wanted(path), author=OPERATOR)
+    except TrialEvidenceError:
+        return
+    check(False, fr="un essai passe pour un vrai dossier", en="a trial passes for a real dossier")
+
+
+async def _written(pools: Pools, path: Path) -> Written:
+    """The dossier of all that was evaluated."""
+    return await write_dossier(pools.house, pools.records, Wanted(path, demonstration=True), author=OPERATOR)
 
 
 def _told(written: Written, whole: dict[str, Any], batch: int) -> Proved:
@@ -67,6 +71,10 @@ def _told(written: Written, whole: dict[str, Any], batch: int) -> Proved:
             f" entier, {held['sampled']} traces tirées ; vérifié hors ligne en {whole['seconds']:.2f} s.",
             en=f"{written.path.name}: {held['runs']} runs of checks (evaluations: {held['batches']}), the whole"
             f" journal, {held['sampled']} traces drawn; verified offline in {whole['seconds']:.2f} s.",
+        ),
+        say(
+            fr="Marqué démonstration à chaque page ; demandé comme vrai dossier : refusé, un essai ne prouve rien.",
+            en="Marked as a demonstration on every page; asked for as a real one: refused, a trial proves nothing.",
         ),
         say(
             fr=f"Un verdict changé dans une copie, empreintes refaites : hygie-verify nomme l'évaluation {batch}.",

@@ -11,11 +11,14 @@ from time import monotonic
 
 from hygie.app import Hosting, open_hosting, open_house
 from hygie.base.actions import Action
+from hygie.base.civil import paris_date
 from hygie.base.errors import NotFoundError
 from hygie.base.language import say
 from hygie.base.legal_basis import LegalBasis
 from hygie.base.permit import Permit
 from hygie.custody import Custody, open_custody
+from hygie.demo.books import APPROVER as DIRECTOR
+from hygie.demo.books import kept
 from hygie.demo.people import APPROVER, DEMONSTRATION, OFFICER, TENANT
 from hygie.demo.platform import OPERATOR
 from hygie.demo.stage import Stage, check
@@ -23,6 +26,8 @@ from hygie.demo.step_backup import elsewhere, take_backup
 from hygie.demo.story import Proved, Table
 from hygie.keys.erasure import ErasureCertificate, instruct
 from hygie.keys.errors import KeyDestroyedError
+from hygie.proving import ProofPlane
+from hygie.registers.rules import Change
 from hygie.vault.compartments import CompartmentRow
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.erase import Eraser
@@ -44,6 +49,7 @@ async def erase(stage: Stage) -> Proved:
     """The privacy officer carries out an instruction; nothing opens the record any more, wherever its bytes are."""
     seed = max(stage.patients)
     id_ = stage.patients[seed]
+    request = await _recorded(stage)
     async with _desk(stage) as desk:
         stolen = await _wrap_of(desk, id_)
         began_s = monotonic()
@@ -55,6 +61,7 @@ async def erase(stage: Stage) -> Proved:
         stage.teller.note(say(fr="changement d'époque des clés", en="new epoch of keys"))
         certificate = await _turn_epoch(desk, erasure_id)
         await _stolen_wrap_is_dead(desk, stolen)
+    await _closed(stage, request, erasure_id)
     stage.teller.note(say(fr="restauration de la sauvegarde d'avant", en="restoring the backup taken before"))
     await take_backup(stage)
     async with elsewhere(stage, stage.snapshot) as place:
@@ -65,7 +72,39 @@ async def erase(stage: Stage) -> Proved:
             shown = False
         check(not shown, fr="la sauvegarde d'avant montre le patient", en="the earlier backup shows the patient")
         await place.compare(stage.remembered)
-    return _proved(stage, certificate, objects, seconds)
+    return _proved(stage, certificate, request, objects, seconds)
+
+
+async def _recorded(stage: Stage) -> str:
+    """The controller's request, in the register before anything is done. Returns its key."""
+
+    def act(plane: ProofPlane) -> str:
+        today = paris_date(plane.registers.clock.now_ms()).isoformat()
+        fields = {
+            **{"reference": REFERENCE, "right": "erasure", "channel": "controller", "medical_file": "no"},
+            **{"received_on": today, "decided_on": today, "decision": "grant", "extended": False},
+            **{"identity_checked": True, "retention_checked": True, "handler": "PER-0002", "contact": "CON-0001"},
+            "decision_reason": say(fr="Consentement retiré (RGPD 17.1.b).", en="Consent withdrawn (GDPR 17.1.b)."),
+            "instruction": kept(plane.registers, f"instruction-{REFERENCE}.txt"),
+        }
+        (written,) = plane.registers.write([Change("rights-request", fields, state="decided", tenant=TENANT)])
+        return written.key
+
+    return await stage.platform.proof(act)
+
+
+async def _closed(stage: Stage, request: str, erasure_id: str) -> None:
+    """What was done, in the register: the certificate that answers the request."""
+
+    def act(plane: ProofPlane) -> None:
+        today = paris_date(plane.registers.clock.now_ms()).isoformat()
+        fields = {
+            **{"executed_on": today, "answered_on": today, "certificate": erasure_id},
+            "execution": say(fr="Clé du patient détruite.", en="The patient's key is destroyed."),
+        }
+        plane.registers.write([Change("rights-request", fields, request, "executed", approver=DIRECTOR)])
+
+    await stage.platform.proof(act)
 
 
 @asynccontextmanager
@@ -180,9 +219,10 @@ def _is_of(path: str, resource: dict[str, object], id_: str) -> bool:
     return path == f"Patient/{id_}" or (isinstance(subject, dict) and subject.get("reference") == f"Patient/{id_}")
 
 
-def _proved(stage: Stage, certificate: ErasureCertificate, objects: int, seconds: float) -> Proved:
+def _proved(stage: Stage, certificate: ErasureCertificate, request: str, objects: int, seconds: float) -> Proved:
     proved = Proved(
         facts={
+            "request": request,
             "erasure": certificate.erasure_id,
             "objects": objects,
             "erase_ms": round(seconds * 1000),
@@ -212,7 +252,10 @@ def _proved(stage: Stage, certificate: ErasureCertificate, objects: int, seconds
             fr="La sauvegarde garde quelques jours, scellées, les clés d'alors : le certificat ne se ferme qu'après.",
             en="The backup keeps the keys of that time, sealed, for some days: the certificate closes only then.",
         ),
-        say(fr=f"Certificat signé {certificate.erasure_id} :", en=f"Signed certificate {certificate.erasure_id}:"),
+        say(
+            fr=f"Certificat signé {certificate.erasure_id}, cité par la demande {request} du registre :",
+            en=f"Signed certificate {certificate.erasure_id}, quoted by the request {request} of the register:",
+        ),
     ]
     proved.table = Table(
         (say(fr="le certificat atteste", en="the certificate states"), say(fr="instant (UTC)", en="instant (UTC)")),

@@ -2,7 +2,8 @@
 and the observation that it is connected to. Pure.
 
 An asset is connected when its field ``source`` (or its technical identifier) is the name of something observed:
-``site:paris``, ``database:hygie``, ``backup``, ``kms``… A site of the register also by ``platform_site``.
+``site:paris``, ``database:hygie``, ``backup``, ``kms``… A site of the register is by ``platform_site``; one without it
+(a backup site, a room of keys) by the assets that stand in it.
 """
 
 from __future__ import annotations
@@ -43,17 +44,21 @@ class Beside:
 
 def side_by_side(of: Newest, seen: Sequence[StoreFacts]) -> list[Beside]:
     """Everything observed or declared in service, observed first. Args: of: newest records of a register."""
+    standing: dict[str, list[str]] = {}
+    for record in of("asset"):
+        if record.state == IN_SERVICE["asset"]:
+            standing.setdefault(str(record.fields.get("site")), []).extend(names_of(record))
     declared = [
         (name, record)
         for register, state in IN_SERVICE.items()
         for record in of(register)
         if record.state == state
-        for name in names_of(record)
+        for name in names_of(record) or (standing.get(record.key, []) if register == "site" else [])
     ]
-    listed: dict[str, RecordVersion] = {}
-    for name, record in declared:
-        listed.setdefault(name, record)
-    rows = [_observed(store, listed.get(store.name)) for store in seen]
+    listed: dict[str, list[RecordVersion | None]] = {}
+    for name, record in declared:  # a site, and what stands in it, may be seen by the same store
+        listed.setdefault(name, []).append(record)
+    rows = [_observed(store, record) for store in seen for record in listed.get(store.name, [None])]
     shown, names = {row.declared for row in rows}, {store.name for store in seen}
     for register, state in IN_SERVICE.items():
         rows += [

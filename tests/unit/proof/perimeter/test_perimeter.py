@@ -109,16 +109,21 @@ def test_production_needs_an_open_service_that_names_it_and_is_covered(world: Wo
 
 def test_what_runs_stands_beside_what_is_declared(world: World) -> None:
     world.write(
-        change("asset", "AST-1", "in-service", name="Sauvegarde", health_data=True, source="backup", site="SIT-paris",
+        change("asset", "AST-1", "in-service", name="Sauvegarde", health_data=True, source="backup", site="SIT-rennes",
                key_id="k", review_on=day(9)),
         change("asset", "AST-2", "in-service", name="Vieux", health_data=True, identifier="folder:/srv/old",
                site="SIT-paris", key_id="k", review_on=day(9)),
+        change("site", "SIT-rennes", "active", name="Rennes", kind="backup", health_data=True, country="FR",
+               city="Rennes", operator="Copies", platform_site=None, activities=[6], review_on=day(200)),
+        change("asset", "AST-3", "in-service", name="Paquets", health_data=True, source="site:paris", site="SIT-paris",
+               key_id="k", review_on=day(9)),
     )  # fmt: skip
     seen = [StoreFacts("site:paris", "site", "/srv", True), StoreFacts("backup", "backup", "/b", True),
             StoreFacts("kms", "kms", "/k", True), StoreFacts("port:8443", "port", "", False)]  # fmt: skip
-    rows = {one.name or one.declared: one for one in side_by_side(world.of, seen)}
-    assert rows["site:paris"].declared == "site SIT-paris"
-    assert rows["backup"].declared == "asset AST-1"
+    beside = side_by_side(world.of, seen)
+    rows = {one.name or one.declared: one for one in beside}
+    assert [one.declared for one in beside if one.name == "site:paris"] == ["asset AST-3", "site SIT-paris"]
+    assert [one.declared for one in beside if one.name == "backup"] == ["asset AST-1", "site SIT-rennes"]
     assert [name for name, one in rows.items() if one.unlisted] == ["kms"]
     assert [name for name, one in rows.items() if one.unconnected] == [
         "folder:/srv/old", "site:lille", "site:lyon"
