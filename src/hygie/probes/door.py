@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import secrets
 import ssl
 import time
@@ -20,6 +21,7 @@ from hygie.app import House, open_administration
 from hygie.base.files import write_durably
 from hygie.base.settings import Settings
 from hygie.gate.administration import Administration, Environment
+from hygie.gate.errors import AuthenticationError
 from hygie.proof.facts import AnswerFacts, DoorFacts
 
 TIMEOUT_S = 5.0
@@ -96,6 +98,7 @@ def knock(settings: Settings, authority: Path | None, doors: Doors) -> DoorFacts
         other = _ask(connection, doors.other, agent, doors.token) if doors.token and doors.other else None
     finally:
         connection.close()
+    refused = [*nobody, *unknown]
     alike = nobody[0] == nobody[1] and unknown[0] == unknown[1] and (other is None or other == absent)
     return DoorFacts(
         agent=agent,
@@ -107,7 +110,16 @@ def knock(settings: Settings, authority: Path | None, doors: Doors) -> DoorFacts
         other=other[0] if other else None,
         absent=absent[0] if absent else None,
         same_answer=alike,
+        french=all(_text(body) == AuthenticationError.fr for _, _, body in refused),
     )
+
+
+def _text(body: bytes) -> str:
+    """The sentence of an OperationOutcome, nothing when it is not one."""
+    try:
+        return str(json.loads(body)["issue"][0]["details"]["text"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 async def _doors(house: House) -> Doors:
@@ -151,7 +163,7 @@ def _connection(settings: Settings, authority: Path | None) -> http.client.HTTPS
 
 
 def _ask(connection: http.client.HTTPSConnection, place: str, agent: str, token: str | None, path: str = ASKED) -> Told:
-    headers = {"User-Agent": agent, "Accept": "application/fhir+json"}
+    headers = {"User-Agent": agent, "Accept": "application/fhir+json", "Accept-Language": "fr"}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     connection.request("GET", f"/{place}{path}", headers=headers)
