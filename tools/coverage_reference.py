@@ -43,8 +43,8 @@ What no control answers of the RGPD does not apply to a host in its role, and a 
 PEOPLE = """
 ## Expected of a machine, shown by people
 
-No live measure answers these yet: a machine judges registers that people fill, so what is shown is attested, external
-or declared, and every verdict says so.
+No check on what runs answers these alone: a machine judges registers that people fill, and holds some against what runs
+([cross-checks](cross-checks.md)). What is shown is mostly attested, external or declared, and every verdict says so.
 
 | requirement | expected |
 |---|---|

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from hygie.base.errors import HygieError
 from hygie.database.cluster import Dsns
+from hygie.probes.door import untranslated
 from hygie.proof.cross.model import SABOTAGE, Found, judge_cross, outcome_of
 from hygie.proof.facts import ActFacts, StoreFacts
 from hygie.proof.model import Observed
@@ -227,6 +229,25 @@ def test_a_page_that_is_not_what_the_registers_say_is_red(database: Dsns, name: 
     assert found.verdict.value == "unsatisfied", found
     assert words in found.observed.fr
     assert name == "a form without its sentence" or others.verdict.value == "satisfied", others
+
+
+def test_an_error_without_its_french_sentence_is_red(database: Dsns) -> None:
+    class RootError(HygieError):
+        fr, en = "Une phrase.", "A sentence."
+
+    class CopiedError(RootError):
+        code, fr, en = "HYG-998", "Not found.", "Not found."
+
+    class SilentError(RootError):
+        code, fr = "HYG-999", " "
+
+    assert untranslated(RootError) == (CopiedError.code, SilentError.code)
+    assert not set(untranslated()) - {CopiedError.code, SilentError.code}, "every other error has its sentence"
+    with scene(database) as broken:
+        broken.change_fact("door", untranslated=untranslated(RootError))
+        found = broken.verdict("cross.french-served")
+    assert found.verdict.value == "unsatisfied"
+    assert "HYG-998, HYG-999" in found.why.fr
 
 
 def test_an_edition_under_way_is_not_judged_yet(database: Dsns) -> None:

@@ -17,7 +17,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hygie.fhir.errors
+import hygie.fhir.face_errors
+import hygie.fhir.search.errors  # noqa: F401 (what a client may meet: their classes are looked at)
 from hygie.app import House, open_administration
+from hygie.base.errors import HygieError
 from hygie.base.files import write_durably
 from hygie.base.settings import Settings
 from hygie.gate.administration import Administration, Environment
@@ -111,7 +115,19 @@ def knock(settings: Settings, authority: Path | None, doors: Doors) -> DoorFacts
         absent=absent[0] if absent else None,
         same_answer=alike,
         french=all(_text(body) == AuthenticationError.fr for _, _, body in refused),
+        untranslated=untranslated(),
     )
+
+
+def untranslated(root: type[HygieError] = HygieError) -> tuple[str, ...]:
+    """Codes of errors that have no French sentence of their own, sorted. Args: root: it and its subclasses."""
+    found, waiting = set(), [root]
+    while waiting:
+        one = waiting.pop()
+        waiting += one.__subclasses__()
+        if not one.fr.strip() or one.fr == one.en:
+            found.add(one.code)
+    return tuple(sorted(found))
 
 
 def _text(body: bytes) -> str:

@@ -155,7 +155,7 @@ class DoorFacts:
     Statuses, None when there was nothing to try: without a token, with an unknown one, then with the probe's token (no
     habilitation) at its own environment, at another one, at one that exists nowhere.
     same_answer: what exists and what does not are answered alike, byte for byte; french: who asks in French is refused
-    in French.
+    in French; untranslated: codes of errors a client may meet that have no French sentence of their own.
     """
 
     agent: str
@@ -168,6 +168,7 @@ class DoorFacts:
     absent: int | None
     same_answer: bool
     french: bool = False
+    untranslated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

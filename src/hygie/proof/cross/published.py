@@ -131,12 +131,13 @@ def _reads(look: Look, tenant: str, acts: Sequence[ActFacts]) -> bool:
 
 
 def french_served(look: Look) -> Found:
-    """Each open service says that its interface is in French, and the door refuses in French who asks in French."""
+    """Each open service says that its interface is in French; the door refuses in French who asks in French, and has a
+    French sentence for each error."""
     door = look.facts.door.value
     assert door is not None
     services = look.of("service", "open")
     wrong = [one.key for one in services if not (one.fields.get("french_interface") and door.french)]
-    return Found(wrong, len(services))
+    return Found([*wrong, *door.untranslated] if services else [], len(services))
 
 
 JUDGES: Mapping[str, Judge] = {
