@@ -17,6 +17,7 @@ import pypdf
 import pytest
 
 from hygie.app import open_house
+from hygie.base.clock import SystemClock
 from hygie.evaluation import take_snapshot
 from hygie.probes.gather import gather
 from hygie.proof.cross.checks import cross_checks
@@ -120,7 +121,10 @@ def test_the_published_page_is_held_against_the_registers_and_the_journal(record
     assert [Path(name) for name in done["files"]] == [page, page.with_suffix(".json")]
     recorded.hygie("publish", "guarantees")
     exports(recorded)
-    evaluated = {one["id"]: one["verdict"] for one in recorded.hygie("posture", "--now")["checks"]}
+    posture = recorded.hygie("posture", "--now")
+    (automated,) = (one for one in posture["requirements"] if one["ref"] == "rgpd@2016-679#22")
+    assert (automated["verdict"], automated["why"][1]) == ("not_applicable", "The host decides nothing about a person.")
+    evaluated = {one["id"]: one["verdict"] for one in posture["checks"]}
     for check in ("cross.page-current", "cross.guarantees-current"):
         assert verdict(recorded, check)[0] == evaluated[check] == "satisfied", verdict(recorded, check)
     kept = page.read_bytes()
@@ -148,10 +152,21 @@ def test_an_edition_of_a_past_date_does_not_replace_the_published_one(recorded: 
     assert table.read_bytes() == (tmp_path / "garanties.html").read_bytes() != before
 
 
+class Later(SystemClock):
+    """A clock that stands some days later."""
+
+    def __init__(self, days: float) -> None:
+        super().__init__()
+        self._later_ms = int(days * 86_400_000)
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self._later_ms
+
+
 def test_exports_of_a_client_s_traces_are_seen_in_the_journal(recorded: Installation, tmp_path: Path) -> None:
-    async def traces() -> list[tuple[str, str, str]]:
+    async def traces(days: float = 0) -> list[tuple[str, str, str]]:
         async with open_house(recorded.data) as house:
-            acts = (await gather(house, {"acts"})).acts.value
+            acts = (await gather(replace(house, clock=Later(days)), {"acts"})).acts.value
         assert acts is not None
         return [(one.action, one.outcome, one.tenant) for one in acts.traces]
 
@@ -165,6 +180,8 @@ def test_exports_of_a_client_s_traces_are_seen_in_the_journal(recorded: Installa
         ("journal:export", "done", "chu"),
         ("journal:read", "done", "chu"),
     ]
+    assert len(asyncio.run(traces(120))) == len(before) + len(new), "a quarter is looked back upon, after a restart too"
+    assert asyncio.run(traces(130)) == []
 
 
 def test_a_page_shows_what_was_known_on_a_date(recorded: Installation, tmp_path: Path) -> None:
