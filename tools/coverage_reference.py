@@ -14,8 +14,9 @@ from hygie.proof.controls.read import shipped_controls
 from hygie.proof.cross.model import Card, cards
 from hygie.proof.judge import duration
 from hygie.proof.model import Check
+from hygie.proof.perimeter.applicability import CONTROLLERS_OWN
 from hygie.proof.referentials.model import NODE_MARK, Mode, Referential, Requirement
-from hygie.proof.referentials.shipped import HDS, SHIPPED, shipped
+from hygie.proof.referentials.shipped import HDS, RGPD, SHIPPED, shipped
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "coverage.md"
@@ -35,11 +36,15 @@ stands under it, holds: a document never outweighs a red measure. What no contro
 """
 _COLUMNS = ("check", "proves", "looks at", "evidence", "cadence", "fresh", "owner", "seen red by")
 CHECK_HEAD = f"| {' | '.join(_COLUMNS)} |\n{'|---' * len(_COLUMNS)}|\n"
+LEFT = """
+What no control answers of the RGPD does not apply to a host in its role, and a posture says so:
+
+"""
 PEOPLE = """
 ## Expected of a machine, shown by people
 
-No live measure answers these yet: a machine judges registers that people fill, so what is shown is attested, external
-or declared, and every verdict says so.
+No check on what runs answers these alone: a machine judges registers that people fill, and holds some against what runs
+([cross-checks](cross-checks.md)). What is shown is mostly attested, external or declared, and every verdict says so.
 
 | requirement | expected |
 |---|---|
@@ -86,6 +91,9 @@ def _figures(answering: dict[str, list[str]]) -> Iterator[str]:
         asked = [node for node in shipped(name).nodes if node.assessable]
         left = [node.label for node in asked if f"{name}{NODE_MARK}{node.id}" not in answering]
         yield f"| {name} | {len(asked)} | {len(asked) - len(left)} | {', '.join(left) or '–'} |\n"
+    yield LEFT
+    for name, why in CONTROLLERS_OWN.items():
+        yield f"- **{name}** {shipped(RGPD).node(name).title.en}: {why.en}\n"
     kinds: dict[str, int] = {}
     for kind in [one.evidence.value for one in (*CHECKS, *shipped_controls().checks, *cards().values())]:
         kinds[kind] = kinds.get(kind, 0) + 1

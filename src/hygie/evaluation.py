@@ -14,6 +14,7 @@ from hygie import __version__
 from hygie.app import House
 from hygie.probes.acts import ActsWatch
 from hygie.probes.gather import gather
+from hygie.probes.pages import PagesWatch
 from hygie.proof.catalogue import build_catalogue, live_cadence_s
 from hygie.proof.checks import CHECKS
 from hygie.proof.controls.conditions import Snapshot
@@ -26,7 +27,7 @@ from hygie.proof.evidence import PRODUCTION, TRIAL
 from hygie.proof.facts import Facts
 from hygie.proof.judge import code_of, judge_check
 from hygie.proof.model import Check, Context, Outcome, Text, Verdict, same
-from hygie.proof.perimeter.applicability import applicability_of
+from hygie.proof.perimeter.applicability import applicability_of, left_to_controllers
 from hygie.proof.referentials.shipped import SHIPPED, shipped
 from hygie.proof.runs import Batch, Run
 from hygie.proving import ProofPlane, with_proof
@@ -60,6 +61,7 @@ class Evaluator:
         self._records: Snapshot | None = None
         self._judged = Judged()
         self._acts = ActsWatch(house)
+        self._pages = PagesWatch(house)
 
     async def run(self, cause: str = "cadence") -> Batch | None:
         """One turn. Returns the batch kept, None when nothing new was said.
@@ -81,6 +83,7 @@ class Evaluator:
             kept = [*runs, *(records_run(check, snapshot, plane.registers, self._judged) for check in controls.checks)]
             kept += [cross_run(check, look) for check in cross_checks()]
             applies = applicability_of(snapshot.of, shipped(HDS), tenants=snapshot.tenants, today=snapshot.today)
+            applies |= left_to_controllers()
             catalogue = build_catalogue(
                 [shipped(name) for name in SHIPPED], controls, applicability=applies, version=__version__
             )
@@ -97,7 +100,7 @@ class Evaluator:
         }
         if {"door", "fresh"} & due:
             due |= {"door", "fresh"}  # one probe
-        found = await gather(self._house, due, acts=self._acts)
+        found = await gather(self._house, due, acts=self._acts, pages=self._pages)
         for name in due:
             observed = getattr(found, name)
             setattr(self._facts, name, observed)

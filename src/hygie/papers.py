@@ -37,11 +37,6 @@ from hygie.registers.rules import Change
 SIGNING_PURPOSE = "dossier"
 PUBLIC_FILE, PUBLIC_FOLDER = 0o644, 0o755  # a web server reads them
 _NO_BATCHES = Batches(0, 0, 0, 0, {})
-_FILE_NAMES = {pages.TRANSFERS: "transferts", pages.GUARANTEES: "garanties"}
-_PAGES: Mapping[str, Callable[[Inputs], pages.Page]] = {
-    pages.TRANSFERS: pages.transfers_page,
-    pages.GUARANTEES: pages.guarantees_page,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,28 +142,31 @@ async def write_papers(house: House, author: str, to: Path, *, at_ms: int | None
 
 
 async def publish_page(
-    house: House, author: str, kind: str, to: Path, *, at_ms: int | None = None, url: str = ""
+    house: House, author: str, kind: str, to: Path | None = None, *, at_ms: int | None = None, url: str = ""
 ) -> Published:
-    """Make a public page and its data, record the edition, then write the files.
+    """Make a public page and its data, record the edition, then write the files: in the data folder, where they are
+    held against the registers, and in another one when it is asked for; one of a past date in that other one only.
 
-    Args: kind: ``transfers`` or ``guarantees``; url: where it is served, when it is online.
+    Args: kind: ``transfers`` or ``guarantees``; to: that other folder; url: where it is served, when it is online.
     Raises: RegulatorySentenceAbsentError; RecordInvalidError: a wrong address; JournalUnavailableError; OSError.
     """
 
     def act(plane: ProofPlane, inputs: Inputs) -> tuple[pages.Page, RecordVersion]:
-        page = _PAGES[kind](inputs)
+        page = pages.make_page(kind, inputs)
         return page, _record_publication(plane, inputs, kind, page, url)
 
     page, record = await with_inputs(house, author, act, at_ms=at_ms)
-    name = _FILE_NAMES[kind]
-    files = {to / f"{name}.html": page.html, to / f"{name}.json": page.data}
-    await asyncio.to_thread(_write, files, public=True)
+    name = pages.FILES[kind]
+    made = {f"{name}.html": page.html, f"{name}.json": page.data}
+    kept = {house.folder.public / one: content for one, content in made.items()}
+    files = {to / one: content for one, content in made.items()} if to is not None else kept
+    await asyncio.to_thread(_write, files | kept if at_ms is None else files, public=True)
     return Published(list(files), record, page.form, page.policy)
 
 
 def _record_publication(plane: ProofPlane, inputs: Inputs, kind: str, page: pages.Page, url: str) -> RecordVersion:
     registers = plane.registers
-    name = _FILE_NAMES[kind]
+    name = pages.FILES[kind]
     sha256 = registers.put_document(f"{name}.html", "text/html", page.html)
     data = registers.put_document(f"{name}.json", "application/json", page.data)
     registers.journal_export(Asked("supplier", at_ms=inputs.at_ms), form="html", records=page.actors, sha256=sha256)

@@ -8,14 +8,21 @@ import io
 import json
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openpyxl
 import pypdf
 import pytest
 
 from hygie.app import open_house
+from hygie.base.clock import SystemClock
+from hygie.evaluation import take_snapshot
+from hygie.probes.gather import gather
+from hygie.proof.cross.checks import cross_checks
+from hygie.proof.cross.model import Look, judge_cross
+from hygie.proof.model import Context, Outcome
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.rules import Change
 from tests.acceptance.conftest import Installation
@@ -80,6 +87,96 @@ def test_pages_are_published_recorded_and_journaled(recorded: Installation, tmp_
     digests = {one["detail"]["sha256"] for one in exports(recorded)}
     assert {first["sha256"], second["sha256"], table["sha256"]} <= digests
     assert "Content-Security-Policy" in recorded.run("publish", "guarantees", "--to", str(tmp_path)).stdout
+
+
+def verdict(made: Installation, check: str) -> tuple[str, str]:
+    """What a cross-check of the published pages says now, of editions that have settled, and why."""
+    cross = next(one for one in cross_checks() if one.card.id == check)
+
+    async def main() -> Outcome:
+        async with open_house(made.data) as house:
+            facts = await gather(house, {"pages"})
+            facts.pages = replace(facts.pages, at_ms=facts.pages.at_ms + 3_600_000)
+
+            def act(plane: ProofPlane) -> Outcome:
+                now_ms = house.clock.now_ms()
+                look = Look(take_snapshot(plane.registers, now_ms, ()), facts, Context(house.settings, now_ms), "0")
+                return judge_cross(cross, look)[0]
+
+            return cast("Outcome", await with_proof(house, "local:anne", act))
+
+    found = asyncio.run(main())
+    return found.verdict.value, found.why.en
+
+
+def test_the_published_page_is_held_against_the_registers_and_the_journal(recorded: Installation) -> None:
+    url = ("--url", "https://exemple.fr/transferts")
+    done = recorded.hygie("publish", "transfers", *url)
+    page = recorded.data / "public" / "transferts.html"
+    assert [Path(name) for name in done["files"]] == [page, page.with_suffix(".json")]
+    recorded.hygie("publish", "guarantees")
+    exports(recorded)
+    posture = recorded.hygie("posture", "--now")
+    (automated,) = (one for one in posture["requirements"] if one["ref"] == "rgpd@2016-679#22")
+    assert (automated["verdict"], automated["why"][1]) == ("not_applicable", "The host decides nothing about a person.")
+    evaluated = {one["id"]: one["verdict"] for one in posture["checks"]}
+    for check in ("cross.page-current", "cross.guarantees-current"):
+        assert verdict(recorded, check)[0] == evaluated[check] == "satisfied", verdict(recorded, check)
+    kept = page.read_bytes()
+    page.write_bytes(kept + b"<!-- -->")
+    altered = verdict(recorded, "cross.page-current")
+    page.unlink()
+    absent = verdict(recorded, "cross.page-current")
+    page.write_bytes(kept)
+    recorded.hygie("register", "amend", "supplier", "SUP-0002", "name=Autre nom", "--approver", "Paul Durand")
+    stale = verdict(recorded, "cross.page-current")
+    for found, word in ((altered, "(page)"), (absent, "(journal)"), (stale, "(supplier)")):
+        assert found[0] == "unsatisfied", found
+        assert word in found[1]
+    recorded.hygie("publish", "transfers", *url)
+    exports(recorded)
+    assert verdict(recorded, "cross.page-current")[0] == "satisfied"
+
+
+def test_an_edition_of_a_past_date_does_not_replace_the_published_one(recorded: Installation, tmp_path: Path) -> None:
+    table = recorded.data / "public" / "garanties.html"
+    before = table.read_bytes()
+    recorded.hygie("publish", "guarantees", "--to", str(tmp_path), "--at", "2020-01-01")
+    assert table.read_bytes() == before
+    recorded.hygie("publish", "guarantees", "--to", str(tmp_path))
+    assert table.read_bytes() == (tmp_path / "garanties.html").read_bytes() != before
+
+
+class Later(SystemClock):
+    """A clock that stands some days later."""
+
+    def __init__(self, days: float) -> None:
+        super().__init__()
+        self._later_ms = int(days * 86_400_000)
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self._later_ms
+
+
+def test_exports_of_a_client_s_traces_are_seen_in_the_journal(recorded: Installation, tmp_path: Path) -> None:
+    async def traces(days: float = 0) -> list[tuple[str, str, str]]:
+        async with open_house(recorded.data) as house:
+            acts = (await gather(replace(house, clock=Later(days)), {"acts"})).acts.value
+        assert acts is not None
+        return [(one.action, one.outcome, one.tenant) for one in acts.traces]
+
+    before = asyncio.run(traces())
+    recorded.hygie("journal", "export", str(tmp_path / "all.zip"))
+    recorded.hygie("journal", "export", str(tmp_path / "traces.zip"), "--tenant", "chu", "--disclose")
+    recorded.hygie("journal", "show", "--tenant", "chu")
+    exports(recorded)
+    new = asyncio.run(traces())[len(before) :]
+    assert [one for one in new if one[1] == "done"] == [
+        ("journal:export", "done", "chu"),
+        ("journal:read", "done", "chu"),
+    ]
+    assert len(asyncio.run(traces(120))) == len(before) + len(new), "a quarter is looked back upon, after a restart too"
+    assert asyncio.run(traces(130)) == []
 
 
 def test_a_page_shows_what_was_known_on_a_date(recorded: Installation, tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from hygie.proof.controls.model import OWNERS, RegisterCheck
 from hygie.proof.controls.read import Controls, shipped_controls
 from hygie.proof.cross.model import cards
 from hygie.proof.model import Evidence
+from hygie.proof.perimeter.applicability import left_to_controllers
 from hygie.proof.referentials.model import NODE_MARK
-from hygie.proof.referentials.shipped import HDS, OBLIGATIONS, SHIPPED, shipped
+from hygie.proof.referentials.shipped import HDS, ISO27001, RGPD, SHIPPED, shipped
 from hygie.registers.schema import shipped_schemas
 from tests.house.rules import FILE_LINES_MAX, assert_none
 from tools import coverage_reference
@@ -30,12 +31,13 @@ REGISTER_COMMANDS = {"add", "amend", "due", "attach"}
 
 
 def unanswered(controls: Controls) -> Iterator[str]:
-    """Obligations, statements and HDS requirements that no control with a check answers."""
+    """What is asked, of a host in its role, that no control with a check answers."""
     answered = {ref for one in controls.controls if one.checks for ref in one.answers}
-    for name in (HDS, OBLIGATIONS):
+    for name in SHIPPED:
         for node in shipped(name).nodes:
-            if node.assessable and f"{name}{NODE_MARK}{node.id}" not in answered:
-                yield f"{name}{NODE_MARK}{node.id} has no control"
+            ref = f"{name}{NODE_MARK}{node.id}"
+            if node.assessable and ref not in answered and ref not in left_to_controllers():
+                yield f"{ref} has no control"
 
 
 def untold(checks: Iterable[RegisterCheck]) -> Iterator[str]:
@@ -66,8 +68,22 @@ def sabotages() -> list[str]:
     return list(tomllib.loads(coverage_reference.SABOTAGES.read_text()))
 
 
-def test_each_obligation_and_each_requirement_of_hds_has_a_control_with_a_check() -> None:
+def test_each_assessable_requirement_has_a_control_with_a_check_or_binds_others() -> None:
     assert_none(list(unanswered(CONTROLS)))
+
+
+def test_what_is_left_to_controllers_is_asked_and_answered_by_no_control() -> None:
+    left = left_to_controllers()
+    assert set(left) <= {f"{RGPD}{NODE_MARK}{node.id}" for node in shipped(RGPD).nodes if node.assessable}
+    assert not set(left) & {ref for one in CONTROLS.controls for ref in one.answers}
+    assert not any(applies or why.fr == why.en for applies, why in left.values())
+
+
+def test_the_statement_of_applicability_is_checked_on_each_control_of_annex_a() -> None:
+    whole = {node.id for node in shipped(ISO27001).nodes if node.id.startswith("A.") and node.assessable}
+    complete = next(one for one in CONTROLS.checks if one.id == "applicability.complete")
+    assert len(whole) == 93
+    assert set(complete.values) == whole
 
 
 def test_the_rule_catches_what_nothing_answers() -> None:
@@ -118,6 +134,7 @@ MAY_BE_EMPTY = {
     "transfer",  # no transfer: sub-processors and interventions outside the EEA are held against it
     "supplier-change",  # no change of a sub-processor: each one is reviewed all the same
     "mark-use",  # the mark is not used
+    "regulatory-wording",  # the page as a table takes no sentence, the others are not published without theirs
     "referential-import",  # those of the platform hold
 }
 
@@ -125,6 +142,18 @@ MAY_BE_EMPTY = {
 def test_an_empty_register_answers_nothing_but_where_one_hopes_for_it() -> None:
     found = {one.of or one.register for one in CONTROLS.checks if one.when_blank == "not_applicable"}
     assert found == MAY_BE_EMPTY
+
+
+# Registers that no check on registers need read, and what reads them instead.
+READ_ELSEWHERE = {
+    "certification-warning": "the dates themselves are judged (cross.certificate-ends, cross.cycle-on-time)",
+}
+
+
+def test_each_register_is_read_by_a_check() -> None:
+    read = {name for one in CONTROLS.checks for name in (one.register, one.of)}
+    read |= {name for one in cards().values() for name in one.registers}
+    assert set(shipped_schemas()) - read == set(READ_ELSEWHERE)
 
 
 def test_each_control_has_words_in_both_languages() -> None:

@@ -26,6 +26,8 @@ from hygie.base.clock import SystemClock
 from hygie.base.layout import DataFolder
 from hygie.base.settings import load_settings
 from hygie.logkeeping import LogKeeper
+from hygie.probes.gather import gather
+from hygie.proof.facts import Facts
 from hygie.proof.model import Finding
 from hygie.upkeep import Comparison
 from tests.acceptance.conftest import Installation
@@ -58,6 +60,15 @@ class Broken:
         async def look() -> Finding:
             async with open_house(self.made.data) as house:
                 return await judge_one(replace(house, clock=Ahead(ahead_days)) if ahead_days else house, check)
+
+        return asyncio.run(look())
+
+    def facts(self, *names: str) -> Facts:
+        """These facts, as they are seen now."""
+
+        async def look() -> Facts:
+            async with open_house(self.made.data) as house:
+                return await gather(house, names)
 
         return asyncio.run(look())
 

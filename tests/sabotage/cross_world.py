@@ -25,7 +25,19 @@ from hygie.evaluation import take_snapshot
 from hygie.probes import rows
 from hygie.proof.cross.checks import cross_checks
 from hygie.proof.cross.model import Look, judge_cross
-from hygie.proof.facts import ActFacts, ActsFacts, Facts, KeyFacts, StoreFacts, StoresFacts, TlsFacts
+from hygie.proof.cross.published import inputs_of
+from hygie.proof.documents.pages import GUARANTEES, TRANSFERS, make_page, said_by
+from hygie.proof.facts import (
+    ActFacts,
+    ActsFacts,
+    DoorFacts,
+    Facts,
+    KeyFacts,
+    PageFacts,
+    StoreFacts,
+    StoresFacts,
+    TlsFacts,
+)
 from hygie.proof.model import Context, Observed, Outcome
 from hygie.registers.rules import Change
 from tests.unit.proof.host import CERTIFICATE, NOW, World, change, day, host, standing
@@ -124,6 +136,8 @@ def works() -> list[Change]:
                decided_on=day(-50), executed_on=day(-49), answered_on=day(-48), retention_checked=True,
                decision="grant"),
         change("rights-request", "RRQ-2", "received", received_on=day(-1), extended=False),
+        change("document-delivery", "DDL-1", "delivered", tenant="chu", kind="traces", recipient_kind="client",
+               asked_at=at(-12), delivered_at=at(-10)),
     ]  # fmt: skip
 
 
@@ -196,6 +210,24 @@ class Scene:
         """What one check says now."""
         return judge_cross(CHECKS[check], self.look())[0]
 
+    def change_page(self, kind: str, **fields: Any) -> None:
+        """One published page otherwise."""
+        known = cast("tuple[PageFacts, ...]", self.made["pages"])
+        self.made["pages"] = tuple(replace(one, **fields) if one.kind == kind else one for one in known)
+
+    def publish(self) -> None:
+        """Both pages, as the registers have them now: their files, their records, their entries."""
+        found = []
+        for rank, (kind, state) in enumerate(((TRANSFERS, "online"), (GUARANTEES, "made")), 1):
+            page = make_page(kind, inputs_of(self.look()))
+            registers = self.world.registers
+            digests = [registers.put_document(f"{kind}.{end}", "text/plain", content)
+                       for end, content in (("html", page.html), ("json", page.data))]  # fmt: skip
+            self.world.write(change("publication", f"PUB-{rank}", state, kind=kind, form=page.form or None,
+                                    as_of=at(0), page=digests[0], data=digests[1], online_on=day(0)))  # fmt: skip
+            found.append(PageFacts(kind, *digests, said_by(page.data), self.world.clock.ms))
+        self.made["pages"] = tuple(found)
+
     def look(self) -> Look:
         house = cast("House", SimpleNamespace(dsns=self.world.dsns, clock=self.world.clock, settings=self.settings))
         facts = Facts()
@@ -219,7 +251,9 @@ MADE: dict[str, object] = {
     "acts": ActsFacts(
         (ActFacts("platform:upgrade", ms(-20), "local:paul", "done"),
          ActFacts("backup:restore", ms(-15), "local:paul", "done")), ms(-35), whole=True,
+        traces=(ActFacts("journal:export", ms(-11), "local:paul", "done", "chu"),),
     ),
+    "door": DoorFacts("probe", 7, ms(0), 401, 401, 403, 403, 403, same_answer=True, french=True),
 }  # fmt: skip
 
 
@@ -235,4 +269,6 @@ def scene(dsns: Dsns) -> Iterator[Scene]:
         spans = {"now": NOW_MS, "later": ms(100), "month_ago": ms(-30), "long_ago": ms(-400)}
         names = {"tenant": (b"t" * 16).hex(), "place": ENVIRONMENT.hex(), "hash": "00" * 32}
         found.sql(ROWS.format(**spans, **names))
+        found.publish()
+        world.clock.ms += 120_000  # what was published has settled
         yield found

@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from hygie.base.errors import HygieError
 from hygie.database.cluster import Dsns
+from hygie.probes.door import untranslated
 from hygie.proof.cross.model import SABOTAGE, Found, judge_cross, outcome_of
 from hygie.proof.facts import ActFacts, StoreFacts
 from hygie.proof.model import Observed
@@ -162,6 +164,10 @@ SABOTAGES: Mapping[str, tuple[Break, str]] = {
     "cross.cycle-on-time": (amend("certification-event", "2026.surveillance1", "void"), "2026/surveillance-1"),
     "cross.certificate-state": (suspended, "HDS-host"),
     "cross.mark-valid": (suspended, "MRK-1"),
+    "cross.page-current": (amend("supplier", "DC", name="Autre centre"), "PUB-1 (supplier)"),
+    "cross.guarantees-current": (amend("supplier", "DC", name="Autre centre"), "PUB-2 (supplier)"),
+    "cross.traces-read": (amend("document-delivery", "DDL-1", asked_at=at(-100), delivered_at=at(-93)), "chu"),
+    "cross.french-served": (lambda scene: scene.change_fact("door", french=False), "SVC"),
     "cross.documents-kept": (amend("policy", "POL-1", document="cd" * 32), "policy POL-1"),
 }  # fmt: skip
 # Never red: what nothing observes is unknown, and its sabotage turns it so.
@@ -195,6 +201,82 @@ def test_each_cross_check_is_seen_red(database: Dsns, check: str) -> None:
         assert word in said.fr
         assert word in said.en
     assert found.remedy is not None
+
+
+PAGES: Mapping[str, tuple[Break, str]] = {
+    "no edition": (amend("publication", "PUB-1", "replaced"), "publication transfers"),
+    "stale": (amend("publication", "PUB-1", as_of=at(-93)), "PUB-1 (as_of)"),
+    "page altered": (lambda scene: scene.change_page("transfers", page="cd" * 32), "PUB-1 (page)"),
+    "data altered": (lambda scene: scene.change_page("transfers", data="cd" * 32), "PUB-1 (data)"),
+    "not in the journal": (lambda scene: scene.change_page("transfers", journaled_ms=None), "PUB-1 (journal)"),
+    "not on the disk": (
+        lambda scene: scene.change_page("transfers", page="", data="", said="", journaled_ms=None), "PUB-1 (supplier)"
+    ),
+    "a form without its sentence": (
+        lambda scene: [scene.world.write(change("foreign-law-note", f"FLN-{one}", "approved", supplier=one,
+                       conclusion="none", review_on=day(100), approved_on=day(-5))) for one in ("HOST", "DC")],
+        "PUB-1 (regulatory-wording B)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_a_page_that_is_not_what_the_registers_say_is_red(database: Dsns, name: str) -> None:
+    act, words = PAGES[name]
+    with scene(database) as broken:
+        act(broken)
+        found = broken.verdict("cross.page-current")
+        others = broken.verdict("cross.guarantees-current")
+    assert found.verdict.value == "unsatisfied", found
+    assert words in found.observed.fr
+    assert name == "a form without its sentence" or others.verdict.value == "satisfied", others
+
+
+def test_an_error_without_its_french_sentence_is_red(database: Dsns) -> None:
+    class RootError(HygieError):
+        fr, en = "Une phrase.", "A sentence."
+
+    class CopiedError(RootError):
+        code, fr, en = "HYG-998", "Not found.", "Not found."
+
+    class SilentError(RootError):
+        code, fr = "HYG-999", " "
+
+    assert untranslated(RootError) == (CopiedError.code, SilentError.code)
+    assert not set(untranslated()) - {CopiedError.code, SilentError.code}, "every other error has its sentence"
+    with scene(database) as broken:
+        broken.change_fact("door", untranslated=untranslated(RootError))
+        found = broken.verdict("cross.french-served")
+    assert found.verdict.value == "unsatisfied"
+    assert "HYG-998, HYG-999" in found.why.fr
+
+
+def test_an_edition_under_way_is_not_judged_yet(database: Dsns) -> None:
+    with scene(database) as sound:
+        sound.world.amend("publication", "PUB-1", page="cd" * 32)
+        assert sound.verdict("cross.page-current").verdict.value == "unknown"
+        sound.world.clock.ms += 61_000
+        assert sound.verdict("cross.page-current").verdict.value == "unsatisfied"
+
+
+def test_traces_count_when_the_journal_bears_them_out(database: Dsns) -> None:
+    def traces(*found: ActFacts, whole: bool = True) -> str:
+        sound.change_fact("acts", traces=found, whole=whole)
+        return sound.verdict("cross.traces-read").verdict.value
+
+    own = ActFacts("journal:read", ms(-60), "dpo-chu", "done", "chu")
+    export = ActFacts("journal:export", ms(-11), "local:paul", "done", "chu")
+    with scene(database) as sound:
+        assert traces(own) == "satisfied", "its own account reads them"
+        assert traces(replace(own, at_ms=ms(-93))) == "unsatisfied"
+        assert traces(replace(export, outcome="unknown")) == "unsatisfied", "the export did not end"
+        assert traces(replace(export, at_ms=ms(-9))) == "unsatisfied", "it was handed over before it was made"
+        assert traces(replace(export, tenant="other")) == "unsatisfied"
+        assert traces(whole=False) == "unknown", "the journal is not read whole"
+        sound.sql("UPDATE hygie.environment SET created_ms = %s", ms(-20))
+        assert traces() == "unknown", "hosted for less than a quarter"
+        sound.sql("UPDATE hygie.environment SET state = 'destroyed'")
+        assert traces() == "not_applicable", "nothing is hosted"
 
 
 def test_what_was_not_observed_or_has_nothing_to_compare_is_never_green(database: Dsns) -> None:

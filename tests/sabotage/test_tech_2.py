@@ -65,6 +65,16 @@ def test_a_door_that_tells_is_red(broken: Broken, tmp_path: Path) -> None:
         assert tech_2.door(facts, Context(settings, 1)).verdict.value == verdict, answers
 
 
+def test_a_door_that_answers_in_another_language_is_seen(broken: Broken, tmp_path: Path) -> None:
+    door = broken.facts("door", "fresh").door.value
+    assert door is not None
+    assert door.french
+    english = b'{"issue": [{"details": {"text": "Access token missing or not valid: ask your operator for one."}}]}'
+    for body in (english, b"{}", b"[]", b'{"issue": [3]}', b"<html>"):
+        with _door(tmp_path, {}, body) as (port, authority):
+            assert not knock(default_settings(port=port), authority, Doors()).french, body
+
+
 def test_a_lone_environment_proves_nothing(tmp_path: Path) -> None:
     with _door(tmp_path, {(None, "chu/prod"): 401, (None, NOWHERE): 401, ("p", "chu/prod"): 403}) as (port, authority):
         settings = default_settings(port=port)
@@ -98,7 +108,7 @@ def test_ports_that_only_root_can_name() -> None:
 
 
 @contextmanager
-def _door(folder: Path, answers: dict[tuple[str | None, str], int]) -> Iterator[tuple[int, Path]]:
+def _door(folder: Path, answers: dict[tuple[str | None, str], int], body: bytes = b"{}") -> Iterator[tuple[int, Path]]:
     """A door of ours that answers as told: (``p`` for the probe's token or None, place) → status, else 401 or 404."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -109,9 +119,9 @@ def _door(folder: Path, answers: dict[tuple[str | None, str], int]) -> Iterator[
             probe = "p" if self.headers.get("Authorization") == "Bearer hyg_probe" else None
             status = 200 if self.path.endswith("metadata") else answers.get((probe, place), 404 if probe else 401)
             self.send_response(status)
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(b"{}")
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Silent."""

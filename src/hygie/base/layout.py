@@ -14,6 +14,7 @@
     DATA/erasures/         certificates of erasure, as they were last signed
     DATA/exits/            certificates of destruction at the end of contracts, and the statements of consent
     DATA/upgrades/         copies of the database taken before each upgrade
+    DATA/public/           public pages and their data, as they were last published
     DATA/referentials/     référentiels that people imported, canonical JSON
     DATA/timestamps/       checkpoints of the journal stamped by a timestamp authority, by month
     DATA/connection.json   what a FHIR client needs: base_url, ca_file, token
@@ -105,6 +106,11 @@ class DataFolder:
     def upgrades(self) -> Path:
         """Copies of the database taken before upgrades."""
         return self.path / "upgrades"
+
+    @property
+    def public(self) -> Path:
+        """Public pages as they were last published."""
+        return self.path / "public"
 
     @property
     def referentials(self) -> Path:

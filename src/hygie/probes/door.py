@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
 import secrets
 import ssl
 import time
@@ -16,10 +17,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hygie.fhir.errors
+import hygie.fhir.face_errors
+import hygie.fhir.search.errors  # noqa: F401 (what a client may meet: their classes are looked at)
 from hygie.app import House, open_administration
+from hygie.base.errors import HygieError
 from hygie.base.files import write_durably
 from hygie.base.settings import Settings
 from hygie.gate.administration import Administration, Environment
+from hygie.gate.errors import AuthenticationError
 from hygie.proof.facts import AnswerFacts, DoorFacts
 
 TIMEOUT_S = 5.0
@@ -96,6 +102,7 @@ def knock(settings: Settings, authority: Path | None, doors: Doors) -> DoorFacts
         other = _ask(connection, doors.other, agent, doors.token) if doors.token and doors.other else None
     finally:
         connection.close()
+    refused = [*nobody, *unknown]
     alike = nobody[0] == nobody[1] and unknown[0] == unknown[1] and (other is None or other == absent)
     return DoorFacts(
         agent=agent,
@@ -107,7 +114,28 @@ def knock(settings: Settings, authority: Path | None, doors: Doors) -> DoorFacts
         other=other[0] if other else None,
         absent=absent[0] if absent else None,
         same_answer=alike,
+        french=all(_text(body) == AuthenticationError.fr for _, _, body in refused),
+        untranslated=untranslated(),
     )
+
+
+def untranslated(root: type[HygieError] = HygieError) -> tuple[str, ...]:
+    """Codes of errors that have no French sentence of their own, sorted. Args: root: it and its subclasses."""
+    found, waiting = set(), [root]
+    while waiting:
+        one = waiting.pop()
+        waiting += one.__subclasses__()
+        if not one.fr.strip() or one.fr == one.en:
+            found.add(one.code)
+    return tuple(sorted(found))
+
+
+def _text(body: bytes) -> str:
+    """The sentence of an OperationOutcome, nothing when it is not one."""
+    try:
+        return str(json.loads(body)["issue"][0]["details"]["text"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 async def _doors(house: House) -> Doors:
@@ -151,7 +179,7 @@ def _connection(settings: Settings, authority: Path | None) -> http.client.HTTPS
 
 
 def _ask(connection: http.client.HTTPSConnection, place: str, agent: str, token: str | None, path: str = ASKED) -> Told:
-    headers = {"User-Agent": agent, "Accept": "application/fhir+json"}
+    headers = {"User-Agent": agent, "Accept": "application/fhir+json", "Accept-Language": "fr"}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     connection.request("GET", f"/{place}{path}", headers=headers)

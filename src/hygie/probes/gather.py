@@ -24,6 +24,7 @@ from hygie.probes.acts import ActsWatch
 from hygie.probes.disk import scan
 from hygie.probes.door import authority_of, probe_answer, probe_door
 from hygie.probes.machine import probe_clock, probe_files, probe_flows, probe_processes
+from hygie.probes.pages import PagesWatch
 from hygie.probes.stores import probe_stores
 from hygie.probes.tls import probe_tls
 from hygie.proof.facts import Facts, KeyFacts, SiteFacts, TargetFacts
@@ -37,10 +38,13 @@ SITE_S_MAX = 10.0  # a site that hangs is named, the others are told all the sam
 PROBE_S_MAX = 20.0  # the disk scan bounds itself below this; anything slower is unknown
 
 
-async def gather(house: House, only: Collection[str] = (), *, acts: ActsWatch | None = None) -> Facts:
+async def gather(
+    house: House, only: Collection[str] = (), *, acts: ActsWatch | None = None, pages: PagesWatch | None = None
+) -> Facts:
     """Every fact, or only those named; what could not be seen says why, by a code.
 
-    Args: acts: what follows the journal from one look to the next; without it the journal is read from its beginning.
+    Args: acts: what follows the journal from one look to the next; without it the journal is read from its beginning;
+    pages: what remembers which entries of it name a published page.
     """
     facts = Facts()
     settings, folder = house.settings, house.folder
@@ -71,6 +75,7 @@ async def gather(house: House, only: Collection[str] = (), *, acts: ActsWatch | 
         "erasures": partial(rows.probe_erasures, house),
         "drills": partial(rows.probe_drills, house),
         "acts": (acts or ActsWatch(house)).look,
+        "pages": (pages or PagesWatch(house)).look,
     }
     wanted = frozenset(only) or frozenset(probes) | {"door", "fresh"}
     await asyncio.gather(*(_observe(house, facts, name, probe) for name, probe in probes.items() if name in wanted))

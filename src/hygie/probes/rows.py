@@ -46,8 +46,8 @@ _GRANTS = (
     " JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms, h.id"
 )
 _PLACES = (
-    "SELECT t.name, e.name, e.kind, e.state FROM hygie.environment e JOIN hygie.tenant t ON t.id = e.tenant"
-    " WHERE e.state <> 'destroyed' ORDER BY t.name, e.name"
+    "SELECT t.name, e.name, e.kind, e.state, e.created_ms FROM hygie.environment e"
+    " JOIN hygie.tenant t ON t.id = e.tenant WHERE e.state <> 'destroyed' ORDER BY t.name, e.name"
 )
 _ERASURES = (
     "SELECT x.id, t.name, x.requested_ms FROM hygie.erasure x JOIN hygie.environment e ON e.id = x.environment"

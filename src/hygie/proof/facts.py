@@ -154,7 +154,8 @@ class DoorFacts:
 
     Statuses, None when there was nothing to try: without a token, with an unknown one, then with the probe's token (no
     habilitation) at its own environment, at another one, at one that exists nowhere.
-    same_answer: what exists and what does not are answered alike, byte for byte.
+    same_answer: what exists and what does not are answered alike, byte for byte; french: who asks in French is refused
+    in French; untranslated: codes of errors a client may meet that have no French sentence of their own.
     """
 
     agent: str
@@ -166,6 +167,8 @@ class DoorFacts:
     other: int | None
     absent: int | None
     same_answer: bool
+    french: bool = False
+    untranslated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,12 +371,13 @@ class StoresFacts:
 
 @dataclass(frozen=True, slots=True)
 class PlaceFacts:
-    """An environment of a client, as administration made it."""
+    """An environment of a client, as administration made it. created_ms: when."""
 
     tenant: str
     environment: str
     kind: str
     state: str
+    created_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,22 +403,40 @@ class DrillFacts:
 
 @dataclass(frozen=True, slots=True)
 class ActFacts:
-    """An act of administration that the journal holds. account: who acted."""
+    """An act of administration that the journal holds. account: who acted; tenant: the client it is about, if one."""
 
     action: str
     at_ms: int
     account: str
     outcome: str
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ActsFacts:
     """Acts of administration by people since an instant; whole: the journal was read up to its published end, and every
-    one is here."""
+    one is here; traces: readings and exports of a client's entries, over a longer time."""
 
     acts: tuple[ActFacts, ...]
     since_ms: int
     whole: bool
+    traces: tuple[ActFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PageFacts:
+    """A public page as it was last published in the data folder.
+
+    kind: ``transfers`` or ``guarantees``; page, data: SHA-256 of its two files, nothing when it is not there; said: of
+    what its data say, their date apart; journaled_ms: instant of the journal's entry that names the page, None when
+    none does.
+    """
+
+    kind: str
+    page: str
+    data: str
+    said: str
+    journaled_ms: int | None
 
 
 @dataclass(slots=True)
@@ -449,3 +471,4 @@ class Facts:
     erasures: Observed[tuple[ErasureFacts, ...]] = field(default_factory=Observed)
     drills: Observed[tuple[DrillFacts, ...]] = field(default_factory=Observed)
     acts: Observed[ActsFacts] = field(default_factory=Observed)
+    pages: Observed[tuple[PageFacts, ...]] = field(default_factory=Observed)

@@ -93,6 +93,7 @@ def host() -> list[Change]:
         ],
         change("service", "SVC", "open", name="Hébergement FHIR", activities=[1, 2, 3, 4, 5, 6], **actors,
                production=True, tenants=[TENANT], environments=[f"{TENANT}/prod"], suppliers=["DC"],
+               french_interface=True,
                sites=["SIT-paris", "SIT-lyon", "SIT-lille"], certificates=["HDS-host", "HDS-dc"],
                review_on=day(200)),
     ]  # fmt: skip

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 _To = Annotated[
     Path, typer.Option("--to", help=say(fr="Dossier où écrire.", en="Folder to write in."), file_okay=False)
 ]
+_Also = Annotated[
+    Path | None,
+    typer.Option(
+        "--to",
+        help=say(fr="Autre dossier où l'écrire aussi.", en="Another folder to write it in too."),
+        file_okay=False,
+    ),
+]
 _At = Annotated[str, typer.Option(help=say(fr="Tel que connu à cette date.", en="As it was known on that date."))]
 _Url = Annotated[
     str, typer.Option(help=say(fr="Adresse publique, si la page est en ligne.", en="Public address, once online."))
@@ -41,7 +49,7 @@ def register(app: typer.Typer) -> None:
             fr="Établit la page publique des transferts hors EEE et des lois extra-européennes (EXI 31).",
             en="Make the public page of transfers outside the EEA and of non-European law (EXI 31).",
         ),
-        epilog=f"{example}: hygie publish transfers --to public --url https://exemple.fr/transferts",
+        epilog=f"{example}: hygie publish transfers --url https://exemple.fr/transferts",
     )(transfers)
     group.command(
         "guarantees",
@@ -49,7 +57,7 @@ def register(app: typer.Typer) -> None:
             fr="Établit le tableau des garanties, une ligne par acteur (EXI 12, chapitre 8).",
             en="Make the guarantees table, a row for each actor (EXI 12, chapter 8).",
         ),
-        epilog=f"{example}: hygie publish guarantees --to public",
+        epilog=f"{example}: hygie publish guarantees",
     )(guarantees)
     group.command(
         "certificates",
@@ -70,12 +78,12 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="publish")
 
 
-def transfers(context: typer.Context, to: _To, at: _At = "", url: _Url = "") -> None:
+def transfers(context: typer.Context, to: _Also = None, at: _At = "", url: _Url = "") -> None:
     """Publish the transfers page."""
     _publish(frame_of(context), "transfers", to, at, url)
 
 
-def guarantees(context: typer.Context, to: _To, at: _At = "", url: _Url = "") -> None:
+def guarantees(context: typer.Context, to: _Also = None, at: _At = "", url: _Url = "") -> None:
     """Publish the guarantees table."""
     _publish(frame_of(context), "guarantees", to, at, url)
 
@@ -142,7 +150,7 @@ def show_handed(frame: Frame, done: HandedOver) -> None:
     )
 
 
-def _publish(frame: Frame, kind: str, to: Path, at: str, url: str) -> None:
+def _publish(frame: Frame, kind: str, to: Path | None, at: str, url: str) -> None:
     from hygie.cli.moment import moment_ms
 
     async def main() -> Published:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,7 @@ from hygie.proof.documents.words import Words, utc
 from hygie.proof.errors import RegulatorySentenceAbsentError
 
 TRANSFERS, GUARANTEES = "transfers", "guarantees"
+FILES = {TRANSFERS: "transferts", GUARANTEES: "garanties"}  # names of its two files, without their endings
 _LANGUAGES: tuple[Language, ...] = ("fr", "en")
 _FORMAT = {TRANSFERS: "hygie transfers 1", GUARANTEES: "hygie guarantees 1"}
 _TITLES = {
@@ -91,6 +93,22 @@ def transfers_paper(inputs: Inputs) -> bytes:
         return transfers_page(inputs).html
     except RegulatorySentenceAbsentError:
         return _page(inputs, TRANSFERS, "C", actors(inputs), "").html
+
+
+def make_page(kind: str, inputs: Inputs) -> Page:
+    """The page of one kind. Raises: RegulatorySentenceAbsentError."""
+    return transfers_page(inputs) if kind == TRANSFERS else guarantees_page(inputs)
+
+
+def said_by(data: bytes) -> str:
+    """SHA-256 of what the data of a page say, their date apart, in hexadecimal: equal for two editions that say the
+    same; nothing for what are not such data."""
+    try:
+        said = msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return ""
+    said.pop("as_of", None)
+    return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()
 
 
 def _sentence(inputs: Inputs, form: str) -> str:

@@ -14,9 +14,26 @@ from hygie.proof.certification.from_registers import Newest, actor_field
 from hygie.proof.certification.scoping import Answers, Applies, DataKind, own_words, scope
 from hygie.proof.model import Text
 from hygie.proof.referentials.model import NODE_MARK, Referential
+from hygie.proof.referentials.shipped import RGPD
 from hygie.registers.chain import RecordVersion
 
 HOST, PROCESSOR = "host", "processor"
+# Articles of the RGPD that bind others than a host in its role, and why.
+CONTROLLERS_OWN: Mapping[str, Text] = {
+    "7": Text("Le consentement se recueille et se prouve par le responsable.", "The controller collects consent."),
+    "8": Text(
+        "Proposer un service aux enfants est l'acte du responsable.", "Serving children is the controller's act."
+    ),
+    "10": Text(
+        "Le registre des traitements n'admet pas ces données.", "The register of processing admits no such data."
+    ),
+    "11": Text("Identifier, ou non, est le choix du responsable.", "To identify or not is the controller's choice."),
+    "22": Text("L'hébergeur ne décide de rien sur une personne.", "The host decides nothing about a person."),
+    "26": Text("L'hébergeur ne fixe aucune finalité.", "The host sets no purpose."),
+    "49": Text(
+        "Le registre des transferts n'admet pas de dérogation.", "The register of transfers admits no exception."
+    ),
+}
 GONE = ("ended", "refused", "closed", "replaced")  # states of services, actors, transfers and questionnaires
 
 
@@ -45,6 +62,11 @@ def applying(of: Newest, referential: Referential, *, today: date) -> set[str]:
     ruled = applicability_of(of, referential, tenants=(), today=today)
     named = (node.id for node in referential.nodes if node.activities)
     return {name for name in named if ruled.get(f"{referential.id}{NODE_MARK}{name}", (True, None))[0]}
+
+
+def left_to_controllers() -> dict[str, tuple[bool, Text]]:
+    """What does not apply to a host of the RGPD, as :func:`applicability_of` says it."""
+    return {f"{RGPD}{NODE_MARK}{name}": (False, why) for name, why in CONTROLLERS_OWN.items()}
 
 
 def requirements_of(referential: Referential) -> list[Mapping[str, object]]:
