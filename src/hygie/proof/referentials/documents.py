@@ -91,32 +91,37 @@ def _from_json(text: str) -> Any:
 
 def _bound(found: Any) -> None:
     """Depth and count of what JSON gave, and texts that escapes may have broken. Raises: ReferentialRefusedError."""
-    count, level = 0, [found]
+    count = 0
+    level: list[tuple[Any, str]] = [(found, "")]  # with the id of the nearest record around
     for _ in range(DEPTH_MAX + 1):
         count += len(level)
         if count > VALUES_MAX:
             raise _too_many(place("JSON"))
-        for one in level:
-            for text in one if isinstance(one, dict) else (one,):
-                _check_text(text)
-        level = [
-            inner
-            for one in level
-            if isinstance(one, dict | list)
-            for inner in (one.values() if isinstance(one, dict) else one)
-        ]
+        inside: list[tuple[Any, str]] = []
+        for one, around in level:
+            if isinstance(one, dict):
+                name = one["id"] if isinstance(one.get("id"), str) else around
+                for key, value in one.items():
+                    _check_text(key, name)
+                    _check_text(value, f"{name}: {key}" if name else key)
+                    inside.append((value, name))
+            elif isinstance(one, list):
+                inside += [(value, around) for value in one]
+            else:
+                _check_text(one, around)
+        level = inside
         if not level:
             return
     raise _too_deep(place("JSON"))
 
 
-def _check_text(one: object) -> None:
+def _check_text(one: object, where: str) -> None:
     """Half of a character (``"\\ud800"``) is text for JSON and for nothing else. Raises: ReferentialRefusedError."""
     if isinstance(one, str) and not one.isascii():
         try:
             one.encode()
         except UnicodeEncodeError as error:
-            shown = place(one.encode(errors="ignore").decode())
+            shown = place(where.encode(errors="ignore").decode() or "JSON")
             raise refused(shown, fr="caractère impossible", en="impossible character") from error
 
 
