@@ -121,7 +121,7 @@ def _check_text(one: object, where: str) -> None:
         try:
             one.encode()
         except UnicodeEncodeError as error:
-            shown = place(where.encode(errors="ignore").decode() or "JSON")
+            shown = place((where or one).encode(errors="ignore").decode())
             raise refused(shown, fr="caractère impossible", en="impossible character") from error
 
 
