@@ -31,7 +31,7 @@ DEMO_S_MAX = 600  # only a demonstration that hangs lasts so long, on a machine 
 DEMO_PROCESSOR_S_MAX = 120  # of all its processes: it lasts a minute on two idle cores
 STEPS = [
     *("start", "people", "registers", "load", "doors", "plaintext", "absence", "scrub", "backup", "rebuild", "erase"),
-    *("drills", "journal", "plaintext-again", "status", "leaver", "posture", "dossier"),
+    *("drills", "journal", "publications", "plaintext-again", "status", "leaver", "posture", "dossier"),
 ]
 
 

@@ -11,6 +11,7 @@ from hygie.demo import (
     step_journal,
     step_leaver,
     step_posture,
+    step_publish,
     step_rebuild,
     step_registers,
     step_serve,
@@ -50,6 +51,7 @@ def steps() -> list[Step[Stage]]:
         Step("erase", say(fr="Un patient est effacé partout", en="A patient is erased everywhere"), step_erase.erase),
         Step("drills", say(fr="Des exercices, mesurés", en="Drills, measured"), step_drills.drills),
         Step("journal", say(fr="Le journal ne se retouche pas", en="Nobody edits the journal"), step_journal.journal),
+        Step("publications", say(fr="Ce que d'autres lisent", en="What others read"), step_publish.publications),
         Step("plaintext-again", say(fr="Toujours rien en clair", en="Still nothing in clear"), one.plaintext),
         Step("status", say(fr="Où en est cette installation", en="Where this installation stands"), step_status.status),
         Step(
