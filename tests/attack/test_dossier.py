@@ -31,7 +31,7 @@ from hygie.journal.tiles import decode_bundle
 from hygie.verify.check import BACKDATED_MAX
 from hygie.verify.dossier import DossierReport, DossierVerifier, Keys
 from hygie.verify.errors import DossierTamperedError
-from hygie.verify.logs import Named, check_named
+from hygie.verify.logs import Logs, Named, check_named
 from hygie.verify.main import main
 from hygie.verify.posture import VERDICTS
 from hygie.verify.source import Source
@@ -241,7 +241,7 @@ def test_entries_that_do_not_matter_do_not_hide_evidence_that_is_back_dated(data
 
 def test_an_entry_that_names_without_end_is_refused_at_once() -> None:
     with pytest.raises(DossierTamperedError) as caught:
-        check_named("writes", [], [Named(7, 1, 1, 10**15, "ab", 10**15)])
+        check_named("writes", Logs({}), [Named(7, 1, 1, 10**15, "ab", 10**15)])
     assert caught.value.facts == {"part": "write", "name": 1, "reason": "removed", "entry": 7}
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hygie import services
+from hygie import app, services, upkeep
 from hygie.services import Discreet, discreet_loop
 
 
@@ -96,8 +96,9 @@ def test_the_sealer_ends_after_the_upkeep_and_publishes_what_it_wrote_last(monke
         asyncio.get_running_loop().call_later(0.02, stop.set)
         return stop
 
-    for name, fake in (("open_house", open_house), ("opened", opened), ("Upkeep", Keeping)):
-        monkeypatch.setattr(services, name, fake)
+    monkeypatch.setattr(app, "open_house", open_house)
+    monkeypatch.setattr(app, "opened", opened)
+    monkeypatch.setattr(upkeep, "Upkeep", Keeping)
     monkeypatch.setattr(services, "_stop_event", stop_event)
     monkeypatch.setattr(services, "say_ready", lambda _: told.append("ready"))
     asyncio.run(services._work(Path("unused"), None))

@@ -50,7 +50,7 @@ async def rooms_of(house: Any, target: FolderTarget) -> AsyncIterator[BackupRoom
         keys = log_keys_of(await house.kms.status())
         reader = JournalReader(house.sites, PlainMonthKeys(house.kms), log_keys=keys, database=records)
         source = Source(house.clock, house.sites, house.kms, house.database, records, reader)
-        yield BackupRooms(source, target, house.journal, house.clock, "local:test")
+        yield BackupRooms(source, target, house.journal, house.clock, "local:test", sealed_s=0.0)  # no sealer runs
     finally:
         await records.close()
 

@@ -65,7 +65,11 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> None:
     async def none(_dsn: str, *, size: int) -> AsyncIterator[int]:
         yield size
 
+    async def nobody(_records: object) -> dict[bytes, str]:
+        return {}
+
     monkeypatch.setattr(acts, "opened", none)
+    monkeypatch.setattr(acts, "_names", nobody)
 
 
 def look(watch: ActsWatch) -> tuple[list[int], bool]:
