@@ -1,16 +1,19 @@
 """What a snapshot must name, listed from the catalogues, the sites, the published journal and the KMS.
 
-Order matters: journal first, then packs and the logs of the proof plane (so that all that the journal names is listed),
-erasures, platform, ledgers, and the key state last, so that it holds every key that the rest was sealed with.  If an
-epoch ended meanwhile, ledgers and key state are taken again: together they must open.
+Order matters: journal first, then packs (so that all that the journal names is listed) and the logs of the proof plane
+up to what that journal names, no less and no more; erasures, platform, ledgers, and the key state last, so that it
+holds every key that the rest was sealed with.  If an epoch ended meanwhile, ledgers and key state are taken again:
+together they must open.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 
 from hygie.backups.platform import collect_platform
 from hygie.backups.snapshot import EnvironmentPart, ObjectRef, SignedSnapshot
@@ -25,8 +28,9 @@ from hygie.journal.tiles import BUNDLE, PREFIX, TILE_WIDTH, Tile, encode_bundle,
 from hygie.keys.cache import CompartmentKeys
 from hygie.keys.errors import KeyDestroyedError
 from hygie.keys.kms import Kms
+from hygie.segments import rows
+from hygie.segments.format import LOGS
 from hygie.segments.publish import Publisher
-from hygie.segments.rows import published_objects
 from hygie.sites.placement import SiteSet
 from hygie.vault import upkeep_rows
 from hygie.vault.context import load_context
@@ -34,8 +38,12 @@ from hygie.vault.epochs import Epochs
 from hygie.vault.holdings import holdings
 
 KMS_STATE_NAME = "kms/state"
+_JOURNALED = "SELECT (SELECT size FROM hygie.journal_head), (SELECT count(*) FROM hygie.journal_pending)"
 log = logging.getLogger(__name__)
 
+SEALED_S = 5.0  # the sealer takes half a second; where none runs, what was published so far must do
+POLL_S = 0.1
+CUT_ATTEMPTS = 5  # an evaluation is kept each minute: two looks half a second apart nearly always agree
 KEYS_ATTEMPTS = 3  # an epoch ends once a week; three in a row during one backup do not
 
 
@@ -43,16 +51,17 @@ KEYS_ATTEMPTS = 3  # an epoch ends once a week; three in a row during one backup
 class Source:
     """Where a backup reads from.
 
-    hosting: pool of the hosting role (catalogues); records: pool of the sealer's role (the list of environments).
+    hosting: pool of the hosting role (catalogues); records: pool of the sealer's role (the list of environments);
+    sealed_s: how long to wait for the sealer to index and publish what was journaled.
     """
 
     clock: Clock
-
     sites: SiteSet
     kms: Kms
     hosting: Database
     records: Database
     reader: JournalReader
+    sealed_s: float = SEALED_S
 
 
 @dataclass(slots=True)
@@ -93,10 +102,12 @@ async def gather(source: Source, *, before: SignedSnapshot | None) -> Gathered:
     """
     found = Gathered()
     known = {ref.name: ref for ref in before.snapshot.objects} if before else {}
-    await _journal(source.reader, known, found)
+    cut = await _cut(source)
+    if cut.tree is not None:
+        await _journal(cut.tree, cut.note, known, found)
     listed = await places(source.records)
     packs = {place: await _packs(source, place) for place in listed}
-    found.objects += await _logs(source)
+    found.objects += await _logs(source, cut)
     for name, _ in await source.sites.list(ERASED_PREFIX):
         found.objects.append(found.give(name, await source.sites.read(name)))
     name, tables = await collect_platform(source.records, kms=source.kms, sites=source.sites, clock=source.clock)
@@ -115,28 +126,88 @@ async def _packs(source: Source, place: Place) -> list[ObjectRef]:
     return sorted(refs, key=lambda ref: ref.name)
 
 
-async def _logs(source: Source) -> list[ObjectRef]:
-    """Registers and evidence as published, what is new of them published first.
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A published tree (None: nothing was ever published), and the last number of each log that it names; whole: it
+    names all there is."""
+
+    tree: PublishedTree | None
+    note: bytes
+    heads: Mapping[str, int]
+    whole: bool
+
+
+async def _cut(source: Source) -> _Cut:
+    """A tree that names exactly what the logs hold: a log that goes further comes back with writes that nothing names,
+    one that goes less far with numbers that were lost."""
+    heads = await _heads(source.records)
+    for attempt in range(CUT_ATTEMPTS):
+        size = await indexed(source)
+        published = await _published(source, size)
+        try:
+            tree, note = await source.reader.tree()
+        except NotFoundError:
+            return _Cut(None, b"", {}, whole=False)
+        before, heads = heads, await _heads(source.records)
+        if (published and heads == before) or attempt == CUT_ATTEMPTS - 1 or not published:
+            break
+    return _Cut(tree, note, heads, whole=published and heads == before)
+
+
+async def indexed(source: Source) -> int:
+    """Wait until what is journaled now has its index, or the time is over. Returns the size that holds all of it."""
+    deadline = monotonic() + source.sealed_s
+    wanted: int | None = None
+    while True:
+        async with source.records.transaction() as connection:
+            row = await (await connection.execute(_JOURNALED)).fetchone()
+        assert row is not None
+        wanted = int(row[0] + row[1]) if wanted is None else wanted
+        if row[0] >= wanted or monotonic() > deadline:
+            return wanted
+        await asyncio.sleep(POLL_S)
+
+
+async def _published(source: Source, size: int) -> bool:
+    """Wait until the journal shows that size, or the time is over. Returns whether it does."""
+    deadline = monotonic() + source.sealed_s
+    while True:
+        try:
+            if (await source.reader.checkpoint())[0].size >= size:
+                return True
+        except NotFoundError:
+            pass  # the first checkpoint comes
+        if monotonic() > deadline:
+            return False
+        await asyncio.sleep(POLL_S)
+
+
+async def _heads(records: Database) -> dict[str, int]:
+    async with records.transaction() as connection:
+        return {name: (await rows.head_of(connection, name)).seq for name in LOGS}
+
+
+async def _logs(source: Source, cut: _Cut) -> list[ObjectRef]:
+    """Registers and evidence as published, what is new of them, and named by the snapshot's journal, published first;
+    all that is new where no sealer runs: a write too many comes back, one too few is lost.
 
     A database that went back publishes nothing, which status says; what was published before is backed up all the same.
     """
+    publisher = Publisher(source.records, kms=source.kms, sites=source.sites, clock=source.clock)
     try:
-        await Publisher(source.records, kms=source.kms, sites=source.sites, clock=source.clock).publish()
+        await publisher.publish(cut.heads if cut.whole else None)
     except IntegrityError as error:
         log.error("the logs of the proof plane are backed up as they were published: %s", error.code)
     return [
-        ObjectRef(name=name, sha256=sha256.hex(), bytes=size)
-        async for name, sha256, size in published_objects(source.records)
+        ObjectRef(name=one.name, sha256=one.sha256.hex(), bytes=one.bytes)
+        async for one in rows.stored(source.records)
+        if not cut.whole or one.last is None or one.last <= cut.heads[one.log]
     ]
 
 
-async def _journal(reader: JournalReader, known: Mapping[str, ObjectRef], found: Gathered) -> None:
-    """Every tile of the highest signed tree, each checked up to its root; full tiles never change, so known ones are
-    not read again."""
-    try:
-        tree, note = await reader.tree()
-    except NotFoundError:
-        return  # nothing was ever published
+async def _journal(tree: PublishedTree, note: bytes, known: Mapping[str, ObjectRef], found: Gathered) -> None:
+    """Every tile of a signed tree, each checked up to its root; full tiles never change, so known ones are not read
+    again."""
     found.checkpoint = note.decode()
     size = tree.head.size
     bundles = [tile_at(BUNDLE, number, size) for number in range(-(-size // TILE_WIDTH))]

@@ -17,7 +17,7 @@ from typing import Any
 from hygie.backups.check import Head, TargetReport, check_target, purge_target
 from hygie.backups.copy import CopyReport, Progress, newest_snapshot, put_snapshot
 from hygie.backups.errors import ManifestReplayedError, SnapshotAbsentError
-from hygie.backups.gather import Gathered, Source, gather
+from hygie.backups.gather import Gathered, Source, gather, indexed
 from hygie.backups.keys import KmsSigner, public_keys
 from hygie.backups.retention import RetentionPolicy
 from hygie.backups.snapshot import SignedSnapshot, Snapshot, manifest_name
@@ -33,22 +33,17 @@ from hygie.journal.writer import JournalWriter
 MEASUREMENT = "backup"
 AHEAD_MS = 28 * 86_400_000  # a clock set back over the end of a month must not hide what was recorded after it
 HEAD_MONTHS = 13  # a platform that took no backup for a year has a worse problem than an unknown head
-SEALED_S = 5.0  # the sealer takes half a second; where none runs, what the journal indexed so far must do
-INDEXED_POLL_S = 0.1
-_JOURNALED = "SELECT (SELECT size FROM hygie.journal_head), (SELECT count(*) FROM hygie.journal_pending)"
 
 
 @dataclass(frozen=True, slots=True)
 class BackupRooms:
-    """What a backup works with. operator: who acts, as the journal names him; sealed_s: how long to wait for the sealer
-    to index what was journaled, so that a snapshot that was recorded a moment ago is known to the next one."""
+    """What a backup works with. operator: who acts, as the journal names him."""
 
     source: Source
     target: BackupTarget
     journal: JournalWriter
     clock: Clock
     operator: str
-    sealed_s: float = SEALED_S
 
 
 @dataclass(slots=True)
@@ -182,7 +177,7 @@ async def measure(records: Database, at_ms: int, kind: str, *, passed: bool, fac
 
 async def _take(rooms: BackupRooms, rpo_s: int, progress: Progress | None) -> BackupReport:
     keys = await public_keys(rooms.source.kms, "backup")
-    await _indexed(rooms.source.records, rooms.sealed_s)
+    await indexed(rooms.source)  # a snapshot that was recorded a moment ago is known to the next one
     before, replayed = await _before(rooms, keys)
     at_ms = rooms.clock.now_ms()
     found = await gather(rooms.source, before=before[0])
@@ -208,21 +203,6 @@ async def _take(rooms: BackupRooms, rpo_s: int, progress: Progress | None) -> Ba
     report = _report(signed, found, copied, replayed=replayed)
     report.before = before[0].snapshot.number if before[0] else 0
     return report
-
-
-async def _indexed(records: Database, seconds: float) -> None:
-    """Wait until what is journaled now has its index, or the time is over: the next snapshot would else take the number
-    of one that was recorded a moment ago."""
-    deadline = monotonic() + seconds
-    wanted: int | None = None
-    while True:
-        async with records.transaction() as connection:
-            row = await (await connection.execute(_JOURNALED)).fetchone()
-        assert row is not None
-        wanted = row[0] + row[1] if wanted is None else wanted
-        if row[0] >= wanted or monotonic() > deadline:
-            return
-        await asyncio.sleep(INDEXED_POLL_S)
 
 
 async def _before(rooms: BackupRooms, keys: list[bytes]) -> tuple[tuple[SignedSnapshot | None, int], bool]:

@@ -49,8 +49,8 @@ async def rooms_of(house: Any, target: FolderTarget) -> AsyncIterator[BackupRoom
     try:
         keys = log_keys_of(await house.kms.status())
         reader = JournalReader(house.sites, PlainMonthKeys(house.kms), log_keys=keys, database=records)
-        source = Source(house.clock, house.sites, house.kms, house.database, records, reader)
-        yield BackupRooms(source, target, house.journal, house.clock, "local:test", sealed_s=0.0)  # no sealer runs
+        source = Source(house.clock, house.sites, house.kms, house.database, records, reader, sealed_s=0.0)  # no sealer
+        yield BackupRooms(source, target, house.journal, house.clock, "local:test")
     finally:
         await records.close()
 
