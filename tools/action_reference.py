@@ -30,6 +30,8 @@ MEANING = {
     Action.BACKUP_RESTORE: "restore a snapshot",
     Action.BACKUP_RUN: "take a snapshot",
     Action.CHECK_RUN: "keep the outcomes of an evaluation as evidence",
+    Action.CLIENT_KEY_CREATE: "give an application one more way to prove itself",
+    Action.CLIENT_KEY_REVOKE: "take one back, and end the sessions that it opened",
     Action.DOSSIER_EXPORT: "write the dossier that an auditor checks alone",
     Action.DRILL_RUN: "run a drill in a sandbox",
     Action.ENVIRONMENT_CREATE: "create an environment of a tenant",
@@ -57,6 +59,8 @@ MEANING = {
     Action.JOURNAL_EXPORT: "export entries with their proofs",
     Action.JOURNAL_GAP: "what the journal may miss after a loss of the database; written by the journal itself",
     Action.JOURNAL_READ: "read entries",
+    Action.SESSION_CLOSE: "an application ended its session before its time; held by no role",
+    Action.SESSION_OPEN: "an application proved itself and got an access token; held by no role",
     Action.SESSION_REFUSED: "a request without anyone behind it was refused; held by no role",
 }
 

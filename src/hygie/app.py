@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hygie import __version__
 from hygie.backups.keys import log_keys_of
 from hygie.backups.target import TARGET_NAME
 from hygie.base.clock import SystemClock
@@ -23,10 +22,8 @@ from hygie.base.settings import Settings, SiteSettings, kms_socket, load_setting
 from hygie.database.cluster import Dsns
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.external import external_dsns
-from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate.administration import Administration, GoLive
-from hygie.gate.gate import Gate
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.journal.checkpoint import COSIGNATURE_V1, VerifierKey
 from hygie.journal.errors import TimestampUnavailableError, WitnessKeyAbsentError
@@ -43,15 +40,12 @@ from hygie.sites.placement import SiteSet
 from hygie.sites.room import initialise
 from hygie.sites.site import RESERVED, Site, SiteLocation
 from hygie.vault.context import EnvironmentContext, load_context
-from hygie.vault.vault import Vault
 
 if TYPE_CHECKING:  # loaded by the processes that use them: each command of administration starts without
-    from hygie.fhir.face import Face
     from hygie.journal.stamps import Authority
 
 MONTH_KEYS_FRESH_S = 60.0  # a destroyed month key is forgotten within a minute, as compartment keys are
 ADMINISTRATION_POOL = 2
-HOSTING_POOL = 6  # two groups of two environments being written, and what is rare
 
 
 class MonthKeyCache:
@@ -169,23 +163,6 @@ class House:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Hosting:
-    """What a hosting process serves with."""
-
-    house: House
-    database: Database
-    journal: JournalWriter
-    gate: Gate
-    vault: Vault
-
-    def face(self) -> Face:
-        """The FHIR face as an ASGI application."""
-        from hygie.fhir.face import Face
-
-        return Face(self.gate, self.vault, version=__version__)
-
-
 def embedded_postgres(settings: Settings, folder: DataFolder) -> EmbeddedPostgres | None:
     """The embedded server of this data folder, or None when settings name another one."""
     if settings.database.dsn is not None:
@@ -285,22 +262,6 @@ async def opened(dsn: str, *, size: int) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
-
-
-@asynccontextmanager
-async def open_hosting(house: House) -> AsyncIterator[Hosting]:
-    """Gate, vault and journal of one hosting process."""
-    hot = HotConnections(house.dsns.hosting)
-    async with opened(house.dsns.hosting, size=HOSTING_POOL) as database:
-        await hot.open()
-        journal = JournalWriter(database, house.month_keys, house.clock)
-        vault = Vault(database=database, hot=hot, kms=house.kms, sites=house.sites, journal=journal, clock=house.clock)
-        try:
-            yield Hosting(house, database, journal, Gate(database, hot, journal, house.clock, kms=house.kms), vault)
-        finally:
-            await vault.close()
-            await journal.close()
-            await hot.close()
 
 
 async def _nothing_live(_tenant: str, _name: str) -> Sequence[tuple[str, str]]:

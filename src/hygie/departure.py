@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from hygie.app import House, open_hosting, opened
+from hygie.app import House, opened
 from hygie.backups.retention import DAY_MS, RetentionPolicy
 from hygie.base.actions import Action
 from hygie.base.errors import NotFoundError
@@ -49,6 +49,7 @@ from hygie.exits.run import SIGNING, ExitRooms
 from hygie.exits.sweeping import sweep
 from hygie.gate.administration import Administration, Environment
 from hygie.gate.instructed import InstructedGate
+from hygie.hosting import open_hosting
 from hygie.keys.kms import Kms
 from hygie.vault.upkeep_rows import count_packs
 

@@ -105,14 +105,18 @@ def serve(data: Path, *, listen_fd: int | None = None, ready_fd: int | None = No
 
 
 async def _serve(data: Path, settings: Settings, listener: socket.socket, ready_fd: int | None) -> None:
-    from hygie.app import open_hosting, open_house
+    from hygie.app import open_house
     from hygie.fhir.answers import server_refusal
+    from hygie.hosting import open_hosting
     from hygie.server.server import HttpServer
     from hygie.server.tls import LiveTls
 
     async with open_house(data, settings) as house, open_hosting(house) as hosting:
+        authorities = settings.host.client_authorities
         tls = LiveTls(
-            certificate_files(settings, house.folder), renew=lambda: certificate_files(settings, house.folder)
+            certificate_files(settings, house.folder),
+            renew=lambda: certificate_files(settings, house.folder),
+            client_authorities=house.folder.resolve(authorities) if authorities is not None else None,
         )
         server = HttpServer(hosting.face(), tls=tls, refusal=server_refusal)
         telling = asyncio.create_task(_tell_when(server.started, ready_fd))

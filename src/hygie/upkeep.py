@@ -69,6 +69,9 @@ PUBLISH_EVERY_S = 2.0  # between a write of registers and its copies on the site
 STAMP_EVERY_S = 600.0  # between two timestamps of the journal, when an authority is set and it has grown
 EVALUATE_AFTER_S = 20.0  # likewise, and after the door was first asked
 EFFECTS_AFTER_S = 5.0  # who left overnight is closed as soon as the platform is there
+_OVER_ENDS = "DELETE FROM hygie.session_end WHERE until_ms < %s"
+_OVER_ASSERTIONS = "DELETE FROM hygie.assertion WHERE until_ms < %s"
+OVER_MS = 3_600_000  # a token that ended is refused by itself; an hour more covers a clock that was ahead
 TRIM_EVERY_S = 3_600.0
 KEPT = {  # runs of a kind: some days of what speaks often, and more than the month that availability counts
     "journal": 34_560,
@@ -145,7 +148,7 @@ class Upkeep:
                 every(stop, COMPARE_EVERY_S, logs.tidy),
                 every(stop, COMPARE_EVERY_S, logs.compare, after_s=DOOR_AFTER_S),
                 every(stop, STAMP_EVERY_S, lambda: run_stamp(house, records)),
-                every(stop, TRIM_EVERY_S, lambda: run_trim(records)),
+                every(stop, TRIM_EVERY_S, lambda: run_trim(records, house.clock.now_ms())),
             )
             try:
                 await logs.publish_all()  # what was written since the last turn
@@ -242,13 +245,19 @@ async def run_door(house: House, records: Database) -> bool:
     return answered
 
 
-async def run_trim(records: Database) -> int:
-    """Let the oldest runs of each kind go; drills are few and all stay. Returns how many went."""
+async def run_trim(records: Database, now_ms: int) -> int:
+    """Let the oldest runs of each kind go, drills are few and all stay; and what is long over of sessions: their early
+    ends, the assertions that were taken.
+
+    Returns how many rows went.
+    """
     gone = 0
     async with records.transaction() as connection:
         for kind, kept in KEPT.items():
             row = await (await connection.execute("SELECT hygie.trim_measurements(%s, %s)", (kind, kept))).fetchone()
             gone += row[0] if row is not None else 0
+        for statement in (_OVER_ENDS, _OVER_ASSERTIONS):
+            gone += (await connection.execute(statement, (now_ms - OVER_MS,))).rowcount
     return gone
 
 

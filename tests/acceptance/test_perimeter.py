@@ -332,10 +332,14 @@ def test_trial_warns_and_production_refuses_what_no_certificate_covers(books: Bo
         refused = made.hygie("environment", "create", "chu", "live", "--kind", "production", exit_code=20)["error"]
         assert refused["code"] == "HYG-261"
         assert "no open production service names chu/live" in refused["message"]
-        assert made.hygie("token", "create", "app", "chu", "other", exit_code=20)["error"]["code"] == "HYG-261"
-        assert made.hygie("token", "create", "app", "chu", "lost")["token"]
+        bare = made.hygie("token", "create", "app", "chu", "lost", exit_code=10)["error"]
+        assert (bare["code"], "exception" in bare["message"]) == ("HYG-160", True)
+        why = ("--exception", "automate qui ne sait pas signer")
+        assert made.hygie("token", "create", "app", "chu", "other", *why, exit_code=20)["error"]["code"] == "HYG-261"
+        assert made.hygie("token", "create", "app", "chu", "lost", *why)["token"]
+        assert made.hygie("token", "list")[-1]["exception"] == why[1]
         books.amend("certificate", "ISO-lost", f"state_on={day(-1)}", "state_reason=essai", state="suspended")
-        lost = made.run("token", "create", "app", "chu", "lost", language="fr")
+        lost = made.run("token", "create", "app", "chu", "lost", *why, language="fr")
         assert lost.returncode == 20
         assert "service SVC-lost, activité 1" in lost.stderr
         assert made.hygie("environment", "create", "chu", "trial", "--kind", "test")["kind"] == "test"

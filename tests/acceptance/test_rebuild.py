@@ -37,10 +37,11 @@ def filled(installation: Installation) -> Installation:
 
 async def erase(made: Installation, patient: str) -> None:
     """Destroy a patient's key on an instruction, without the epoch change that would kill older copies of it."""
-    from hygie.app import open_administration, open_hosting, open_house, opened
+    from hygie.app import open_administration, open_house, opened
     from hygie.base.actions import Action
     from hygie.base.legal_basis import LegalBasis
     from hygie.gate.local import LocalOperator
+    from hygie.hosting import open_hosting
     from hygie.keys.erasure import instruct
     from hygie.vault.erase import Eraser
 

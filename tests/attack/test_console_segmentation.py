@@ -22,13 +22,14 @@ TABLES = {("tenant", "SELECT"), ("environment", "SELECT"), ("measurement", "SELE
 COLUMNS = {
     "journal_pending": {"INSERT": {"leaf"}},
     "account": {"SELECT": {"id", "kind", "label", "professional_id", "state", "created_ms", "ends_ms"}},
-    "token": {"SELECT": {"id", "account", "environment", "created_ms", "expires_ms", "revoked_ms"}},
+    "token": {"SELECT": {"id", "account", "environment", "created_ms", "expires_ms", "revoked_ms", "exception"}},
     "habilitation": {
         "SELECT": {
             *("id", "account", "environment", "role", "reason", "approver", "starts_ms", "ends_ms"),
-            *("revoked_ms", "revoked_by", "suspended_ms"),
+            *("revoked_ms", "revoked_by", "suspended_ms", "types"),
         }
     },
+    "client_key": {"SELECT": {"id", "account", "kind", "created_ms", "ends_ms", "revoked_ms"}},
     "erasure": {"SELECT": {"id", "environment", "requested_ms", "unreadable_ms", "purged_ms", "final_ms"}},
 }
 ADDED_TO = ("record", "document", "catalogue", "batch", "run")
@@ -101,6 +102,9 @@ def test_of_the_platform_it_sees_what_registers_need_and_no_secret(hostile: psyc
         "SELECT mac FROM hygie.token",
         "SELECT mac FROM hygie.account",
         "SELECT mac FROM hygie.habilitation",
+        "SELECT value FROM hygie.client_key",
+        "SELECT * FROM hygie.assertion",
+        "INSERT INTO hygie.session_end VALUES (decode(repeat('00', 16), 'hex'), 1, 1)",
         "SELECT * FROM hygie.token",
         "SELECT instruction FROM hygie.erasure",
         "SELECT certificate FROM hygie.erasure",

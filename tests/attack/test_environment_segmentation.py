@@ -23,6 +23,7 @@ OTHER = "hygie_env_22"
 DENIED = psycopg.errors.InsufficientPrivilege
 
 # What an environment's role may do in the platform's schema, and nothing else: (table, privilege).
+HOSTING_ADDS_TO = {"journal_pending", "session_end", "assertion"}
 PLATFORM_RIGHTS = {("journal_pending", "INSERT")}
 
 
@@ -165,11 +166,11 @@ def test_the_hosting_role_reads_rights_but_grants_none_and_does_not_touch_the_jo
     hostile: psycopg.Connection, dsns: Dsns
 ) -> None:
     for name in tables_of(dsns, "hygie"):
-        rights = ["UPDATE", "DELETE", "TRUNCATE"] + (["INSERT"] if name != "journal_pending" else [])
+        rights = ["UPDATE", "DELETE", "TRUNCATE"] + (["INSERT"] if name not in HOSTING_ADDS_TO else [])
         for privilege in rights:
             row = hostile.execute("SELECT has_table_privilege(%s, %s)", (f"hygie.{name}", privilege)).fetchone()
             assert row == (False,), (name, privilege)
-    for name in ("journal_pending", "journal_entry", "journal_head"):
+    for name in ("journal_pending", "journal_entry", "journal_head", "assertion"):
         refused(hostile, f"SELECT * FROM hygie.{name}")
 
 

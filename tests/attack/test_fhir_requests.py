@@ -21,8 +21,16 @@ class OpenGate:
     def __init__(self, house: Any) -> None:
         self._house = house
 
-    async def admit(self, token: str, *, action: Action, also: Collection[Action] = (), **_: str) -> Permit:
-        permit: Permit = self._house.permit(action, *also)
+    async def admit(
+        self,
+        token: str,
+        *,
+        action: Action,
+        also: Collection[Action] = (),
+        if_held: Collection[Action] = (),
+        **_: Any,
+    ) -> Permit:
+        permit: Permit = self._house.permit(action, *also, *if_held)
         return permit
 
     async def recognise(self, token: str, **_: Any) -> None:

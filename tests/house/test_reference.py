@@ -53,6 +53,7 @@ ROOM_DIGIT = {
     "start": "9",
     "upgrade": "9",
     "exits": "E",
+    "oauth": "F",
 }
 
 

@@ -61,7 +61,7 @@ def test_measurements_are_bounded(broken: Broken) -> None:
 
     async def trim() -> tuple[int, int]:
         async with open_house(broken.made.data) as house, opened(house.dsns.sealer, size=1) as records:
-            gone = await run_trim(records)
+            gone = await run_trim(records, house.clock.now_ms())
             async with records.transaction() as connection:
                 found = await connection.execute("SELECT count(*) FROM hygie.measurement WHERE kind = 'journal-copies'")
                 row = await found.fetchone()

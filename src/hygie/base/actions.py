@@ -30,6 +30,8 @@ class Action(StrEnum):
     BACKUP_RESTORE = "backup:restore"
     BACKUP_RUN = "backup:run"
     CHECK_RUN = "check:run"
+    CLIENT_KEY_CREATE = "client-key:create"
+    CLIENT_KEY_REVOKE = "client-key:revoke"
     DOSSIER_EXPORT = "dossier:export"
     DRILL_RUN = "drill:run"
     ENVIRONMENT_CREATE = "environment:create"
@@ -62,7 +64,9 @@ class Action(StrEnum):
     JOURNAL_GAP = "journal:gap"
     JOURNAL_READ = "journal:read"
 
-    # a request that reached the door without anyone behind it
+    # sessions: an application that proved itself, the end of its session, and a request without anyone behind it
+    SESSION_CLOSE = "session:close"
+    SESSION_OPEN = "session:open"
     SESSION_REFUSED = "session:refused"
 
 
@@ -89,6 +93,7 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     Role.OPERATOR: frozenset(Action)
     - _READS
     - _WRITES
-    - {Action.OBJECT_EXPORT, Action.PATIENT_ERASE, Action.SESSION_REFUSED}
+    - {Action.OBJECT_EXPORT, Action.PATIENT_ERASE}
+    - {Action.SESSION_OPEN, Action.SESSION_CLOSE, Action.SESSION_REFUSED}
     - {Action.KEY_ANCHOR, Action.RIGHT_REFUSED},
 }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hygie.base.actions import Action
+
+SEEING = (Action.OBJECT_READ, Action.OBJECT_SEARCH)
+EVERY_TYPE = "*"  # in a reach: any type of resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,12 +16,14 @@ class Place:
     """A tenant's environment, as every lower room names it.
 
     tenant_id, environment_id: 16 random bytes each, the identities that are authenticated in seals;
-    role: the PostgreSQL role and schema of the environment (same name), e.g. ``hygie_env_3``.
+    role: the PostgreSQL role and schema of the environment (same name), e.g. ``hygie_env_3``; kind: ``production``,
+    ``pre-production``, ``test`` or ``demonstration``; "" in work that writes nothing a client sent.
     """
 
     tenant_id: bytes
     environment_id: bytes
     role: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,8 @@ class Permit:
 
     permit_id: 16 random bytes, named by the journal entry and by the KMS's unwrap record;
     account: opaque account id; on_behalf_of, purpose, address, device: where and why, as the caller gave them, bounded;
-    also: further actions admitted together with ``action`` (a transaction creates, updates and deletes).
+    also: further actions admitted together with ``action`` (a transaction creates, updates and deletes);
+    reach: types of resources by action, None for all: what a habilitation or a scope is limited to.
     """
 
     permit_id: bytes
@@ -40,7 +47,24 @@ class Permit:
     address: str
     device: str
     also: frozenset[Action] = frozenset()
+    reach: Mapping[Action, frozenset[str]] | None = None
 
     def allows(self, action: Action) -> bool:
         """Whether this permit was given for ``action``."""
         return action is self.action or action in self.also
+
+    def reaches(self, action: Action, type_: str) -> bool:
+        """Whether ``action`` may touch this type of resource."""
+        return self.reach is None or reaches(self.reach, action, type_)
+
+    def sees(self, type_: str) -> bool:
+        """Whether this permit may learn that an object of this type is there."""
+        return self.reach is None or any(
+            reaches(self.reach, action, type_) for action in (self.action, *self.also, *SEEING)
+        )
+
+
+def reaches(reach: Mapping[Action, frozenset[str]], action: Action, type_: str) -> bool:
+    """Whether a reach opens ``action`` on this type of resource."""
+    types = reach.get(action, frozenset())
+    return type_ in types or EVERY_TYPE in types

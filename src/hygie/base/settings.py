@@ -24,6 +24,7 @@ from hygie.base.settings_checks import (
     UnreadableSettingsError,
     check_countries,
     check_places,
+    check_public_url,
     check_quorum,
     check_secret_file,
     check_swap,
@@ -34,6 +35,8 @@ SETTINGS_BYTES_MAX = 1 << 20  # a settings file is a page; anything larger is no
 SYSTEMD_PREFIX = "systemd:"
 PROCESSES_DEFAULT_MAX = 2  # the default machine is a laptop: leave cores to the database and the client
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost", "0.0.0.0")  # noqa: S104 (a name of where one listens, not a choice)
+
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
@@ -41,13 +44,33 @@ Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")]
 
 
 class HostSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the FHIR face listens. Without certificate and key, Hygie makes its own under ``tls/``."""
+    """Where the FHIR face listens. Without certificate and key, Hygie makes its own under ``tls/``.
+
+    public_url: scheme and authority by which clients reach it, when a front or a name stands before it;
+    client_authorities: a PEM file of who signs the certificates that applications show.
+    """
 
     address: Text = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8443
     processes: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     certificate: FilePath | None = None
     key: FilePath | None = None
+    public_url: Text | None = None
+    client_authorities: FilePath | None = None
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Scheme and authority of this installation, as clients may write it; the first one is told them."""
+        if self.public_url is not None:
+            return (self.public_url.rstrip("/"),)
+        names = dict.fromkeys(("localhost", "127.0.0.1") if self.address in _LOOPBACK else (self.address,))
+        return tuple(f"https://{f'[{name}]' if ':' in name else name}:{self.port}" for name in names)
+
+
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long an application's access token lives (SMART Backend Services asks for five minutes at most)."""
+
+    application_minutes: Annotated[int, msgspec.Meta(ge=1, le=5)] = 5
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -162,6 +185,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     journal: JournalSettings = JournalSettings()
     exit: ExitSettings = ExitSettings()
     timestamp: TimestampSettings = TimestampSettings()
+    sessions: SessionSettings = SessionSettings()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
@@ -213,6 +237,8 @@ def check_settings(settings: Settings, folder: DataFolder) -> None:
         raise UnreadableSettingsError(file=folder.settings_file.name, detail=detail)
     if stamp.url is not None and not stamp.url.startswith(("https://", "http://")):
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="timestamp.url: http(s)://")
+    if settings.host.public_url is not None:
+        check_public_url(settings.host.public_url)
     if (settings.host.certificate is None) != (settings.host.key is None):
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="host: certificate and key go together")
 

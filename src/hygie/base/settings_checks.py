@@ -119,6 +119,17 @@ def check_witness_url(url: str, *, production: bool) -> None:
         raise SettingsError(setting="witness.url", reason=reason)
 
 
+def check_public_url(url: str) -> None:
+    """Refuse what is not ``https://host`` or ``https://host:port``. Raises: SettingsError."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0 and parts.path in {"", "/"}
+    except ValueError:
+        sound = False
+    if not sound or "@" in url or "?" in url or "#" in url:
+        raise SettingsError(setting="host.public_url", reason="https://host:port")
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback

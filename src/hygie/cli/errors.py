@@ -75,3 +75,11 @@ class WritesLostError(IntegrityError):
     code = "HYG-596"
     fr = "Écritures perdues, déclarées à une reconstruction ({log}) : {numbers}."
     en = "Writes lost, declared at a rebuild ({log}): {numbers}."
+
+
+class KeyFileError(InvalidRequestError):
+    """A file of keys that cannot be read, or more than one way said at once."""
+
+    code = "HYG-196"
+    fr = "Donnez une clé, et une seule : --jwks FICHIER, --jwks-url ADRESSE ou --certificate FICHIER lisibles."
+    en = "Give one key and only one: --jwks FILE, --jwks-url ADDRESS or --certificate FILE that can be read."

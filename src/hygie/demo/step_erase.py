@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 
-from hygie.app import Hosting, open_hosting, open_house
+from hygie.app import open_house
 from hygie.base.actions import Action
 from hygie.base.civil import paris_date
 from hygie.base.errors import NotFoundError
@@ -24,6 +24,7 @@ from hygie.demo.platform import OPERATOR
 from hygie.demo.stage import Stage, check
 from hygie.demo.step_backup import elsewhere, take_backup
 from hygie.demo.story import Proved, Table
+from hygie.hosting import Hosting, open_hosting
 from hygie.keys.erasure import ErasureCertificate, instruct
 from hygie.keys.errors import KeyDestroyedError
 from hygie.proving import ProofPlane

@@ -55,7 +55,7 @@ class Binaries:
         if self._is_resource(call):
             return await self._do.update(call)
         expected = self._do.expected_version(call)
-        await self._do.admit(call, Action.OBJECT_UPDATE, UPSERT)
+        await self._do.admit(call, Action.OBJECT_UPDATE, if_held=UPSERT)
         return await self._stream_in(call, self._envelope(call, call.id, if_version=expected))
 
     @staticmethod

@@ -16,7 +16,7 @@ from hygie.base.errors import HygieError
 from hygie.fhir.answers import Answer, instant, refusal, with_version
 from hygie.fhir.bundle import BundleView, EntryView, parse_bundle
 from hygie.fhir.face_errors import FACE_ROOM, BodyError, BundleAnswerTooLargeError, ClientGoneError, incident
-from hygie.fhir.interactions import Interactions
+from hygie.fhir.interactions import UPSERT, Interactions
 from hygie.fhir.requests import (
     BUNDLE_BODY_BYTES_MAX,
     PARSE_APART_FROM_BYTES,
@@ -87,11 +87,10 @@ class Bundles:
     async def _transaction(self, call: Call, view: BundleView, turn: _Turn | None) -> Answer:
         writes = [entry for entry in view.entries if entry.method in WRITES]
         reads = [entry for entry in view.entries if entry.method not in WRITES]
-        actions = {_ACTION_OF_WRITE[entry.method] for entry in writes}
-        if Action.OBJECT_UPDATE in actions:
-            actions.add(Action.OBJECT_CREATE)  # a PUT creates what is not there
-        first, *others = sorted(actions or {Action.OBJECT_READ})
-        permit = await self._do.admit(call, first, frozenset(others))
+        first, *others = sorted({_ACTION_OF_WRITE[entry.method] for entry in writes} or {Action.OBJECT_READ})
+        # a PUT creates what is not there; the vault looks at each type
+        held = UPSERT if first is Action.OBJECT_UPDATE or Action.OBJECT_UPDATE in others else frozenset[Action]()
+        permit = await self._do.admit(call, first, frozenset(others), if_held=held)
         handlers = [self._reader(call, entry) for entry in reads]
         transaction = Transaction(call.base)
         request = await transaction.prepare(writes, Breath())

@@ -16,6 +16,7 @@ from hygie.fhir.structures import resource_types
 PUBLISHED_ON = "2026-11-23"  # of this list of abilities, not of the software
 _INSTANCE = ("read", "vread", "update", "delete", "history-instance")
 _TYPE = ("create", "search-type", "history-type")
+_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 _EVERYTHING = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
 
 
@@ -41,6 +42,7 @@ def capability_statement(base: str, version: str) -> bytes:
                     "mode": "server",
                     "security": {
                         "cors": False,
+                        "service": [{"coding": [{"system": _SERVICE, "code": "SMART-on-FHIR"}]}],
                         "description": "Authorization: Bearer <token>, on every request but this one, over TLS 1.2 or "
                         "later. X-Purpose-Of-Use is written in the access journal.",
                     },

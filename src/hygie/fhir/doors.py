@@ -22,15 +22,26 @@ class GateDoor(Protocol):
         environment: str,
         action: Action,
         also: Collection[Action] = (),
+        if_held: Collection[Action] = (),
+        types: Collection[str] = (),
         purpose: str = "",
         address: str = "",
         device: str = "",
+        certificate: bytes = b"",
     ) -> Permit:
-        """A permit for ``action`` and for each of ``also``, or the gate's own refusal."""
+        """A permit for ``action`` and each of ``also`` on these types, what is held of ``if_held``, or a refusal."""
         ...
 
     async def recognise(
-        self, token: str, *, tenant: str, environment: str, action: Action, address: str = "", device: str = ""
+        self,
+        token: str,
+        *,
+        tenant: str,
+        environment: str,
+        action: Action,
+        address: str = "",
+        device: str = "",
+        certificate: bytes = b"",
     ) -> None:
         """Refuse who is nobody of this place; what it may do is still to be asked."""
         ...

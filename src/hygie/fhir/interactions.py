@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hygie.base.actions import Action
@@ -100,14 +100,29 @@ class Interactions:
         self.vault = vault
         self.bodies = bodies
 
-    async def admit(self, call: Call, action: Action, also: frozenset[Action] = frozenset()) -> Permit:
-        """Ask the gate; every interaction begins here."""
+    async def admit(
+        self,
+        call: Call,
+        action: Action,
+        also: frozenset[Action] = frozenset(),
+        *,
+        if_held: frozenset[Action] = frozenset(),
+        types: Collection[str] | None = None,
+    ) -> Permit:
+        """Ask the gate; every interaction begins here.
+
+        Args: also: what it does besides; if_held: what it may turn out to be, which the vault then allows or not;
+        types: of resources it asks for, the call's own by default.
+        """
         call.permit = await self.gate.admit(
             call.token,
             tenant=call.tenant,
             environment=call.environment,
             action=action,
             also=also,
+            if_held=if_held,
+            types=types if types is not None else [call.type] if call.type else [],
+            certificate=call.certificate,
             purpose=call.purpose,
             address=call.address,
             device=call.device,
@@ -123,6 +138,7 @@ class Interactions:
             action=Action.OBJECT_CREATE,
             address=call.address,
             device=call.device,
+            certificate=call.certificate,
         )
 
     async def record_refusal(self, call: Call, error: HygieError) -> HygieError:
@@ -187,7 +203,7 @@ class Interactions:
     async def update(self, call: Call) -> Answer:
         """PUT Type/id, with If-Match or without; creates under the client's id what is not there."""
         expected = self.expected_version(call)
-        permit = await self.admit(call, Action.OBJECT_UPDATE, UPSERT)
+        permit = await self.admit(call, Action.OBJECT_UPDATE, if_held=UPSERT)
         parsed = await self.parsed_of(call)
         if parsed.resource.id != call.id:
             raise BodyError("id-address")
@@ -205,7 +221,7 @@ class Interactions:
     async def conditional_update(self, call: Call) -> Answer:
         """PUT Type?query: updates the one that matches, creates when none does."""
         expected = self.expected_version(call)
-        permit = await self.admit(call, Action.OBJECT_UPDATE, UPSERT)
+        permit = await self.admit(call, Action.OBJECT_UPDATE, if_held=UPSERT)
         parsed = await self.parsed_of(call)
         fresh = [parsed]  # making an object changes the resource: a second time needs it anew
         made: list[NewObject] = []

@@ -33,6 +33,7 @@ DEVICE_CHARS_MAX = 128
 PURPOSE_CHARS_MAX = 64
 QUERY_PARAMETERS_MAX = 200
 
+CERTIFICATE_KEY = "hygie.certificate"  # where the server puts the SHA-256 of a verified client certificate
 FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _JSON_KINDS = frozenset({"application/fhir+json", "application/json", "text/json", "json", "application/json+fhir"})
 _ANY_KINDS = frozenset({"*/*", "application/*"})
@@ -48,12 +49,12 @@ class Call:
     """One interaction asked for: an HTTP request, or one entry of a batch that borrows its caller.
 
     base: this environment's own FHIR address; type, id, version: filled by the router; body: a batch entry's resource,
-    text; permit: what the gate gave, None until then.
+    text; certificate: SHA-256 of the one that the client showed, if any; permit: what the gate gave, None until then.
     """
 
     __slots__ = (
-        "address", "base", "body", "device", "environment", "headers", "id", "method", "permit", "purpose",
-        "query", "receive", "tenant", "token", "type", "version",
+        "address", "base", "body", "certificate", "device", "environment", "headers", "id", "method", "permit",
+        "purpose", "query", "receive", "tenant", "token", "type", "version",
     )  # fmt: skip
 
     def __init__(self, method: str, query: str, headers: dict[bytes, bytes], receive: Receive) -> None:
@@ -64,6 +65,7 @@ class Call:
         self.tenant = self.environment = self.token = self.purpose = self.address = self.device = self.base = ""
         self.type = self.id = ""
         self.version = 0
+        self.certificate = b""
         self.body: bytes | None = None
         self.permit: Permit | None = None
 
@@ -74,6 +76,7 @@ class Call:
             self.tenant, self.environment, self.token, self.purpose,
         )  # fmt: skip
         call.address, call.device, call.base = self.address, self.device, self.base
+        call.certificate = self.certificate
         call.body = body
         return call
 
@@ -118,6 +121,7 @@ def make_call(scope: MutableMapping[str, Any], receive: Receive, public_url: str
     call.device = bounded_text(headers.get(b"user-agent", b""), DEVICE_CHARS_MAX)
     purpose = headers.get(b"x-purpose-of-use")
     call.purpose = bounded_text(purpose, PURPOSE_CHARS_MAX) if purpose else ""
+    call.certificate = scope.get(CERTIFICATE_KEY, b"")
     call.base = public_url or _authority(scope, headers)
     return call
 

@@ -65,7 +65,7 @@ class Searches:
 
     async def everything(self, call: Call) -> Answer:
         """GET Patient/id/$everything: the patient and all that belongs to its compartment, by pages."""
-        permit = await self._do.admit(call, Action.OBJECT_SEARCH, frozenset({Action.OBJECT_READ}))
+        permit = await self._do.admit(call, Action.OBJECT_SEARCH, frozenset({Action.OBJECT_READ}), types=["Patient"])
         parameters = call.parameters()
         query = everything_query(call.id, parameters)
         if query.cursor is None:

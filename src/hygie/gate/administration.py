@@ -12,7 +12,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -24,9 +23,12 @@ from hygie.base.identifiers import parse_professional
 from hygie.base.permit import Place
 from hygie.database.environments import create_environment_schema, destroy_environment_schema
 from hygie.database.pool import Database
+from hygie.gate.administration_rows import Connection, Row, check, one_row, touch
+from hygie.gate.clients import check_value
 from hygie.gate.errors import AdministrationError, ForgedRightsError, ProductionBlockedError
+from hygie.gate.listings import LISTINGS
 from hygie.gate.platform_ledger import PlatformLedger
-from hygie.gate.rights import COVERED, mac_of, print_of, rights_key, suspended_mac
+from hygie.gate.rights import COVERED, LIMITS, mac_of, print_of, rights_key, suspended_mac
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -37,15 +39,17 @@ DAY_MS = 86_400_000
 HABILITATION_DAYS_MAX = 366  # the yearly review must meet every right
 ACCOUNT_DAYS_MAX = 1_100
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
+TYPES_MAX = 30
+EXCEPTION_MIN, EXCEPTION_MAX = 10, 500  # characters: a reason that somebody can review
 ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+APP = "application"
 PRODUCTION = "production"
 REASONS_MAX = 5  # told in one sentence; ``hygie perimeter show`` tells all
 KINDS = ("production", "pre-production", "test", "demonstration")
 
 EVERYWHERE = Place(PLATFORM, PLATFORM, "")  # what belongs to no environment
 
-Connection = psycopg.AsyncConnection[Any]
-Row = dict[str, Any]
 # Why an environment (client, name) may not be in production, in French and English; nothing: it may.
 GoLive = Callable[[str, str], Awaitable[Sequence[tuple[str, str]]]]
 
@@ -96,11 +100,11 @@ class Administration:
 
         Raises: AdministrationError: name taken, or not a name.
         """
-        _check(NAME.fullmatch(name), "name")
+        check(NAME.fullmatch(name), "name")
         tenant_id = secrets.token_bytes(16)
         async with self._change(Action.TENANT_CREATE, place=Place(tenant_id, PLATFORM, "")) as connection:
             taken = await (await connection.execute("SELECT 1 FROM hygie.tenant WHERE name = %s", (name,))).fetchone()
-            _check(taken is None, "name taken")
+            check(taken is None, "name taken")
             await connection.execute(
                 "INSERT INTO hygie.tenant (id, name, label, created_ms) VALUES (%s, %s, %s, %s)",
                 (tenant_id, name, label[:200], self._clock.now_ms()),
@@ -115,20 +119,20 @@ class Administration:
         Raises: AdministrationError: name taken, not a name, unknown kind; NotFoundError: no such tenant;
         ProductionBlockedError: a layer of its service is not certified; the refusal is journaled.
         """
-        _check(NAME.fullmatch(name), "name")
-        _check(kind in KINDS, "kind")
+        check(NAME.fullmatch(name), "name")
+        check(kind in KINDS, "kind")
         async with self._database.transaction() as connection:
-            tenant_row = await _one(connection, "SELECT id FROM hygie.tenant WHERE name = %s", tenant)
+            tenant_row = await one_row(connection, "SELECT id FROM hygie.tenant WHERE name = %s", tenant)
             taken = await (
                 await connection.execute(
                     "SELECT 1 FROM hygie.environment WHERE tenant = %s AND name = %s", (tenant_row["id"], name)
                 )
             ).fetchone()
-            _check(taken is None, "name taken")
+            check(taken is None, "name taken")
         if kind == PRODUCTION:
             await self._check_live(tenant, name, Action.ENVIRONMENT_CREATE, Place(tenant_row["id"], PLATFORM, ""))
         async with self._database.transaction() as connection:
-            number = await _one(connection, "SELECT nextval('hygie.environment_number') AS value")
+            number = await one_row(connection, "SELECT nextval('hygie.environment_number') AS value")
         place = Place(tenant_row["id"], secrets.token_bytes(16), f"hygie_env_{number['value']}")
         async with self._change(Action.ENVIRONMENT_CREATE, place=place) as connection:
             await connection.execute(
@@ -190,11 +194,11 @@ class Administration:
         Args: professional_id: RPPS or ADELI number, empty for an application or for who has none.
         Raises: AdministrationError; InvalidIdentifierError.
         """
-        _check(ACCOUNT.fullmatch(account), "account")
+        check(ACCOUNT.fullmatch(account), "account")
         if professional_id:
             parse_professional(professional_id)
-        _check(kind in ("person", "application"), "kind")
-        _check(0 < days <= ACCOUNT_DAYS_MAX, "days")
+        check(kind in ("person", "application"), "kind")
+        check(0 < days <= ACCOUNT_DAYS_MAX, "days")
         now_ms = self._clock.now_ms()
         row: Row = {"id": account, "kind": kind, "label": label[:200], "professional_id": professional_id}
         row |= {"created_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
@@ -203,31 +207,44 @@ class Administration:
     async def disable_account(self, account: str) -> None:
         """Close an account: every token of it stops at once."""
         async with self._change(Action.ACCOUNT_DISABLE, detail={"account": account}) as connection:
-            await _touch(connection, "UPDATE hygie.account SET state = 'disabled', mac = NULL WHERE id = %s", account)
+            await touch(connection, "UPDATE hygie.account SET state = 'disabled', mac = NULL WHERE id = %s", account)
 
     async def grant(
-        self, account: str, tenant: str, environment: str, *, role: Role, reason: str, approver: str, days: int
+        self,
+        account: str,
+        tenant: str,
+        environment: str,
+        *,
+        role: Role,
+        reason: str,
+        approver: str,
+        days: int,
+        types: Sequence[str] = (),
     ) -> str:
         """A habilitation: a role in one environment, with its reason, its approver (somebody else) and its end.
 
+        Args: types: of resources that it is limited to, all when empty.
         Returns its id. Raises: AdministrationError; NotFoundError: no such environment.
         """
-        _check(0 < days <= HABILITATION_DAYS_MAX, "days")
-        _check(3 <= len(reason) <= 500, "reason")
-        _check(ACCOUNT.fullmatch(approver) and approver != account, "approver")
+        check(0 < days <= HABILITATION_DAYS_MAX, "days")
+        check(len(types) <= TYPES_MAX and all(map(TYPE.fullmatch, types)), "types")
+        check(3 <= len(reason) <= 500, "reason")
+        check(ACCOUNT.fullmatch(approver) and approver != account, "approver")
         place = (await self.environment(tenant, environment)).place
         now_ms = self._clock.now_ms()
         id_ = secrets.token_hex(8)
         row: Row = {"id": id_, "account": account, "environment": place.environment_id, "role": role.value}
         row |= {"reason": reason, "approver": approver, "starts_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
+        row["types"] = " ".join(sorted(set(types)))
         detail = {"account": account, "role": role.value, "approver": approver}
+        detail |= {"types": row["types"]} if types else {}
         await self._write("habilitation", row, Action.HABILITATION_GRANT, place, detail)
         return id_
 
     async def revoke_habilitation(self, id_: str) -> None:
         """End a habilitation now."""
         async with self._change(Action.HABILITATION_REVOKE, detail={"habilitation": id_}) as connection:
-            await _touch(
+            await touch(
                 connection,
                 "UPDATE hygie.habilitation SET revoked_ms = %s, revoked_by = %s, mac = NULL"
                 " WHERE id = %s AND revoked_ms IS NULL",
@@ -245,7 +262,7 @@ class Administration:
         self._check_ours(id_, row["mac"], mac_of(key, "habilitation", row))
         now_ms = self._clock.now_ms()
         async with self._change(Action.HABILITATION_SUSPEND, detail={"habilitation": id_}) as connection:
-            await _touch(
+            await touch(
                 connection,
                 "UPDATE hygie.habilitation SET suspended_ms = %s, mac = %s"
                 " WHERE id = %s AND revoked_ms IS NULL AND suspended_ms IS NULL",
@@ -265,7 +282,7 @@ class Administration:
         told = {"account": row["account"], "role": row["role"], "habilitation": id_, "print": print_of(mac)}
         place = Place(row["tenant"], row["environment"], "")
         async with self._change(Action.HABILITATION_RESUME, place=place, detail=told) as connection:
-            await _touch(
+            await touch(
                 connection,
                 "UPDATE hygie.habilitation SET suspended_ms = NULL, mac = %s"
                 " WHERE id = %s AND revoked_ms IS NULL AND suspended_ms = %s",
@@ -278,7 +295,7 @@ class Administration:
         """The row of a habilitation that is not revoked, and the key of MACs. Raises: NotFoundError."""
         self._rights_key = self._rights_key or await rights_key(self._kms)
         async with self._database.transaction() as connection:
-            row = await _one(
+            row = await one_row(
                 connection,
                 "SELECT h.*, e.tenant FROM hygie.habilitation h JOIN hygie.environment e ON e.id = h.environment"
                 " WHERE h.id = %s AND h.revoked_ms IS NULL AND (h.suspended_ms IS NOT NULL) = %s",
@@ -293,30 +310,68 @@ class Administration:
             raise ForgedRightsError(count=1, first=f"habilitation {id_}")
 
     async def create_token(
-        self, account: str, tenant: str, environment: str, *, days: float, probe: bool = False
+        self,
+        account: str,
+        tenant: str,
+        environment: str,
+        *,
+        days: float,
+        exception: str = "",
+        probe: bool = False,
     ) -> tuple[str, str]:
         """A bearer token of an account in one environment: (token id, the token, shown once and kept as a hash).
 
-        Args: probe: the platform's own, which holds no habilitation and is refused everything.
+        Args: exception: why this account cannot prove itself at the token door, required in production; probe: the
+        platform's own, which holds no habilitation and is refused everything.
         Raises: AdministrationError; NotFoundError; ProductionBlockedError: as ``create_environment``.
         """
-        _check(0 < days <= HABILITATION_DAYS_MAX, "days")
+        check(0 < days <= HABILITATION_DAYS_MAX, "days")
         one = await self.environment(tenant, environment)
         place = one.place
         if one.kind == PRODUCTION and not probe:
+            check(self._go_live is None or len(exception) >= EXCEPTION_MIN, "exception")
             await self._check_live(tenant, environment, Action.TOKEN_CREATE, place)
+        check(len(exception) <= EXCEPTION_MAX, "exception")
         token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_RANDOM_BYTES)
         id_ = secrets.token_hex(8)
         now_ms = self._clock.now_ms()
         row: Row = {"id": id_, "hash": hashlib.sha256(token.encode()).digest(), "account": account}
         row |= {"environment": place.environment_id, "created_ms": now_ms, "expires_ms": now_ms + int(days * DAY_MS)}
+        row["exception"] = exception
         await self._write("token", row, Action.TOKEN_CREATE, place, {"account": account})
         return id_, token
+
+    async def add_client_key(self, account: str, *, kind: str, value: str, days: int) -> str:
+        """One more way for an application to prove itself; the ones before go on, so that keys rotate with an overlap.
+
+        Args: value: as ``gate.clients.ClientKey`` says.
+        Returns its id. Raises: ClientKeyError; AdministrationError: no such account, or a person's.
+        """
+        check(0 < days <= ACCOUNT_DAYS_MAX, "days")
+        check_value(kind, value)
+        async with self._database.transaction() as connection:
+            found = await connection.execute("SELECT 1 FROM hygie.account WHERE id = %s AND kind = %s", (account, APP))
+            check(await found.fetchone(), "no such application")
+        now_ms = self._clock.now_ms()
+        row: Row = {"id": secrets.token_hex(8), "account": account, "kind": kind, "value": value}
+        row |= {"created_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
+        await self._write("client_key", row, Action.CLIENT_KEY_CREATE, detail={"account": account, "kind": kind})
+        return str(row["id"])
+
+    async def revoke_client_key(self, id_: str) -> None:
+        """End a key now, and every session that it opened."""
+        async with self._change(Action.CLIENT_KEY_REVOKE, detail={"client_key": id_}) as connection:
+            await touch(
+                connection,
+                "UPDATE hygie.client_key SET revoked_ms = %s, mac = NULL WHERE id = %s AND revoked_ms IS NULL",
+                self._clock.now_ms(),
+                id_,
+            )
 
     async def revoke_token(self, id_: str) -> None:
         """End a token now."""
         async with self._change(Action.TOKEN_REVOKE, detail={"token": id_}) as connection:
-            await _touch(
+            await touch(
                 connection,
                 "UPDATE hygie.token SET revoked_ms = %s, mac = NULL WHERE id = %s AND revoked_ms IS NULL",
                 self._clock.now_ms(),
@@ -326,7 +381,7 @@ class Administration:
     async def tenant_id(self, name: str) -> bytes:
         """A client by name. Raises: NotFoundError."""
         async with self._database.transaction() as connection:
-            found = await _one(connection, "SELECT id FROM hygie.tenant WHERE name = %s", name)
+            found = await one_row(connection, "SELECT id FROM hygie.tenant WHERE name = %s", name)
         return bytes(found["id"])
 
     async def environment(self, tenant: str, name: str) -> Environment:
@@ -346,9 +401,9 @@ class Administration:
             return [Environment(r[0], r[1], r[2], r[3], Place(r[4], r[5], r[6])) for r in await cursor.fetchall()]
 
     async def listing(self, what: str) -> list[Row]:
-        """Rows of ``tenant``, ``account``, ``habilitation`` or ``token`` for people; tokens without their hash."""
+        """Rows of ``tenant``, ``account``, ``habilitation``, ``client_key`` or ``token``, for people."""
         async with self._database.transaction() as connection:
-            cursor = await connection.execute(_LISTINGS[what])
+            cursor = await connection.execute(LISTINGS[what].encode())
             names = [column.name for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
 
@@ -358,7 +413,7 @@ class Administration:
         """One new row that gives a right, with its MAC, and its entry, with the print of that MAC."""
         self._rights_key = self._rights_key or await rights_key(self._kms)
         mac = mac_of(self._rights_key, table, row)
-        columns = COVERED[table]
+        columns = (*COVERED[table], *LIMITS.get(table, ()), *(["exception"] if table == "token" else []))
         statement = sql.SQL("INSERT INTO {} ({}, mac) VALUES ({}, %s)").format(
             sql.Identifier("hygie", table),
             sql.SQL(", ").join(map(sql.Identifier, columns)),
@@ -433,39 +488,3 @@ class Administration:
         """Take the platform's tables to the sites; what cannot be now is left to the working process."""
         if self._ledger is not None:
             await self._ledger.publish_if_possible()
-
-
-_LISTINGS = {
-    "tenant": "SELECT name, label, created_ms FROM hygie.tenant ORDER BY name",
-    "account": "SELECT id, kind, label, professional_id, state, created_ms, ends_ms FROM hygie.account ORDER BY id",
-    "habilitation": (
-        "SELECT h.id, h.account, t.name AS tenant, e.name AS environment, h.role, h.reason, h.approver, h.starts_ms,"
-        " h.ends_ms, h.suspended_ms, h.revoked_ms, h.revoked_by FROM hygie.habilitation h JOIN hygie.environment e"
-        " ON e.id = h.environment JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms"
-    ),
-    "token": (
-        "SELECT k.id, k.account, t.name AS tenant, e.name AS environment, k.created_ms, k.expires_ms, k.revoked_ms"
-        " FROM hygie.token k JOIN hygie.environment e ON e.id = k.environment JOIN hygie.tenant t ON t.id = e.tenant"
-        " ORDER BY k.created_ms"
-    ),
-}
-
-
-def _check(holds: object, reason: str) -> None:
-    if not holds:
-        raise AdministrationError(reason=reason)
-
-
-async def _one(connection: Connection, query: str, *parameters: object) -> Row:
-    cursor = await connection.execute(query.encode(), parameters)
-    row = await cursor.fetchone()
-    if row is None:
-        raise NotFoundError()
-    names = [column.name for column in cursor.description or ()]
-    return dict(zip(names, row, strict=True))
-
-
-async def _touch(connection: Connection, query: str, *parameters: object) -> None:
-    """Run an UPDATE that must change one row. Raises: NotFoundError."""
-    if (await connection.execute(query.encode(), parameters)).rowcount != 1:
-        raise NotFoundError()

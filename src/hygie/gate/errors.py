@@ -22,6 +22,16 @@ class AuthenticationError(HygieError):
     en = "Access token missing or not valid: ask your operator for one."
 
 
+class ClientRefusedError(HygieError):
+    """An application that did not prove who it is at the token door; ``reason`` names what does not hold."""
+
+    code = "HYG-262"
+    http_status = 401
+    exit_code = 20
+    fr = "Application non authentifiée ({reason})."
+    en = "Application not authenticated ({reason})."
+
+
 class ProductionBlockedError(RefusedError):
     """No production where a layer is not certified: HDS v2, requirement 1."""
 
@@ -45,6 +55,30 @@ class AdministrationError(InvalidRequestError):
     code = "HYG-160"
     fr = "Demande d'administration refusée : {reason}."
     en = "Administrative request refused: {reason}."
+
+
+class ClientKeyError(InvalidRequestError):
+    """A public key, an address of keys or a certificate that an application may not prove itself with."""
+
+    code = "HYG-162"
+    fr = "Clé d'application refusée ({reason})."
+    en = "Application key refused ({reason})."
+
+
+class ScopeError(InvalidRequestError):
+    """Scopes that are no scopes, or none of which the application's habilitations bear out (``invalid_scope``)."""
+
+    code = "HYG-163"
+    fr = "Portées (scope) refusées : aucune n'est couverte par une habilitation, ou l'une n'est pas comprise."
+    en = "Scopes refused: no habilitation bears them out, or one is not understood."
+
+
+class GrantTypeError(InvalidRequestError):
+    """A request for a token that is not the one of SMART Backend Services."""
+
+    code = "HYG-164"
+    fr = "Demande de jeton mal formée ({reason})."
+    en = "Token request malformed ({reason})."
 
 
 class PlatformKnownError(InvalidRequestError):

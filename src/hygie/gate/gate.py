@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import logging
 import os
 from collections.abc import Collection
@@ -21,17 +22,20 @@ import psycopg
 from hygie.base.actions import Action
 from hygie.base.clock import Clock, SteadyClock
 from hygie.base.errors import HygieError, NotFoundError, RefusedError, UnavailableError
-from hygie.base.permit import Permit
+from hygie.base.permit import Permit, reaches
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
-from hygie.gate.errors import AuthenticationError, TooManyRefusalsError
+from hygie.gate import sessions
+from hygie.gate.errors import AuthenticationError, ClientRefusedError, TooManyRefusalsError
 from hygie.gate.rights import forged_entry, rights_key, told
-from hygie.gate.snapshot import GENERATION, Bearer, Snapshot, load_snapshot
+from hygie.gate.scopes import Reach, narrowed
+from hygie.gate.snapshot import GENERATION, Bearer, Habilitation, Snapshot, load_snapshot
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
 
-TOKEN_CHARACTERS_MAX = 200
+TOKEN_CHARACTERS_MAX = 200  # of a stored token; access tokens have a bound of their own
+BEARERS_KEPT_MAX = 10_000  # access tokens whose MAC this process has checked since the last change of rights
 TEXT_CHARACTERS_MAX = 120  # purpose, device, address as a caller states them
 REFUSALS_PER_MINUTE_MAX = 300  # of one address; each costs a durable entry, so they are bounded
 _MINUTE_MS = 60_000
@@ -46,6 +50,7 @@ class Whence(NamedTuple):
 
     address: str
     device: str
+    certificate: bytes = b""
 
 
 class Gate:
@@ -60,6 +65,8 @@ class Gate:
         self._clock = clock
         self._kms = kms
         self._rights_key: bytes | None = None
+        self._sessions_key: bytes | None = None
+        self._opened: dict[str, Bearer] = {}  # access tokens of this generation
         self._named: set[str] = set()  # forged rows that the journal has from this process
         self._snapshot = Snapshot(generation=0)
         self._current: asyncio.Task[None] | None = None
@@ -76,71 +83,114 @@ class Gate:
         environment: str,
         action: Action,
         also: Collection[Action] = (),
+        if_held: Collection[Action] = (),
+        types: Collection[str] = (),
         purpose: str = "",
         address: str = "",
         device: str = "",
+        certificate: bytes = b"",
     ) -> Permit:
         """A permit for ``action`` (and each of ``also``) in one environment.
 
-        Raises: AuthenticationError: no live token; NotFoundError: no such place, or not the bearer's (one answer);
-        RefusedError: no live habilitation for the action; TooManyRefusalsError; UnavailableError: rights or journal
-        cannot be read or written, so nobody is admitted. Every refusal is durable in the journal before it is raised.
+        Args: if_held: actions that the permit is for too if the bearer is entitled to them; types: of resources that
+        are known to be concerned; certificate: SHA-256 of the client's, if it showed one.
+        Raises: AuthenticationError: no live token, or shown by another client than its own; NotFoundError: no such
+        place, or not the bearer's (one answer); RefusedError: no live habilitation for the action on these types, or
+        scopes that leave it out; TooManyRefusalsError; UnavailableError: rights or journal cannot be read or written,
+        so nobody is admitted. Every refusal is durable in the journal before it is raised.
         """
-        where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX])
+        where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate)
         bearer = await self._bearer_at(token, (tenant, environment), action, where)
         now_ms = self._clock.now_ms()
         wanted = frozenset(also) | {action}
         for one in bearer.habilitations:
-            if wanted <= one.actions and one.starts_ms <= now_ms < one.ends_ms:
+            reach = _reach(bearer, one)
+            if wanted <= one.actions and one.is_live(now_ms) and _reaches(reach, wanted, types):
                 return Permit(
                     permit_id=os.urandom(16),
                     account=bearer.account,
                     professional_id=bearer.professional_id,
-                    authentication="token",
+                    authentication=bearer.authentication,
                     action=action,
                     place=bearer.place,
                     habilitation=one.id,
                     purpose=purpose[:TEXT_CHARACTERS_MAX],
                     address=where.address,
                     device=where.device,
-                    also=frozenset(also),
+                    also=(frozenset(also) | (one.actions & frozenset(if_held))) - {action},
+                    reach=reach,
                 )
-        await self._refuse(RefusedError(), action, bearer, where)
+        await self.refuse(RefusedError(), action, bearer, where)
         raise AssertionError("unreachable")
 
     async def recognise(
-        self, token: str, *, tenant: str, environment: str, action: Action, address: str = "", device: str = ""
+        self,
+        token: str,
+        *,
+        tenant: str,
+        environment: str,
+        action: Action,
+        address: str = "",
+        device: str = "",
+        certificate: bytes = b"",
     ) -> None:
         """Be sure that a caller is somebody of this place, before reading what it sends to know what it asks.
 
         Args: action: what the journal is to say of a refusal.
         Raises: as ``admit``, but for what it is entitled to: ``admit`` is still to be asked.
         """
-        where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX])
+        where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate)
         await self._bearer_at(token, (tenant, environment), action, where)
 
     async def _bearer_at(self, token: str, names: tuple[str, str], action: Action, where: Whence) -> Bearer:
         """Who a token stands for in a tenant's environment, or a refusal."""
-        await self._refresh()
-        bearer = self._bearer(token)
+        await self.refresh()
+        bearer = self.bearer(token)
         if bearer is None:
-            await self._refuse(AuthenticationError(), action, None, where)
+            await self.refuse(AuthenticationError(), action, None, where)
         assert bearer is not None
+        if bearer.binding and not hmac.compare_digest(bearer.binding, where.certificate):
+            await self.refuse(AuthenticationError(), action, bearer, where)  # stolen, or not shown over its own TLS
         place = self._snapshot.places.get(names)
         if place is None or place != bearer.place:
-            await self._refuse(NotFoundError(), action, bearer, where)
+            await self.refuse(NotFoundError(), action, bearer, where)
         return bearer
 
-    def _bearer(self, token: str) -> Bearer | None:
-        """Who a token stands for. The lookup is by hash, so its time tells nothing about live tokens."""
-        if not token or len(token) > TOKEN_CHARACTERS_MAX:
+    @property
+    def snapshot(self) -> Snapshot:
+        """Rights as last read: call ``refresh`` first."""
+        return self._snapshot
+
+    @property
+    def sessions_key(self) -> bytes:
+        """The key of access tokens; known once rights were read."""
+        assert self._sessions_key is not None
+        return self._sessions_key
+
+    def bearer(self, token: str) -> Bearer | None:
+        """Whom a token stands for. A stored one is looked up by hash, so its time tells nothing about live tokens."""
+        if not token or len(token) > sessions.TOKEN_CHARACTERS_MAX:
             return None
-        bearer = self._snapshot.bearers.get(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest())
-        if bearer is None or self._clock.now_ms() >= bearer.expires_ms:
-            return None
+        if token.startswith(sessions.PREFIX):
+            bearer = self._of_session(token)
+        else:
+            digest = hashlib.sha256(token[: TOKEN_CHARACTERS_MAX + 1].encode("utf-8", "surrogatepass")).digest()
+            bearer = self._snapshot.bearers.get(digest)
+        return bearer if bearer is not None and self._clock.now_ms() < bearer.expires_ms else None
+
+    def _of_session(self, token: str) -> Bearer | None:
+        found = self._opened.get(token)
+        if found is not None or self._sessions_key is None:
+            return found
+        session = sessions.open_session(token, self._sessions_key)
+        bearer = self._snapshot.bearer_of(session) if session is not None else None
+        if bearer is not None:
+            if len(self._opened) >= BEARERS_KEPT_MAX:
+                self._opened.clear()
+            self._opened[token] = bearer
         return bearer
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
         """Be sure that the snapshot is current, by a question asked after this call began; callers share it."""
         if self._next is None:
             self._next = asyncio.create_task(self._question_after(self._current), name="gate-question")
@@ -153,10 +203,11 @@ class Gate:
         try:
             if (await self._hot.fetch(GENERATION))[0][0] != self._snapshot.generation:
                 self._rights_key = self._rights_key or await rights_key(self._kms)
+                self._sessions_key = self._sessions_key or await sessions.sessions_key(self._kms)
                 async with self._database.transaction() as connection:
                     loaded = await load_snapshot(connection, self._clock.now_ms(), self._rights_key)
                 await self._name_forged(loaded)
-                self._snapshot = loaded
+                self._snapshot, self._opened = loaded, {}
         except psycopg.Error as error:
             raise UnavailableError(part="gate") from error
 
@@ -168,7 +219,7 @@ class Gate:
             await self._journal.append_now([forged_entry(new, self._clock.now_ms())])
         self._named = {right.name for right in loaded.forged}
 
-    async def _refuse(self, error: HygieError, action: Action, bearer: Bearer | None, where: Whence) -> None:
+    async def refuse(self, error: HygieError, action: Action, bearer: Bearer | None, where: Whence) -> None:
         """Journal a refusal, durably, then raise it. Over the bound, one entry a minute says that there were more."""
         count = self._count_refusal(where.address)
         if count > REFUSALS_PER_MINUTE_MAX:
@@ -176,6 +227,7 @@ class Gate:
         if count > REFUSALS_PER_MINUTE_MAX + 1:
             raise error
         place = bearer.place if bearer else None
+        reason = {"reason": str(error.facts["reason"])} if isinstance(error, ClientRefusedError) else {}
         await self._journal.append_now(
             [
                 Entry(
@@ -187,10 +239,10 @@ class Gate:
                     environment_id=place.environment_id if place else _NOBODY,
                     account=bearer.account if bearer else "",
                     professional_id=bearer.professional_id if bearer else "",
-                    authentication="token" if bearer else "",
+                    authentication=bearer.authentication if bearer else "",
                     address=where.address,
                     device=where.device,
-                    detail={"code": error.code},
+                    detail={"code": error.code} | reason,
                 )
             ]
         )
@@ -204,3 +256,19 @@ class Gate:
             self._refusals_from_ms = now_ms
         count = self._refusals[address] = self._refusals.get(address, 0) + 1
         return count
+
+
+def _reach(bearer: Bearer, held: Habilitation) -> Reach | None:
+    """What is left of a habilitation once its own limits and the token's scopes have narrowed it."""
+    if not held.types:
+        return bearer.reach
+    return narrowed(bearer.reach, held.actions, held.types)
+
+
+def _reaches(reach: Reach | None, actions: Collection[Action], types: Collection[str]) -> bool:
+    """Whether every action is open, on each of these types when some are known."""
+    if reach is None:
+        return True
+    return all(reaches(reach, action, type_) for action in actions for type_ in types) and all(
+        reach.get(action) for action in actions
+    )

@@ -53,11 +53,12 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "tenant": ("id", "name", "label", "created_ms"),
     "environment": ("id", "tenant", "name", "kind", "role", "state", "created_ms"),
     "account": ("id", "kind", "label", "professional_id", "state", "created_ms", "ends_ms", "mac"),
-    "token": ("hash", "id", "account", "environment", "created_ms", "expires_ms", "revoked_ms", "mac"),
+    "token": ("hash", "id", "account", "environment", "created_ms", "expires_ms", "revoked_ms", "mac", "exception"),
     "habilitation": (
         *("id", "account", "environment", "role", "reason", "approver"),
-        *("starts_ms", "ends_ms", "revoked_ms", "revoked_by", "mac", "suspended_ms"),
+        *("starts_ms", "ends_ms", "revoked_ms", "revoked_by", "mac", "suspended_ms", "types"),
     ),
+    "client_key": ("id", "account", "kind", "value", "created_ms", "ends_ms", "revoked_ms", "mac"),
     "erasure": (
         *("id", "environment", "compartment", "instruction", "requested_ms"),
         *("unreadable_ms", "purged_ms", "final_ms", "epoch", "certificate"),
@@ -160,17 +161,24 @@ def open_platform(data: bytes, keys: PlatformKeys) -> Platform:
     return Platform(generation, made_at_ms, tables)
 
 
+# What a column holds in the rows of a ledger made before it was: columns are added at the end.
+_BEFORE: Final[Mapping[str, Any]] = {"suspended_ms": None, "types": "", "exception": ""}
+
+
 def _complete(tables: Rows, key: bytes) -> None:
-    """Rows of a ledger made before rows had MACs, or habilitations a suspension: its signature vouches for them."""
-    for name, covered in COVERED.items():
-        columns = [column for column in TABLES[name] if column != "suspended_ms"]
+    """Give the rows of an older ledger the columns made since: its signature vouches for those without a MAC."""
+    for name in COVERED:
+        columns = TABLES[name]
         for row in tables.get(name, ()):
-            if len(row) == len(columns) - 1:
-                values = dict(zip(columns, row, strict=False))
-                withdrawn = values.get("revoked_ms") is not None or values.get("state", "open") != "open"
-                row.append(None if withdrawn else mac_of(key, name, {one: values[one] for one in covered}))
-            if len(row) == len(columns) < len(TABLES[name]):
-                row.append(None)
+            for column in columns[len(row) :]:
+                if column in _BEFORE:
+                    row.append(_BEFORE[column])
+                elif column == "mac":
+                    values = dict(zip(columns, row, strict=False))
+                    withdrawn = values.get("revoked_ms") is not None or values.get("state", "open") != "open"
+                    row.append(None if withdrawn else mac_of(key, name, values))
+                else:
+                    break  # not a row of this table
 
 
 def newest_platform(site: Site, keys: PlatformKeys) -> Platform:
@@ -291,6 +299,10 @@ _REVOCATIONS: Final[Mapping[Action, tuple[str, str]]] = {
         "habilitation",
         "UPDATE hygie.habilitation SET suspended_ms = %(at)s, mac = NULL WHERE id = %(id)s AND suspended_ms IS NULL"
         " AND revoked_ms IS NULL",
+    ),
+    Action.CLIENT_KEY_REVOKE: (
+        "client_key",
+        "UPDATE hygie.client_key SET revoked_ms = %(at)s, mac = NULL WHERE id = %(id)s AND revoked_ms IS NULL",
     ),
     Action.ACCOUNT_DISABLE: (
         "account",

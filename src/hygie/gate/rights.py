@@ -26,7 +26,9 @@ from hygie.keys.kms import Kms
 
 PURPOSE = "rights"
 CONTEXT = "hygie right v1"
+LIMITED = "hygie limited right v1"
 SUSPENDED = "hygie suspended right v1"
+SUSPENDED_LIMITED = "hygie suspended limited right v1"
 PRINT_BYTES = 16
 NAMES_MAX = 20  # told in one entry or one sentence; the count says them all
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -38,17 +40,22 @@ COVERED: Final[Mapping[str, tuple[str, ...]]] = {
     "account": ("id", "kind", "label", "professional_id", "created_ms", "ends_ms"),
     "token": ("id", "hash", "account", "environment", "created_ms", "expires_ms"),
     "habilitation": ("id", "account", "environment", "role", "reason", "approver", "starts_ms", "ends_ms"),
+    "client_key": ("id", "account", "kind", "value", "created_ms", "ends_ms"),
 }
+# What narrows a right: covered too, under a label of its own, when it narrows. So a limit taken away by SQL is seen,
+# and the MAC of a right without limits is the one it had before limits were.
+LIMITS: Final[Mapping[str, tuple[str, ...]]] = {"habilitation": ("types",)}
 _LIVE: Final[Mapping[str, str]] = {
     "account": "state = 'open' AND ends_ms > %s",
     "token": "revoked_ms IS NULL AND expires_ms > %s",
     "habilitation": "revoked_ms IS NULL AND suspended_ms IS NULL AND ends_ms > %s",
+    "client_key": "revoked_ms IS NULL AND ends_ms > %s",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A live row of ``account``, ``token`` or ``habilitation``. values: the columns of ``COVERED``, by name."""
+    """A live row of a table that gives rights. values: the columns of ``COVERED`` and ``LIMITS``, by name."""
 
     table: str
     values: Mapping[str, Any]
@@ -80,13 +87,22 @@ async def rights_key(kms: Kms) -> bytes:
 def mac_of(key: bytes, table: str, values: Mapping[str, Any]) -> bytes:
     """The MAC (32 bytes) of one row. Raises: OverflowError: a negative number, which no command writes."""
     fields: list[Field] = [values[name] for name in COVERED[table]]
-    return hmac.digest(key, canonical(CONTEXT, table, *fields), hashlib.sha256)
+    limits = _limits(table, values)
+    return hmac.digest(key, canonical(LIMITED if limits else CONTEXT, table, *fields, *limits), hashlib.sha256)
 
 
 def suspended_mac(key: bytes, values: Mapping[str, Any], suspended_ms: int) -> bytes:
     """The MAC (32 bytes) of a suspended habilitation: it covers the instant too, and opens nothing at the gate."""
     fields: list[Field] = [values[name] for name in COVERED["habilitation"]]
-    return hmac.digest(key, canonical(SUSPENDED, *fields, suspended_ms), hashlib.sha256)
+    limits = _limits("habilitation", values)
+    label = SUSPENDED_LIMITED if limits else SUSPENDED
+    return hmac.digest(key, canonical(label, *fields, suspended_ms, *limits), hashlib.sha256)
+
+
+def _limits(table: str, values: Mapping[str, Any]) -> list[Field]:
+    """What narrows this right; nothing when nothing does."""
+    found: list[Field] = [values.get(name, "") for name in LIMITS.get(table, ())]
+    return found if any(found) else []
 
 
 def print_of(mac: bytes) -> str:
@@ -105,9 +121,11 @@ def is_ours(right: Right, key: bytes) -> bool:
 
 
 async def live_rights(connection: Connection, now_ms: int) -> list[Right]:
-    """Every account, token and habilitation that is neither ended nor withdrawn, true or not; accounts first."""
+    """Every account, token, habilitation and client key that is neither ended nor withdrawn, true or not; accounts
+    first."""
     found: list[Right] = []
-    for table, columns in COVERED.items():
+    for table, covered in COVERED.items():
+        columns = (*covered, *LIMITS.get(table, ()))
         statement = sql.SQL("SELECT {}, mac FROM {} WHERE ").format(
             sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier("hygie", table)
         ) + sql.SQL(_LIVE[table])

@@ -13,50 +13,108 @@ import psycopg
 
 from hygie.base.actions import ACTIONS_OF_ROLE, Action, Role
 from hygie.base.permit import Place
+from hygie.gate.clients import ClientKey
 from hygie.gate.rights import Right, is_ours, live_rights
+from hygie.gate.scopes import Reach, reach_of
+from hygie.gate.sessions import Session
 
 Connection = psycopg.AsyncConnection[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Habilitation:
-    """One grant: what may be done, from when, until when."""
+    """One grant: what may be done, on which types of resources (all when empty), from when, until when."""
 
     id: str
     actions: frozenset[Action]
+    types: frozenset[str]
     starts_ms: int
     ends_ms: int
+
+    def is_live(self, now_ms: int) -> bool:
+        """Whether it counts at this instant."""
+        return self.starts_ms <= now_ms < self.ends_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One open account, with what it holds by environment and what it may prove itself with."""
+
+    id: str
+    kind: str
+    professional_id: str
+    ends_ms: int
+    habilitations: Mapping[bytes, tuple[Habilitation, ...]]
+    keys: tuple[ClientKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """What one token stands for. expires_ms: the earliest of the token's and the account's end."""
+    """Whom one token stands for. authentication: how it was proved; expires_ms: the earliest of the token's and the
+    account's end; scopes: those of the token; reach: what they open, None without; session: its id, or nothing;
+    binding: SHA-256 of the certificate that must present it, or nothing."""
 
     account: str
     professional_id: str
     place: Place
     expires_ms: int
     habilitations: tuple[Habilitation, ...]
+    authentication: str = "token"
+    scopes: tuple[str, ...] = ()
+    reach: Reach | None = None
+    session: bytes = b""
+    binding: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All live tokens by hash, all open environments by name, at one generation.
+    """Open accounts, live tokens by hash, open environments by name, sessions ended early, at one generation.
 
     forged: live rows that Hygie did not write as they are; they give nothing.
     """
 
     generation: int
-    bearers: dict[bytes, Bearer] = field(default_factory=dict)
-    places: dict[tuple[str, str], Place] = field(default_factory=dict)
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    bearers: Mapping[bytes, Bearer] = field(default_factory=dict)
+    places: Mapping[tuple[str, str], Place] = field(default_factory=dict)
+    ended: frozenset[bytes] = frozenset()
     forged: tuple[Right, ...] = ()
+
+    def bearer_of(self, session: Session) -> Bearer | None:
+        """Whom an access token stands for; None: its account or environment is not open, the key that proved the
+        account was withdrawn, or the session was ended."""
+        account = self.accounts.get(session.account)
+        place = self.place_with(session.environment_id)
+        if account is None or place is None or place.tenant_id != session.tenant_id or session.id in self.ended:
+            return None
+        key = next((one for one in account.keys if one.id == session.key), None)
+        if key is None:
+            return None
+        return Bearer(
+            account=account.id,
+            professional_id=account.professional_id,
+            place=place,
+            expires_ms=min(session.expires_ms, account.ends_ms, key.ends_ms),
+            habilitations=account.habilitations.get(place.environment_id, ()),
+            authentication=session.method,
+            scopes=session.scopes,
+            reach=reach_of(session.scopes),
+            session=session.id,
+            binding=session.binding,
+        )
+
+    def place_with(self, environment_id: bytes) -> Place | None:
+        """The open environment of this id."""
+        return next((one for one in self.places.values() if one.environment_id == environment_id), None)
 
 
 GENERATION = "SELECT value FROM hygie.gate_generation"  # the number that every change of rights raises
 _PLACES = (
-    "SELECT t.name, e.name, e.tenant, e.id, e.role FROM hygie.environment e JOIN hygie.tenant t ON t.id = e.tenant"
+    "SELECT t.name, e.name, e.tenant, e.id, e.role, e.kind FROM hygie.environment e"
+    " JOIN hygie.tenant t ON t.id = e.tenant"
     " WHERE e.state = 'open'"
 )
+_ENDED = "SELECT id FROM hygie.session_end WHERE until_ms > %s"
 
 
 async def load_snapshot(connection: Connection, now_ms: int, key: bytes) -> Snapshot:
@@ -69,35 +127,59 @@ async def load_snapshot(connection: Connection, now_ms: int, key: bytes) -> Snap
     row = await (await connection.execute(GENERATION)).fetchone()
     assert row is not None
     generation = int(row[0])
-    places = {
-        (row[0], row[1]): Place(row[2], row[3], row[4]) for row in await (await connection.execute(_PLACES)).fetchall()
-    }
+    places = {(row[0], row[1]): Place(*row[2:]) for row in await (await connection.execute(_PLACES)).fetchall()}
     rights = await live_rights(connection, now_ms)
     ours: list[Right] = []
     forged: list[Right] = []
     for right in rights:
         (ours if is_ours(right, key) else forged).append(right)
-    return Snapshot(generation, _bearers(ours, places), places, tuple(forged))
+    accounts = _accounts(ours)
+    ended = frozenset(row[0] for row in await (await connection.execute(_ENDED, (now_ms,))).fetchall())
+    return Snapshot(generation, accounts, _bearers(ours, accounts, places), places, ended, tuple(forged))
 
 
-def _bearers(rights: Sequence[Right], places: Mapping[tuple[str, str], Place]) -> dict[bytes, Bearer]:
-    """Who each token stands for: its account is open, its environment too."""
+def _accounts(rights: Sequence[Right]) -> dict[str, Account]:
+    """Open accounts with what they hold."""
+    granted: dict[str, dict[bytes, tuple[Habilitation, ...]]] = {}
+    keys: dict[str, tuple[ClientKey, ...]] = {}
+    for right in rights:
+        one = right.values
+        if right.table == "habilitation":
+            types = frozenset(one["types"].split())
+            made = Habilitation(one["id"], ACTIONS_OF_ROLE[Role(one["role"])], types, one["starts_ms"], one["ends_ms"])
+            held = granted.setdefault(one["account"], {})
+            held[one["environment"]] = (*held.get(one["environment"], ()), made)
+        elif right.table == "client_key":
+            key = ClientKey(one["id"], one["account"], one["kind"], one["value"], one["ends_ms"])
+            keys[key.account] = (*keys.get(key.account, ()), key)
+    return {
+        right.id: Account(
+            right.id,
+            right.values["kind"],
+            right.values["professional_id"],
+            right.values["ends_ms"],
+            granted.get(right.id, {}),
+            keys.get(right.id, ()),
+        )
+        for right in rights
+        if right.table == "account"
+    }
+
+
+def _bearers(
+    rights: Sequence[Right], accounts: Mapping[str, Account], places: Mapping[tuple[str, str], Place]
+) -> dict[bytes, Bearer]:
+    """Whom each stored token stands for: its account is open, its environment too."""
     open_places = {place.environment_id: place for place in places.values()}
-    accounts = {right.id: right.values for right in rights if right.table == "account"}
-    granted: dict[tuple[str, bytes], list[Habilitation]] = {}
-    for one in (right.values for right in rights if right.table == "habilitation"):
-        actions = ACTIONS_OF_ROLE[Role(one["role"])]
-        made = Habilitation(one["id"], actions, one["starts_ms"], one["ends_ms"])
-        granted.setdefault((one["account"], one["environment"]), []).append(made)
     found: dict[bytes, Bearer] = {}
     for one in (right.values for right in rights if right.table == "token"):
         account, place = accounts.get(one["account"]), open_places.get(one["environment"])
         if account is not None and place is not None:
             found[one["hash"]] = Bearer(
-                account=account["id"],
-                professional_id=account["professional_id"],
+                account=account.id,
+                professional_id=account.professional_id,
                 place=place,
-                expires_ms=min(one["expires_ms"], account["ends_ms"]),
-                habilitations=tuple(granted.get((one["account"], one["environment"]), ())),
+                expires_ms=min(one["expires_ms"], account.ends_ms),
+                habilitations=account.habilitations.get(place.environment_id, ()),
             )
     return found

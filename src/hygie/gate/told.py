@@ -23,14 +23,16 @@ _GIVES = {
     Action.TOKEN_CREATE: "token",
     Action.HABILITATION_GRANT: "habilitation",
     Action.HABILITATION_RESUME: "habilitation",
+    Action.CLIENT_KEY_CREATE: "client_key",
 }
 _WITHDRAWS = {
     Action.ACCOUNT_DISABLE: "account",
     Action.TOKEN_REVOKE: "token",
     Action.HABILITATION_REVOKE: "habilitation",
     Action.HABILITATION_SUSPEND: "habilitation",
+    Action.CLIENT_KEY_REVOKE: "client_key",
 }
-_BEGINS = {"account": "created_ms", "token": "created_ms", "habilitation": "starts_ms"}
+_BEGINS = {"account": "created_ms", "token": "created_ms", "habilitation": "starts_ms", "client_key": "created_ms"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,12 @@ class Told:
         values = right.values
         if right.table == "account":
             return ""
-        place = (given.account, given.environment) == (values["account"], values["environment"])
-        return "" if place and given.role == values.get("role", "") else "differs"
+        place = values.get("environment", given.environment)  # a client key counts everywhere
+        return (
+            ""
+            if (given.account, given.environment) == (values["account"], place) and given.role == values.get("role", "")
+            else "differs"
+        )
 
 
 def require_told(wrong: Sequence[Wrong]) -> None:

@@ -6,6 +6,7 @@ A single sweep per second looks at every connection, so that a request costs no 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from enum import IntEnum
 from functools import partial
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from uvicorn.server import ServerState
 
 from hygie.server.limits import Limits, Refusal
 
+CERTIFICATE_KEY = "hygie.certificate"  # in the scope: SHA-256 of the certificate that the client showed
 _CONTINUE = b"HTTP/1.1 100 "  # the client waits for it before it sends its body
 
 
@@ -95,6 +97,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_s = 0.0  # time spent waiting for the client's body, not time we made it wait
         self._close_after = False
         self._running: RequestResponseCycle | None = None  # ``cycle`` is the last one that came: it may wait its turn
+        self._certificate = b""
         self._unsent_bytes = 0
         self._sent_at = 0.0  # when the client last took something of what waits for it
 
@@ -103,6 +106,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection, after its handshake; over the cap it is told so and closed."""
         super().connection_made(transport)
+        shown = transport.get_extra_info("ssl_object")
+        der = shown.getpeercert(binary_form=True) if shown is not None else None
+        self._certificate = hashlib.sha256(der).digest() if der else b""
         self._enter(Phase.HEADERS)  # a connection that says nothing at all is held to the same deadline
         if len(self.connections) > self.limits.connections:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
@@ -146,6 +152,8 @@ class BoundedProtocol(HttpToolsProtocol):
         elif len(self.pipeline) >= self.limits.pipelined if waits else len(self.tasks) >= self.limits.requests:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
         else:
+            if self._certificate:
+                self.scope[CERTIFICATE_KEY] = self._certificate  # type: ignore[literal-required]
             super().on_headers_complete()
             self.headers = []  # what comes behind the body is no header (RFC 9110, section 6.5.1)
             if not waits:

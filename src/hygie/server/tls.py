@@ -29,16 +29,25 @@ class LiveTls:
     handshakes that follow use them and open connections go on.
     """
 
-    def __init__(self, files: CertificateFiles, *, renew: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        files: CertificateFiles,
+        *,
+        renew: Callable[[], object] | None = None,
+        client_authorities: Path | None = None,
+    ) -> None:
         """Load the files.
 
-        Args: renew: called once a day by ``watch`` in a thread: ``own_certificate`` again, for a certificate of ours.
+        Args: client_authorities: a PEM file of who signs clients' certificates: a client may then show one, and one
+        that does not verify ends the handshake; renew: called once a day by ``watch`` in a thread: ``own_certificate``
+        again, for a certificate of ours.
         Raises: TlsFileError: missing or unreadable file, key readable by others, certificate and key that differ.
         """
         self.files = files
         self.reloads = 0
         self._renew = renew
-        self.context = _load(files)
+        self._client_authorities = client_authorities
+        self.context = _load(files, client_authorities)
         self._marks = _marks(files)
 
     def reload_if_changed(self, *, force: bool = False) -> bool:
@@ -50,7 +59,7 @@ class LiveTls:
         marks = _marks(self.files)
         if marks == self._marks and not force:
             return False
-        _load(self.files)  # on a context apart: a pair that fails half way must not spoil the one in service
+        _load(self.files, None)  # on a context apart: a pair that fails half way must not spoil the one in service
         _load_chain(self.context, self.files)
         self._marks = marks
         self.reloads += 1
@@ -84,7 +93,7 @@ class LiveTls:
             _log.warning("TLS certificate not renewed: %s", type(error).__name__)
 
 
-def _load(files: CertificateFiles) -> ssl.SSLContext:
+def _load(files: CertificateFiles, client_authorities: Path | None) -> ssl.SSLContext:
     _check_private(files.key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -92,7 +101,19 @@ def _load(files: CertificateFiles) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     _load_chain(context, files)
+    if client_authorities is not None:
+        _ask_certificate(context, client_authorities)
     return context
+
+
+def _ask_certificate(context: ssl.SSLContext, authorities: Path) -> None:
+    """Let clients show a certificate; who shows none is a client like any other until a token is bound to one."""
+    try:
+        context.load_verify_locations(cafile=authorities)
+    except (OSError, ssl.SSLError) as error:
+        raise TlsFileError(file=authorities.name, reason="not PEM certificates") from error
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
 
 
 def _load_chain(context: ssl.SSLContext, files: CertificateFiles) -> None:

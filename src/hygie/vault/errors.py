@@ -122,6 +122,15 @@ class CatalogueNotEmptyError(InvalidRequestError):
     en = "This environment's catalogue is not empty: rebuild with --discard, after a backup."
 
 
+class IdentityRefusedError(InvalidRequestError):
+    """A real identity outside production, or a made-up one in it."""
+
+    code = "HYG-157"
+    http_status = 422
+    fr = "INS refusée ici (OID {oid}, environnement {kind}) : les vraies identités vont en production, elles seules."
+    en = "INS refused here (OID {oid}, environment {kind}): real identities go to production, and only those."
+
+
 class LedgerStaleError(IntegrityError):
     """A site's packs name patients whose key only a newer ledger holds."""
 

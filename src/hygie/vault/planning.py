@@ -19,6 +19,7 @@ from hygie.vault.compartments import ID_BYTES, KEY_BYTES, CompartmentRow, NewCom
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.entries import Item
 from hygie.vault.errors import CompartmentErasedError, ObjectTooLargeError, VersionConflictError
+from hygie.vault.identities import check_identities
 from hygie.vault.model import (
     OBJECT_BYTES_MAX,
     REQUEST_OBJECTS_MAX,
@@ -155,6 +156,8 @@ class Planner:
     ) -> Mapping[str, Sequence[tuple[catalogue.LocatedRow, Stored]]]:
         if not conditions:
             return {}
+        if not all(permit.sees(condition.type) for condition in conditions):
+            raise RefusedError()
         keys = {lock_key(self._index.subject("condition", (c.type, *sorted(map(str, c.clauses))))) for c in conditions}
         await catalogue.lock(connection, sorted(keys))
         return {c.key: await find_by_condition(connection, self._context, permit, c) for c in conditions}
@@ -216,7 +219,7 @@ class Planner:
         if one.delete and not alive:
             return None, Written(one.type, one.id, existing, before.at_ms if before else at_ms, created=False)
         change = Action.OBJECT_DELETE if one.delete else Action.OBJECT_UPDATE if alive else Action.OBJECT_CREATE
-        if not permit.allows(change):
+        if not permit.allows(change) or not permit.reaches(change, one.type):
             raise RefusedError()
         at_ms = max(at_ms, before.at_ms) if before else at_ms
         subject = self._index.owner(one.patients)[1]
@@ -279,5 +282,6 @@ def _check_limits(permit: Permit, objects: Sequence[NewObject]) -> None:
     for one in objects:
         if len(one.body) > OBJECT_BYTES_MAX:
             raise ObjectTooLargeError(limit_bytes=OBJECT_BYTES_MAX)
+        check_identities(one.body, permit.place.kind)
     if not permit.place.role:
         raise RefusedError()

@@ -20,10 +20,11 @@ from typing import Any
 
 import msgspec
 
+from hygie.base.actions import Action
 from hygie.base.canonical import canonical
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError, UnavailableError
-from hygie.base.permit import Permit
+from hygie.base.permit import SEEING, Permit
 from hygie.base.seal import SealBrokenError, open_sealed, seal
 from hygie.database.hot import HotConnections
 from hygie.journal.entry import Entry
@@ -149,7 +150,11 @@ class Searcher:
             )
             more, rows = len(rows) > count, rows[:count]
             opened = await open_rows(self._context, permit, rows, reason="history")
-            pairs = [(row, stored) for row, stored in zip(rows, opened, strict=True) if stored is not None]
+            pairs = [
+                (row, stored)
+                for row, stored in zip(rows, opened, strict=True)
+                if stored is not None and permit.reaches(Action.OBJECT_HISTORY, stored.type)
+            ]
             shown = [(row.compartment, _item(row, stored)) for row, stored in pairs]
             await self._journal.append(connection, read_entries(permit, self._clock.now_ms(), shown))
         following = self._seal_cursor(digest, rows[-1].seq) if more else None
@@ -286,7 +291,13 @@ class _Run:
     async def total(self) -> int:
         """How many match: exact when an exact filter must run and few are candidates, else by tokens alone."""
         query = self._query
-        if query.matches is not None or query.patient or query.ids is not None or query.updated != (None, None):
+        if (
+            not query.types
+            or query.matches is not None
+            or query.patient
+            or query.ids is not None
+            or query.updated != (None, None)
+        ):
             self._window = WHOLE
             if query.updated != (None, None):
                 self._window = await catalogue.packs_near(self._connection, *query.updated)
@@ -311,7 +322,11 @@ class _Run:
         found = await catalogue.located_current(self._connection, list(wanted)[:INCLUDED_MAX])
         rows = [row for row in found.values() if not row.deleted]
         opened = await open_rows(self._context, self._permit, rows, reason="include")
-        pairs = [(row, stored) for row, stored in zip(rows, opened, strict=True) if stored is not None]
+        pairs = [
+            (row, stored)
+            for row, stored in zip(rows, opened, strict=True)
+            if stored is not None and any(self._permit.reaches(action, stored.type) for action in SEEING)
+        ]
         self.shown += [(row.compartment, _item(row, stored)) for row, stored in pairs]
         return [stored for _, stored in pairs]
 
@@ -367,6 +382,8 @@ class _Run:
     def _is_match(self, stored: Stored) -> bool:
         query = self._query
         if stored.deleted or (query.types and stored.type not in query.types):
+            return False
+        if not self._permit.reaches(Action.OBJECT_SEARCH, stored.type):
             return False
         from_ms, to_ms = query.updated
         if (from_ms is not None and stored.at_ms < from_ms) or (to_ms is not None and stored.at_ms >= to_ms):

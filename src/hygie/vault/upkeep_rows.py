@@ -106,6 +106,16 @@ async def shared_compartments(connection: Connection, subject: bytes) -> list[by
     return [row[0] for row in await cursor.fetchall()]
 
 
+async def compartments_of(connection: Connection, subject: bytes) -> list[bytes]:
+    """Every compartment that a patient has or had, alone or with others, erased ones included."""
+    cursor = await connection.execute(
+        "SELECT id FROM compartment WHERE subject = %s"
+        " UNION SELECT compartment FROM compartment_member WHERE subject = %s",
+        (subject, subject),
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
 async def purge_erased(connection: Connection, compartment: bytes, at_ms: int, *, limit: int) -> int:
     """Remove index rows of an erased compartment, a slice at a time. Returns how many were removed.
 

@@ -32,6 +32,8 @@ from hygie.vault.reader import Reader
 from hygie.vault.search import Searcher
 from hygie.vault.writer import Writer
 
+_STREAMED = (Action.OBJECT_CREATE, Action.OBJECT_UPDATE)
+
 
 @dataclass(frozen=True, slots=True)
 class _Rooms:
@@ -78,11 +80,11 @@ class Vault:
 
     async def read(self, permit: Permit, type_: str, id_: str) -> Stored:
         """The current version. Raises: see ``Reader.read``."""
-        return await (await self._admitted(permit, Action.OBJECT_READ)).reader.read(permit, type_, id_)
+        return await (await self._admitted(permit, Action.OBJECT_READ, type_)).reader.read(permit, type_, id_)
 
     async def read_version(self, permit: Permit, type_: str, id_: str, version: int) -> Stored:
         """A given version. Raises: see ``Reader.read``."""
-        return await (await self._admitted(permit, Action.OBJECT_READ)).reader.read(permit, type_, id_, version)
+        return await (await self._admitted(permit, Action.OBJECT_READ, type_)).reader.read(permit, type_, id_, version)
 
     async def history(
         self,
@@ -95,12 +97,12 @@ class Vault:
         since_ms: int = 0,
     ) -> Page:
         """Versions, newest first, of one object, a type, or the environment. Raises: see ``Searcher.history``."""
-        rooms = await self._admitted(permit, Action.OBJECT_HISTORY)
+        rooms = await self._admitted(permit, Action.OBJECT_HISTORY, *([type_] if type_ is not None else ()))
         return await rooms.searcher.history(permit, type_=type_, id_=id_, count=count, cursor=cursor, since_ms=since_ms)
 
     async def search(self, permit: Permit, query: Query) -> Page:
         """One page of matches. Raises: see ``Searcher.search``."""
-        rooms = await self._admitted(permit, Action.OBJECT_SEARCH)
+        rooms = await self._admitted(permit, Action.OBJECT_SEARCH, *query.types)
         return await rooms.searcher.search(permit, query, digest=_digest(query))
 
     async def write_stream(
@@ -121,7 +123,7 @@ class Vault:
         Raises: ObjectTooLargeError; else as ``write``.
         """
         rooms = await self._rooms_of(permit.place)
-        if not (permit.allows(Action.OBJECT_CREATE) or permit.allows(Action.OBJECT_UPDATE)):
+        if not any(permit.allows(one) and permit.reaches(one, type_) for one in _STREAMED):
             raise RefusedError()
         one = await rooms.blobs.receive(
             permit, type_, id_, chunks, header=header, terms=terms, patients=patients, new=new, if_version=if_version
@@ -135,26 +137,26 @@ class Vault:
 
         Raises: see ``Reader.read``.
         """
-        rooms = await self._admitted(permit, Action.OBJECT_READ)
+        rooms = await self._admitted(permit, Action.OBJECT_READ, type_)
         stored = await rooms.reader.read(permit, type_, id_, version)
         return stored, await rooms.blobs.open(permit, stored) if stored.blob else None
 
     async def export_bound(self, permit: Permit) -> ExportBound:
         """What an export that begins now covers. Raises: RefusedError; UnavailableError."""
-        return await (await self._admitted(permit, Action.OBJECT_EXPORT)).exporter.bound()
+        return await (await self._whole(permit)).exporter.bound()
 
     async def export(self, permit: Permit, bound: ExportBound) -> AsyncIterator[list[ExportedVersion]]:
         """Every version of the environment, in batches, each journaled before it is given.
 
         Raises: RefusedError; see ``Exporter.walk``.
         """
-        rooms = await self._admitted(permit, Action.OBJECT_EXPORT)
+        rooms = await self._whole(permit)
         async for batch in rooms.exporter.walk(permit, bound):
             yield batch
 
     async def export_content(self, permit: Permit, stored: Stored) -> StreamedObject:
         """The chunked content of a version that ``export`` gave, and journaled. Raises: as ``BlobStore.open``."""
-        return await (await self._admitted(permit, Action.OBJECT_EXPORT)).blobs.open(permit, stored)
+        return await (await self._whole(permit)).blobs.open(permit, stored)
 
     async def record_refusal(self, permit: Permit, error: HygieError) -> None:
         """Journal that an entitled caller was refused for what it sent, before it is told so.
@@ -169,10 +171,23 @@ class Vault:
             if task.done() and task.exception() is None:
                 await task.result().writer.close()
 
-    async def _admitted(self, permit: Permit, action: Action) -> _Rooms:
+    async def _admitted(self, permit: Permit, action: Action, *types: str) -> _Rooms:
+        """The rooms of a permit's environment. Args: types: that are asked for; what else comes along is left out.
+
+        Raises: RefusedError: also journaled when it is for a type, which the gate did not know.
+        """
         if not permit.allows(action):
             raise RefusedError()
+        if not all(permit.reaches(action, type_) for type_ in types):
+            await self.record_refusal(permit, RefusedError())
+            raise RefusedError()
         return await self._rooms_of(permit.place)
+
+    async def _whole(self, permit: Permit) -> _Rooms:
+        """The same for an export, which takes all. Raises: RefusedError: also when some types are out of reach."""
+        if permit.reach is not None:
+            raise RefusedError()
+        return await self._admitted(permit, Action.OBJECT_EXPORT)
 
     async def _rooms_of(self, place: Place) -> _Rooms:
         task = self._rooms.get(place.environment_id)

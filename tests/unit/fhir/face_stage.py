@@ -49,25 +49,39 @@ class MemoryGate:
         environment: str,
         action: Action,
         also: Collection[Action] = (),
+        if_held: Collection[Action] = (),
+        types: Collection[str] = (),
         purpose: str = "",
         address: str = "",
         device: str = "",
+        certificate: bytes = b"",
     ) -> Permit:
         """As the real gate."""
+        del types, certificate
         await self.recognise(token, tenant=tenant, environment=environment, action=action)
         if not {action, *also} <= TOKENS[token]:
             self._refuse(RefusedError())
         place = Place(bytes(16), bytes(16), "hygie_env_1")
         permit = Permit(
-            bytes(16), token, "", "token", action, place, "h", purpose, address, device, frozenset(also)
+            bytes(16), token, "", "token", action, place, "h", purpose, address, device,
+            (frozenset(also) | (TOKENS[token] & frozenset(if_held))) - {action},
         )  # fmt: skip
         self.admitted.append(permit)
         return permit
 
     async def recognise(
-        self, token: str, *, tenant: str, environment: str, action: Action, address: str = "", device: str = ""
+        self,
+        token: str,
+        *,
+        tenant: str,
+        environment: str,
+        action: Action,
+        address: str = "",
+        device: str = "",
+        certificate: bytes = b"",
     ) -> None:
         """As the real gate."""
+        del certificate
         if token not in TOKENS:
             self._refuse(AuthenticationError())
         if (tenant, environment) != ("acme", "prod"):

@@ -24,18 +24,23 @@ ROW: dict[str, dict[str, Any]] = {
     },
     "habilitation": {
         **{"id": "h1", "account": "marie", "environment": PLACE, "role": "reader", "reason": "why"},
-        **{"approver": "paul", "starts_ms": 10, "ends_ms": 99},
+        **{"approver": "paul", "starts_ms": 10, "ends_ms": 99, "types": "Observation"},
+    },
+    "client_key": {
+        **{"id": "c1", "account": "marie", "kind": "jwks", "value": "{}", "created_ms": 10, "ends_ms": 99},
     },
 }
 GIVEN = {
     "account": Action.ACCOUNT_CREATE,
     "token": Action.TOKEN_CREATE,
     "habilitation": Action.HABILITATION_GRANT,
+    "client_key": Action.CLIENT_KEY_CREATE,
 }
 WITHDRAWN = {
     "account": Action.ACCOUNT_DISABLE,
     "token": Action.TOKEN_REVOKE,
     "habilitation": Action.HABILITATION_REVOKE,
+    "client_key": Action.CLIENT_KEY_REVOKE,
 }
 
 

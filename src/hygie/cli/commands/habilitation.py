@@ -45,12 +45,19 @@ def grant(
     days: Annotated[
         int, typer.Option(help=say(fr="Jours avant sa fin, 366 au plus.", en="Days until it ends, 366 at most."))
     ] = 180,
+    type_: Annotated[
+        list[str] | None,
+        typer.Option("--type", help=say(fr="Limite à ce type de ressource.", en="Limit to this type of resource.")),
+    ] = None,
 ) -> None:
     """Grant a habilitation."""
     frame = frame_of(context)
+    types = type_ or []
     id_ = run_act(
         frame,
-        lambda acts: acts.grant(account, tenant, environment, role=role, reason=reason, approver=approver, days=days),
+        lambda acts: acts.grant(
+            account, tenant, environment, role=role, reason=reason, approver=approver, days=days, types=types
+        ),
     )
     frame.out.line(say(fr=f"Habilitation {id_} accordée.", en=f"Habilitation {id_} granted."))
     frame.out.result({"habilitation": id_})

@@ -110,7 +110,7 @@ def show(
 
     async def act(house: House, records: Database, _: Database, operator: LocalOperator) -> None:
         place = await place_of(records, tenant)
-        asked = Asked(place.tenant_id if tenant else None, actions, outcomes, _instant(since, house.clock.now_ms()))
+        asked = Asked(place.tenant_id if tenant else None, actions, outcomes, since_ms(since, house.clock.now_ms()))
         found = await newest(await house.journal_reader(records), asked, limit)
         await operator.record(Action.JOURNAL_READ, place, count=len(found))
         if not found:
@@ -127,7 +127,7 @@ def show(
             ],
             [_row(one) for one in found],
         )
-        frame.out.result([_facts(one) for one in found])
+        frame.out.result([entry_facts(one) for one in found])
 
     run_work(frame, act)
 
@@ -417,7 +417,7 @@ def _known(actions: list[str], outcomes: list[str]) -> tuple[frozenset[str], fro
     return frozenset(actions), frozenset(outcomes)
 
 
-def _instant(since: str, now_ms: int) -> int:
+def since_ms(since: str, now_ms: int) -> int:
     """``30m``, ``24h``, ``7d`` ago, or an ISO 8601 instant (UTC unless it says otherwise), in ms; 0: the beginning."""
     from hygie.base.errors import InvalidRequestError
 
@@ -442,7 +442,7 @@ def _row(found: Found) -> list[object]:
     return [found.index, _second(entry.at_ms), account, entry.action.value, entry.outcome, entry.count or "", detail]
 
 
-def _facts(found: Found) -> dict[str, Any]:
+def entry_facts(found: Found) -> dict[str, Any]:
     """One entry as a machine reads it; ids in hexadecimal."""
     from hygie.base.clock import iso_ms
 

@@ -39,11 +39,23 @@ def create(
     tenant: Annotated[str, typer.Argument(help="Client.")],
     environment: Annotated[str, typer.Argument(help=say(fr="Environnement.", en="Environment."))],
     days: Annotated[float, typer.Option(help=say(fr="Jours avant sa fin.", en="Days until it ends."))] = 30,
+    exception: Annotated[
+        str,
+        typer.Option(
+            help=say(
+                fr="Pourquoi ce compte ne peut signer (exigé en production).",
+                en="Why this account cannot sign (required in production).",
+            )
+        ),
+    ] = "",
 ) -> None:
     """Create a token."""
     frame = frame_of(context)
     id_, token = run_live(
-        frame, tenant, environment, lambda acts: acts.create_token(account, tenant, environment, days=days)
+        frame,
+        tenant,
+        environment,
+        lambda acts: acts.create_token(account, tenant, environment, days=days, exception=exception),
     )
     frame.out.line(say(fr=f"Jeton {id_}, à copier maintenant :", en=f"Token {id_}, copy it now:"))
     frame.out.line(token)

@@ -1,0 +1,96 @@
+"""Public keys that an application publishes at an address of its own: fetched over HTTPS, kept, asked again seldom.
+
+The address is one that an operator registered, never one that a request names.  No redirection is followed, little is
+read, and an address that does not answer leaves the keys it gave before in use until they are an hour old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from urllib.parse import urlsplit
+
+from hygie.gate.clients import JWKS_BYTES_MAX, PublicJwk, parse_jwks
+from hygie.gate.errors import ClientKeyError
+
+FRESH_S = 300.0  # a key that was withdrawn there is out of use here after this
+KEPT_S = 3_600.0
+AGAIN_S = 30.0  # between two fetches that an unknown kid provokes: nobody makes us a hammer
+FETCH_S_MAX = 3.0
+
+Fetch = Callable[[str], bytes]
+
+log = logging.getLogger("hygie.gate")
+
+
+@dataclass(slots=True)
+class _Kept:
+    keys: Sequence[PublicJwk]
+    fetched_s: float
+    asked_s: float
+
+
+class JwksSource:
+    """One per process. Args: fetch: blocks, and raises OSError or ClientKeyError."""
+
+    def __init__(self, fetch: Fetch | None = None) -> None:
+        self._fetch = fetch or _fetch
+        self._kept: dict[str, _Kept] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    async def keys(self, url: str, kid: str) -> Sequence[PublicJwk]:
+        """The keys published there; asked again when they are old or lack ``kid``.
+
+        Raises: ClientKeyError: no answer that is a set of keys, now nor lately.
+        """
+        kept, now_s = self._kept.get(url), monotonic()
+        lacks = kept is None or not any(one.kid == kid for one in kept.keys)
+        old = kept is None or now_s - kept.fetched_s > FRESH_S
+        if kept is None or ((lacks or old) and now_s - kept.asked_s > AGAIN_S):
+            await self._ask(url)
+        kept = self._kept.get(url)
+        if kept is None or monotonic() - kept.fetched_s > KEPT_S:
+            raise ClientKeyError(reason="address does not answer")
+        return kept.keys
+
+    async def _ask(self, url: str) -> None:
+        """One fetch at a time for an address; those that wait share it."""
+        task = self._asking.get(url)
+        if task is None:
+            task = self._asking[url] = asyncio.create_task(self._renew(url))
+            task.add_done_callback(lambda _: self._asking.pop(url, None))
+        await asyncio.shield(task)
+
+    async def _renew(self, url: str) -> None:
+        kept = self._kept.get(url)
+        if kept is not None:
+            kept.asked_s = monotonic()
+        try:
+            keys = parse_jwks(await asyncio.to_thread(self._fetch, url))
+        except (OSError, ClientKeyError, http.client.HTTPException) as error:
+            log.warning("a key set was not fetched: %s", type(error).__name__)
+            return
+        now_s = monotonic()
+        self._kept[url] = _Kept(keys, now_s, now_s)
+
+
+def _fetch(url: str) -> bytes:
+    """GET an address over HTTPS. Blocks. Raises: OSError; ClientKeyError: not 200, or too large."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPSConnection(
+        parts.hostname or "", parts.port or 443, timeout=FETCH_S_MAX, context=ssl.create_default_context()
+    )
+    try:
+        connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
+        answer = connection.getresponse()
+        body = answer.read(JWKS_BYTES_MAX + 1)
+        if answer.status != http.client.OK or len(body) > JWKS_BYTES_MAX:
+            raise ClientKeyError(reason="address does not answer")
+        return body
+    finally:
+        connection.close()

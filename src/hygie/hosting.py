@@ -1,0 +1,74 @@
+"""What a hosting process serves with: gate, vault, journal, and every face as one application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from hygie import __version__
+from hygie.app import House, opened
+from hygie.database.hot import HotConnections
+from hygie.database.pool import Database
+from hygie.fhir.face import Face
+from hygie.gate.desk import SessionDesk
+from hygie.gate.gate import Gate
+from hygie.gate.jwks_source import JwksSource
+from hygie.journal.writer import JournalWriter
+from hygie.oauth.face import CONFIGURATION, TokenFace
+from hygie.server.server import Application, Receive, Scope, Send
+from hygie.vault.vault import Vault
+
+HOSTING_POOL = 6  # two groups of two environments being written, and what is rare
+
+
+class Faces:
+    """Which face a path goes to, by its third part."""
+
+    def __init__(self, fhir: Face, tokens: TokenFace) -> None:
+        self._fhir = fhir
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        parts = scope["path"].split("/", 4)
+        below = parts[4] if len(parts) > 4 else ""
+        is_tokens = len(parts) > 3 and (parts[3] == "oauth2" or (parts[3] == "fhir" and below == CONFIGURATION))
+        await (self._tokens if is_tokens else self._fhir)(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """What a hosting process serves with."""
+
+    house: House
+    database: Database
+    journal: JournalWriter
+    gate: Gate
+    vault: Vault
+    desk: SessionDesk
+
+    def face(self) -> Application:
+        """Every face as one ASGI application."""
+        host = self.house.settings.host
+        fhir = Face(self.gate, self.vault, public_url=host.public_url or "", version=__version__)
+        return Faces(fhir, TokenFace(self.desk, host.origins))
+
+
+@asynccontextmanager
+async def open_hosting(house: House) -> AsyncIterator[Hosting]:
+    """Gate, vault and journal of one hosting process."""
+    hot = HotConnections(house.dsns.hosting)
+    async with opened(house.dsns.hosting, size=HOSTING_POOL) as database:
+        await hot.open()
+        journal = JournalWriter(database, house.month_keys, house.clock)
+        vault = Vault(database=database, hot=hot, kms=house.kms, sites=house.sites, journal=journal, clock=house.clock)
+        gate = Gate(database, hot, journal, house.clock, kms=house.kms)
+        life_ms = house.settings.sessions.application_minutes * 60_000
+        desk = SessionDesk(gate, database, journal, house.clock, source=JwksSource(), life_ms=life_ms)
+        try:
+            yield Hosting(house, database, journal, gate, vault, desk)
+        finally:
+            await vault.close()
+            await journal.close()
+            await hot.close()
