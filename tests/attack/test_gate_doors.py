@@ -342,6 +342,28 @@ def test_an_account_needs_a_professional_number_of_the_right_key(town: Town) -> 
     assert town.made.hygie(*create, "10001234565")["account"] == "marie.durand"
 
 
+def test_real_people_stay_in_production_and_made_up_ones_out_of_it(town: Town) -> None:
+    """By each door of a write: one resource, a conditional one, a bundle, of which nothing then remains."""
+    made, tokens = town.made, {"prod": town.made.token, "test": new_token(town.made, "test")}
+    for place_, held, refused in (("prod", "8", "10"), ("test", "11", "9")):
+        for arc, status in ((held, 201), (refused, 422)):
+            person = {**PATIENT, "identifier": [{"system": f"urn:oid:1.2.250.1.213.1.4.{arc}", "value": "1"}]}
+            id_ = f"{place_}{arc}"
+            bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [
+                {"request": {"method": "PUT", "url": f"Patient/{id_}b"}, "resource": {**PATIENT, "id": f"{id_}b"}},
+                {"request": {"method": "POST", "url": "Patient"}, "resource": person},
+            ]}  # fmt: skip
+            where = f"/chu/{place_}/fhir"
+            answer = ask(made, f"{where}/Patient/{id_}", tokens[place_], method="PUT", body={**person, "id": id_})
+            assert answer.status == status, answer.body
+            assert (ask(made, where, tokens[place_], method="POST", body=bundle).status == 200) is (status == 201)
+            if status == 422:
+                assert answer.code == "HYG-157"
+                for absent in (id_, f"{id_}b"):
+                    assert ask(made, f"{where}/Patient/{absent}", tokens[place_]).status == 404
+    assert refusals(made, "HYG-157") == 4
+
+
 def test_brute_force_is_slowed_down_and_written_and_does_not_lock_others_out(town: Town) -> None:
     made, path = town.made, f"/chu/prod/fhir/Patient/{town.mine}"
     seen: list[tuple[int, str]] = []
