@@ -58,6 +58,30 @@ def test_entries_are_shown_filtered_and_the_reading_is_journaled(filled: Install
     assert "issue" in people.stdout
 
 
+def test_who_touched_one_patient_is_shown_and_handed_over_with_its_proof(filled: Installation, tmp_path: Path) -> None:
+    rows = filled.hygie("traces", "show", "chu", "prod", "p1")
+    assert [row["action"] for row in rows] == ["object:create", "object:read"]
+    (subject,) = {row["subject"] for row in rows}
+    assert {row["account"] for row in rows} == {"app"}
+    people = filled.run("traces", "show", "chu", "prod", "p1", language="fr")
+    assert people.stdout.count("object:read") == 1
+    assert "Zephyrin" not in people.stdout
+    done = filled.hygie("traces", "export", str(tmp_path / "p1.zip"), "chu", "prod", "p1")
+    assert done["disclosed"] == 2 < done["entries"]
+    verified = subprocess.run(
+        [sys.executable, "-m", "hygie.verify.main", str(tmp_path / "p1.zip"), "--show", "--json"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    told = json.loads(verified.stdout)["shown"]
+    assert {one["subject"] for one in told} == {subject}
+    assert len(told) == 2
+    for words in (("chu", "prod", "nobody"), ("chu", "none", "p1"), ("none", "prod", "p1")):
+        assert filled.hygie("traces", "show", *words, exit_code=30)["error"]["code"] == "HYG-300"
+    wait_published(filled)
+    (read, *_) = filled.hygie("journal", "show", "--tenant", "chu", "--action", "journal:read", "--limit", "1")
+    assert read["environment_id"]
+
+
 def test_wrong_filters_are_refused(filled: Installation) -> None:
     for words in (("--action", "object:red"), ("--outcome", "fine"), ("--since", "yesterday")):
         assert filled.hygie("journal", "show", *words, exit_code=10)["error"]["code"] == "HYG-100"

@@ -15,19 +15,21 @@ LATE_MS = 60_000  # an entry is indexed after others that are this much younger,
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Which entries. tenant_id: of one client (zeros: the platform's own); actions, outcomes: all when empty; since_ms:
-    not older; permit_id: under one permit. An entry whose month key is destroyed has no action, outcome nor permit."""
+    not older; permit_id: under one permit; subjects: about one of these pseudonyms. An entry whose month key is
+    destroyed has none of these."""
 
     tenant_id: bytes | None = None
     actions: Collection[str] = ()
     outcomes: Collection[str] = ()
     since_ms: int = 0
     permit_id: bytes | None = None
+    subjects: Collection[bytes] = ()
 
     def wants(self, found: Found) -> bool:
         """Whether this entry is asked for."""
         if found.foreign or found.head.at_ms < self.since_ms or self.tenant_id not in (None, found.head.tenant_id):
             return False
-        if not (self.actions or self.outcomes or self.permit_id):
+        if not (self.actions or self.outcomes or self.permit_id or self.subjects):
             return True
         entry = found.entry
         return (
@@ -35,6 +37,7 @@ class Asked:
             and (not self.actions or entry.action.value in self.actions)
             and (not self.outcomes or entry.outcome in self.outcomes)
             and self.permit_id in (None, entry.permit_id)
+            and (not self.subjects or entry.subject in self.subjects)
         )
 
 
