@@ -80,6 +80,17 @@ class Gathered:
         return ref_of(name, data)
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A published tree (None: nothing was ever published), and the last number of each log that it names; whole: it
+    names all there is."""
+
+    tree: PublishedTree | None
+    note: bytes
+    heads: Mapping[str, int]
+    whole: bool
+
+
 def ref_of(name: str, data: bytes) -> ObjectRef:
     """An object by its name and content."""
     return ObjectRef(name=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
@@ -94,15 +105,14 @@ async def places(records: Database) -> list[Place]:
         return [Place(*row) for row in await cursor.fetchall()]
 
 
-async def gather(source: Source, *, before: SignedSnapshot | None) -> Gathered:
+async def gather(source: Source, cut: Cut, *, before: SignedSnapshot | None) -> Gathered:
     """List everything.
 
-    Args: before: the previous snapshot, whose full tiles are known.
+    Args: cut: of the journal and the logs, taken just before; before: the former snapshot, whose full tiles are known.
     Raises: UnavailableError: a part does not answer, or epochs go on changing; IntegrityError: the journal is damaged.
     """
     found = Gathered()
     known = {ref.name: ref for ref in before.snapshot.objects} if before else {}
-    cut = await _cut(source)
     if cut.tree is not None:
         await _journal(cut.tree, cut.note, known, found)
     listed = await places(source.records)
@@ -126,35 +136,25 @@ async def _packs(source: Source, place: Place) -> list[ObjectRef]:
     return sorted(refs, key=lambda ref: ref.name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """A published tree (None: nothing was ever published), and the last number of each log that it names; whole: it
-    names all there is."""
-
-    tree: PublishedTree | None
-    note: bytes
-    heads: Mapping[str, int]
-    whole: bool
-
-
-async def _cut(source: Source) -> _Cut:
+async def take_cut(source: Source) -> Cut:
     """A tree that names exactly what the logs hold: a log that goes further comes back with writes that nothing names,
-    one that goes less far with numbers that were lost."""
+    one that goes less far with numbers that were lost. What was journaled has its index then, a snapshot that was
+    recorded a moment ago included. Waits for the sealer: nothing is held meanwhile."""
     heads = await _heads(source.records)
     for attempt in range(CUT_ATTEMPTS):
-        size = await indexed(source)
+        size = await _indexed(source)
         published = await _published(source, size)
         try:
             tree, note = await source.reader.tree()
         except NotFoundError:
-            return _Cut(None, b"", {}, whole=False)
+            return Cut(None, b"", {}, whole=False)
         before, heads = heads, await _heads(source.records)
         if (published and heads == before) or attempt == CUT_ATTEMPTS - 1 or not published:
             break
-    return _Cut(tree, note, heads, whole=published and heads == before)
+    return Cut(tree, note, heads, whole=published and heads == before)
 
 
-async def indexed(source: Source) -> int:
+async def _indexed(source: Source) -> int:
     """Wait until what is journaled now has its index, or the time is over. Returns the size that holds all of it."""
     deadline = monotonic() + source.sealed_s
     wanted: int | None = None
@@ -187,7 +187,7 @@ async def _heads(records: Database) -> dict[str, int]:
         return {name: (await rows.head_of(connection, name)).seq for name in LOGS}
 
 
-async def _logs(source: Source, cut: _Cut) -> list[ObjectRef]:
+async def _logs(source: Source, cut: Cut) -> list[ObjectRef]:
     """Registers and evidence as published, what is new of them, and named by the snapshot's journal, published first;
     all that is new where no sealer runs: a write too many comes back, one too few is lost.
 

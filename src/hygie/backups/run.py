@@ -17,7 +17,7 @@ from typing import Any
 from hygie.backups.check import Head, TargetReport, check_target, purge_target
 from hygie.backups.copy import CopyReport, Progress, newest_snapshot, put_snapshot
 from hygie.backups.errors import ManifestReplayedError, SnapshotAbsentError
-from hygie.backups.gather import Gathered, Source, gather, indexed
+from hygie.backups.gather import Cut, Gathered, Source, gather, take_cut
 from hygie.backups.keys import KmsSigner, public_keys
 from hygie.backups.retention import RetentionPolicy
 from hygie.backups.snapshot import SignedSnapshot, Snapshot, manifest_name
@@ -84,8 +84,9 @@ async def run_backup(
     began_s = monotonic()
     await record_act(rooms, Action.BACKUP_RUN, "intent", {})
     try:
+        cut = await take_cut(rooms.source)
         with rooms.target.exclusive():
-            report = await _take(rooms, rpo_s, progress)
+            report = await _take(rooms, cut, rpo_s, progress)
     except HygieError as error:
         await record_act(rooms, Action.BACKUP_RUN, "unknown", {"code": error.code})
         await measure(rooms.source.records, rooms.clock.now_ms(), MEASUREMENT, passed=False, facts={"code": error.code})
@@ -175,12 +176,11 @@ async def measure(records: Database, at_ms: int, kind: str, *, passed: bool, fac
         )
 
 
-async def _take(rooms: BackupRooms, rpo_s: int, progress: Progress | None) -> BackupReport:
+async def _take(rooms: BackupRooms, cut: Cut, rpo_s: int, progress: Progress | None) -> BackupReport:
     keys = await public_keys(rooms.source.kms, "backup")
-    await indexed(rooms.source)  # a snapshot that was recorded a moment ago is known to the next one
     before, replayed = await _before(rooms, keys)
     at_ms = rooms.clock.now_ms()
-    found = await gather(rooms.source, before=before[0])
+    found = await gather(rooms.source, cut, before=before[0])
     snapshot = Snapshot(
         snapshot_id=secrets.token_hex(16),
         number=before[1] + 1,
