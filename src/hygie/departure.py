@@ -379,6 +379,15 @@ async def close_destructions(custody: Custody) -> list[DestructionCertificate]:
     return changed
 
 
+async def standing(custody: Custody, certificate: DestructionCertificate) -> DestructionCertificate:
+    """A certificate as it was last signed: the working process may have closed it meanwhile."""
+    keys = await _public_keys(custody.house.kms)
+    for record in await records.destructions(custody.owner, tenant_id=bytes.fromhex(certificate.tenant_id)):
+        if record.id == certificate.destruction_id and record.certificate is not None:
+            return verify_destruction(record.certificate, public_keys=keys)
+    return certificate
+
+
 async def _dated_copies(custody: Custody, certificate: DestructionCertificate) -> DestructionCertificate:
     """With the date on which the backup target holds no copy of keys that is older than the destruction."""
     if certificate.unreadable_in_every_copy_ms is not None:

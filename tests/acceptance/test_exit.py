@@ -235,7 +235,7 @@ def test_a_client_is_destroyed_certified_and_the_other_one_is_whole(leaving: Exi
     given = consent(leaving, number, code)["consent"]
     assert (made.data / "exits" / f"{given}.statement").read_text().startswith("Nous avons")
     done = destroy(leaving, given)
-    assert done["final"]
+    assert done["final"], json.dumps(done)
     assert set(done["environments"]) == {"prod", "test"}
     paper = json.loads(Path(done["certificate"]).read_text())
     assert paper["certificate"]["statement_sha256"] == hashlib.sha256(Path(letter(leaving)).read_bytes()).hexdigest()

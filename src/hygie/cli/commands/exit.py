@@ -247,7 +247,7 @@ def destroy(
     frame = frame_of(context)
 
     async def act(custody: Custody, acts: Administration) -> None:
-        from hygie.departure import Destruction, close_destructions
+        from hygie.departure import Destruction, close_destructions, standing
 
         destruction = Destruction(custody, acts, tenant, operator_name())
         record = await destruction.begin(consent_id, approver)
@@ -257,9 +257,8 @@ def destroy(
             certificate = await destruction.run(record)
         if not keep_key_copies:
             await _forget_keys(frame, custody, certificate)
-        for changed in await close_destructions(custody):
-            if changed.destruction_id == certificate.destruction_id:
-                certificate = changed
+        await close_destructions(custody)
+        certificate = await standing(custody, certificate)
         path = frame.folder.exits / f"{certificate.destruction_id}.json"
         tell_destruction(frame, certificate, path)
         frame.out.result(destruction_facts(certificate) | {"certificate": str(path)})
