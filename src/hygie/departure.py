@@ -340,16 +340,15 @@ def _dated_sites(certificate: DestructionCertificate, sites: Sequence[SiteGone])
     return msgspec.structs.replace(certificate, sites=merged, every_site_ms=certificate.every_site_ms or every)
 
 
-async def _issue(custody: Custody, certificate: DestructionCertificate, now_ms: int) -> bytes:
-    """Sign, record, write the file."""
+async def _issue(custody: Custody, certificate: DestructionCertificate, now_ms: int) -> None:
+    """Sign, record, write the file; nothing of it where the certificate became final meanwhile."""
     certificate = msgspec.structs.replace(certificate, issued_ms=max(now_ms, certificate.issued_ms))
     kms = custody.house.kms
     signature = await kms.sign(SIGNING, certificate.to_sign())
     data = certify(certificate, signature=signature, public_key=await kms.public_key(SIGNING))
     final_ms = certificate.issued_ms if certificate.final else None
-    await records.keep_certificate(custody.owner, certificate.destruction_id, data, final_ms)
-    await asyncio.to_thread(_keep, custody.house.folder.exits, f"{certificate.destruction_id}.json", data)
-    return data
+    if await records.keep_certificate(custody.owner, certificate.destruction_id, data, final_ms):
+        await asyncio.to_thread(_keep, custody.house.folder.exits, f"{certificate.destruction_id}.json", data)
 
 
 async def close_destructions(custody: Custody) -> list[DestructionCertificate]:

@@ -159,13 +159,14 @@ async def add_destruction(connection: Connection, record: DestructionRecord) -> 
     )
 
 
-async def keep_certificate(owner: Database, destruction_id: str, certificate: bytes, final_ms: int | None) -> None:
-    """The certificate as it was last signed."""
+async def keep_certificate(owner: Database, destruction_id: str, certificate: bytes, final_ms: int | None) -> bool:
+    """Keep the certificate as it was last signed. Returns False where a final one is: that one stays."""
     async with owner.transaction() as connection:
-        await connection.execute(
-            "UPDATE hygie.exit_destruction SET certificate = %s, final_ms = %s WHERE id = %s",
+        cursor = await connection.execute(
+            "UPDATE hygie.exit_destruction SET certificate = %s, final_ms = %s WHERE id = %s AND final_ms IS NULL",
             (certificate, final_ms, destruction_id),
         )
+        return cursor.rowcount == 1
 
 
 async def keep_keys_since(owner: Database, destruction_id: str, since_ms: int) -> None:
