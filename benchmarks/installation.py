@@ -24,11 +24,12 @@ import msgspec
 from benchmarks.client import Target
 from benchmarks.machine import Meter, children_of
 from hygie.app import House, initialise_stores, open_administration, open_house
-from hygie.base.actions import Role
 from hygie.base.layout import DataFolder
+from hygie.base.roles import Role
 from hygie.base.settings import Settings, default_settings, load_settings, write_settings
 from hygie.database.cluster import Dsns
-from hygie.gate.administration import Administration, Environment
+from hygie.gate.administration import Administration
+from hygie.gate.recorded import Environment
 from hygie.services import certificate_files
 from hygie.start import draw_credential
 

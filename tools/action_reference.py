@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hygie.base.actions import ACTIONS_OF_ROLE, Action, Role
+from hygie.base.actions import Action
+from hygie.base.roles import ACTIONS_OF_ROLE, ROLES, Role
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "actions.md"
 HEAD = """\
 # Actions and roles
 
-Written by `tools/action_reference.py` from `hygie.base.actions`; do not edit by hand. The same words are rights and the
-journal's event names. A habilitation grants one role in one environment, or on the platform. There is no wildcard.
+Written by `tools/action_reference.py` from `hygie.base.actions` and `base/roles.toml`; do not edit by hand. The same
+words are rights and the journal's event names. A habilitation grants one role in one environment, or on the platform
+(`hygie`, `platform`) for the host's roles. There is no wildcard.
+
+## Roles
+
+| role | name | whose | held at most | needs two other persons | actions |
+|---|---|---|---|---|---|
+{roles}
+## Actions
 
 | action | meaning | roles that hold it |
 |---|---|---|
@@ -54,6 +63,17 @@ MEANING = {
     Action.TOKEN_CREATE: "issue a bearer token",
     Action.TOKEN_REVOKE: "revoke a bearer token",
     Action.VAULT_REBUILD: "rebuild the catalogue from one site and the keys",
+    Action.APPROVAL_ASK: "ask for what takes two persons; a habilitation, when nothing else is said",
+    Action.APPROVAL_USE: "an approval was used up by its act, or its act could not be done",
+    Action.APPROVAL_WITHDRAW: "withdraw one's own request",
+    Action.DESTRUCTION_APPROVE: "answer a request to destroy a client's data and keys",
+    Action.ERASURE_APPROVE: "answer a request to erase a patient, naming him again",
+    Action.EXPORT_APPROVE: "answer a request for a bulk export to named keys",
+    Action.HABILITATION_APPROVE: "answer a request for a habilitation",
+    Action.RIGHT_RAISE: "ask for one's rights of operations, for a ticket and a time",
+    Action.RIGHT_RAISE_APPROVE: "answer such a request, or answer for an emergency after it",
+    Action.RIGHT_READ: "list the habilitations of a place",
+    Action.ROTATION_APPROVE: "answer a request to rotate a key out of its time",
     Action.KEY_ANCHOR: "the head of the KMS's key record, or that the record no longer holds it; held by no role",
     Action.RIGHT_REFUSED: "rows of rights written without Hygie were passed over; held by no role",
     Action.JOURNAL_EXPORT: "export entries with their proofs",
@@ -70,11 +90,15 @@ def page() -> str:
 
     Raises: KeyError: an action without its meaning here.
     """
-    rows = []
+    rows, cards = [], []
+    for role, card in ROLES.items():
+        given = ", ".join(f"`{action}`" for action in Action if action in card.actions)
+        sensitive = "yes" if card.sensitive else "in production"
+        cards.append(f"| `{role}` | {card.fr}, *{card.en}* | {card.side} | {card.days} d | {sensitive} | {given} |\n")
     for action in Action:
         roles = ", ".join(role for role in Role if action in ACTIONS_OF_ROLE[role]) or "none"
         rows.append(f"| `{action}` | {MEANING[action]} | {roles} |\n")
-    return HEAD + "".join(rows)
+    return HEAD.replace("{roles}", "".join(cards)) + "".join(rows)
 
 
 if __name__ == "__main__":

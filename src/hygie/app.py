@@ -7,7 +7,7 @@ Each ``open_…`` gives what one kind of process needs, and closes it behind.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,11 @@ from hygie.database.cluster import Dsns
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.external import external_dsns
 from hygie.database.pool import Database
-from hygie.gate.administration import Administration, GoLive
+from hygie.gate.administration import Administration
 from hygie.gate.platform_ledger import PlatformLedger
+from hygie.gate.recorded import GoLive
+from hygie.gate.requests import Requests
+from hygie.gate.two_persons import TwoPersons
 from hygie.journal.checkpoint import COSIGNATURE_V1, VerifierKey
 from hygie.journal.errors import TimestampUnavailableError, WitnessKeyAbsentError
 from hygie.journal.reader import JournalReader
@@ -45,7 +48,8 @@ if TYPE_CHECKING:  # loaded by the processes that use them: each command of admi
     from hygie.journal.stamps import Authority
 
 MONTH_KEYS_FRESH_S = 60.0  # a destroyed month key is forgotten within a minute, as compartment keys are
-ADMINISTRATION_POOL = 2
+ADMINISTRATION_POOL = 3
+PERSON_PREFIX = "local:"  # of accounts of the machine, as the journal names the people behind a terminal
 
 
 class MonthKeyCache:
@@ -268,6 +272,33 @@ async def _nothing_live(_tenant: str, _name: str) -> Sequence[tuple[str, str]]:
     return (("la couverture des certificats n'a pas été regardée", "the certificates' cover was not looked at"),)
 
 
+def requests_of(house: House, database: Database, journal: JournalWriter) -> Requests:
+    """What takes two persons. Args: database: opened as the owner."""
+    return Requests(database, kms=house.kms, journal=journal, clock=house.clock)
+
+
+def two_persons(house: House, database: Database, journal: JournalWriter) -> TwoPersons:
+    """Who asks for the second one, now. Args: database: opened as the owner."""
+    requests = requests_of(house, database, journal)
+    return TwoPersons(requests, database, production=house.settings.production, now_ms=house.clock.now_ms())
+
+
+def raised_for(
+    house: House, database: Database, journal: JournalWriter, operator: str
+) -> Callable[[], Awaitable[None]] | None:
+    """What is asked before a person of the machine acts; None for a program, whose acts are its own.
+
+    Args: database: opened as the owner.
+    """
+    if not operator.startswith(PERSON_PREFIX):
+        return None
+
+    async def ask() -> None:
+        await two_persons(house, database, journal).raised(operator)
+
+    return ask
+
+
 @asynccontextmanager
 async def open_administration(
     house: House, operator: str, *, go_live: GoLive | None = None
@@ -288,6 +319,7 @@ async def open_administration(
                 operator=operator,
                 ledger=PlatformLedger(database, kms=house.kms, sites=house.sites, clock=house.clock),
                 go_live=(go_live or _nothing_live) if house.settings.production else None,
+                raised=raised_for(house, database, journal, operator),
             )
         finally:
             await journal.close()

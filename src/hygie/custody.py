@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 
-from hygie.app import House, opened
+from hygie.app import House, opened, raised_for, two_persons
 from hygie.backups.key_copies import newest_claim, oldest_key_copy
 from hygie.backups.keys import public_keys
 from hygie.backups.retention import DAY_MS, RetentionPolicy
@@ -59,6 +59,13 @@ class Custody:
     hosting: Database
     journal: JournalWriter
     operator: LocalOperator
+
+    async def require_two(self, act: Action, place: Place, what: Mapping[str, str], *, subject: str = "") -> str:
+        """Use up the approval of an act that takes two persons, before it is done. Returns its id, nothing where none
+        is needed. Raises: TwoPersonsError."""
+        permit = self.operator.permit(Action.APPROVAL_USE, place)
+        asked = two_persons(self.house, self.owner, self.journal)
+        return await asked.require(permit, act, what, subject=subject)
 
     async def eraser(self, place: Place) -> Eraser:
         """Erasures of one environment. Raises: KmsUnavailableError; KeyDestroyedError."""
@@ -207,7 +214,8 @@ async def open_custody(house: House, operator: str) -> AsyncIterator[Custody]:
     async with opened(house.dsns.owner, size=POOL) as owner, opened(house.dsns.hosting, size=POOL) as hosting:
         journal = JournalWriter(owner, house.month_keys, house.clock)
         try:
-            yield Custody(house, owner, hosting, journal, LocalOperator(journal, house.clock, operator))
+            raised = raised_for(house, owner, journal, operator)
+            yield Custody(house, owner, hosting, journal, LocalOperator(journal, house.clock, operator, raised=raised))
         finally:
             await journal.close()
 

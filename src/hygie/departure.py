@@ -45,10 +45,12 @@ from hygie.exits.errors import (
 )
 from hygie.exits.model import CODE, Covered, ExitBasis, Terms, check_hands, check_text, code_digest
 from hygie.exits.records import ConsentRecord, DestructionRecord, ExportRecord
-from hygie.exits.run import SIGNING, ExitRooms
+from hygie.exits.run import SIGNING, ExitRooms, ExportAsk
 from hygie.exits.sweeping import sweep
-from hygie.gate.administration import Administration, Environment
+from hygie.gate.administration import Administration
+from hygie.gate.everywhere import EVERYWHERE
 from hygie.gate.instructed import InstructedGate
+from hygie.gate.recorded import Environment
 from hygie.hosting import open_hosting
 from hygie.keys.kms import Kms
 from hygie.vault.upkeep_rows import count_packs
@@ -90,6 +92,16 @@ async def exit_rooms(custody: Custody, operator: str) -> AsyncIterator[ExitRooms
             terms=terms_of(house),
             hosting=hosting.database,
         )
+
+
+async def require_export_approved(custody: Custody, ask: ExportAsk, versions: int) -> None:
+    """Above the threshold of the settings, the client's people approved this order to these recipients, in each
+    environment; the approvals are used up. Raises: TwoPersonsError."""
+    if versions <= custody.house.settings.approvals.export_versions:
+        return
+    what = {"reference": ask.asked["reference"], "recipients": " ".join(sorted(ask.recipients))}
+    for one in ask.environments:
+        await custody.require_two(Action.OBJECT_EXPORT, one.place, what)
 
 
 async def environments_of(acts: Administration, tenant: str, only: str = "") -> list[Environment]:
@@ -197,8 +209,8 @@ class Destruction:
     async def begin(self, consent_id: str, approver: str) -> DestructionRecord:
         """The recorded destruction of a consent: a new one, or the one that was cut.
 
-        Raises: SameHandsError; NotConsentedError (journaled); AlreadyDestroyedError; WrittenSinceExportError: nothing
-        was destroyed.
+        Raises: SameHandsError; NotConsentedError (journaled); AlreadyDestroyedError; WrittenSinceExportError,
+        TwoPersonsError: nothing was destroyed.
         """
         tenant_id = await self.acts.tenant_id(self.tenant)
         check_hands(self.requester, approver)
@@ -218,6 +230,8 @@ class Destruction:
         if not environments:  # on another consent: a second certificate would give the act another date
             raise AlreadyDestroyedError(folder=str(self.custody.house.folder.exits))
         await _require_unwritten(self.custody, environments, consents[0].export)
+        what = {"tenant": self.tenant, "consent": consent_id}
+        await self.custody.require_two(Action.TENANT_DESTROY, EVERYWHERE, what)
         now_ms = self.custody.house.clock.now_ms()
         return DestructionRecord(secrets.token_hex(8), consents[0], self.requester, approver, now_ms, None, None)
 

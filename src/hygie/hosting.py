@@ -14,8 +14,11 @@ from hygie.fhir.face import Face
 from hygie.gate.desk import SessionDesk
 from hygie.gate.gate import Gate
 from hygie.gate.jwks_source import JwksSource
+from hygie.gate.requests import Requests
+from hygie.gate.rights_desk import RightsDesk
 from hygie.journal.writer import JournalWriter
 from hygie.oauth.face import CONFIGURATION, TokenFace
+from hygie.rights.face import RightsFace
 from hygie.server.server import Application, Receive, Scope, Send
 from hygie.vault.vault import Vault
 
@@ -25,16 +28,19 @@ HOSTING_POOL = 6  # two groups of two environments being written, and what is ra
 class Faces:
     """Which face a path goes to, by its third part."""
 
-    def __init__(self, fhir: Face, tokens: TokenFace) -> None:
+    def __init__(self, fhir: Face, tokens: TokenFace, rights: RightsFace) -> None:
         self._fhir = fhir
         self._tokens = tokens
+        self._rights = rights
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         parts = scope["path"].split("/", 4)
         below = parts[4] if len(parts) > 4 else ""
-        is_tokens = len(parts) > 3 and (parts[3] == "oauth2" or (parts[3] == "fhir" and below == CONFIGURATION))
-        await (self._tokens if is_tokens else self._fhir)(scope, receive, send)
+        which = parts[3] if len(parts) > 3 else ""
+        is_tokens = which == "oauth2" or (which == "fhir" and below == CONFIGURATION)
+        face = self._rights if which == "rights" else self._tokens if is_tokens else self._fhir
+        await face(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,13 @@ class Hosting:
     gate: Gate
     vault: Vault
     desk: SessionDesk
+    rights: RightsDesk
 
     def face(self) -> Application:
         """Every face as one ASGI application."""
         host = self.house.settings.host
         fhir = Face(self.gate, self.vault, public_url=host.public_url or "", version=__version__)
-        return Faces(fhir, TokenFace(self.desk, host.origins))
+        return Faces(fhir, TokenFace(self.desk, host.origins), RightsFace(self.rights))
 
 
 @asynccontextmanager
@@ -66,8 +73,10 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         gate = Gate(database, hot, journal, house.clock, kms=house.kms)
         life_ms = house.settings.sessions.application_minutes * 60_000
         desk = SessionDesk(gate, database, journal, house.clock, source=JwksSource(), life_ms=life_ms)
+        requests = Requests(database, kms=house.kms, journal=journal, clock=house.clock)
+        rights = RightsDesk(gate, requests, database, journal, house.clock)
         try:
-            yield Hosting(house, database, journal, gate, vault, desk)
+            yield Hosting(house, database, journal, gate, vault, desk, rights)
         finally:
             await vault.close()
             await journal.close()

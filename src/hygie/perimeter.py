@@ -8,7 +8,7 @@ from datetime import date
 
 from hygie.app import House
 from hygie.base.civil import paris_date
-from hygie.gate.administration import GoLive
+from hygie.gate.recorded import GoLive
 from hygie.probes.gather import gather
 from hygie.proof.facts import StoresFacts
 from hygie.proof.model import Observed

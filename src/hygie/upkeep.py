@@ -37,6 +37,7 @@ from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
 from hygie.gate.local import LocalOperator
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.rights import forged_entry
+from hygie.grants import GRANT_EVERY_S, Grants
 from hygie.journal.sealer import Sealer
 from hygie.journal.spread import JournalSpread, spread_journal
 from hygie.journal.writer import JournalWriter
@@ -111,6 +112,7 @@ class Upkeep:
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
             logs, evaluator = LogKeeper(house, records, OPERATOR), Evaluator(house, OPERATOR)
             news = RegisterNews(records)
+            grants = Grants(house, records, OPERATOR)
 
             async def evaluate() -> None:
                 await logs.begin()  # nothing is added to a log that is behind what was published
@@ -136,6 +138,7 @@ class Upkeep:
                 every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
                 every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
                 every(stop, NEWS_EVERY_S, news.look),
+                every(stop, GRANT_EVERY_S, grants.run),
                 every(
                     stop,
                     EFFECTS_EVERY_S,

@@ -33,7 +33,7 @@ from typing import Any
 import pytest
 
 from hygie.app import open_administration, open_house
-from hygie.base.actions import Role
+from hygie.base.roles import Role
 from hygie.cli.acts import operator_name
 from hygie.journal.checkpoint import parse_checkpoint, parse_note
 from tests.acceptance.forked import forker

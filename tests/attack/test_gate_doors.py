@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import pytest
 
 from hygie.app import open_administration, open_house
-from hygie.base.actions import Role
 from hygie.base.errors import NotFoundError
+from hygie.base.roles import Role
 from hygie.gate.administration import Administration
 from hygie.gate.errors import ForgedRightsError
 from hygie.gate.gate import REFUSALS_PER_MINUTE_MAX

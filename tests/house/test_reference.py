@@ -54,6 +54,7 @@ ROOM_DIGIT = {
     "upgrade": "9",
     "exits": "E",
     "oauth": "F",
+    "rights": "G",
 }
 
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from hygie.backups.keys import PlainMonthKeys
 from hygie.backups.place import opened
 from hygie.backups.restore import RestoredPlace
-from hygie.base.actions import Action, Role
+from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.base.permit import Permit
+from hygie.base.roles import Role
 from hygie.database.hot import HotConnections
-from hygie.gate.administration import Administration, Environment
+from hygie.gate.administration import Administration
 from hygie.gate.gate import Gate
+from hygie.gate.recorded import Environment
 from hygie.journal.writer import JournalWriter
 from hygie.vault.model import NewObject, WriteRequest, Written
 from hygie.vault.vault import Vault

@@ -1,6 +1,6 @@
 """Every right of Hygie on one page. The same words are the journal's event names.
 
-``resource:verb``, alphabetical inside each group.  Roles are sets of actions; there is no wildcard.
+``resource:verb``, alphabetical inside each group.  Which role holds which is data: ``roles.toml``.
 """
 
 from __future__ import annotations
@@ -55,6 +55,19 @@ class Action(StrEnum):
     TOKEN_REVOKE = "token:revoke"  # noqa: S105
     VAULT_REBUILD = "vault:rebuild"
 
+    # what takes two persons: asking, and the other one's answer by what is asked for
+    APPROVAL_ASK = "approval:ask"
+    APPROVAL_USE = "approval:use"
+    APPROVAL_WITHDRAW = "approval:withdraw"
+    DESTRUCTION_APPROVE = "destruction:approve"
+    ERASURE_APPROVE = "erasure:approve"
+    EXPORT_APPROVE = "export:approve"
+    HABILITATION_APPROVE = "habilitation:approve"
+    RIGHT_RAISE = "right:raise"
+    RIGHT_RAISE_APPROVE = "right:raise-approve"
+    RIGHT_READ = "right:read"
+    ROTATION_APPROVE = "rotation:approve"
+
     # written by the platform about itself: nobody is entitled to them
     KEY_ANCHOR = "key:anchor"
     RIGHT_REFUSED = "right:refused"
@@ -68,32 +81,3 @@ class Action(StrEnum):
     SESSION_CLOSE = "session:close"
     SESSION_OPEN = "session:open"
     SESSION_REFUSED = "session:refused"
-
-
-class Role(StrEnum):
-    """A habilitation grants one role in one environment (or on the platform)."""
-
-    APPLICATION = "application"
-    CAREGIVER = "caregiver"
-    READER = "reader"
-    PRIVACY_OFFICER = "privacy-officer"
-    OPERATOR = "operator"
-
-
-_READS = frozenset({Action.OBJECT_READ, Action.OBJECT_SEARCH, Action.OBJECT_HISTORY})
-_WRITES = frozenset({Action.OBJECT_CREATE, Action.OBJECT_UPDATE, Action.OBJECT_DELETE})
-
-ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
-    Role.APPLICATION: _READS | _WRITES | {Action.OBJECT_EXPORT},
-    Role.CAREGIVER: _READS | _WRITES,
-    Role.READER: _READS,
-    Role.PRIVACY_OFFICER: frozenset(
-        {Action.PATIENT_ERASE, Action.OBJECT_EXPORT, Action.JOURNAL_READ, Action.JOURNAL_EXPORT}
-    ),
-    Role.OPERATOR: frozenset(Action)
-    - _READS
-    - _WRITES
-    - {Action.OBJECT_EXPORT, Action.PATIENT_ERASE}
-    - {Action.SESSION_OPEN, Action.SESSION_CLOSE, Action.SESSION_REFUSED}
-    - {Action.KEY_ANCHOR, Action.RIGHT_REFUSED},
-}

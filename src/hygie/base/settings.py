@@ -73,6 +73,12 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     application_minutes: Annotated[int, msgspec.Meta(ge=1, le=5)] = 5
 
 
+class ApprovalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What takes two persons. export_versions: an export of more versions of objects needs the client's approval."""
+
+    export_versions: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1_000
+
+
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The embedded PostgreSQL, unless ``dsn`` names another server (15 or later)."""
 
@@ -186,6 +192,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     exit: ExitSettings = ExitSettings()
     timestamp: TimestampSettings = TimestampSettings()
     sessions: SessionSettings = SessionSettings()
+    approvals: ApprovalSettings = ApprovalSettings()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``

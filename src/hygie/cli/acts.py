@@ -77,8 +77,12 @@ def run_live(
     """
 
     async def main() -> tuple[T, Sequence[tuple[str, str]]]:
+        from hygie.gate.everywhere import EVERYWHERE
+
         async with administering(frame) as (house, acts):
             done = await act(acts)
+            if not kind and await acts.place(tenant, name) == EVERYWHERE:
+                return done, ()  # the platform itself is no environment that goes live
             found = kind or (await acts.environment(tenant, name)).kind
             trial = found == "production" and not house.settings.production
             return done, await production_blockers(house, tenant, name) if trial else ()
@@ -105,7 +109,7 @@ def run_work(frame: Frame, act: Callable[[House, Database, Database, LocalOperat
     """Run one act of upkeep: (house, pool of the sealer's role, of the hosting role, who acts)."""
 
     async def main() -> T:
-        from hygie.app import open_house, opened
+        from hygie.app import open_house, opened, raised_for
         from hygie.gate.local import LocalOperator
         from hygie.journal.writer import JournalWriter
 
@@ -116,7 +120,9 @@ def run_work(frame: Frame, act: Callable[[House, Database, Database, LocalOperat
         ):
             journal = JournalWriter(pool, house.month_keys, house.clock)
             try:
-                return await act(house, records, pool, LocalOperator(journal, house.clock, operator_name()))
+                name = operator_name()
+                raised = raised_for(house, records, journal, name)
+                return await act(house, records, pool, LocalOperator(journal, house.clock, name, raised=raised))
             finally:
                 await journal.close()
 
@@ -127,7 +133,7 @@ async def place_of(records: Database, name: str) -> Place:
     """Where the entries of a client are journaled; everywhere when none is named. Raises: NotFoundError."""
     from hygie.base.errors import NotFoundError
     from hygie.base.permit import Place
-    from hygie.gate.administration import EVERYWHERE
+    from hygie.gate.everywhere import EVERYWHERE
 
     if not name:
         return EVERYWHERE

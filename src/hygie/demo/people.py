@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hygie.base.actions import Role
 from hygie.base.language import say
+from hygie.base.roles import Role
 from hygie.demo.books import CLIENTS
 from hygie.demo.errors import DemoFolderError
 from hygie.demo.platform import Platform
-from hygie.gate.administration import Administration, Environment
+from hygie.gate.administration import Administration
+from hygie.gate.recorded import Environment
 
 NEIGHBOUR, TENANT = CLIENTS  # the neighbour has signed; its environments come later
 DEMONSTRATION = "demonstration"

@@ -26,7 +26,7 @@ from hygie.demo.people import DEMONSTRATION, TENANT
 from hygie.demo.platform import OPERATOR
 from hygie.demo.stage import Stage, check
 from hygie.demo.story import Proved
-from hygie.gate.administration import Environment
+from hygie.gate.recorded import Environment
 from hygie.keys.sealing import Passphrase
 from hygie.start import CREDENTIAL_NAME
 from hygie.upkeep import backup_rooms

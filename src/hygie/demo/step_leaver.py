@@ -7,10 +7,10 @@ from datetime import date
 from time import monotonic
 
 from hygie.app import House, open_administration, open_house
-from hygie.base.actions import Role
 from hygie.base.civil import paris_date
 from hygie.base.errors import HygieError
 from hygie.base.language import say
+from hygie.base.roles import Role
 from hygie.demo.books import APPROVER as DIRECTOR
 from hygie.demo.books import kept
 from hygie.demo.client import Answer

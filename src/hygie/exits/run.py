@@ -39,9 +39,9 @@ from hygie.exits.model import (
 from hygie.exits.sealed import SealedFolder, parse_recipients
 from hygie.exits.traces import write_traces
 from hygie.exits.writing import EnvironmentWriter, Progress
-from hygie.gate.administration import Environment
 from hygie.gate.instructed import InstructedGate
 from hygie.gate.local import LocalOperator
+from hygie.gate.recorded import Environment
 from hygie.journal.checkpoint import VerifierKey
 from hygie.journal.reader import JournalReader
 from hygie.keys.kms import Kms

@@ -139,3 +139,44 @@ class UnwrapRecordCutError(IntegrityError):
         "The key record is no longer the one that the journal anchored on {at} ({lines} lines): "
         "keep it as evidence and tell security at once."
     )
+
+
+class TwoPersonsError(RefusedError):
+    """An act that one person alone does not do in production."""
+
+    code = "HYG-263"
+    fr = "Il faut deux personnes : demandez-le (hygie request), qu'une autre l'approuve, puis recommencez."
+    en = "This takes two persons: ask for it (hygie request), have another one approve it, then try again."
+
+
+class SamePersonError(RefusedError):
+    """Who asks does not answer, nor does who it is for; only who asked withdraws."""
+
+    code = "HYG-264"
+    fr = "Une demande est approuvée par une autre personne que celle qui l'a faite et que celle qui en profite."
+    en = "A request is answered by somebody else than who made it and who it is for."
+
+
+class RequestRefusedError(InvalidRequestError):
+    """A request, or an answer to one, that does not hold as it was sent."""
+
+    code = "HYG-165"
+    fr = "Demande refusée ({reason})."
+    en = "Request refused ({reason})."
+
+
+class RequestOverError(InvalidRequestError):
+    """A request that was answered, used, withdrawn, or that nobody answered in time."""
+
+    code = "HYG-166"
+    http_status = 409
+    fr = "Cette demande n'attend plus de réponse."
+    en = "This request does not wait for an answer any more."
+
+
+class NotRaisedError(RefusedError):
+    """An act of operations outside the time for which rights were raised: nobody is administrator for ever."""
+
+    code = "HYG-265"
+    fr = "Vos droits d'exploitation ne sont pas levés : hygie raise TICKET --reason …, puis l'accord d'un autre."
+    en = "Your rights of operations are not raised: hygie raise TICKET --reason …, then somebody else's approval."

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 
-from hygie.base.actions import ACTIONS_OF_ROLE, Action, Role
+from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.base.errors import RefusedError
 from hygie.base.permit import Permit, Place
+from hygie.base.roles import ACTIONS_OF_ROLE, Role
 from hygie.database.pool import Database
 from hygie.gate.local import PURPOSE_CHARACTERS_MAX
 from hygie.gate.rights import Right, is_ours, live_rights, rights_key

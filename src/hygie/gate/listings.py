@@ -7,20 +7,24 @@ from typing import Final
 
 LISTINGS: Final[Mapping[str, str]] = {
     "tenant": "SELECT name, label, created_ms FROM hygie.tenant ORDER BY name",
-    "account": "SELECT id, kind, label, professional_id, state, created_ms, ends_ms FROM hygie.account ORDER BY id",
+    "account": (
+        "SELECT a.id, a.kind, a.label, t.name AS tenant, a.professional_id, a.state, a.created_ms, a.ends_ms"
+        " FROM hygie.account a LEFT JOIN hygie.tenant t ON t.id = a.tenant ORDER BY a.id"
+    ),
     "habilitation": (
-        "SELECT h.id, h.account, t.name AS tenant, e.name AS environment, h.role, h.reason, h.approver, h.starts_ms,"
-        " h.ends_ms, h.types, h.suspended_ms, h.revoked_ms, h.revoked_by FROM hygie.habilitation h"
-        " JOIN hygie.environment e ON e.id = h.environment JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms"
+        "SELECT h.id, h.account, coalesce(t.name, 'hygie') AS tenant, coalesce(e.name, 'platform') AS environment,"
+        " h.role, h.reason, h.approver, h.starts_ms, h.ends_ms, h.types, h.suspended_ms, h.revoked_ms, h.revoked_by"
+        " FROM hygie.habilitation h LEFT JOIN hygie.environment e ON e.id = h.environment"
+        " LEFT JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms"
     ),
     "client_key": (
         "SELECT id, account, kind, CASE kind WHEN 'jwks' THEN '' ELSE value END AS value, created_ms, ends_ms,"
         " revoked_ms FROM hygie.client_key ORDER BY created_ms"
     ),
     "token": (
-        "SELECT k.id, k.account, t.name AS tenant, e.name AS environment, k.created_ms, k.expires_ms, k.exception,"
-        " k.revoked_ms"
-        " FROM hygie.token k JOIN hygie.environment e ON e.id = k.environment JOIN hygie.tenant t ON t.id = e.tenant"
+        "SELECT k.id, k.account, coalesce(t.name, 'hygie') AS tenant, coalesce(e.name, 'platform') AS environment,"
+        " k.created_ms, k.expires_ms, k.exception, k.revoked_ms FROM hygie.token k"
+        " LEFT JOIN hygie.environment e ON e.id = k.environment LEFT JOIN hygie.tenant t ON t.id = e.tenant"
         " ORDER BY k.created_ms"
     ),
 }

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from hygie.base.actions import ACTIONS_OF_ROLE, Action, Role
+from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError, RefusedError
 from hygie.base.permit import Permit, Place
-from hygie.gate.administration import EVERYWHERE
+from hygie.base.roles import ACTIONS_OF_ROLE, Role
+from hygie.gate.everywhere import EVERYWHERE
+from hygie.gate.two_persons import DAILY
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
 
@@ -37,13 +39,17 @@ class Act:
 class LocalOperator:
     """One person or program of the machine.
 
-    Args: account: who acts, as the journal names him (``local:root``, ``system:work``).
+    Args: account: who acts, as the journal names him (``local:root``, ``system:work``); raised: asked before each act
+    that is no daily work, raises where his rights are not raised; None for a program.
     """
 
-    def __init__(self, journal: JournalWriter, clock: Clock, account: str) -> None:
+    def __init__(
+        self, journal: JournalWriter, clock: Clock, account: str, *, raised: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._journal = journal
         self._clock = clock
         self._account = account
+        self._raised = raised
 
     @property
     def account(self) -> str:
@@ -74,7 +80,7 @@ class LocalOperator:
         """An act between its two entries.
 
         Args: detail: codes of the intent, repeated in the outcome.
-        Raises: RefusedError; JournalUnavailableError: nothing was begun.
+        Raises: RefusedError; NotRaisedError; JournalUnavailableError: nothing was begun.
         """
         async with self.acting(self.permit(action, place, purpose=purpose), detail=detail) as act:
             yield act
@@ -83,8 +89,10 @@ class LocalOperator:
     async def acting(self, permit: Permit, *, detail: dict[str, str] | None = None) -> AsyncIterator[Act]:
         """The same under a permit that the gate gave, for what the machine's operator may do on an order only.
 
-        Raises: JournalUnavailableError: nothing was begun.
+        Raises: NotRaisedError; JournalUnavailableError: nothing was begun.
         """
+        if self._raised is not None and permit.action not in DAILY:
+            await self._raised()
         acting = Act(permit, dict(detail or {}))
         await self._write(acting, "intent")
         try:

@@ -52,7 +52,7 @@ Rows = dict[str, list[list[Any]]]
 TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "tenant": ("id", "name", "label", "created_ms"),
     "environment": ("id", "tenant", "name", "kind", "role", "state", "created_ms"),
-    "account": ("id", "kind", "label", "professional_id", "state", "created_ms", "ends_ms", "mac"),
+    "account": ("id", "kind", "label", "professional_id", "state", "created_ms", "ends_ms", "mac", "tenant"),
     "token": ("hash", "id", "account", "environment", "created_ms", "expires_ms", "revoked_ms", "mac", "exception"),
     "habilitation": (
         *("id", "account", "environment", "role", "reason", "approver"),
@@ -162,7 +162,7 @@ def open_platform(data: bytes, keys: PlatformKeys) -> Platform:
 
 
 # What a column holds in the rows of a ledger made before it was: columns are added at the end.
-_BEFORE: Final[Mapping[str, Any]] = {"suspended_ms": None, "types": "", "exception": ""}
+_BEFORE: Final[Mapping[str, Any]] = {"tenant": None, "suspended_ms": None, "types": "", "exception": ""}
 
 
 def _complete(tables: Rows, key: bytes) -> None:

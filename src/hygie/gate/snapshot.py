@@ -11,9 +11,11 @@ from typing import Any
 
 import psycopg
 
-from hygie.base.actions import ACTIONS_OF_ROLE, Action, Role
+from hygie.base.actions import Action
 from hygie.base.permit import Place
+from hygie.base.roles import ACTIONS_OF_ROLE, Role
 from hygie.gate.clients import ClientKey
+from hygie.gate.everywhere import EVERYWHERE, HOST_PLACE, HOST_TENANT
 from hygie.gate.rights import Right, is_ours, live_rights
 from hygie.gate.scopes import Reach, reach_of
 from hygie.gate.sessions import Session
@@ -38,7 +40,8 @@ class Habilitation:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One open account, with what it holds by environment and what it may prove itself with."""
+    """One open account, with what it holds by environment and what it may prove itself with. tenant_id: whose person or
+    program it is, nothing for the host's own."""
 
     id: str
     kind: str
@@ -46,6 +49,7 @@ class Account:
     ends_ms: int
     habilitations: Mapping[bytes, tuple[Habilitation, ...]]
     keys: tuple[ClientKey, ...]
+    tenant_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,7 @@ async def load_snapshot(connection: Connection, now_ms: int, key: bytes) -> Snap
     assert row is not None
     generation = int(row[0])
     places = {(row[0], row[1]): Place(*row[2:]) for row in await (await connection.execute(_PLACES)).fetchall()}
+    places[HOST_TENANT, HOST_PLACE] = EVERYWHERE
     rights = await live_rights(connection, now_ms)
     ours: list[Right] = []
     forged: list[Right] = []
@@ -160,6 +165,7 @@ def _accounts(rights: Sequence[Right]) -> dict[str, Account]:
             right.values["ends_ms"],
             granted.get(right.id, {}),
             keys.get(right.id, ()),
+            right.values["tenant"] or b"",
         )
         for right in rights
         if right.table == "account"

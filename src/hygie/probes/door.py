@@ -24,8 +24,9 @@ from hygie.app import House, open_administration
 from hygie.base.errors import HygieError
 from hygie.base.files import write_durably
 from hygie.base.settings import Settings
-from hygie.gate.administration import Administration, Environment
+from hygie.gate.administration import Administration
 from hygie.gate.errors import AuthenticationError
+from hygie.gate.recorded import Environment
 from hygie.proof.facts import AnswerFacts, DoorFacts
 
 TIMEOUT_S = 5.0

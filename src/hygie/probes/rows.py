@@ -40,10 +40,10 @@ _GRANT = (
     *("suspended_ms", "revoked_ms", "revoked_by"),
 )
 _GRANTS = (
-    "SELECT h.id, h.account, h.environment, t.name, e.name, h.role, h.reason, h.approver, h.starts_ms, h.ends_ms,"
-    " h.suspended_ms, h.revoked_ms, h.revoked_by FROM hygie.habilitation h"
-    " JOIN hygie.environment e ON e.id = h.environment"
-    " JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms, h.id"
+    "SELECT h.id, h.account, h.environment, coalesce(t.name, 'hygie'), coalesce(e.name, 'platform'), h.role, h.reason,"
+    " h.approver, h.starts_ms, h.ends_ms, h.suspended_ms, h.revoked_ms, h.revoked_by FROM hygie.habilitation h"
+    " LEFT JOIN hygie.environment e ON e.id = h.environment"
+    " LEFT JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms, h.id"
 )
 _PLACES = (
     "SELECT t.name, e.name, e.kind, e.state, e.created_ms FROM hygie.environment e"

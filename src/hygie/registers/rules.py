@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hygie.base.naming import looks_like_ins
 from hygie.registers.chain import RecordVersion
 from hygie.registers.coherence import check_rules
 from hygie.registers.errors import (
@@ -17,7 +18,6 @@ from hygie.registers.errors import (
     RecordInvalidError,
     TransitionRefusedError,
 )
-from hygie.registers.naming import looks_like_ins
 from hygie.registers.schema import Schema, Schemas, State
 from hygie.registers.values import has_control, read_value
 

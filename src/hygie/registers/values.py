@@ -15,8 +15,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from hygie.base.identifiers import InvalidIdentifierError, luhn_holds, parse_professional
+from hygie.base.naming import looks_like_ins
 from hygie.registers.errors import PatientNamedError, RecordInvalidError
-from hygie.registers.naming import looks_like_ins
 from hygie.registers.schema import Field
 
 TEXT_MAX = 500  # characters of a line of text

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hygie.base.actions import ACTIONS_OF_ROLE, Action, Role
+from hygie.base.actions import Action
 from hygie.base.permit import reaches
+from hygie.base.roles import ACTIONS_OF_ROLE, Role
 from hygie.gate.scopes import granted, narrowed, parse_scopes, reach_of
 
 TYPES = ["Patient", "Observation", "Binary", "*"]

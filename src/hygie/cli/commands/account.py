@@ -39,6 +39,9 @@ def create(
     professional_id: Annotated[
         str, typer.Option(help=say(fr="Numéro RPPS ou ADELI.", en="RPPS or ADELI number."))
     ] = "",
+    tenant: Annotated[
+        str, typer.Option(help=say(fr="Client dont c'est une personne ou une application.", en="Whose account it is."))
+    ] = "",
     days: Annotated[int, typer.Option(help=say(fr="Jours avant sa fin.", en="Days until it ends."))] = 365,
 ) -> None:
     """Create an account."""
@@ -46,7 +49,7 @@ def create(
     run_act(
         frame,
         lambda acts: acts.create_account(
-            account, kind=kind, label=label or account, professional_id=professional_id, days=days
+            account, kind=kind, label=label or account, professional_id=professional_id, days=days, tenant=tenant
         ),
     )
     frame.out.line(say(fr=f"Compte {account} créé.", en=f"Account {account} created."))

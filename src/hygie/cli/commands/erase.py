@@ -100,6 +100,7 @@ async def _erase(
     eraser = await custody.eraser(place)
     permit = custody.operator.permit(Action.PATIENT_ERASE, place, purpose="ERASURE")
     instruction, target = await _instructed(custody, eraser, who[2], asked, permit_id=permit.permit_id)
+    await custody.require_two(Action.PATIENT_ERASE, place, {}, subject=f"Patient/{who[2]}")
     with frame.out.step(say(fr="Clé détruite : les données ne s'ouvrent plus", en="Key destroyed: nothing opens now")):
         paper = await eraser.erase(permit, instruction, target)
     certificate = verify_certificate(paper, public_keys=[await custody.house.kms.public_key("erasure")])

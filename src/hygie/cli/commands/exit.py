@@ -101,7 +101,7 @@ def export(
     asked["basis"] = basis
 
     async def act(custody: Custody, acts: Administration) -> None:
-        from hygie.departure import environments_of, exit_rooms
+        from hygie.departure import environments_of, exit_rooms, require_export_approved
         from hygie.exits.errors import ExportIncompleteError
         from hygie.exits.run import ExportAsk, export_tenant, summary
 
@@ -116,6 +116,7 @@ def export(
         )
         async with exit_rooms(custody, operator_name()) as rooms:
             total = await rooms.versions(ask.environments)
+            await require_export_approved(custody, ask, total)
             with frame.out.progress(say(fr="Versions exportées", en="Versions exported"), total) as move:
                 manifest = await export_tenant(rooms, ask, move)
         await acts.publish()

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from hygie.base.actions import Role
 from hygie.base.language import say
+from hygie.base.roles import Role
 from hygie.cli.acts import run_act, show_rows
 from hygie.cli.frame import frame_of
 

@@ -71,7 +71,12 @@ def rotate(
 async def _epoch(
     frame: Frame, custody: Custody, acts: Administration, names: tuple[str, str], destroy_older: bool
 ) -> None:
+    from hygie.base.actions import Action
+    from hygie.gate.everywhere import EVERYWHERE
+
     place = (await acts.environment(*names)).place
+    what = {"level": "epoch", "tenant": names[0], "environment": names[1]}
+    await custody.require_two(Action.KEY_ROTATE, EVERYWHERE, what | ({"destroy": "older"} if destroy_older else {}))
     with frame.out.step(say(fr="Nouvelle époque", en="New epoch")):
         turn = await custody.turn(place, destroy_older=destroy_older)
     await acts.publish()
@@ -102,8 +107,12 @@ async def _key(
     names: tuple[str, str],
 ) -> None:
     from hygie.base.actions import Action
+    from hygie.gate.everywhere import EVERYWHERE
 
     place = await _place(acts, level, names)
+    named = {"tenant": names[0], "environment": names[1] if level == "environment" else ""} if level != "root" else {}
+    what = {"level": level} | {name: value for name, value in named.items() if value}
+    await custody.require_two(Action.KEY_ROTATE, EVERYWHERE, what)
     with frame.out.step(say(fr=f"Clé remplacée : {level}", en=f"Key replaced: {level}")):
         async with custody.operator.act(Action.KEY_ROTATE, place, detail={"level": level}):
             if level == "root":
@@ -118,7 +127,7 @@ async def _key(
 async def _place(acts: Administration, level: str, names: tuple[str, str]) -> Place:
     """Whose key. Raises: NotFoundError; InvalidRequestError: no environment of that client yet."""
     from hygie.base.permit import Place
-    from hygie.gate.administration import EVERYWHERE
+    from hygie.gate.everywhere import EVERYWHERE
     from hygie.journal.entry import PLATFORM
 
     if level == "root":
@@ -130,10 +139,12 @@ async def _place(acts: Administration, level: str, names: tuple[str, str]) -> Pl
 
 async def _signing(frame: Frame, custody: Custody, purpose: str) -> None:
     from hygie.base.actions import Action
+    from hygie.gate.everywhere import EVERYWHERE
     from hygie.keys.kms import SIGNING_PURPOSES
 
     if purpose not in SIGNING_PURPOSES:
         raise InvalidRequestError(reason="--purpose: " + ", ".join(SIGNING_PURPOSES))
+    await custody.require_two(Action.KEY_ROTATE, EVERYWHERE, {"level": "signing", "purpose": purpose})
     with frame.out.step(say(fr=f"Clé de signature remplacée : {purpose}", en=f"Signing key replaced: {purpose}")):
         async with custody.operator.act(Action.KEY_ROTATE, detail={"level": "signing", "purpose": purpose}) as act:
             public_key = await custody.house.kms.rotate_signing_key(purpose)

@@ -11,10 +11,10 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from hygie.base.language import say
+from hygie.base.naming import looks_like_ins
 from hygie.registers.chain import RecordVersion
 from hygie.registers.durations import INSTANT
 from hygie.registers.exchange.grid import Cell, natural, neutral, refused, text_of
-from hygie.registers.naming import looks_like_ins
 from hygie.registers.schema import Field, Schema
 
 LISTS = (

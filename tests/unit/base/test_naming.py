@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hygie.base.identifiers import nir_key
-from hygie.registers.naming import looks_like_ins
+from hygie.base.naming import looks_like_ins
 
 # Published examples of INSEE and numbers made up for tests: nobody's.
 WRITTEN = [

@@ -1,0 +1,161 @@
+"""``hygie request``: what takes two persons, asked for from this machine; ``hygie raise`` asks for one's own rights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hygie.base.actions import Action
+from hygie.base.errors import InvalidRequestError
+from hygie.base.language import say
+from hygie.cli.acts import operator_name, run_custody, show_rows
+from hygie.cli.frame import frame_of
+
+if TYPE_CHECKING:
+    from hygie.base.permit import Place
+    from hygie.custody import Custody
+    from hygie.gate.administration import Administration
+    from hygie.gate.requests import Request
+
+# What the machine's people ask for: the host's own acts. A client's people ask at the door of rights.
+OURS = (Action.KEY_ROTATE, Action.TENANT_DESTROY)
+_PAIRS = say(fr="Ce qui est demandé, NOM=VALEUR ; à répéter.", en="What is asked for, NAME=VALUE; repeat it.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(
+        help=say(fr="Ce qui demande deux personnes.", en="What takes two persons."), no_args_is_help=True
+    )
+    example = say(fr="Exemple", en="Example")
+    group.command(
+        "ask",
+        help=say(
+            fr="Demande un acte de l'hébergeur : key:rotate ou tenant:destroy. Une autre personne l'approuve.",
+            en="Ask for an act of the host: key:rotate or tenant:destroy. Somebody else approves it.",
+        ),
+        epilog=f"{example}: hygie request ask key:rotate --what level=root --reason 'clé exposée, ticket 42'",
+    )(ask)
+    group.command("list", help=say(fr="Demandes d'un lieu.", en="Requests of a place."))(listing)
+    group.command("withdraw", help=say(fr="Retire sa demande.", en="Withdraw one's request."))(withdraw)
+    app.add_typer(group, name="request")
+    app.command(
+        "raise",
+        help=say(
+            fr="Lève vos droits d'exploitation pour un ticket et une durée, une fois qu'un autre a approuvé."
+            " --emergency : aussitôt, une heure au plus, et quelqu'un en répond sous 72 heures.",
+            en="Raise your rights of operations for a ticket and a time, once somebody else approved."
+            " --emergency: at once, for an hour at most, and somebody answers for it within 72 hours.",
+        ),
+        epilog=f"{example}: hygie raise INT-2026-0007 --minutes 60 --reason 'changement de disque'",
+    )(raise_)
+
+
+def ask(
+    context: typer.Context,
+    act: Annotated[str, typer.Argument(help="key:rotate, tenant:destroy.")],
+    reason: Annotated[str, typer.Option(help=say(fr="Motif.", en="Why."))],
+    what: Annotated[list[str] | None, typer.Option(help=_PAIRS)] = None,
+) -> None:
+    """Ask for an act of the host."""
+    wanted = next((one for one in OURS if one == act), None)
+    if wanted is None:
+        raise InvalidRequestError(reason=", ".join(OURS))
+    _ask(context, wanted, _pairs(what or []), reason)
+
+
+def raise_(
+    context: typer.Context,
+    ticket: Annotated[str, typer.Argument(help=say(fr="Ticket de l'intervention.", en="The intervention's ticket."))],
+    reason: Annotated[str, typer.Option(help=say(fr="Motif.", en="Why."))],
+    minutes: Annotated[int, typer.Option(min=1, max=480, help="Minutes.")] = 60,
+    emergency: Annotated[bool, typer.Option(help=say(fr="Sans attendre.", en="Without waiting."))] = False,
+) -> None:
+    """Ask for one's own rights of operations."""
+    what = {"account": operator_name(), "ticket": ticket, "minutes": str(minutes)}
+    _ask(context, Action.RIGHT_RAISE, what | ({"emergency": "yes"} if emergency else {}), reason)
+
+
+def _ask(context: typer.Context, act: Action, what: Mapping[str, str], reason: str) -> None:
+    frame = frame_of(context)
+
+    async def main(custody: Custody, _: Administration) -> Request:
+        from hygie.app import requests_of
+        from hygie.gate.everywhere import EVERYWHERE
+
+        requests = requests_of(custody.house, custody.owner, custody.journal)
+        return await requests.ask(custody.operator.permit(act, EVERYWHERE), act, what, reason=reason)
+
+    made = run_custody(frame, main)
+    frame.out.line(
+        say(
+            fr=f"Demande {made.id} : elle attend la réponse d'une autre personne.",
+            en=f"Request {made.id}: it waits for somebody else's answer.",
+        )
+    )
+    frame.out.result({"request": made.id, "act": act.value, "what": dict(what)})
+
+
+def listing(
+    context: typer.Context,
+    tenant: Annotated[str, typer.Argument(help="Client.")] = "hygie",
+    environment: Annotated[str, typer.Argument(help=say(fr="Environnement.", en="Environment."))] = "platform",
+) -> None:
+    """List the requests of a place."""
+    frame = frame_of(context)
+
+    async def main(custody: Custody, acts: Administration) -> list[dict[str, Any]]:
+        from hygie.app import requests_of
+
+        place: Place = await acts.place(tenant, environment)
+        now_ms = custody.house.clock.now_ms()
+        found = await requests_of(custody.house, custody.owner, custody.journal).listing(place)
+        return [_row(one, now_ms) for one in found]
+
+    show_rows(frame, run_custody(frame, main))
+
+
+def _row(one: Request, now_ms: int) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "act": one.act.value,
+        "what": ", ".join(f"{name}={value}" for name, value in one.what.items()),
+        "reason": one.reason,
+        "asked_by": one.asked_by,
+        "asked_ms": one.asked_ms,
+        "state": one.state(now_ms),
+        "decided_by": one.decision.by if one.decision is not None else "",
+    }
+
+
+def withdraw(
+    context: typer.Context,
+    request: Annotated[str, typer.Argument(help=say(fr="Son numéro (voir list).", en="Its id (see list)."))],
+) -> None:
+    """Withdraw one's own request."""
+    frame = frame_of(context)
+
+    async def main(custody: Custody, _: Administration) -> None:
+        from hygie.app import requests_of
+        from hygie.gate.everywhere import EVERYWHERE
+        from hygie.gate.requests import WITHDRAWN
+
+        permit = custody.operator.permit(Action.APPROVAL_WITHDRAW, EVERYWHERE)
+        await requests_of(custody.house, custody.owner, custody.journal).decide(permit, request, WITHDRAWN)
+
+    run_custody(frame, main)
+    frame.out.line(say(fr="Demande retirée.", en="Request withdrawn."))
+    frame.out.result({"request": request, "state": "withdrawn"})
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    """Raises: InvalidRequestError: one is no NAME=VALUE."""
+    found: dict[str, str] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not (name and equals):
+            raise InvalidRequestError(reason="--what NAME=VALUE")
+        found[name] = value
+    return found

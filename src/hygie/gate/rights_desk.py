@@ -1,0 +1,177 @@
+"""Where people ask for rights, answer what others ask, and end rights: each through the gate, each in the journal.
+
+A right that is approved here is granted by the working process, which alone may write it; one that is ended stops from
+the COMMIT on, in every process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hygie.base.actions import Action
+from hygie.base.clock import Clock
+from hygie.base.errors import NotFoundError
+from hygie.base.permit import Permit, Place
+from hygie.base.roles import HOST, ROLES
+from hygie.database.pool import Database
+from hygie.gate.errors import RequestRefusedError
+from hygie.gate.everywhere import EVERYWHERE
+from hygie.gate.gate import Gate, Whence
+from hygie.gate.requests import ANSWERING, APPROVED, ASKING, ID, REFUSED, WITHDRAWN, Request, Requests
+from hygie.journal.entry import Entry
+from hygie.journal.writer import JournalWriter
+
+_VERDICTS = {"approve": APPROVED, "refuse": REFUSED, "withdraw": WITHDRAWN}
+_RIGHTS = (
+    "SELECT id, account, role, types, reason, approver, starts_ms, ends_ms, suspended_ms, revoked_ms, revoked_by"
+    " FROM hygie.habilitation WHERE environment = %s ORDER BY starts_ms"
+)
+_END = "SELECT hygie.end_habilitation(id, %s, %s) FROM hygie.habilitation WHERE id = %s AND environment = %s"
+_DAYS = re.compile(r"[0-9]{1,4}")
+_WORDS = frozenset({"account", "role", "days", "types"})  # of a habilitation that is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who knocks, and at which place's door."""
+
+    token: str
+    tenant: str
+    environment: str
+    where: Whence
+
+
+class RightsDesk:
+    """One per hosting process, beside its gate."""
+
+    def __init__(
+        self, gate: Gate, requests: Requests, database: Database, journal: JournalWriter, clock: Clock
+    ) -> None:
+        self._gate = gate
+        self._requests = requests
+        self._database = database
+        self._journal = journal
+        self._clock = clock
+
+    async def ask(
+        self, caller: Caller, act: str, what: Mapping[str, str], *, reason: str, subject: str = ""
+    ) -> dict[str, Any]:
+        """Ask for an act. Raises: as ``Gate.admit`` and ``Requests.ask``; RequestRefusedError: no such act, or words
+        that are not those of its kind."""
+        wanted = next((one for one in ASKING if one == act), None)
+        if wanted is None:
+            raise RequestRefusedError(reason="act")
+        permit = await self._admit(caller, ASKING[wanted])
+        if wanted is Action.HABILITATION_GRANT:
+            _check_habilitation(what, permit.place)
+        made = await self._requests.ask(permit, wanted, what, reason=reason, subject=subject)
+        return self._told(made)
+
+    async def answer(self, caller: Caller, id_: str, verb: str, *, why: str = "", subject: str = "") -> dict[str, Any]:
+        """Approve, refuse or withdraw a request. Raises: as ``Gate.admit`` and ``Requests.decide``."""
+        verdict = _VERDICTS.get(verb)
+        if verdict is None:
+            raise NotFoundError()
+        seen = await self._admit(caller, Action.APPROVAL_ASK)
+        found = await self._requests.find(seen.place, id_)
+        needed = Action.APPROVAL_WITHDRAW if verdict == WITHDRAWN else ANSWERING[found.act]
+        permit = await self._admit(caller, needed)
+        await self._requests.decide(permit, id_, verdict, why=why, subject=subject)
+        return self._told(await self._requests.find(permit.place, id_))
+
+    async def requests(self, caller: Caller) -> list[dict[str, Any]]:
+        """The newest requests: those that the caller may answer, and his own. Raises: as ``Gate.admit``."""
+        permit = await self._admit(caller, Action.APPROVAL_ASK, if_held=set(ANSWERING.values()))
+        return [
+            self._told(one)
+            for one in await self._requests.listing(permit.place)
+            if one.asked_by == permit.account or permit.allows(ANSWERING[one.act])
+        ]
+
+    async def rights(self, caller: Caller) -> list[dict[str, Any]]:
+        """Every habilitation of the place, past ones too; the reading is journaled. Raises: as ``Gate.admit``."""
+        permit = await self._admit(caller, Action.RIGHT_READ)
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(_RIGHTS, (permit.place.environment_id,))
+            names = [column.name for column in cursor.description or ()]
+            rows = [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+        await self._journal.append_now([self._entry(permit, {}, count=len(rows))])
+        return rows
+
+    async def revoke(self, caller: Caller, id_: str) -> None:
+        """End a habilitation of the place. Raises: as ``Gate.admit``; NotFoundError: no live one."""
+        permit = await self._admit(caller, Action.HABILITATION_REVOKE)
+        if not ID.fullmatch(id_):
+            raise NotFoundError()
+        now_ms = self._clock.now_ms()
+        async with self._database.transaction() as connection:
+            found = await connection.execute(_END, (permit.account, now_ms, id_, permit.place.environment_id))
+            row = await found.fetchone()
+            if row is None or not row[0]:
+                raise NotFoundError()
+            await self._journal.append(connection, [self._entry(permit, {"habilitation": id_})])
+
+    async def _admit(self, caller: Caller, action: Action, *, if_held: Collection[Action] = ()) -> Permit:
+        return await self._gate.admit(
+            caller.token,
+            tenant=caller.tenant,
+            environment=caller.environment,
+            action=action,
+            if_held=if_held,
+            address=caller.where.address,
+            device=caller.where.device,
+            certificate=caller.where.certificate,
+        )
+
+    def _told(self, one: Request) -> dict[str, Any]:
+        """A request for people: never its subject."""
+        found: dict[str, Any] = {
+            "id": one.id,
+            "act": one.act.value,
+            "what": dict(one.what),
+            "reason": one.reason,
+            "asked_by": one.asked_by,
+            "asked_ms": one.asked_ms,
+            "ends_ms": one.ends_ms,
+            "state": one.state(self._clock.now_ms()),
+            "names_subject": bool(one.subject),
+        }
+        if one.decision is not None:
+            found |= {"decided_by": one.decision.by, "decided_ms": one.decision.at_ms, "why": one.decision.why}
+        if one.used is not None:
+            found["outcome"] = one.used
+        return found
+
+    def _entry(self, permit: Permit, detail: dict[str, str], *, count: int = 0) -> Entry:
+        return Entry(
+            action=permit.action,
+            outcome="done",
+            kind="administration",
+            at_ms=self._clock.now_ms(),
+            tenant_id=permit.place.tenant_id,
+            environment_id=permit.place.environment_id,
+            account=permit.account,
+            professional_id=permit.professional_id,
+            authentication=permit.authentication,
+            address=permit.address,
+            device=permit.device,
+            habilitation=permit.habilitation,
+            permit_id=permit.permit_id,
+            count=count,
+            detail=detail,
+        )
+
+
+def _check_habilitation(what: Mapping[str, str], place: Place) -> None:
+    """Whether the words ask for a habilitation that could be there. Raises: RequestRefusedError."""
+    card = next((one for role, one in ROLES.items() if role == what.get("role")), None)
+    days = what.get("days", "")
+    if card is None or not set(what) <= _WORDS or not what.get("account"):
+        raise RequestRefusedError(reason="habilitation")
+    if (card.side == HOST) != (place == EVERYWHERE):
+        raise RequestRefusedError(reason="role")
+    if not _DAYS.fullmatch(days) or not 0 < int(days) <= card.days:
+        raise RequestRefusedError(reason="days")

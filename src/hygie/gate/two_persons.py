@@ -1,0 +1,102 @@
+"""Whether an act takes two persons here, and the approval that it uses up; rights of the machine's people, raised for
+a ticket and a time.
+
+Source: docs/adr/0018-two-persons.md.  In production no act of ``ASKING`` is one person's.  In a trial it is, until
+somebody is named who could approve: from then on it takes two there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hygie.base.actions import Action
+from hygie.base.permit import Permit, Place
+from hygie.base.roles import ROLES, Role
+from hygie.database.pool import Database
+from hygie.gate.errors import NotRaisedError
+from hygie.gate.everywhere import EVERYWHERE
+from hygie.gate.requests import ANSWERING, APPROVED, FIRST_NAMED, REFUSED, Request, Requests, holders
+
+HOUR_MS = 3_600_000
+RAISE_MINUTES_MAX = 480
+EMERGENCY_MINUTES_MAX = 60  # without an approval before; it is asked for all the same, and its absence is a finding
+EMERGENCY_ANSWER_MS = 72 * HOUR_MS
+
+# Daily work of officers on the machine, which needs no right raised for it: to look, to write registers, to prove.
+DAILY = frozenset(
+    {
+        *(Action.APPROVAL_ASK, Action.APPROVAL_USE, Action.APPROVAL_WITHDRAW, Action.RIGHT_RAISE),
+        *(Action.CHECK_RUN, Action.DOSSIER_EXPORT, Action.JOURNAL_EXPORT, Action.JOURNAL_READ),
+        *(Action.REGISTER_EXPORT, Action.REGISTER_WRITE, Action.REFERENTIAL_IMPORT, Action.STATUS_READ),
+    }
+)
+
+
+class TwoPersons:
+    """Asks for the second person. Args: requests, database: opened as the owner; production: of the installation."""
+
+    def __init__(self, requests: Requests, database: Database, *, production: bool, now_ms: int) -> None:
+        self._requests = requests
+        self._database = database
+        self._production = production
+        self._now_ms = now_ms
+
+    async def needed(self, act: Action, place: Place) -> bool:
+        """Whether an act takes two persons in a place."""
+        return self._production or bool(await self._answerers(ANSWERING[act], place))
+
+    async def require(self, permit: Permit, act: Action, what: Mapping[str, str], *, subject: str = "") -> str:
+        """Use up the approval of exactly this act in the permit's place. Returns its id, nothing where none is needed.
+
+        Args: permit: to ``approval:use`` there. Raises: TwoPersonsError.
+        """
+        if not await self.needed(act, permit.place):
+            return ""
+        return (await self._requests.spend(permit, act, what, subject=subject)).id
+
+    async def raised(self, account: str) -> Request | None:
+        """The request under which the rights of a person of the machine are raised now.
+
+        None while fewer than two are named who could approve one: the installation is being set up, or is a trial.
+        Raises: NotRaisedError.
+        """
+        for one in await self._requests.listing(EVERYWHERE):
+            if one.act is Action.RIGHT_RAISE and one.what.get("account") == account and self._is_live(one):
+                return one
+        if len(await self._answerers(Action.RIGHT_RAISE_APPROVE, EVERYWHERE)) >= FIRST_NAMED:
+            raise NotRaisedError()
+        return None
+
+    def _is_live(self, one: Request) -> bool:
+        verdict = one.decision.verdict if one.decision is not None else ""
+        begins_ms = one.decision.at_ms if verdict == APPROVED and one.decision is not None else one.asked_ms
+        if verdict != APPROVED and (one.what.get("emergency") != "yes" or verdict == REFUSED):
+            return False
+        return begins_ms <= self._now_ms < begins_ms + raised_minutes(one.what) * 60_000
+
+    async def _answerers(self, action: Action, place: Place) -> set[str]:
+        found: set[str] = set()
+        async with self._database.transaction() as connection:
+            for role in Role:
+                if action in ROLES[role].actions:
+                    found |= set(await holders(connection, place, role, self._now_ms))
+        return found
+
+
+def raised_minutes(what: Mapping[str, str]) -> int:
+    """For how long rights are raised; 0 where the words hold no such number."""
+    text = what.get("minutes", "")
+    most = EMERGENCY_MINUTES_MAX if what.get("emergency") == "yes" else RAISE_MINUTES_MAX
+    return min(int(text), most) if text.isascii() and text.isdigit() and len(text) < 5 else 0
+
+
+def overdue(requests: list[Request], now_ms: int) -> list[Request]:
+    """Rights that were raised in an emergency and that nobody answered in time."""
+    return [
+        one
+        for one in requests
+        if one.act is Action.RIGHT_RAISE
+        and one.what.get("emergency") == "yes"
+        and one.decision is None
+        and now_ms > one.asked_ms + EMERGENCY_ANSWER_MS
+    ]

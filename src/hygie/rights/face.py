@@ -1,0 +1,134 @@
+"""The ASGI application at ``/{tenant}/{environment}/rights/…``.
+
+Source: docs/reference/rights-door.md.  JSON in, JSON out, a bearer token with each request; errors are
+``{"code", "message"}`` in French or English.  Whatever is not there and whatever is not the caller's get one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from hygie.base.errors import HygieError, Language
+from hygie.gate.gate import Whence
+from hygie.gate.rights_desk import Caller, RightsDesk
+from hygie.rights.errors import NoSuchRightsDoorError, RightsBodyError, incident
+
+BODY_BYTES_MAX = 16 * 1024
+DEVICE_CHARS_MAX = 128
+CERTIFICATE_KEY = "hygie.certificate"
+ROUTE_KEY = "hygie.route"
+RETRY_AFTER_S = b"60"
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request that is made: the act, what it is in words, why; subject: what it does not tell (``Patient/…``)."""
+
+    act: str
+    reason: str
+    what: dict[str, str] = {}
+    subject: str = ""
+
+
+class Answered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An answer: why, and the subject named again where the request has one that it does not tell."""
+
+    why: str = ""
+    subject: str = ""
+
+
+class RightsFace:
+    """The ASGI application. Args: desk: behind this door."""
+
+    def __init__(self, desk: RightsDesk) -> None:
+        self._desk = desk
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """One request, to its answer. Nothing is raised but what the connection itself breaks."""
+        headers = dict(scope["headers"])
+        language: Language = "fr" if b"fr" in headers.get(b"accept-language", b"").lower() else "en"
+        try:
+            status, body = await self._answer(scope, headers, receive)
+        except HygieError as error:
+            status, body = error.http_status, {"code": error.code, "message": error.sentence(language)}
+        except ConnectionResetError:
+            return
+        except Exception as error:  # the last line: told to nobody, logged without what it may hold
+            told = incident(error)
+            status, body = told.http_status, {"code": told.code, "message": told.sentence(language)}
+        await _send(send, status, body, head=scope["method"] == "HEAD")
+
+    async def _answer(
+        self, scope: MutableMapping[str, Any], headers: dict[bytes, bytes], receive: Receive
+    ) -> tuple[int, Any]:
+        _, tenant, environment, _, *parts = scope["path"].split("/")
+        caller = _caller(scope, headers, tenant, environment)
+        what, *rest = parts or [""]
+        scope[ROUTE_KEY] = f"rights/{what if what in ('requests', 'habilitations') else '-'}"
+        match scope["method"], what, rest:
+            case "GET" | "HEAD", "requests", []:
+                return 200, {"requests": await self._desk.requests(caller)}
+            case "GET" | "HEAD", "habilitations", []:
+                return 200, {"habilitations": await self._desk.rights(caller)}
+            case "POST", "requests", []:
+                one = await _body(Asked, headers, receive)
+                made = await self._desk.ask(caller, one.act, one.what, reason=one.reason, subject=one.subject)
+                return 201, made
+            case "POST", "requests", [id_, verb]:
+                given = await _body(Answered, headers, receive)
+                return 200, await self._desk.answer(caller, id_, verb, why=given.why, subject=given.subject)
+            case "POST", "habilitations", [id_, "revoke"]:
+                await self._desk.revoke(caller, id_)
+                return 200, {"id": id_, "state": "revoked"}
+        raise NoSuchRightsDoorError()
+
+
+def _caller(scope: MutableMapping[str, Any], headers: dict[bytes, bytes], tenant: str, environment: str) -> Caller:
+    authorization = headers.get(b"authorization", b"")
+    is_bearer = authorization[:7].lower() == b"bearer "
+    client = scope.get("client")
+    where = Whence(
+        client[0] if client else "",
+        headers.get(b"user-agent", b"").decode("latin-1")[:DEVICE_CHARS_MAX],
+        scope.get(CERTIFICATE_KEY, b""),
+    )
+    return Caller(authorization[7:].strip().decode("latin-1") if is_bearer else "", tenant, environment, where)
+
+
+async def _body(kind: type[Any], headers: dict[bytes, bytes], receive: Receive) -> Any:
+    """The JSON object of a request. Raises: RightsBodyError: not JSON, too large, unknown or wrong fields."""
+    if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != b"application/json":
+        raise RightsBodyError(reason="content type")
+    raw, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        raw += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(raw) > BODY_BYTES_MAX:
+            raise RightsBodyError(reason="size")
+    try:
+        return msgspec.json.decode(raw or b"{}", type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RightsBodyError(reason="json") from error
+
+
+async def _send(send: Send, status: int, body: Any, *, head: bool) -> None:
+    data = msgspec.json.encode(body)
+    headers = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", str(len(data)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    if status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="hygie"'))
+    if status in {429, 503}:
+        headers.append((b"retry-after", RETRY_AFTER_S))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else data})

@@ -1,0 +1,170 @@
+"""Requests and their answers: what another hand wrote in the tables is not there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+
+from hygie.app import opened
+from hygie.base.actions import Action
+from hygie.base.clock import SystemClock
+from hygie.base.errors import NotFoundError
+from hygie.base.permit import Permit, Place
+from hygie.gate.errors import RequestOverError, SamePersonError, TwoPersonsError
+from hygie.gate.requests import APPROVED, LIFE_MS, REFUSED, Request, Requests
+from tests.unit.vault.conftest import open_house  # noqa: F401 (a fixture)
+
+WHAT = {"account": "marie", "role": "reader", "days": "30"}
+SUBJECT = "Patient/secretdejeanne"
+
+
+class Later(SystemClock):
+    """The machine's clock, and what the test adds to it."""
+
+    ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.ahead_ms
+
+
+@dataclass
+class Stage:
+    owner: str
+    clock: Later
+
+
+@asynccontextmanager
+async def desk(open_house: Any) -> AsyncIterator[tuple[Stage, Requests, Place]]:  # noqa: F811
+    async with open_house() as house, opened(house.dsns.owner, size=2) as owner:
+        clock = Later()
+        requests = Requests(owner, kms=house.kms, journal=house.journal, clock=clock)
+        yield Stage(house.dsns.owner, clock), requests, house.place
+
+
+def permit(account: str, action: Action, place: Place) -> Permit:
+    return Permit(os.urandom(16), account, "", "token", action, place, "h", "", "", "")
+
+
+async def asked(requests: Requests, place: Place, **more: Any) -> Request:
+    act = more.pop("act", Action.HABILITATION_GRANT)
+    asking = Action.APPROVAL_ASK if act is Action.HABILITATION_GRANT else act
+    return await requests.ask(permit("rita", asking, place), act, more.pop("what", WHAT), reason="soins", **more)
+
+
+async def approve(requests: Requests, place: Place, one: Request, **more: Any) -> None:
+    action = Action.ERASURE_APPROVE if one.act is Action.PATIENT_ERASE else Action.HABILITATION_APPROVE
+    await requests.decide(permit("remi", action, place), one.id, APPROVED, **more)
+
+
+ALTERATIONS = (
+    "UPDATE hygie.request SET what = replace(what, 'reader', 'caregiver')",
+    "UPDATE hygie.request SET asked_by = 'somebody'",
+    "UPDATE hygie.request SET ends_ms = ends_ms + 1000",
+    "UPDATE hygie.request SET reason = 'another'",
+    "UPDATE hygie.decision SET decided_by = 'somebody'",
+    "UPDATE hygie.decision SET decided_ms = decided_ms + 1",
+    "UPDATE hygie.decision SET why = 'another'",
+)
+
+
+@pytest.mark.parametrize("statement", ALTERATIONS)
+def test_what_was_altered_after_its_approval_is_not_there(open_house: Any, statement: str) -> None:  # noqa: F811
+    async def main() -> None:
+        async with desk(open_house) as (house, requests, place):
+            one = await asked(requests, place)
+            await approve(requests, place, one)
+            assert [found.id for found in await requests.approved(Action.HABILITATION_GRANT)] == [one.id]
+            with psycopg.connect(house.owner) as owner:
+                owner.execute(statement.encode())
+            assert await requests.approved(Action.HABILITATION_GRANT) == []
+            assert await requests.listing(place) == []
+            with pytest.raises(NotFoundError):
+                await requests.find(place, one.id)
+
+    asyncio.run(main())
+
+
+def test_a_refusal_does_not_become_an_approval(open_house: Any) -> None:  # noqa: F811
+    async def main() -> None:
+        async with desk(open_house) as (house, requests, place):
+            one = await asked(requests, place)
+            await requests.decide(permit("remi", Action.HABILITATION_APPROVE, place), one.id, REFUSED)
+            with psycopg.connect(house.owner) as owner:
+                owner.execute("UPDATE hygie.decision SET verdict = 'approved'")
+            assert await requests.approved(Action.HABILITATION_GRANT) == []
+
+    asyncio.run(main())
+
+
+def test_nobody_answers_too_late_and_an_approval_is_not_kept_for_ever(open_house: Any) -> None:  # noqa: F811
+    async def main() -> None:
+        async with desk(open_house) as (house, requests, place):
+            late, kept = await asked(requests, place), await asked(requests, place)
+            await approve(requests, place, kept)
+            house.clock.ahead_ms = LIFE_MS
+            with pytest.raises(RequestOverError):
+                await approve(requests, place, late)
+            assert await requests.approved(Action.HABILITATION_GRANT) == []
+            assert {one.state(house.clock.now_ms()) for one in await requests.listing(place)} == {"over"}
+
+    asyncio.run(main())
+
+
+def test_an_approval_serves_one_act_once_and_no_other(open_house: Any) -> None:  # noqa: F811
+    async def main() -> None:
+        async with desk(open_house) as (_, requests, place):
+            elsewhere = Place(place.tenant_id, os.urandom(16), "")
+            one = await asked(requests, place, act=Action.PATIENT_ERASE, what={}, subject=SUBJECT)
+            using = permit("local:op", Action.APPROVAL_USE, place)
+            with pytest.raises(TwoPersonsError):
+                await requests.spend(using, Action.PATIENT_ERASE, {}, subject=SUBJECT)  # nobody approved it
+            await approve(requests, place, one, subject=SUBJECT)
+            for there, what, subject in (
+                (place, {}, "Patient/another"),
+                (place, {}, ""),
+                (place, {"more": "x"}, SUBJECT),
+                (elsewhere, {}, SUBJECT),
+            ):
+                with pytest.raises(TwoPersonsError):
+                    await requests.spend(
+                        permit("local:op", Action.APPROVAL_USE, there), Action.PATIENT_ERASE, what, subject=subject
+                    )
+            at_once = [requests.spend(using, Action.PATIENT_ERASE, {}, subject=SUBJECT) for _ in range(4)]
+            outcomes = await asyncio.gather(*at_once, return_exceptions=True)
+            assert sum(isinstance(outcome, Request) for outcome in outcomes) == 1
+
+    asyncio.run(main())
+
+
+def test_who_approves_names_the_patient_again_and_no_table_holds_him(open_house: Any) -> None:  # noqa: F811
+    async def main() -> None:
+        async with desk(open_house) as (house, requests, place):
+            one = await asked(requests, place, act=Action.PATIENT_ERASE, what={}, subject=SUBJECT)
+            for wrong in ("", "Patient/another"):
+                with pytest.raises(Exception, match="HYG-165"):
+                    await approve(requests, place, one, subject=wrong)
+            await approve(requests, place, one, subject=SUBJECT)
+            with psycopg.connect(house.owner) as owner:
+                held = str(owner.execute("SELECT r::text, d::text FROM hygie.request r, hygie.decision d").fetchall())
+            assert "secretdejeanne" not in held
+            assert SUBJECT.encode().hex() not in held
+
+    asyncio.run(main())
+
+
+def test_who_asked_does_not_answer_nor_who_it_is_for(open_house: Any) -> None:  # noqa: F811
+    async def main() -> None:
+        async with desk(open_house) as (_, requests, place):
+            one = await asked(requests, place)
+            for who in ("rita", "marie"):
+                with pytest.raises(SamePersonError):
+                    await requests.decide(permit(who, Action.HABILITATION_APPROVE, place), one.id, APPROVED)
+
+    asyncio.run(main())
