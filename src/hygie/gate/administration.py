@@ -27,6 +27,7 @@ from hygie.gate.administration_rows import Connection, Row, check, one_row, touc
 from hygie.gate.clients import check_value
 from hygie.gate.errors import AdministrationError, ForgedRightsError, ProductionBlockedError
 from hygie.gate.listings import LISTINGS
+from hygie.gate.narrowing import WHOLE, Limits
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.rights import COVERED, LIMITS, mac_of, print_of, rights_key, suspended_mac
 from hygie.journal.entry import PLATFORM, Entry
@@ -39,8 +40,6 @@ DAY_MS = 86_400_000
 HABILITATION_DAYS_MAX = 366  # the yearly review must meet every right
 ACCOUNT_DAYS_MAX = 1_100
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
-TYPES_MAX = 30
 EXCEPTION_MIN, EXCEPTION_MAX = 10, 500  # characters: a reason that somebody can review
 ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 APP = "application"
@@ -219,15 +218,15 @@ class Administration:
         reason: str,
         approver: str,
         days: int,
-        types: Sequence[str] = (),
+        limits: Limits = WHOLE,
     ) -> str:
         """A habilitation: a role in one environment, with its reason, its approver (somebody else) and its end.
 
-        Args: types: of resources that it is limited to, all when empty.
+        Args: limits: types, patients and purposes of use that it is limited to.
         Returns its id. Raises: AdministrationError; NotFoundError: no such environment.
         """
         check(0 < days <= HABILITATION_DAYS_MAX, "days")
-        check(len(types) <= TYPES_MAX and all(map(TYPE.fullmatch, types)), "types")
+        limits.check()
         check(3 <= len(reason) <= 500, "reason")
         check(ACCOUNT.fullmatch(approver) and approver != account, "approver")
         place = (await self.environment(tenant, environment)).place
@@ -235,9 +234,9 @@ class Administration:
         id_ = secrets.token_hex(8)
         row: Row = {"id": id_, "account": account, "environment": place.environment_id, "role": role.value}
         row |= {"reason": reason, "approver": approver, "starts_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
-        row["types"] = " ".join(sorted(set(types)))
+        row |= limits.row()
         detail = {"account": account, "role": role.value, "approver": approver}
-        detail |= {"types": row["types"]} if types else {}
+        detail |= await limits.told(self._kms, place)
         await self._write("habilitation", row, Action.HABILITATION_GRANT, place, detail)
         return id_
 

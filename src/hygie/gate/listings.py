@@ -10,7 +10,8 @@ LISTINGS: Final[Mapping[str, str]] = {
     "account": "SELECT id, kind, label, professional_id, state, created_ms, ends_ms FROM hygie.account ORDER BY id",
     "habilitation": (
         "SELECT h.id, h.account, t.name AS tenant, e.name AS environment, h.role, h.reason, h.approver, h.starts_ms,"
-        " h.ends_ms, h.types, h.suspended_ms, h.revoked_ms, h.revoked_by FROM hygie.habilitation h"
+        " h.ends_ms, h.types, h.patients, h.purposes, h.suspended_ms, h.revoked_ms, h.revoked_by"
+        " FROM hygie.habilitation h"
         " JOIN hygie.environment e ON e.id = h.environment JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms"
     ),
     "client_key": (

@@ -12,8 +12,9 @@ from typing import Any
 import psycopg
 
 from hygie.base.actions import ACTIONS_OF_ROLE, Action, Role
-from hygie.base.permit import Place
+from hygie.base.permit import PatientScope, Place
 from hygie.gate.clients import ClientKey
+from hygie.gate.narrowing import Limits
 from hygie.gate.rights import Right, is_ours, live_rights
 from hygie.gate.scopes import Reach, reach_of
 from hygie.gate.sessions import Session
@@ -23,17 +24,26 @@ Connection = psycopg.AsyncConnection[Any]
 
 @dataclass(frozen=True, slots=True)
 class Habilitation:
-    """One grant: what may be done, on which types of resources (all when empty), from when, until when."""
+    """One grant: what may be done, from when, until when.
+
+    types, purposes: of resources, of use; all when empty; patients: whose records, all when None.
+    """
 
     id: str
     actions: frozenset[Action]
     types: frozenset[str]
     starts_ms: int
     ends_ms: int
+    patients: PatientScope | None = None
+    purposes: frozenset[str] = frozenset()
 
     def is_live(self, now_ms: int) -> bool:
         """Whether it counts at this instant."""
         return self.starts_ms <= now_ms < self.ends_ms
+
+    def serves(self, purpose: str) -> bool:
+        """Whether it counts for who states this purpose of use."""
+        return not self.purposes or purpose in self.purposes
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +155,16 @@ def _accounts(rights: Sequence[Right]) -> dict[str, Account]:
     for right in rights:
         one = right.values
         if right.table == "habilitation":
-            types = frozenset(one["types"].split())
-            made = Habilitation(one["id"], ACTIONS_OF_ROLE[Role(one["role"])], types, one["starts_ms"], one["ends_ms"])
+            limits = Limits.of_row(one)
+            made = Habilitation(
+                one["id"],
+                ACTIONS_OF_ROLE[Role(one["role"])],
+                limits.types,
+                one["starts_ms"],
+                one["ends_ms"],
+                limits.scope,
+                limits.purposes,
+            )
             held = granted.setdefault(one["account"], {})
             held[one["environment"]] = (*held.get(one["environment"], ()), made)
         elif right.table == "client_key":
