@@ -66,6 +66,8 @@ MEANING = {
     Action.APPROVAL_ASK: "ask for what takes two persons; a habilitation, when nothing else is said",
     Action.APPROVAL_USE: "an approval was used up by its act, or its act could not be done",
     Action.APPROVAL_WITHDRAW: "withdraw one's own request",
+    Action.BREAK_GLASS_OPEN: "open one patient's record outside one's sets, for a motive and an hour at most",
+    Action.BREAK_GLASS_REVIEW: "say whether another's opening was justified",
     Action.DESTRUCTION_APPROVE: "answer a request to destroy a client's data and keys",
     Action.ERASURE_APPROVE: "answer a request to erase a patient, naming him again",
     Action.EXPORT_APPROVE: "answer a request for a bulk export to named keys",

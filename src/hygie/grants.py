@@ -14,6 +14,7 @@ from hygie.base.roles import Role
 from hygie.database.pool import Database
 from hygie.gate.administration import Administration
 from hygie.gate.everywhere import EVERYWHERE, HOST_PLACE, HOST_TENANT
+from hygie.gate.narrowing import Limits
 from hygie.gate.requests import Request, RequestReader
 
 GRANT_EVERY_S = 0.5  # between an approval and its right; to look is one small query
@@ -62,7 +63,7 @@ async def _grant(acts: Administration, request: Request) -> str:
         reason=request.reason,
         approver=decision.by,
         days=days,
-        types=what.get("types", "").split(),
+        limits=Limits.of_row({name: what.get(name, "") for name in ("types", "patients", "purposes")}),
         request=request.id,
     )
 

@@ -11,6 +11,7 @@ from hygie.app import House, opened
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.fhir.face import Face
+from hygie.gate.break_glass import BreakGlass
 from hygie.gate.desk import SessionDesk
 from hygie.gate.gate import Gate
 from hygie.gate.jwks_source import JwksSource
@@ -74,7 +75,8 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         life_ms = house.settings.sessions.application_minutes * 60_000
         desk = SessionDesk(gate, database, journal, house.clock, source=JwksSource(), life_ms=life_ms)
         requests = Requests(database, kms=house.kms, journal=journal, clock=house.clock)
-        rights = RightsDesk(gate, requests, database, journal, house.clock)
+        glass = BreakGlass(database, kms=house.kms, journal=journal, clock=house.clock)
+        rights = RightsDesk(gate, requests, glass, database=database, journal=journal, clock=house.clock)
         try:
             yield Hosting(house, database, journal, gate, vault, desk, rights)
         finally:

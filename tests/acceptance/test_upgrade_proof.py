@@ -14,7 +14,14 @@ from hygie.base.layout import DataFolder
 from hygie.database.embedded import EmbeddedPostgres
 from tests.acceptance.conftest import Installation
 
-ADDED = ["0007_proof", "0008_segments", "0009_exit", "0010_suspension", "0011_applications"]
+ADDED = [
+    "0007_proof",
+    "0008_segments",
+    "0009_exit",
+    "0010_suspension",
+    "0011_applications",
+    "0015_patients_and_purposes",
+]
 PERSON = ("employer=Hygie", "function=RSSI", "starts_on=2026-01-05")
 
 
@@ -26,7 +33,10 @@ def as_before(server: EmbeddedPostgres, secrets: Path) -> None:
         owner.execute("DROP SCHEMA hygie_proof CASCADE")
         owner.execute("ALTER TABLE hygie.token DROP COLUMN exception")
         owner.execute("DROP TABLE hygie.client_key, hygie.session_end, hygie.assertion")
-        owner.execute("ALTER TABLE hygie.habilitation DROP COLUMN suspended_ms, DROP COLUMN types")
+        owner.execute(
+            "ALTER TABLE hygie.habilitation DROP COLUMN suspended_ms, DROP COLUMN types, DROP COLUMN patients,"
+            " DROP COLUMN purposes"
+        )
         owner.execute("DROP OWNED BY hygie_console")
         owner.execute("DROP ROLE hygie_console")
         owner.execute("DELETE FROM hygie.migration WHERE scope = '' AND name >= '0007'")

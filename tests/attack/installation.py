@@ -64,10 +64,14 @@ def ask(
     method: str = "GET",
     body: object = None,
     source: str = "127.0.0.1",
+    purpose: str = "",
 ) -> Answer:
-    """One request on a connection of its own, so to whichever process takes it. source: the address it comes from."""
+    """One request on a connection of its own, so to whichever process takes it. source: the address it comes from;
+    purpose: of use, as it is stated."""
     connection = connected(made, source)
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    if purpose:
+        headers["X-Purpose-Of-Use"] = purpose
     data = None
     if body is not None:
         data, headers["Content-Type"] = json.dumps(body).encode(), "application/fhir+json"

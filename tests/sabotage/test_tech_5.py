@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
+import time
 from dataclasses import replace
 
 from hygie.base.layout import DataFolder
@@ -128,6 +130,28 @@ def test_a_right_written_by_sql_is_red(broken: Broken) -> None:
     for at_ms in (None, 1):
         fact = RightsFacts(1, (), at_ms, complete=False, wrong=())
         assert tech_5.grants(fact, CONTEXT).verdict.value == "unknown"
+
+
+def test_a_break_glass_that_nobody_reviewed_is_red(broken: Broken) -> None:
+    broken.green("tech-5.exceptions")
+    id_, now_ms = secrets.token_hex(8), int(time.time() * 1000)
+    broken.sql(
+        "INSERT INTO hygie.break_glass SELECT %s, 'app', id, substr(id, 1, 16), 'on-call', %s, %s, sha256(id)"
+        " FROM hygie.environment LIMIT 1",
+        id_,
+        now_ms - 71 * 3_600_000,
+        now_ms,
+    )
+    broken.green("tech-5.exceptions")  # there is an hour left
+    broken.red("tech-5.exceptions", id_, ahead_days=0.1)
+    broken.sql("INSERT INTO hygie.break_glass_review VALUES (%s, 'justified', 'rita', 1, '', sha256('x'))", id_)
+    assert broken.finding("tech-5.exceptions", ahead_days=0.1).verdict.value == "satisfied"
+    raised = broken.made.hygie("raise", "INT-1", "--reason", "a fire", "--emergency")["request"]
+    broken.red("tech-5.exceptions", raised, ahead_days=3.1)
+    own = broken.made.hygie("request", "withdraw", raised, exit_code=20)  # that would answer for oneself
+    assert own["error"]["code"] == "HYG-264"
+    broken.sql("INSERT INTO hygie.decision VALUES (%s, 'refused', 'sara', 1, '', sha256('x'))", raised)
+    assert broken.finding("tech-5.exceptions", ahead_days=3.1).verdict.value == "satisfied"
 
 
 def test_a_default_account_is_red(broken: Broken) -> None:

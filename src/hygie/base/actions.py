@@ -59,6 +59,8 @@ class Action(StrEnum):
     APPROVAL_ASK = "approval:ask"
     APPROVAL_USE = "approval:use"
     APPROVAL_WITHDRAW = "approval:withdraw"
+    BREAK_GLASS_OPEN = "break-glass:open"
+    BREAK_GLASS_REVIEW = "break-glass:review"
     DESTRUCTION_APPROVE = "destruction:approve"
     ERASURE_APPROVE = "erasure:approve"
     EXPORT_APPROVE = "export:approve"

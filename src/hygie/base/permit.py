@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hygie.base.actions import Action
 
 SEEING = (Action.OBJECT_READ, Action.OBJECT_SEARCH)
 EVERY_TYPE = "*"  # in a reach: any type of resource
+CONTENT_TYPES = frozenset({"Binary", "Bundle"})  # of nobody, they may be anybody's: closed to whoever is limited
+SET_TYPE = "Group"  # what a set of patients is kept as: closed to whoever is limited to one
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,35 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class PatientScope:
+    """Whose records are open: present members of any of these sets, and these patients besides.
+
+    sets: logical ids of ``Group`` resources of the environment; patients: logical ids of ``Patient`` resources;
+    subjects: patients by the 16 bytes that stand for them, where their ids are not kept.
+    """
+
+    sets: frozenset[str] = frozenset()
+    patients: frozenset[str] = frozenset()
+    subjects: frozenset[bytes] = frozenset()
+
+    def with_patient(self, id_: str) -> PatientScope:
+        """The same, and one patient more."""
+        return replace(self, patients=self.patients | {id_})
+
+    def __or__(self, other: PatientScope) -> PatientScope:
+        """What either opens."""
+        return PatientScope(self.sets | other.sets, self.patients | other.patients, self.subjects | other.subjects)
+
+
+@dataclass(frozen=True, slots=True)
 class Permit:
     """A live authorisation for one action, made by the gate after it looked up a live habilitation.
 
     permit_id: 16 random bytes, named by the journal entry and by the KMS's unwrap record;
     account: opaque account id; on_behalf_of, purpose, address, device: where and why, as the caller gave them, bounded;
     also: further actions admitted together with ``action`` (a transaction creates, updates and deletes);
-    reach: types of resources by action, None for all: what a habilitation or a scope is limited to.
+    reach: types of resources by action, None for all: what a habilitation or a scope is limited to;
+    patients: whose records it opens, None for all.
     """
 
     permit_id: bytes
@@ -48,6 +72,7 @@ class Permit:
     device: str
     also: frozenset[Action] = frozenset()
     reach: Mapping[Action, frozenset[str]] | None = None
+    patients: PatientScope | None = None
 
     def allows(self, action: Action) -> bool:
         """Whether this permit was given for ``action``."""
@@ -55,13 +80,13 @@ class Permit:
 
     def reaches(self, action: Action, type_: str) -> bool:
         """Whether ``action`` may touch this type of resource."""
+        if self.patients is not None and type_ == SET_TYPE:
+            return False
         return self.reach is None or reaches(self.reach, action, type_)
 
     def sees(self, type_: str) -> bool:
         """Whether this permit may learn that an object of this type is there."""
-        return self.reach is None or any(
-            reaches(self.reach, action, type_) for action in (self.action, *self.also, *SEEING)
-        )
+        return any(self.reaches(action, type_) for action in (self.action, *self.also, *SEEING))
 
 
 def reaches(reach: Mapping[Action, frozenset[str]], action: Action, type_: str) -> bool:

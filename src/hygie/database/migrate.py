@@ -84,6 +84,9 @@ async def apply_environment(connection: psycopg.AsyncConnection, role: str) -> l
 _GRANTS = (
     "GRANT USAGE ON SCHEMA {role} TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {role} TO {role}",
+    # whose a compartment is decides who may open it: said once (docs/adr/0021); UPDATE stays for its wrap
+    "REVOKE DELETE ON {role}.compartment FROM {role}",
+    "REVOKE UPDATE, DELETE ON {role}.compartment_member FROM {role}",
     "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {role} TO {role}",
     "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {role} TO {role}",
 )

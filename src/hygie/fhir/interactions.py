@@ -12,10 +12,11 @@ from typing import Any
 
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError
-from hygie.base.permit import Permit
+from hygie.base.permit import SET_TYPE, Permit
 from hygie.fhir.answers import Answer, resource_bytes, success_outcome, with_version
 from hygie.fhir.doors import GateDoor, VaultDoor
 from hygie.fhir.face_errors import FACE_ROOM, BodyError, incident
+from hygie.fhir.patient_sets import members_of
 from hygie.fhir.queries import condition
 from hygie.fhir.requests import (
     PARSE_APART_FROM_BYTES,
@@ -58,7 +59,10 @@ def new_object(parsed: Parsed, id_: str, base: str, *, new: bool = False, if_ver
     found = extract(resource, base)
     # The text was encoded once to be checked: only its id changes, so it is not encoded again.
     body = encode(resource) if had_version else b"".join((head, b',"id":"', id_.encode(), b'"', parsed.encoded[cut:]))
-    return NewObject(parsed.type, id_, body, found.terms, found.patients, new=new, if_version=if_version)
+    members = members_of(resource, base) if parsed.type == SET_TYPE else ()
+    return NewObject(
+        parsed.type, id_, body, found.terms, found.patients, new=new, if_version=if_version, members=members
+    )
 
 
 def strip_version(resource: Any) -> bool:

@@ -302,9 +302,7 @@ class Transaction:
         if not draft.open:
             return one
         body = rewrite_drawn(one.body, addresses)
-        return NewObject(
-            one.type, one.id, body, _new_terms(one.terms, addresses), one.patients, one.new, one.if_version
-        )
+        return replace(one, body=body, terms=_new_terms(one.terms, addresses))
 
 
 def _new_terms(terms: Sequence[str], addresses: Mapping[bytes, bytes]) -> list[str]:

@@ -10,11 +10,13 @@ Identity providers plug in where ``admit`` turns a credential into a ``Bearer``;
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import hmac
 import logging
+import operator
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import psycopg
@@ -22,10 +24,11 @@ import psycopg
 from hygie.base.actions import Action
 from hygie.base.clock import Clock, SteadyClock
 from hygie.base.errors import HygieError, NotFoundError, RefusedError, UnavailableError
-from hygie.base.permit import Permit, reaches
+from hygie.base.permit import PatientScope, Permit, reaches
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate import sessions
+from hygie.gate.break_glass import PURPOSE as BREAK_GLASS
 from hygie.gate.errors import AuthenticationError, ClientRefusedError, TooManyRefusalsError
 from hygie.gate.rights import forged_entry, rights_key, told
 from hygie.gate.scopes import Reach, narrowed
@@ -93,7 +96,8 @@ class Gate:
         """A permit for ``action`` (and each of ``also``) in one environment.
 
         Args: if_held: actions that the permit is for too if the bearer is entitled to them; types: of resources that
-        are known to be concerned; certificate: SHA-256 of the client's, if it showed one.
+        are known to be concerned; purpose: of use, which habilitations that are limited to some must find there;
+        certificate: SHA-256 of the client's, if it showed one.
         Raises: AuthenticationError: no live token, or shown by another client than its own; NotFoundError: no such
         place, or not the bearer's (one answer); RefusedError: no live habilitation for the action on these types, or
         scopes that leave it out; TooManyRefusalsError; UnavailableError: rights or journal cannot be read or written,
@@ -103,25 +107,31 @@ class Gate:
         bearer = await self._bearer_at(token, (tenant, environment), action, where)
         now_ms = self._clock.now_ms()
         wanted = frozenset(also) | {action}
+        broken = _broken(bearer, purpose, now_ms)
+        fitting: list[tuple[Habilitation, Reach | None]] = []
         for one in bearer.habilitations:
             reach = _reach(bearer, one)
-            if wanted <= one.actions and one.is_live(now_ms) and _reaches(reach, wanted, types):
-                return Permit(
-                    permit_id=os.urandom(16),
-                    account=bearer.account,
-                    professional_id=bearer.professional_id,
-                    authentication=bearer.authentication,
-                    action=action,
-                    place=bearer.place,
-                    habilitation=one.id,
-                    purpose=purpose[:TEXT_CHARACTERS_MAX],
-                    address=where.address,
-                    device=where.device,
-                    also=(frozenset(also) | (one.actions & frozenset(if_held))) - {action},
-                    reach=reach,
-                )
-        await self.refuse(RefusedError(), action, bearer, where)
-        raise AssertionError("unreachable")
+            serves = broken is not None or one.serves(purpose) or not action.startswith("object:")
+            if wanted <= one.actions and one.is_live(now_ms) and serves and _reaches(reach, wanted, types):
+                fitting.append((one, reach))
+        if not fitting:
+            await self.refuse(RefusedError(), action, bearer, where)
+        held, reach, patients = _widest(fitting)
+        return Permit(
+            permit_id=os.urandom(16),
+            account=bearer.account,
+            professional_id=bearer.professional_id,
+            authentication=bearer.authentication,
+            action=action,
+            place=bearer.place,
+            habilitation=held.id,
+            purpose=purpose[:TEXT_CHARACTERS_MAX],
+            address=where.address,
+            device=where.device,
+            also=(frozenset(also) | (held.actions & frozenset(if_held))) - {action},
+            reach=reach,
+            patients=patients | broken if patients is not None and broken is not None else patients,
+        )
 
     async def recognise(
         self,
@@ -263,6 +273,29 @@ def _reach(bearer: Bearer, held: Habilitation) -> Reach | None:
     if not held.types:
         return bearer.reach
     return narrowed(bearer.reach, held.actions, held.types)
+
+
+def _broken(bearer: Bearer, purpose: str, now_ms: int) -> PatientScope | None:
+    """The patients whose records a bearer opened outside his sets, for who says that he breaks the glass; else None."""
+    if purpose != BREAK_GLASS or not bearer.openings:
+        return None
+    live = frozenset(one.subject for one in bearer.openings if one.opened_ms <= now_ms < one.ends_ms)
+    return PatientScope(subjects=live) if live else None
+
+
+def _widest(
+    fitting: Sequence[tuple[Habilitation, Reach | None]],
+) -> tuple[Habilitation, Reach | None, PatientScope | None]:
+    """The habilitation to go by: the first that opens everybody's records; else the first, with the sets of those that
+    give the same actions on the same types. Others are not added to it: a permit has one reach for all its patients."""
+    for held, reach in fitting:
+        if held.patients is None:
+            return held, reach, None
+    first, reach = fitting[0]
+    scopes = [
+        one.patients for one, other in fitting if one.patients and one.actions == first.actions and other == reach
+    ]
+    return first, reach, functools.reduce(operator.or_, scopes)
 
 
 def _reaches(reach: Reach | None, actions: Collection[Action], types: Collection[str]) -> bool:

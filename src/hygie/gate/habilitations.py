@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
 
 from hygie.base.actions import Action
 from hygie.base.permit import Place
@@ -13,13 +12,12 @@ from hygie.base.roles import CLIENT, HOST, ROLES, Role, RoleCard
 from hygie.gate.administration_rows import Row, check, one_row, touch
 from hygie.gate.errors import ForgedRightsError, TwoPersonsError
 from hygie.gate.everywhere import EVERYWHERE
+from hygie.gate.narrowing import WHOLE, Limits
 from hygie.gate.recorded import Recorded
 from hygie.gate.requests import FIRST_NAMED, Request, holders, use_up
 from hygie.gate.rights import mac_of, print_of, rights_key, suspended_mac
 
 DAY_MS = 86_400_000
-TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
-TYPES_MAX = 30
 REASON_MIN, REASON_MAX = 3, 500
 HABILITATION_DAYS_MAX = max(card.days for card in ROLES.values())
 ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -38,20 +36,20 @@ class Habilitations(Recorded):
         reason: str,
         approver: str,
         days: int,
-        types: Sequence[str] = (),
+        limits: Limits = WHOLE,
         request: str = "",
     ) -> str:
         """A habilitation: a role in one place, with its reason, its approver (somebody else) and its end.
 
-        Args: tenant, environment: a client's environment, or ``hygie``, ``platform`` for a role of the host; types: of
-        resources that it is limited to, all when empty; request: the approved request that it carries out, whose id
-        becomes its own: one request never gives two.
+        Args: tenant, environment: a client's environment, or ``hygie``, ``platform`` for a role of the host; limits:
+        types, patients and purposes of use that it is limited to; request: the approved request that it carries out,
+        whose id becomes its own: one request never gives two.
         Returns its id. Raises: AdministrationError; NotFoundError: no such environment; TwoPersonsError: without a
         request, where one is needed.
         """
         card = ROLES[role]
         check(0 < days <= card.days, "days")
-        check(len(types) <= TYPES_MAX and all(map(TYPE.fullmatch, types)), "types")
+        limits.check()
         check(REASON_MIN <= len(reason) <= REASON_MAX, "reason")
         check(ACCOUNT.fullmatch(approver) and approver != account, "approver")
         place = await self.place(tenant, environment)
@@ -63,9 +61,9 @@ class Habilitations(Recorded):
         id_ = request or secrets.token_hex(8)
         row: Row = {"id": id_, "account": account, "environment": place.environment_id, "role": role.value}
         row |= {"reason": reason, "approver": approver, "starts_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
-        row["types"] = " ".join(sorted(set(types)))
+        row |= limits.row()
         detail = {"account": account, "role": role.value, "approver": approver}
-        detail |= {"types": row["types"]} if types else {}
+        detail |= await limits.told(self._kms, place)
         await self._write("habilitation", row, Action.HABILITATION_GRANT, place, detail, request=request)
         return id_
 
@@ -161,7 +159,8 @@ class Habilitations(Recorded):
         async with self._database.transaction() as connection:
             row = await one_row(
                 connection,
-                "SELECT h.*, e.tenant FROM hygie.habilitation h JOIN hygie.environment e ON e.id = h.environment"
+                "SELECT h.*, coalesce(e.tenant, h.environment) AS tenant FROM hygie.habilitation h"
+                " LEFT JOIN hygie.environment e ON e.id = h.environment"  # none: the platform, its own tenant
                 " WHERE h.id = %s AND h.revoked_ms IS NULL AND (h.suspended_ms IS NOT NULL) = %s",
                 id_,
                 suspended,

@@ -16,7 +16,7 @@ from hygie.base.permit import Permit, Place
 from hygie.base.roles import ACTIONS_OF_ROLE, Role
 from hygie.database.pool import Database
 from hygie.gate.local import PURPOSE_CHARACTERS_MAX
-from hygie.gate.rights import Right, is_ours, live_rights, rights_key
+from hygie.gate.rights import LIMITS, Right, is_ours, live_rights, rights_key
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -70,6 +70,8 @@ class InstructedGate:
             return None
         for right in rights:
             held = right.values
+            if any(held.get(name) for name in LIMITS["habilitation"]):
+                continue  # an order is about the whole of an environment: what is limited does not bear it out
             if right.table != "habilitation" or held["account"] != officer or held["starts_ms"] > now_ms:
                 continue
             if bytes(held["environment"]) == place.environment_id and action in ACTIONS_OF_ROLE[Role(held["role"])]:

@@ -13,8 +13,8 @@ LISTINGS: Final[Mapping[str, str]] = {
     ),
     "habilitation": (
         "SELECT h.id, h.account, coalesce(t.name, 'hygie') AS tenant, coalesce(e.name, 'platform') AS environment,"
-        " h.role, h.reason, h.approver, h.starts_ms, h.ends_ms, h.types, h.suspended_ms, h.revoked_ms, h.revoked_by"
-        " FROM hygie.habilitation h LEFT JOIN hygie.environment e ON e.id = h.environment"
+        " h.role, h.reason, h.approver, h.starts_ms, h.ends_ms, h.types, h.patients, h.purposes, h.suspended_ms,"
+        " h.revoked_ms, h.revoked_by FROM hygie.habilitation h LEFT JOIN hygie.environment e ON e.id = h.environment"
         " LEFT JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms"
     ),
     "client_key": (

@@ -56,9 +56,11 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "token": ("hash", "id", "account", "environment", "created_ms", "expires_ms", "revoked_ms", "mac", "exception"),
     "habilitation": (
         *("id", "account", "environment", "role", "reason", "approver"),
-        *("starts_ms", "ends_ms", "revoked_ms", "revoked_by", "mac", "suspended_ms", "types"),
+        *("starts_ms", "ends_ms", "revoked_ms", "revoked_by", "mac", "suspended_ms", "types", "patients", "purposes"),
     ),
     "client_key": ("id", "account", "kind", "value", "created_ms", "ends_ms", "revoked_ms", "mac"),
+    "break_glass": ("id", "account", "environment", "subject", "motive", "opened_ms", "ends_ms", "mac"),
+    "break_glass_review": ("opening", "verdict", "reviewed_by", "reviewed_ms", "why", "mac"),
     "erasure": (
         *("id", "environment", "compartment", "instruction", "requested_ms"),
         *("unreadable_ms", "purged_ms", "final_ms", "epoch", "certificate"),
@@ -162,7 +164,14 @@ def open_platform(data: bytes, keys: PlatformKeys) -> Platform:
 
 
 # What a column holds in the rows of a ledger made before it was: columns are added at the end.
-_BEFORE: Final[Mapping[str, Any]] = {"tenant": None, "suspended_ms": None, "types": "", "exception": ""}
+_BEFORE: Final[Mapping[str, Any]] = {
+    "tenant": None,
+    "suspended_ms": None,
+    "types": "",
+    "patients": "",
+    "purposes": "",
+    "exception": "",
+}
 
 
 def _complete(tables: Rows, key: bytes) -> None:

@@ -42,9 +42,13 @@ COVERED: Final[Mapping[str, tuple[str, ...]]] = {
     "habilitation": ("id", "account", "environment", "role", "reason", "approver", "starts_ms", "ends_ms"),
     "client_key": ("id", "account", "kind", "value", "created_ms", "ends_ms"),
 }
-# What narrows a right, or says whose it is: covered too, under a label of its own, when it says something. So one
-# taken away by SQL is seen, and the MAC of a right without any is the one it had before they were.
-LIMITS: Final[Mapping[str, tuple[str, ...]]] = {"account": ("tenant",), "habilitation": ("types",)}
+# What narrows a right, or says whose it is: covered too, under a label of its own, when it says something. So one taken
+# away by SQL is seen, and the MAC of a right without any is the one it had before they were. Likewise those at the end
+# that say nothing are left out: one that is added here leaves the MACs of before as they are.
+LIMITS: Final[Mapping[str, tuple[str, ...]]] = {
+    "account": ("tenant",),
+    "habilitation": ("types", "patients", "purposes"),
+}
 _LIVE: Final[Mapping[str, str]] = {
     "account": "state = 'open' AND ends_ms > %s",
     "token": "revoked_ms IS NULL AND expires_ms > %s",
@@ -102,7 +106,9 @@ def suspended_mac(key: bytes, values: Mapping[str, Any], suspended_ms: int) -> b
 def _limits(table: str, values: Mapping[str, Any]) -> list[Field]:
     """What narrows this right; nothing when nothing does."""
     found: list[Field] = [values.get(name) or "" for name in LIMITS.get(table, ())]
-    return found if any(found) else []
+    while found and found[-1] == "":
+        found.pop()
+    return found
 
 
 def print_of(mac: bytes) -> str:

@@ -17,9 +17,11 @@ from hygie.base.errors import NotFoundError
 from hygie.base.permit import Permit, Place
 from hygie.base.roles import HOST, ROLES
 from hygie.database.pool import Database
+from hygie.gate.break_glass import BreakGlass, Opening
 from hygie.gate.errors import RequestRefusedError
 from hygie.gate.everywhere import EVERYWHERE
 from hygie.gate.gate import Gate, Whence
+from hygie.gate.narrowing import Limits
 from hygie.gate.requests import ANSWERING, APPROVED, ASKING, ID, REFUSED, WITHDRAWN, Request, Requests
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
@@ -31,7 +33,7 @@ _RIGHTS = (
 )
 _END = "SELECT hygie.end_habilitation(id, %s, %s) FROM hygie.habilitation WHERE id = %s AND environment = %s"
 _DAYS = re.compile(r"[0-9]{1,4}")
-_WORDS = frozenset({"account", "role", "days", "types"})  # of a habilitation that is asked for
+_WORDS = frozenset({"account", "role", "days", "types", "patients", "purposes"})  # of a habilitation that is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,18 @@ class RightsDesk:
     """One per hosting process, beside its gate."""
 
     def __init__(
-        self, gate: Gate, requests: Requests, database: Database, journal: JournalWriter, clock: Clock
+        self,
+        gate: Gate,
+        requests: Requests,
+        glass: BreakGlass,
+        *,
+        database: Database,
+        journal: JournalWriter,
+        clock: Clock,
     ) -> None:
         self._gate = gate
         self._requests = requests
+        self._glass = glass
         self._database = database
         self._journal = journal
         self._clock = clock
@@ -114,6 +124,25 @@ class RightsDesk:
                 raise NotFoundError()
             await self._journal.append(connection, [self._entry(permit, {"habilitation": id_})])
 
+    async def break_glass(self, caller: Caller, patient: str, motive: str, minutes: int) -> dict[str, Any]:
+        """Open a record outside one's sets. Raises: as ``Gate.admit`` and ``BreakGlass.open``."""
+        permit = await self._admit(caller, Action.BREAK_GLASS_OPEN)
+        return told_opening(await self._glass.open(permit, patient, motive, minutes))
+
+    async def openings(self, caller: Caller) -> list[dict[str, Any]]:
+        """The newest openings: one's own, all of them for who reviews. Raises: as ``Gate.admit``."""
+        permit = await self._admit(caller, Action.APPROVAL_ASK, if_held={Action.BREAK_GLASS_REVIEW})
+        return [
+            told_opening(one)
+            for one in await self._glass.listing(permit.place)
+            if one.account == permit.account or permit.allows(Action.BREAK_GLASS_REVIEW)
+        ]
+
+    async def review(self, caller: Caller, id_: str, verdict: str, *, why: str = "") -> None:
+        """Review an opening. Raises: as ``Gate.admit`` and ``BreakGlass.review``."""
+        permit = await self._admit(caller, Action.BREAK_GLASS_REVIEW)
+        await self._glass.review(permit, id_, verdict, why=why)
+
     async def _admit(self, caller: Caller, action: Action, *, if_held: Collection[Action] = ()) -> Permit:
         return await self._gate.admit(
             caller.token,
@@ -165,8 +194,27 @@ class RightsDesk:
         )
 
 
+def told_opening(one: Opening) -> dict[str, Any]:
+    """An opening for people: the patient by the opaque id that the journal gives him."""
+    found: dict[str, Any] = {
+        "id": one.id,
+        "account": one.account,
+        "patient": one.subject.hex(),
+        "motive": one.motive,
+        "opened_ms": one.opened_ms,
+        "ends_ms": one.ends_ms,
+        "state": one.verdict or "waiting",
+    }
+    if one.verdict:
+        found |= {"reviewed_by": one.reviewed_by, "reviewed_ms": one.reviewed_ms, "why": one.why}
+    return found
+
+
 def _check_habilitation(what: Mapping[str, str], place: Place) -> None:
-    """Whether the words ask for a habilitation that could be there. Raises: RequestRefusedError."""
+    """Whether the words ask for a habilitation that could be there.
+
+    Raises: RequestRefusedError; AdministrationError: limits that are none.
+    """
     card = next((one for role, one in ROLES.items() if role == what.get("role")), None)
     days = what.get("days", "")
     if card is None or not set(what) <= _WORDS or not what.get("account"):
@@ -175,3 +223,4 @@ def _check_habilitation(what: Mapping[str, str], place: Place) -> None:
         raise RequestRefusedError(reason="role")
     if not _DAYS.fullmatch(days) or not 0 < int(days) <= card.days:
         raise RequestRefusedError(reason="days")
+    Limits.of_row({name: what.get(name, "") for name in ("types", "patients", "purposes")}).check()

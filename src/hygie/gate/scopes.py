@@ -19,6 +19,7 @@ SCOPES_MAX = 200
 Reach = Mapping[Action, frozenset[str]]  # types by action; EVERY_TYPE stands for all
 
 _SCOPE = re.compile(r"(system|user)/([A-Z][A-Za-z]{1,63}|\*)\.(\*|read|write|c?r?u?d?s?)")
+RIGHTS = "hygie/rights"  # the door of rights: an application that reads records for somebody does not decide for him
 _VERSION_1 = {"read": "rs", "write": "cud", "*": "cruds"}
 # A history of one object is read as the object is, a history of a type as it is searched: either letter opens it.
 _ACTIONS: Mapping[str, tuple[Action, ...]] = {
@@ -39,6 +40,9 @@ def parse_scopes(text: str) -> tuple[str, ...]:
         raise ValueError("too long")
     found: dict[str, None] = {}
     for word in text.split():
+        if word == RIGHTS:
+            found[RIGHTS] = None
+            continue
         match = _SCOPE.fullmatch(word)
         if match is None or not match[3]:
             raise ValueError("not a resource scope")
@@ -52,6 +56,9 @@ def reach_of(scopes: Iterable[str]) -> Reach:
     """What scopes in version 2's words open: types by action."""
     opened: dict[Action, set[str]] = {}
     for scope in scopes:
+        if scope == RIGHTS:
+            opened |= {action: {EVERY_TYPE} for action in Action if not action.startswith("object:")}
+            continue
         type_, _, letters = scope.partition("/")[2].rpartition(".")
         for letter in letters:
             for action in _ACTIONS[letter]:
@@ -66,6 +73,10 @@ def granted(scopes: Iterable[str], actions: frozenset[Action], types: frozenset[
     """
     kept: dict[str, None] = {}
     for scope in scopes:
+        if scope == RIGHTS:
+            if any(not action.startswith("object:") for action in actions):
+                kept[RIGHTS] = None
+            continue
         context, _, rest = scope.partition("/")
         type_, _, letters = rest.rpartition(".")
         held = "".join(letter for letter in letters if _ACTIONS[letter][0] in actions)

@@ -12,10 +12,12 @@ from typing import Any
 import psycopg
 
 from hygie.base.actions import Action
-from hygie.base.permit import Place
+from hygie.base.permit import PatientScope, Place
 from hygie.base.roles import ACTIONS_OF_ROLE, Role
+from hygie.gate.break_glass import Opening, live_openings
 from hygie.gate.clients import ClientKey
 from hygie.gate.everywhere import EVERYWHERE, HOST_PLACE, HOST_TENANT
+from hygie.gate.narrowing import Limits
 from hygie.gate.rights import Right, is_ours, live_rights
 from hygie.gate.scopes import Reach, reach_of
 from hygie.gate.sessions import Session
@@ -25,23 +27,32 @@ Connection = psycopg.AsyncConnection[Any]
 
 @dataclass(frozen=True, slots=True)
 class Habilitation:
-    """One grant: what may be done, on which types of resources (all when empty), from when, until when."""
+    """One grant: what may be done, from when, until when.
+
+    types, purposes: of resources, of use; all when empty; patients: whose records, all when None.
+    """
 
     id: str
     actions: frozenset[Action]
     types: frozenset[str]
     starts_ms: int
     ends_ms: int
+    patients: PatientScope | None = None
+    purposes: frozenset[str] = frozenset()
 
     def is_live(self, now_ms: int) -> bool:
         """Whether it counts at this instant."""
         return self.starts_ms <= now_ms < self.ends_ms
 
+    def serves(self, purpose: str) -> bool:
+        """Whether it counts for who states this purpose of use."""
+        return not self.purposes or purpose in self.purposes
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """One open account, with what it holds by environment and what it may prove itself with. tenant_id: whose person or
-    program it is, nothing for the host's own."""
+    program it is, nothing for the host's own; openings: records it opened outside its sets, by environment."""
 
     id: str
     kind: str
@@ -50,6 +61,7 @@ class Account:
     habilitations: Mapping[bytes, tuple[Habilitation, ...]]
     keys: tuple[ClientKey, ...]
     tenant_id: bytes = b""
+    openings: Mapping[bytes, tuple[Opening, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,7 @@ class Bearer:
     reach: Reach | None = None
     session: bytes = b""
     binding: bytes = b""
+    openings: tuple[Opening, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,7 @@ class Snapshot:
             reach=reach_of(session.scopes),
             session=session.id,
             binding=session.binding,
+            openings=account.openings.get(place.environment_id, ()),
         )
 
     def place_with(self, environment_id: bytes) -> Place | None:
@@ -138,20 +152,32 @@ async def load_snapshot(connection: Connection, now_ms: int, key: bytes) -> Snap
     forged: list[Right] = []
     for right in rights:
         (ours if is_ours(right, key) else forged).append(right)
-    accounts = _accounts(ours)
+    accounts = _accounts(ours, await live_openings(connection, now_ms, key))
     ended = frozenset(row[0] for row in await (await connection.execute(_ENDED, (now_ms,))).fetchall())
     return Snapshot(generation, accounts, _bearers(ours, accounts, places), places, ended, tuple(forged))
 
 
-def _accounts(rights: Sequence[Right]) -> dict[str, Account]:
+def _accounts(rights: Sequence[Right], openings: Sequence[Opening]) -> dict[str, Account]:
     """Open accounts with what they hold."""
+    opened: dict[str, dict[bytes, tuple[Opening, ...]]] = {}
+    for opening in openings:
+        theirs = opened.setdefault(opening.account, {})
+        theirs[opening.environment] = (*theirs.get(opening.environment, ()), opening)
     granted: dict[str, dict[bytes, tuple[Habilitation, ...]]] = {}
     keys: dict[str, tuple[ClientKey, ...]] = {}
     for right in rights:
         one = right.values
         if right.table == "habilitation":
-            types = frozenset(one["types"].split())
-            made = Habilitation(one["id"], ACTIONS_OF_ROLE[Role(one["role"])], types, one["starts_ms"], one["ends_ms"])
+            limits = Limits.of_row(one)
+            made = Habilitation(
+                one["id"],
+                ACTIONS_OF_ROLE[Role(one["role"])],
+                limits.types,
+                one["starts_ms"],
+                one["ends_ms"],
+                limits.scope,
+                limits.purposes,
+            )
             held = granted.setdefault(one["account"], {})
             held[one["environment"]] = (*held.get(one["environment"], ()), made)
         elif right.table == "client_key":
@@ -166,6 +192,7 @@ def _accounts(rights: Sequence[Right]) -> dict[str, Account]:
             granted.get(right.id, {}),
             keys.get(right.id, ()),
             right.values["tenant"] or b"",
+            opened.get(right.id, {}),
         )
         for right in rights
         if right.table == "account"
@@ -187,5 +214,6 @@ def _bearers(
                 place=place,
                 expires_ms=min(one["expires_ms"], account.ends_ms),
                 habilitations=account.habilitations.get(place.environment_id, ()),
+                openings=account.openings.get(place.environment_id, ()),
             )
     return found

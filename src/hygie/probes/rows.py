@@ -45,6 +45,14 @@ _GRANTS = (
     " LEFT JOIN hygie.environment e ON e.id = h.environment"
     " LEFT JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms, h.id"
 )
+_EXCEPTION = ("kind", "id", "account", "at_ms", "answered")
+_EXCEPTIONS = (
+    "SELECT 'break-glass', b.id, b.account, b.opened_ms, r.opening IS NOT NULL FROM hygie.break_glass b"
+    " LEFT JOIN hygie.break_glass_review r ON r.opening = b.id"
+    " UNION ALL SELECT 'emergency', q.id, q.asked_by, q.asked_ms, d.request IS NOT NULL FROM hygie.request q"
+    " LEFT JOIN hygie.decision d ON d.request = q.id"
+    " WHERE q.act = 'right:raise' AND q.what::jsonb ->> 'emergency' = 'yes' ORDER BY 4, 2"
+)
 _PLACES = (
     "SELECT t.name, e.name, e.kind, e.state, e.created_ms FROM hygie.environment e"
     " JOIN hygie.tenant t ON t.id = e.tenant WHERE e.state <> 'destroyed' ORDER BY t.name, e.name"
@@ -103,6 +111,7 @@ async def probe_access(house: House) -> AccessFacts:
             tokens=await listed("id, account, environment, created_ms, expires_ms, revoked_ms", "token"),
             habilitations=tuple(dict(zip(_GRANT, row, strict=True)) for row in await _all(connection, _GRANTS)),
             login_roles=tuple(row[0] for row in await _all(connection, _LOGINS)),
+            exceptions=tuple(dict(zip(_EXCEPTION, row, strict=True)) for row in await _all(connection, _EXCEPTIONS)),
         )
 
 

@@ -259,13 +259,16 @@ class SiteFacts:
 class AccessFacts:
     """Rows of accounts, tokens and habilitations, as administration lists them; roles that may log in the database.
 
-    A habilitation has the names of its ``tenant`` and ``place`` (environment) beside its environment's id.
+    A habilitation has the names of its ``tenant`` and ``place`` (environment) beside its environment's id. exceptions:
+    records opened outside a scope and rights raised in an emergency: ``kind``, ``id``, ``account``, ``at_ms``,
+    ``answered`` (somebody else reviewed or answered for it).
     """
 
     accounts: tuple[dict[str, Any], ...]
     tokens: tuple[dict[str, Any], ...]
     habilitations: tuple[dict[str, Any], ...]
     login_roles: tuple[str, ...] = ()
+    exceptions: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Source: docs/reference/rights-door.md.  JSON in, JSON out, a bearer token with e
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from hygie.gate.rights_desk import Caller, RightsDesk
 from hygie.rights.errors import NoSuchRightsDoorError, RightsBodyError, incident
 
 BODY_BYTES_MAX = 16 * 1024
+DOORS = ("requests", "habilitations", "break-glass")
 DEVICE_CHARS_MAX = 128
 CERTIFICATE_KEY = "hygie.certificate"
 ROUTE_KEY = "hygie.route"
@@ -40,6 +41,21 @@ class Answered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     why: str = ""
     subject: str = ""
+
+
+class Opened(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A record that is opened: ``Patient/ID``, a motive of the list, for how many minutes."""
+
+    patient: str
+    motive: str
+    minutes: int = 30
+
+
+class Reviewed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The review of an opening."""
+
+    verdict: str
+    why: str = ""
 
 
 class RightsFace:
@@ -69,20 +85,43 @@ class RightsFace:
         _, tenant, environment, _, *parts = scope["path"].split("/")
         caller = _caller(scope, headers, tenant, environment)
         what, *rest = parts or [""]
-        scope[ROUTE_KEY] = f"rights/{what if what in ('requests', 'habilitations') else '-'}"
-        match scope["method"], what, rest:
-            case "GET" | "HEAD", "requests", []:
-                return 200, {"requests": await self._desk.requests(caller)}
-            case "GET" | "HEAD", "habilitations", []:
-                return 200, {"habilitations": await self._desk.rights(caller)}
-            case "POST", "requests", []:
+        scope[ROUTE_KEY] = f"rights/{what if what in DOORS else '-'}"
+        if scope["method"] in ("GET", "HEAD") and not rest:
+            return 200, await self._look(caller, what)
+        if scope["method"] == "POST":
+            return await self._act(caller, [what, *rest], headers, receive)
+        raise NoSuchRightsDoorError()
+
+    async def _look(self, caller: Caller, what: str) -> Any:
+        """A list."""
+        match what:
+            case "requests":
+                return {"requests": await self._desk.requests(caller)}
+            case "habilitations":
+                return {"habilitations": await self._desk.rights(caller)}
+            case "break-glass":
+                return {"openings": await self._desk.openings(caller)}
+        raise NoSuchRightsDoorError()
+
+    async def _act(
+        self, caller: Caller, path: Sequence[str], headers: dict[bytes, bytes], receive: Receive
+    ) -> tuple[int, Any]:
+        """An act: its status and what became of it."""
+        match path:
+            case ["requests"]:
                 one = await _body(Asked, headers, receive)
-                made = await self._desk.ask(caller, one.act, one.what, reason=one.reason, subject=one.subject)
-                return 201, made
-            case "POST", "requests", [id_, verb]:
+                return 201, await self._desk.ask(caller, one.act, one.what, reason=one.reason, subject=one.subject)
+            case ["requests", id_, verb]:
                 given = await _body(Answered, headers, receive)
                 return 200, await self._desk.answer(caller, id_, verb, why=given.why, subject=given.subject)
-            case "POST", "habilitations", [id_, "revoke"]:
+            case ["break-glass"]:
+                opening = await _body(Opened, headers, receive)
+                return 201, await self._desk.break_glass(caller, opening.patient, opening.motive, opening.minutes)
+            case ["break-glass", id_, "review"]:
+                review = await _body(Reviewed, headers, receive)
+                await self._desk.review(caller, id_, review.verdict, why=review.why)
+                return 200, {"id": id_, "state": review.verdict}
+            case ["habilitations", id_, "revoke"]:
                 await self._desk.revoke(caller, id_)
                 return 200, {"id": id_, "state": "revoked"}
         raise NoSuchRightsDoorError()

@@ -13,6 +13,8 @@ import os
 from collections.abc import AsyncIterator, Sequence
 
 from hygie.base.canonical import canonical
+from hygie.base.clock import Clock
+from hygie.base.errors import RefusedError
 from hygie.base.permit import Permit, Place
 from hygie.base.seal import OVERHEAD_BYTES, SealBrokenError, open_sealed, seal
 from hygie.database.pool import Database
@@ -21,6 +23,8 @@ from hygie.vault.compartments import CompartmentRow
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.errors import CompartmentErasedError, ObjectDamagedError, ObjectTooLargeError
 from hygie.vault.model import STREAM_BYTES_MAX, Blob, NewObject, Stored
+from hygie.vault.patient_sets import opened_by
+from hygie.vault.planning_sets import check_patients
 from hygie.vault.tokens import lock_key
 
 CHUNK_BYTES = 4 * 1024 * 1024  # one chunk is in memory once per upload; 256 of them make a content of 1 GiB
@@ -79,9 +83,10 @@ class StreamedObject:
 class BlobStore:
     """Receives and opens chunked contents of one environment."""
 
-    def __init__(self, context: EnvironmentContext, *, database: Database) -> None:
+    def __init__(self, context: EnvironmentContext, *, database: Database, clock: Clock) -> None:
         self._context = context
         self._database = database
+        self._clock = clock
 
     async def receive(
         self,
@@ -98,8 +103,8 @@ class BlobStore:
     ) -> NewObject:
         """Seal and place a content as it comes; the object that names it is to be written next.
 
-        Raises: ObjectTooLargeError; CompartmentErasedError: its patient has no live compartment;
-        SiteQuorumError: nothing was written.
+        Raises: ObjectTooLargeError; RefusedError: a patient that the permit does not open; CompartmentErasedError: its
+        patient has no live compartment; SiteQuorumError: nothing was written.
         """
         compartment, key = await self._compartment(permit, patients)
         blob_id = os.urandom(16)
@@ -143,6 +148,11 @@ class BlobStore:
         """The live compartment that an object of these patients would be written to, and its key."""
         kind, subject = self._context.index.owner(patients)
         async with self._database.transaction(self._context.place.role) as connection:
+            opened = opened_by(self._context.index, permit.patients, self._clock.now_ms())
+            if opened is not None:  # refused before a byte is taken; the writer looks again
+                if not patients:
+                    raise RefusedError()
+                await check_patients(connection, self._context.index, opened, patients)
             await catalogue.lock(connection, [lock_key(subject)])
             found = await self._context.compartments.live(connection, [subject])
             if subject in found:

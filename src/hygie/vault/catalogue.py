@@ -6,7 +6,7 @@ the environment's own role; hot lookups are single round trips.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import psycopg
@@ -15,6 +15,8 @@ from hygie.base.errors import UnavailableError
 from hygie.database.copy_format import encode_rows
 from hygie.database.hot import HotTransaction
 from hygie.vault.pack import PackedObject
+from hygie.vault.patient_sets import Opened
+from hygie.vault.set_rows import Opening, opening
 
 if TYPE_CHECKING:
     from hygie.vault.compartments import NewCompartment
@@ -39,7 +41,10 @@ class CurrentRow(NamedTuple):
 
 
 class LocatedRow(NamedTuple):
-    """One version and where to find it; epoch and wrap are null when its compartment was erased."""
+    """One version and where to find it; epoch and wrap are null when its compartment was erased.
+
+    marks: what opens it to a limited permit (``patient_sets.is_open``), when that was asked.
+    """
 
     object_id: bytes
     version: int
@@ -52,6 +57,7 @@ class LocatedRow(NamedTuple):
     epoch: int
     wrap: bytes | None
     subject: bytes
+    marks: bytes | None = None
 
     @property
     def pack(self) -> int:
@@ -61,8 +67,15 @@ class LocatedRow(NamedTuple):
 
 LOCATED = (
     "SELECT o.id, o.version, o.compartment, o.seq, o.start, o.length, o.at_ms, o.deleted, c.epoch, c.wrap, c.subject"
-    " FROM object o JOIN compartment c ON c.id = o.compartment "
 )
+
+
+def located(marks: Opening) -> str:
+    """The start of a statement that locates versions of ``object o``, with the marks that are asked for."""
+    return f"{LOCATED}{marks.column} FROM object o JOIN compartment c ON c.id = o.compartment{marks.join} "
+
+
+JOINED = "h.id, h.version, h.compartment, h.seq, h.start, h.length, h.at_ms, h.deleted, c.epoch, c.wrap, c.subject"
 
 OBJECT_COPY = (
     "COPY object (id, version, type, compartment, seq, start, length, at_ms, current, deleted, tokens)"
@@ -79,9 +92,19 @@ class ObjectRow(NamedTuple):
     current: bool = True
 
 
-async def lock(connection: Connection, keys: Sequence[int]) -> None:
-    """Take transaction locks in the order given (sorted by the caller, so that nobody waits in a circle)."""
-    await connection.execute("SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k", (list(keys),))
+async def lock(connection: Connection, keys: Sequence[int], shared: Collection[int] = ()) -> None:
+    """Take transaction locks in the order given (sorted by the caller, so that nobody waits in a circle).
+
+    Args: shared: those among them that others may hold at the same time.
+    """
+    if not shared:
+        await connection.execute("SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) AS k", (list(keys),))
+        return
+    await connection.execute(
+        "SELECT CASE WHEN s THEN pg_advisory_xact_lock_shared(k)::text ELSE pg_advisory_xact_lock(k)::text END"
+        " FROM unnest(%s::bigint[], %s::bool[]) AS w (k, s)",
+        (list(keys), [key in shared for key in keys]),
+    )
 
 
 async def current_rows(connection: Connection, object_ids: Sequence[bytes]) -> dict[bytes, CurrentRow]:
@@ -96,20 +119,26 @@ async def current_rows(connection: Connection, object_ids: Sequence[bytes]) -> d
     return {row[0]: CurrentRow(*row) for row in await cursor.fetchall()}
 
 
-async def located_current(connection: Reading, object_ids: Sequence[bytes]) -> dict[bytes, LocatedRow]:
-    """Where the current versions of these ids are."""
-    cursor = await connection.execute(LOCATED + "WHERE o.id = ANY(%s) AND o.current", (list(object_ids),))
+async def located_current(
+    connection: Reading, object_ids: Sequence[bytes], opened: Opened | None = None
+) -> dict[bytes, LocatedRow]:
+    """Where the current versions of these ids are, what is closed to ``opened`` included."""
+    marks = opening(opened, "o")
+    cursor = await connection.execute(
+        located(marks) + "WHERE o.id = ANY(%s) AND o.current", (*marks.values, list(object_ids))
+    )
     return {row[0]: LocatedRow(*row) for row in await cursor.fetchall()}
 
 
 async def located_versions(
-    connection: Reading, pairs: Sequence[tuple[bytes, int]]
+    connection: Reading, pairs: Sequence[tuple[bytes, int]], opened: Opened | None = None
 ) -> dict[tuple[bytes, int], LocatedRow]:
-    """Where these versions are."""
+    """Where these versions are, what is closed to ``opened`` included."""
+    marks = opening(opened, "o")
     cursor = await connection.execute(
-        LOCATED + "JOIN unnest(%s::bytea[], %s::int[]) AS wanted (id, version)"
+        located(marks) + "JOIN unnest(%s::bytea[], %s::int[]) AS wanted (id, version)"
         " ON o.id = wanted.id AND o.version = wanted.version",
-        ([pair[0] for pair in pairs], [pair[1] for pair in pairs]),
+        (*marks.values, [pair[0] for pair in pairs], [pair[1] for pair in pairs]),
     )
     return {(row[0], row[1]): LocatedRow(*row) for row in await cursor.fetchall()}
 
@@ -243,142 +272,6 @@ async def insert_chunks(connection: Connection, blob_id: bytes, chunks: Sequence
     )
 
 
-class Window(NamedTuple):
-    """Bounds of a walk, on seq; both exclusive."""
-
-    after: int
-    before: int
-
-
-WHOLE = Window(-1, 1 << 62)
-
-
-def _term_filter(clauses: Sequence[Sequence[int]], alias: str = "") -> tuple[str, list[Any]]:
-    """SQL and parameters of AND of OR of tokens; single terms share one containment test, which GIN intersects."""
-    singles = [clause[0] for clause in clauses if len(clause) == 1]
-    several = [list(clause) for clause in clauses if len(clause) != 1]
-    tests: list[str] = []
-    parameters: list[Any] = []
-    if singles:
-        tests.append(f"{alias}tokens @> %s::bigint[]")
-        parameters.append(singles)
-    for clause in several:
-        tests.append(f"{alias}tokens && %s::bigint[]")
-        parameters.append(clause)
-    return " AND ".join(tests) or "true", parameters
-
-
-_COLUMNS = "id, version, compartment, seq, start, length, at_ms, deleted"
-_JOINED = "h.id, h.version, h.compartment, h.seq, h.start, h.length, h.at_ms, h.deleted, c.epoch, c.wrap, c.subject"
-
-
-async def probe(connection: Reading, clauses: Sequence[Sequence[int]], *, limit: int) -> list[LocatedRow]:
-    """Candidates through the token index, unsorted, at most ``limit``, whatever their place in the order.
-
-    Materialised without ORDER BY so that no plan but the token index suits it: with an order, PostgreSQL may prefer to
-    walk rows for a term it wrongly believes frequent (1 s where this takes 1 ms on 800,000 rows).
-    """
-    test, parameters = _term_filter(clauses)
-    sql = (
-        f"WITH hits AS MATERIALIZED (SELECT {_COLUMNS} FROM object WHERE {test} LIMIT %s)"
-        f" SELECT {_JOINED} FROM hits h JOIN compartment c ON c.id = h.compartment"
-    )
-    cursor = await connection.execute(sql, (*parameters, limit))
-    return [LocatedRow(*row) for row in await cursor.fetchall()]
-
-
-async def walk(
-    connection: Reading,
-    types: Sequence[int],
-    clauses: Sequence[Sequence[int]],
-    *,
-    limit: int,
-    budget: int,
-    window: Window = WHOLE,
-    ascending: bool = False,
-) -> tuple[list[LocatedRow], int | None]:
-    """Walk current rows of one type in order, at most ``budget`` of them.
-
-    Returns the matches (at most ``limit``) and the seq up to which was walked when the budget ended it, else None; that
-    is a tenth before the budget's end, so that what writers replace meanwhile hides no row.
-    """
-    test, parameters = _term_filter(clauses)
-    order = "ASC" if ascending else "DESC"
-    scan = (
-        "SELECT * FROM object WHERE type = %s AND current AND NOT deleted AND seq > %s AND seq < %s"
-        f" ORDER BY seq {order} LIMIT %s"
-    )
-    bounds = (types[0], window.after, window.before)
-    cursor = await connection.execute(
-        f"SELECT {_JOINED} FROM (SELECT * FROM ({scan}) w WHERE {test} LIMIT %s) h"
-        f" JOIN compartment c ON c.id = h.compartment ORDER BY h.seq {order}",
-        (*bounds, budget, *parameters, limit),
-    )
-    rows = [LocatedRow(*row) for row in await cursor.fetchall()]
-    if len(rows) >= limit:
-        return rows, None
-    # Rows that a writer replaces between the two statements would take the second one past the end of the first.
-    sure = budget - budget // 10
-    edge = "max" if ascending else "min"
-    cursor = await connection.execute(f"SELECT count(*), {edge}(seq) FROM ({scan}) w", (*bounds, sure))
-    walked = await cursor.fetchone()
-    assert walked is not None
-    count, seq = walked
-    if count < sure:
-        return rows, None
-    return [row for row in rows if (row.seq <= seq if ascending else row.seq >= seq)], int(seq)
-
-
-async def of_patient(
-    connection: Reading,
-    subject: bytes,
-    types: Sequence[int],
-    clauses: Sequence[Sequence[int]],
-    *,
-    limit: int,
-    window: Window = WHOLE,
-    ascending: bool = False,
-) -> list[LocatedRow]:
-    """Current objects of one patient, those it shares with others included, in order."""
-    test, parameters = _term_filter(clauses, "h.")
-    kind = " AND h.type = ANY(%s)" if types else ""
-    sql = (
-        f"SELECT {_JOINED} FROM compartment c JOIN object h ON h.compartment = c.id"
-        " WHERE c.id IN (SELECT id FROM compartment WHERE subject = %s AND state = 0"
-        " UNION ALL SELECT compartment FROM compartment_member WHERE subject = %s) AND c.state = 0"
-        f" AND h.current AND NOT h.deleted AND h.seq > %s AND h.seq < %s{kind} AND {test}"
-        f" ORDER BY h.seq {'ASC' if ascending else 'DESC'} LIMIT %s"
-    )
-    cursor = await connection.execute(
-        sql,
-        (subject, subject, window.after, window.before, *([list(types)] if types else []), *parameters, limit),
-    )
-    return [LocatedRow(*row) for row in await cursor.fetchall()]
-
-
-async def history(
-    connection: Reading,
-    *,
-    object_id: bytes | None,
-    type_: int | None,
-    limit: int,
-    before: int,
-    since_ms: int,
-) -> list[LocatedRow]:
-    """Versions, newest first: of one object, of a type, or of the environment."""
-    tests, parameters = ["o.seq < %s", "o.at_ms >= %s"], [before, since_ms]
-    if object_id is not None:
-        tests.append("o.id = %s")
-        parameters.append(object_id)  # type: ignore[arg-type]
-    if type_ is not None:
-        tests.append("o.type = %s")
-        parameters.append(type_)
-    cursor = await connection.execute(
-        LOCATED + f"WHERE {' AND '.join(tests)} ORDER BY o.seq DESC LIMIT %s", (*parameters, limit)
-    )
-    return [LocatedRow(*row) for row in await cursor.fetchall()]
-
-
 class ExportRow(NamedTuple):
     """One version for an export. kind: of its compartment; current: the newest inside the export's bound."""
 
@@ -408,52 +301,9 @@ async def export_rows(
     ended = (last_pack + 1) << RANK_BITS
     cursor = await connection.execute(
         "WITH h AS MATERIALIZED (SELECT * FROM object WHERE (compartment, seq) > (%s, %s) AND seq < %s"
-        f" ORDER BY compartment, seq LIMIT %s) SELECT {_JOINED}, c.kind, NOT EXISTS (SELECT FROM object n"
+        f" ORDER BY compartment, seq LIMIT %s) SELECT {JOINED}, c.kind, NOT EXISTS (SELECT FROM object n"
         " WHERE n.id = h.id AND n.version = h.version + 1 AND n.seq < %s)"
         " FROM h JOIN compartment c ON c.id = h.compartment ORDER BY h.compartment, h.seq",
         (*after, ended, limit, ended),
     )
     return [ExportRow(LocatedRow(*row[:-2]), row[-2], row[-1]) for row in await cursor.fetchall()]
-
-
-async def count_matches(connection: Reading, types: Sequence[int], clauses: Sequence[Sequence[int]]) -> int:
-    """How many current rows carry these tokens: an upper bound where an exact filter follows.
-
-    Erased patients' rows do not count, purged or not. They are the few, so they are what is looked for.
-    """
-    test, parameters = _term_filter(clauses, "o.")
-    row = await (
-        await connection.execute(
-            "SELECT count(*) FROM object o WHERE o.current AND NOT o.deleted AND o.type = ANY(%s)"
-            f" AND {test} AND NOT EXISTS (SELECT FROM compartment c WHERE c.id = o.compartment AND c.state = 1)",
-            (list(types), *parameters),
-        )
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-async def frequent_tokens(connection: Reading, rows_min: int) -> frozenset[int]:
-    """Tokens that PostgreSQL's statistics find in more than ``rows_min`` rows."""
-    cursor = await connection.execute(
-        "SELECT t.token FROM pg_stats s JOIN pg_class c ON c.oid = 'object'::regclass,"
-        " unnest(s.most_common_elems::text::bigint[], s.most_common_elem_freqs) AS t (token, share)"
-        " WHERE s.schemaname = current_schema() AND s.tablename = 'object' AND s.attname = 'tokens'"
-        " AND t.token IS NOT NULL AND t.share * c.reltuples > %s",
-        (rows_min,),
-    )
-    return frozenset(row[0] for row in await cursor.fetchall())
-
-
-async def packs_near(connection: Reading, from_ms: int | None, to_ms: int | None) -> Window:
-    """Bounds on seq for an interval of instants, widened by a minute for clocks that differ between processes."""
-    slack_ms = 60_000
-    cursor = await connection.execute(
-        "SELECT (SELECT min(number) FROM pack WHERE at_ms >= %s), (SELECT max(number) FROM pack WHERE at_ms <= %s)",
-        ((from_ms or 0) - slack_ms, (to_ms if to_ms is not None else 1 << 60) + slack_ms),
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    if row[0] is None or row[1] is None:
-        return Window(0, 0)
-    return Window((row[0] << RANK_BITS) - 1, (row[1] + 1) << RANK_BITS)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 OBJECT_BYTES_MAX = 16 * 1024 * 1024  # one resource; larger content goes through streams
 REQUEST_OBJECTS_MAX = 10_000  # one transaction: its rows and its pack must fit one commit
 STREAM_BYTES_MAX = 1 << 30  # one binary content
+
+
+class SetMember(NamedTuple):
+    """A patient of a set, by logical id, and when it counts: ms UTC, ``until_ms`` exclusive."""
+
+    patient: str
+    from_ms: int
+    until_ms: int
 
 
 @dataclass(slots=True)
@@ -19,7 +27,7 @@ class NewObject:
     patients: logical ids of the patients it belongs to, none = the environment's own compartment;
     new: the id was drawn by the server, so nothing has to be looked up; if_version: the version the caller expects
     (0 = must not exist); blob: what a stream left on the sites, if any; chunks: (rank, SHA-256, bytes) of each of its
-    sealed chunks.
+    sealed chunks; members: of a set of patients, present and to come.
     """
 
     type: str
@@ -32,6 +40,7 @@ class NewObject:
     delete: bool = False
     blob: Blob | None = None
     chunks: Sequence[tuple[int, bytes, int]] = ()
+    members: Sequence[SetMember] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,14 @@ class Head(msgspec.Struct, array_like=True, frozen=True, gc=False):
     blob: tuple[bytes, bytes, int, int] | None = None
 
 
+class SetHead(Head, array_like=True, frozen=True, gc=False):
+    """The same for a set of patients. members: subject (16), from and until (ms, 8 each) of each, sorted."""
+
+    members: bytes = b""
+
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Head)
+_decoder = msgspec.msgpack.Decoder(SetHead)
 
 
 def encode_payload(head: Head, body: bytes) -> bytes:
@@ -44,7 +50,7 @@ def encode_payload(head: Head, body: bytes) -> bytes:
     return b"".join((_LENGTH.pack(len(packed)), packed, body))
 
 
-def decode_payload(plaintext: bytes) -> tuple[Head, bytes]:
+def decode_payload(plaintext: bytes) -> tuple[SetHead, bytes]:
     """Head and body of one plaintext.
 
     Raises: SealBrokenError: the plaintext was not made by ``encode_payload``.

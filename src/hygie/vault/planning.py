@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
-from hygie.base.errors import HygieError, InvalidRequestError, RefusedError
-from hygie.base.permit import Permit
+from hygie.base.errors import HygieError, InvalidRequestError, NotFoundError, RefusedError
+from hygie.base.permit import SET_TYPE, Permit
 from hygie.vault import catalogue
 from hygie.vault.catalogue import Connection, CurrentRow
 from hygie.vault.compartments import ID_BYTES, KEY_BYTES, CompartmentRow, NewCompartment
@@ -29,6 +29,8 @@ from hygie.vault.model import (
     WriteRequest,
     Written,
 )
+from hygie.vault.patient_sets import opened_by
+from hygie.vault.planning_sets import open_objects, still_seen
 from hygie.vault.reading import find_by_condition
 from hygie.vault.tokens import lock_key
 
@@ -81,12 +83,14 @@ RESOLVED_MAX = 3  # times that conditions are resolved for one request before it
 
 @dataclass(slots=True)
 class _Draft:
-    """One request while it is decided. found: (compartment, object) of what its conditions found."""
+    """One request while it is decided. found: (compartment, object) of what its conditions found; seen: versions of the
+    objects that its limited permit opens, None when it is not limited."""
 
     permit: Permit
     objects: list[NewObject]
     error: HygieError | None = None
     found: list[tuple[bytes, Item]] = field(default_factory=list)
+    seen: Mapping[bytes, int] | None = None
 
     def is_stale(self, current: Mapping[bytes, CurrentRow]) -> bool:
         """Whether what a condition found, and the request changes, is not what is there now."""
@@ -106,6 +110,7 @@ class Planner:
         drafts = [await self._draft(connection, permit, request) for permit, request in requests]
         current = await self._locked(connection, requests, drafts)
         plan = Plan(at_ms=self._clock.now_ms())
+        await self._limit(connection, drafts)
         for draft in drafts:
             self._decide(draft, plan, current)
         if plan.versions:
@@ -135,6 +140,18 @@ class Planner:
             drafts[rank].error = VersionConflictError()
         return current
 
+    async def _limit(self, connection: Connection, drafts: Sequence[_Draft]) -> None:
+        """Keep requests of limited permits to the patients that these open, as they are under the sets' locks."""
+        for draft in drafts:
+            if draft.permit.patients is None or draft.error is not None:
+                continue
+            opened = opened_by(self._index, draft.permit.patients, self._clock.now_ms())
+            assert opened is not None
+            try:
+                draft.seen = await open_objects(connection, self._index, opened, draft.objects)
+            except HygieError as error:
+                draft.error = error
+
     async def _draft(self, connection: Connection, permit: Permit, request: WriteRequest) -> _Draft:
         """Resolve conditions under their locks and let the caller make its objects."""
         try:
@@ -160,18 +177,22 @@ class Planner:
             raise RefusedError()
         keys = {lock_key(self._index.subject("condition", (c.type, *sorted(map(str, c.clauses))))) for c in conditions}
         await catalogue.lock(connection, sorted(keys))
-        return {c.key: await find_by_condition(connection, self._context, permit, c) for c in conditions}
+        at_ms = self._clock.now_ms()
+        return {c.key: await find_by_condition(connection, self._context, permit, c, at_ms=at_ms) for c in conditions}
 
     async def _lock_objects(self, connection: Connection, drafts: Sequence[_Draft]) -> None:
         keys: set[int] = set()
+        sets: set[int] = set()  # nobody changes a set while a write that it limits is under way
         for draft in drafts:
+            if draft.permit.patients is not None:
+                sets.update(lock_key(self._index.object_id(SET_TYPE, one)) for one in draft.permit.patients.sets)
             for one in draft.objects:
                 if not one.new:
                     keys.add(lock_key(self._index.object_id(one.type, one.id)))
                 keys.add(lock_key(self._index.owner(one.patients)[1]))
                 keys.update(lock_key(self._index.subject("patient", (patient,))) for patient in one.patients)
-        if keys:
-            await catalogue.lock(connection, sorted(keys))
+        if keys or sets:
+            await catalogue.lock(connection, sorted(keys | sets), shared=sets - keys)
 
     def _looked_up(self, drafts: Sequence[_Draft]) -> list[bytes]:
         return [self._index.object_id(one.type, one.id) for draft in drafts for one in draft.objects if not one.new]
@@ -181,7 +202,8 @@ class Planner:
         if draft.error is None:
             overlay: dict[bytes, CurrentRow] = {}
             try:
-                decided = [self._version(draft.permit, one, plan.at_ms, current, overlay) for one in draft.objects]
+                known = current if draft.seen is None else still_seen(draft.seen, current)
+                decided = [self._version(draft.permit, one, plan.at_ms, known, overlay) for one in draft.objects]
             except HygieError as error:
                 draft.error = error
         if draft.error is not None:
@@ -218,6 +240,8 @@ class Planner:
             raise VersionConflictError()
         if one.delete and not alive:
             return None, Written(one.type, one.id, existing, before.at_ms if before else at_ms, created=False)
+        if not alive and not one.new and permit.patients is not None:
+            raise NotFoundError()  # created there, it would tell whether others have something under that id
         change = Action.OBJECT_DELETE if one.delete else Action.OBJECT_UPDATE if alive else Action.OBJECT_CREATE
         if not permit.allows(change) or not permit.reaches(change, one.type):
             raise RefusedError()

@@ -23,7 +23,8 @@ from hygie.vault.entries import access_entry
 from hygie.vault.errors import CompartmentErasedError, ObjectDeletedError
 from hygie.vault.grouping import Grouping
 from hygie.vault.model import Stored
-from hygie.vault.reading import open_rows
+from hygie.vault.patient_sets import is_open, opened_by
+from hygie.vault.reading import open_located
 
 GROUP_MAX = 64  # reads in one transaction
 
@@ -58,21 +59,38 @@ class Reader:
 
     async def _serve(self, group: list[_Waiting]) -> list[Stored | HygieError]:
         async with self._database.transaction(self._context.place.role) as connection:
-            rows = await self._locate(connection, group)
+            located = await self._locate(connection, group)
+            pairs = list(zip(group, located, strict=True))
+            rows = [row if row is not None and self._is_open(waiting, row) else None for waiting, row in pairs]
             results = await self._open(group, rows)
             at_ms = self._clock.now_ms()
-            await self._journal.append(
-                connection,
-                [_entry(w, row, result, at_ms) for w, row, result in zip(group, rows, results, strict=True)],
-            )
+            # What is closed is answered as what is not there; the entry says whose record was asked for.
+            entries = [
+                _closed_entry(waiting, there, at_ms)
+                if row is None and there is not None
+                else _entry(waiting, row, result, at_ms)
+                for (waiting, there), row, result in zip(pairs, rows, results, strict=True)
+            ]
+            await self._journal.append(connection, entries)
         return results
 
     async def _locate(self, connection: catalogue.Reading, group: Sequence[_Waiting]) -> list[LocatedRow | None]:
-        current = [w.object_id for w in group if w.version is None]
-        versions = [(w.object_id, w.version) for w in group if w.version is not None]
-        now = await catalogue.located_current(connection, current) if current else {}
-        past = await catalogue.located_versions(connection, versions) if versions else {}
-        return [now.get(w.object_id) if w.version is None else past.get((w.object_id, w.version)) for w in group]
+        """Where each is, closed or not; those who share their limits share their questions."""
+        found: dict[int, LocatedRow | None] = {}
+        for patients in dict.fromkeys(w.permit.patients for w in group):
+            asked = [(rank, w) for rank, w in enumerate(group) if w.permit.patients == patients]
+            opened = opened_by(self._context.index, patients, self._clock.now_ms())
+            current = [w.object_id for _, w in asked if w.version is None]
+            versions = [(w.object_id, w.version) for _, w in asked if w.version is not None]
+            now = await catalogue.located_current(connection, current, opened) if current else {}
+            past = await catalogue.located_versions(connection, versions, opened) if versions else {}
+            for rank, w in asked:
+                found[rank] = now.get(w.object_id) if w.version is None else past.get((w.object_id, w.version))
+        return [found[rank] for rank in range(len(group))]
+
+    def _is_open(self, waiting: _Waiting, row: LocatedRow) -> bool:
+        opened = opened_by(self._context.index, waiting.permit.patients, 0)
+        return is_open(self._context.index, opened, row.marks)
 
     async def _open(self, group: Sequence[_Waiting], rows: Sequence[LocatedRow | None]) -> list[Stored | HygieError]:
         """Open each; a damaged object fails alone."""
@@ -82,7 +100,7 @@ class Reader:
             opened = dict(
                 zip(
                     (row.seq for row in located),
-                    await open_rows(self._context, permit, located, reason="read"),
+                    await open_located(self._context, permit.permit_id, located, reason="read"),
                     strict=True,
                 )
             )
@@ -108,6 +126,14 @@ def _result(row: LocatedRow | None, stored: Stored | None) -> Stored | HygieErro
     if stored.deleted:
         return ObjectDeletedError(version=stored.version)
     return stored
+
+
+def _closed_entry(waiting: _Waiting, row: LocatedRow, at_ms: int) -> Entry:
+    item = (waiting.type, row.object_id, row.version)
+    detail = {"code": NotFoundError.code, "closed": "patients"}
+    return access_entry(
+        waiting.permit, at_ms, outcome="absent", subject=row.compartment, items=[item], count=0, detail=detail
+    )
 
 
 def _entry(waiting: _Waiting, row: LocatedRow | None, result: Stored | HygieError, at_ms: int) -> Entry:

@@ -12,17 +12,19 @@ from collections.abc import Sequence
 
 from hygie.base.permit import Permit
 from hygie.base.seal import SealBrokenError, open_sealed
-from hygie.vault import catalogue
-from hygie.vault.catalogue import LocatedRow
+from hygie.vault.candidates import probe
+from hygie.vault.catalogue import Connection, LocatedRow
 from hygie.vault.compartments import CompartmentRow
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.errors import AmbiguousConditionError, ObjectDamagedError
 from hygie.vault.model import Condition, Stored
 from hygie.vault.pack import pack_name
+from hygie.vault.patient_sets import is_open, opened_by
 from hygie.vault.payload import PAYLOAD_BYTES_MAX, blob_of, decode_payload, object_meaning
 
 OPEN_BATCH = 64  # opened without a pause: about 4 ms, the longest that other requests wait
 CONDITION_CANDIDATES_MAX = 20  # same index terms, but not the same value: hash collisions and long strings
+LIMITED_CANDIDATES_MAX = 2_000  # those of other patients included, which say nothing to a limited permit
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +32,23 @@ log = logging.getLogger(__name__)
 async def open_rows(
     context: EnvironmentContext, permit: Permit, rows: Sequence[LocatedRow], *, reason: str
 ) -> list[Stored | None]:
-    """Open versions in order; None where the compartment was erased.
+    """Open versions in order; None where the compartment was erased, or is not among the permit's patients.
 
     Raises: ObjectDamagedError: no site has a copy that opens; KmsUnavailableError; SiteUnavailableError.
     """
+    if permit.patients is None:
+        return await open_located(context, permit.permit_id, rows, reason=reason)
+    opened = opened_by(context.index, permit.patients, 0)
+    mine = [row for row in rows if is_open(context.index, opened, row.marks)]
+    found = await open_located(context, permit.permit_id, mine, reason=reason)
+    by_seq = dict(zip((row.seq for row in mine), found, strict=True))
+    return [by_seq.get(row.seq) for row in rows]
+
+
+async def open_located(
+    context: EnvironmentContext, permit_id: bytes, rows: Sequence[LocatedRow], *, reason: str
+) -> list[Stored | None]:
+    """The same for rows that their permits open: several may have asked together, under the first one's name."""
     live = [row for row in rows if row.wrap is not None]
     if not live:
         return [None] * len(rows)
@@ -42,7 +57,7 @@ async def open_rows(
         for row in live
         if row.wrap is not None
     }
-    keys = await context.compartments.keys(list(wanted.values()), permit_id=permit.permit_id, reason=reason)
+    keys = await context.compartments.keys(list(wanted.values()), permit_id=permit_id, reason=reason)
     environment_id = context.place.environment_id
     opened: dict[int, Stored] = {}
     for begin in range(0, len(live), OPEN_BATCH):
@@ -82,14 +97,19 @@ async def _open_elsewhere(context: EnvironmentContext, row: LocatedRow, key: byt
 
 
 async def find_by_condition(
-    connection: catalogue.Connection, context: EnvironmentContext, permit: Permit, condition: Condition
+    connection: Connection, context: EnvironmentContext, permit: Permit, condition: Condition, *, at_ms: int
 ) -> list[tuple[LocatedRow, Stored]]:
     """At most two live objects that satisfy a condition (two are enough to call it ambiguous), and where they are.
 
     Raises: AmbiguousConditionError: so many candidates that the condition cannot be told.
     """
     clauses = [context.index.numbers(clause) for clause in condition.clauses]
-    rows = await catalogue.probe(connection, clauses, limit=CONDITION_CANDIDATES_MAX + 1)
+    opened = opened_by(context.index, permit.patients, at_ms)
+    limit = CONDITION_CANDIDATES_MAX if opened is None else LIMITED_CANDIDATES_MAX
+    rows = await probe(connection, clauses, limit=limit + 1, opened=opened)
+    if len(rows) > limit:
+        raise AmbiguousConditionError()
+    rows = [row for row in rows if is_open(context.index, opened, row.marks)]
     if len(rows) > CONDITION_CANDIDATES_MAX:
         raise AmbiguousConditionError()
     found: list[tuple[LocatedRow, Stored]] = []

@@ -21,13 +21,14 @@ from hygie.database.migrate import connect_owner
 from hygie.database.pool import Database
 from hygie.keys.kms import BATCH_MAX
 from hygie.sites.site import Site
-from hygie.vault import catalogue, upkeep_rows
+from hygie.vault import catalogue, set_rows, upkeep_rows
 from hygie.vault.compartments import CompartmentRow
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.erase import vacuum
 from hygie.vault.errors import CatalogueNotEmptyError, LedgerStaleError
 from hygie.vault.ledger import LedgerKeys, Survivors, Verdicts
 from hygie.vault.pack import PackedCompartment, pack_name
+from hygie.vault.patient_sets import member_rows
 from hygie.vault.rebuild_packs import Batch, Claims, PackFinder, PackReader, Standing
 
 NUMBER_MARGIN = 1_000  # packs that other sites may hold above what this one shows
@@ -133,6 +134,8 @@ class Rebuilder:
             self._site, self._context, claims=claims, keys=keys, survivors=survivors, published=published
         )
         await self._fill(claims, reader, report, progress)
+        async with self._database.transaction(self._place.role) as connection:
+            await set_rows.forget_erased(connection)
         await self._restart_numbers(max([*sizes, *published, 0]) + NUMBER_MARGIN)
         await vacuum(self._owner_dsn, self._place.role)
         return report
@@ -149,8 +152,10 @@ class Rebuilder:
             keys |= await self._context.compartments.keys(
                 rows[begin : begin + BATCH_MAX], permit_id=self._permit_id, reason=UNWRAP_REASON
             )
-        async with self._database.transaction(self._place.role) as connection:
+        async with await connect_owner(self._owner_dsn) as connection, connection.transaction():
+            await connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(self._place.role)))
             await upkeep_rows.clear_unfinished(connection)
+        async with self._database.transaction(self._place.role) as connection:
             await upkeep_rows.insert_survivors(connection, survivors, self._clock.now_ms())
         return keys
 
@@ -181,6 +186,8 @@ class Rebuilder:
                 await upkeep_rows.copy_encoded(connection, batch.buffer)
             for blob_id, rows in batch.chunks.items():
                 await catalogue.insert_chunks(connection, blob_id, rows)
+            for group, members in batch.sets:
+                await set_rows.replace_members(connection, group, member_rows(self._context.index, group, members))
 
     async def _restart_numbers(self, number: int) -> None:
         """The next pack takes a number above ``number``; only the owner of the sequence may say so."""

@@ -126,7 +126,8 @@ class PackFinder:
 
 @dataclass(slots=True)
 class Batch:
-    """What some packs give to the catalogue. buffer: rows of ``object`` for COPY; chunks: by blob."""
+    """What some packs give to the catalogue. buffer: rows of ``object`` for COPY; chunks: by blob; sets: opaque id and
+    packed members of each current set of patients."""
 
     packs: list[PackRow] = field(default_factory=list)
     rows: list[RebuiltRow] = field(default_factory=list)
@@ -137,6 +138,7 @@ class Batch:
     objects: int = 0
     unreadable: int = 0
     unattached: int = 0
+    sets: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 class PackReader:
@@ -220,6 +222,8 @@ class PackReader:
             return
         tokens = split_tokens(head.terms) if current else ()
         batch.rows.append(RebuiltRow(number, rank, packed, tokens, current))
+        if current and head.members:
+            batch.sets.append((packed.object_id, head.members))
         blob = blob_of(head)
         if blob is not None and blob.blob_id not in batch.chunks:
             batch.chunks[blob.blob_id] = self._chunks(blob, batch)

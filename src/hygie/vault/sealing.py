@@ -9,7 +9,8 @@ from hygie.base.seal import seal
 from hygie.vault.catalogue import ObjectRow
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.pack import HEADER, PackedCompartment, PackedObject, PackTable, build_pack
-from hygie.vault.payload import Head, encode_payload, object_meaning
+from hygie.vault.patient_sets import pack_members
+from hygie.vault.payload import Head, SetHead, encode_payload, object_meaning
 from hygie.vault.planning import Plan
 from hygie.vault.tokens import type_code
 
@@ -27,7 +28,7 @@ async def seal_group(context: EnvironmentContext, plan: Plan) -> tuple[bytes, by
         one = version.source
         tokens = [] if one.delete else index.terms(one.terms)
         blob = one.blob
-        head = Head(
+        facts = (
             one.type,
             one.id,
             version.version,
@@ -36,6 +37,7 @@ async def seal_group(context: EnvironmentContext, plan: Plan) -> tuple[bytes, by
             b"".join(tokens),
             (blob.blob_id, blob.compartment, blob.size_bytes, blob.chunks) if blob else None,
         )
+        head = SetHead(*facts, pack_members(index, one.members)) if one.members else Head(*facts)
         meaning = object_meaning(
             place.tenant_id, place.environment_id, version.compartment, version.object_id, version.version
         )

@@ -29,13 +29,15 @@ from hygie.base.seal import SealBrokenError, open_sealed, seal
 from hygie.database.hot import HotConnections
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
-from hygie.vault import catalogue
-from hygie.vault.catalogue import WHOLE, LocatedRow, Reading, Window
+from hygie.vault import candidates, catalogue, set_rows
+from hygie.vault.candidates import WHOLE, Window
+from hygie.vault.catalogue import LocatedRow, Reading
 from hygie.vault.context import EnvironmentContext
 from hygie.vault.entries import Item, read_entries, refusal_entry
 from hygie.vault.errors import CursorError, SearchTooBroadError
 from hygie.vault.grouping import Grouping
 from hygie.vault.model import Page, Query, Stored
+from hygie.vault.patient_sets import Opened, is_open, opened_by
 from hygie.vault.reading import OPEN_BATCH, open_rows
 from hygie.vault.tokens import type_code
 
@@ -94,7 +96,8 @@ class Searcher:
         entries: list[Entry] = []
         async with self._database.transaction(self._context.place.role) as connection:
             for waiting in group:
-                run = _Run(self, connection, waiting.permit, waiting.query)
+                opened = opened_by(self._context.index, waiting.permit.patients, self._clock.now_ms())
+                run = _Run(self, connection, waiting.permit, waiting.query, opened)
                 try:
                     page = await self._page(run, waiting)
                 except UnavailableError:
@@ -140,13 +143,15 @@ class Searcher:
         count = min(count, PAGE_MAX)
         index = self._context.index
         async with self._database.transaction(self._context.place.role) as connection:
-            rows = await catalogue.history(
+            rows, walked_to = await candidates.history(
                 connection,
                 object_id=index.object_id(type_, id_) if type_ and id_ else None,
                 type_=type_code(type_) if type_ and not id_ else None,
                 limit=count + 1,
                 before=position.position if position else WHOLE.before,
                 since_ms=since_ms,
+                opened=opened_by(index, permit.patients, self._clock.now_ms()),
+                budget=WALK_ROWS_MAX,
             )
             more, rows = len(rows) > count, rows[:count]
             opened = await open_rows(self._context, permit, rows, reason="history")
@@ -157,13 +162,14 @@ class Searcher:
             ]
             shown = [(row.compartment, _item(row, stored)) for row, stored in pairs]
             await self._journal.append(connection, read_entries(permit, self._clock.now_ms(), shown))
-        following = self._seal_cursor(digest, rows[-1].seq) if more else None
+        position_after = rows[-1].seq if more else walked_to
+        following = self._seal_cursor(digest, position_after) if position_after is not None else None
         return Page([stored for _, stored in pairs], next=following)
 
     async def frequent(self, connection: Reading) -> frozenset[int]:
         """Tokens too frequent for the token index, refreshed from PostgreSQL's statistics every minute."""
         if monotonic() - self._frequent_at > FREQUENT_FRESH_S:
-            self._frequent = await catalogue.frequent_tokens(connection, PROBE_ROWS_MAX)
+            self._frequent = await candidates.frequent_tokens(connection, PROBE_ROWS_MAX)
             self._frequent_at = monotonic()
         return self._frequent
 
@@ -199,7 +205,10 @@ class Searcher:
 class _Run:
     """One search inside its transaction. ``shown`` collects what the journal must say was disclosed."""
 
-    def __init__(self, searcher: Searcher, connection: Reading, permit: Permit, query: Query) -> None:
+    def __init__(
+        self, searcher: Searcher, connection: Reading, permit: Permit, query: Query, opened: Opened | None
+    ) -> None:
+        self._opened = opened
         self._searcher = searcher
         self._context = searcher.context
         self._connection = connection
@@ -216,7 +225,7 @@ class _Run:
         """Bounds on seq, from `_lastUpdated` and from the cursor."""
         query = self._query
         if query.updated != (None, None):
-            self._window = await catalogue.packs_near(self._connection, *query.updated)
+            self._window = await candidates.packs_near(self._connection, *query.updated)
         if position is not None and query.sort_key is None:
             after, before = self._window
             if query.ascending:
@@ -300,13 +309,17 @@ class _Run:
         ):
             self._window = WHOLE
             if query.updated != (None, None):
-                self._window = await catalogue.packs_near(self._connection, *query.updated)
+                self._window = await candidates.packs_near(self._connection, *query.updated)
             rows, exhausted = await self._candidates(SORT_ROWS_MAX + 1)
             if not exhausted:
                 raise SearchTooBroadError(limit=SORT_ROWS_MAX)
             opened = await open_rows(self._context, self._permit, rows, reason="search")
             return sum(1 for stored in opened if stored is not None and self._is_match(stored))
-        return await catalogue.count_matches(self._connection, self._types, self._clauses)
+        if self._opened is not None:
+            self._window = WHOLE
+            if await self._is_small():
+                return sum(map(self._is_open, await self._of_set(WALK_ROWS_MAX + 1)))
+        return await candidates.count_matches(self._connection, self._types, self._clauses, self._opened)
 
     async def included(self, items: Sequence[Stored]) -> list[Stored]:
         """What the page refers to, once each, at most ``INCLUDED_MAX``; what is not there is left out."""
@@ -319,7 +332,7 @@ class _Run:
                 object_id = self._context.index.object_id(type_, id_)
                 if object_id not in present:
                     wanted[object_id] = None
-        found = await catalogue.located_current(self._connection, list(wanted)[:INCLUDED_MAX])
+        found = await catalogue.located_current(self._connection, list(wanted)[:INCLUDED_MAX], self._opened)
         rows = [row for row in found.values() if not row.deleted]
         opened = await open_rows(self._context, self._permit, rows, reason="include")
         pairs = [
@@ -336,15 +349,16 @@ class _Run:
         self._walked_to = None
         if query.ids is not None:
             ids = [self._context.index.object_id(type_, id_) for type_ in query.types for id_ in query.ids]
-            found = await catalogue.located_current(self._connection, ids)
-            return self._ordered([r for r in found.values() if not r.deleted and self._in_window(r)]), True
+            found = await catalogue.located_current(self._connection, ids, self._opened)
+            mine = [r for r in found.values() if not r.deleted and self._in_window(r) and self._is_open(r)]
+            return self._ordered(mine), True
         frequent = await self._searcher.frequent(self._connection)
         rare = any(len(c) == 1 and c[0] not in frequent for c in self._clauses) or any(
             len(c) > 1 and not frequent.intersection(c) for c in self._clauses
         )
         if query.patient is not None and not rare:
             subject = self._context.index.subject("patient", (query.patient,))
-            rows = await catalogue.of_patient(
+            rows = await candidates.of_patient(
                 self._connection,
                 subject,
                 self._types,
@@ -352,13 +366,19 @@ class _Run:
                 limit=wanted,
                 window=self._window,
                 ascending=query.ascending,
+                opened=self._opened,
             )
             return rows, len(rows) < wanted
         if rare:
-            rows = await catalogue.probe(self._connection, self._clauses, limit=PROBE_ROWS_MAX + 1)
+            rows = await candidates.probe(
+                self._connection, self._clauses, limit=PROBE_ROWS_MAX + 1, opened=self._opened
+            )
             if len(rows) <= PROBE_ROWS_MAX:
-                return self._ordered([row for row in rows if self._in_window(row)]), True
-        rows, self._walked_to = await catalogue.walk(
+                return self._ordered([row for row in rows if self._in_window(row) and self._is_open(row)]), True
+        if self._opened is not None and await self._is_small():
+            rows = await self._of_set(wanted)
+            return rows, len(rows) < wanted
+        rows, self._walked_to = await candidates.walk(
             self._connection,
             self._types,
             self._clauses,
@@ -366,8 +386,37 @@ class _Run:
             budget=WALK_ROWS_MAX,
             window=self._window,
             ascending=query.ascending,
+            opened=self._opened,
         )
         return rows, len(rows) < wanted and self._walked_to is None
+
+    async def _is_small(self) -> bool:
+        """Whether the permit opens so little that all of it may be looked at."""
+        assert self._opened is not None
+        return await set_rows.is_small(
+            self._connection, self._opened, self._environment, window=self._window, rows_max=WALK_ROWS_MAX
+        )
+
+    async def _of_set(self, wanted: int) -> list[LocatedRow]:
+        assert self._opened is not None
+        return await candidates.of_set(
+            self._connection,
+            self._opened,
+            self._environment,
+            self._types,
+            self._clauses,
+            limit=wanted,
+            window=self._window,
+            ascending=self._query.ascending,
+        )
+
+    @property
+    def _environment(self) -> bytes:
+        """Whose compartment holds what is no patient's."""
+        return self._context.index.owner(())[1]
+
+    def _is_open(self, row: LocatedRow) -> bool:
+        return is_open(self._context.index, self._opened, row.marks)
 
     def _ordered(self, rows: list[LocatedRow]) -> list[LocatedRow]:
         return sorted(rows, key=lambda row: row.seq, reverse=not self._query.ascending)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hygie.database.copy_format import encode_rows
 from hygie.vault.catalogue import OBJECT_COLUMNS, OBJECT_COPY, RANK_BITS, Connection, lock
 from hygie.vault.pack import PackedObject
+from hygie.vault.set_rows import forget_patient
 from hygie.vault.tokens import lock_key
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ async def erase_compartment(connection: Connection, compartment: bytes, at_ms: i
         (at_ms, compartment),
     )
     row = await cursor.fetchone()
+    await forget_patient(connection, compartment)
     return int(row[0]) if row else None
 
 
@@ -152,7 +154,11 @@ async def count_versions(connection: Connection) -> int:
 
 
 async def clear_unfinished(connection: Connection) -> None:
-    """Remove what a rebuild that was interrupted before its first object left; nothing, once there is an object."""
+    """Remove what a rebuild that was interrupted before its first object left; nothing, once there is an object.
+
+    As the owner, in the environment's schema: its own role may not take compartments away.
+    """
+    await connection.execute("DELETE FROM group_member WHERE NOT EXISTS (SELECT FROM object)")
     await connection.execute("DELETE FROM compartment_member WHERE NOT EXISTS (SELECT FROM object)")
     await connection.execute("DELETE FROM compartment WHERE NOT EXISTS (SELECT FROM object)")
     await connection.execute("DELETE FROM blob_chunk WHERE NOT EXISTS (SELECT FROM object)")

@@ -184,8 +184,8 @@ class Vault:
         return await self._rooms_of(permit.place)
 
     async def _whole(self, permit: Permit) -> _Rooms:
-        """The same for an export, which takes all. Raises: RefusedError: also when some types are out of reach."""
-        if permit.reach is not None:
+        """The same for an export, which takes all. Raises: RefusedError: also when some of it is out of reach."""
+        if permit.reach is not None or permit.patients is not None:
             raise RefusedError()
         return await self._admitted(permit, Action.OBJECT_EXPORT)
 
@@ -202,7 +202,7 @@ class Vault:
             Writer(context, database=self._database, journal=self._journal, clock=self._clock),
             Reader(context, database=self._hot, journal=self._journal, clock=self._clock),
             Searcher(context, database=self._hot, journal=self._journal, clock=self._clock),
-            BlobStore(context, database=self._database),
+            BlobStore(context, database=self._database, clock=self._clock),
             Exporter(context, database=self._database, journal=self._journal, clock=self._clock),
         )
 

@@ -32,6 +32,7 @@ from hygie.vault.errors import OutcomeUnknownError, VaultBusyError
 from hygie.vault.model import WriteRequest, Written
 from hygie.vault.pack import pack_name
 from hygie.vault.planning import Plan, Planner
+from hygie.vault.planning_sets import keep_sets
 from hygie.vault.sealing import seal_group
 
 GROUP_WEIGHT_MAX = 2_000  # objects in one commit: about 3 MB of pack, so a group stays under 200 ms
@@ -160,6 +161,7 @@ class Writer:
             placing = asyncio.create_task(self._context.sites.place(pack_name(place.environment_id, plan.number), pack))
             try:
                 await catalogue.insert_group(connection, plan, rows, digest, len(pack))
+                await keep_sets(connection, self._context.index, plan.versions)
             finally:
                 await placing
             entries += write_entries(plan, place, digest)

@@ -16,8 +16,8 @@ from hygie.database.cluster import Dsns
 from hygie.database.environments import create_environment_schema
 from hygie.database.hot import _dollar
 from hygie.database.pool import PLAN_OPTIONS
-from hygie.vault import catalogue, upkeep_rows
-from hygie.vault.catalogue import WHOLE
+from hygie.vault import candidates, catalogue, upkeep_rows
+from hygie.vault.candidates import WHOLE
 
 ROLE = "hygie_env_1"
 OBJECTS = 20_000  # of 10 types and 500 patients; one in twenty is an older version
@@ -91,29 +91,29 @@ ONE, BOTH, EITHER = [[RARE]], [[FREQUENT], [RARE]], [[RARE, RARER]]
 
 Asked = Callable[[Any], Awaitable[Any]]
 CASES: dict[str, tuple[Asked, str]] = {
-    "one rare term": (lambda c: catalogue.probe(c, ONE, limit=2001), "object_tokens"),
-    "a rare and a frequent term": (lambda c: catalogue.probe(c, BOTH, limit=2001), "object_tokens"),
-    "one of two terms": (lambda c: catalogue.probe(c, EITHER, limit=2001), "object_tokens"),
-    "a type, newest first": (lambda c: catalogue.walk(c, [3], [], limit=51, budget=20_000), "object_type"),
+    "one rare term": (lambda c: candidates.probe(c, ONE, limit=2001), "object_tokens"),
+    "a rare and a frequent term": (lambda c: candidates.probe(c, BOTH, limit=2001), "object_tokens"),
+    "one of two terms": (lambda c: candidates.probe(c, EITHER, limit=2001), "object_tokens"),
+    "a type, newest first": (lambda c: candidates.walk(c, [3], [], limit=51, budget=20_000), "object_type"),
     "a type, oldest first": (
-        lambda c: catalogue.walk(c, [3], [], limit=51, budget=20_000, ascending=True),
+        lambda c: candidates.walk(c, [3], [], limit=51, budget=20_000, ascending=True),
         "object_type",
     ),
-    "a frequent term": (lambda c: catalogue.walk(c, [3], [[FREQUENT]], limit=51, budget=20_000), "object_type"),
+    "a frequent term": (lambda c: candidates.walk(c, [3], [[FREQUENT]], limit=51, budget=20_000), "object_type"),
     "current rows, to write": (lambda c: catalogue.current_rows(c, [ID]), "object_pkey"),
     "current rows, to read": (lambda c: catalogue.located_current(c, [ID]), "object_pkey"),
     "versions": (lambda c: catalogue.located_versions(c, [(ID, 1)]), "object_pkey"),
-    "a patient's rows": (lambda c: catalogue.of_patient(c, SUBJECT, [], [], limit=51), "object_compartment"),
+    "a patient's rows": (lambda c: candidates.of_patient(c, SUBJECT, [], [], limit=51), "object_compartment"),
     "a patient's rows of a type": (
-        lambda c: catalogue.of_patient(c, SUBJECT, [3], [[FREQUENT]], limit=51),
+        lambda c: candidates.of_patient(c, SUBJECT, [3], [[FREQUENT]], limit=51),
         "object_compartment",
     ),
     "an object's history": (
-        lambda c: catalogue.history(c, object_id=ID, type_=None, limit=51, before=WHOLE.before, since_ms=0),
+        lambda c: candidates.history(c, object_id=ID, type_=None, limit=51, before=WHOLE.before, since_ms=0),
         "object_pkey",
     ),
     "a type's history": (
-        lambda c: catalogue.history(c, object_id=None, type_=3, limit=51, before=WHOLE.before, since_ms=0),
+        lambda c: candidates.history(c, object_id=None, type_=3, limit=51, before=WHOLE.before, since_ms=0),
         "object_type",
     ),
     "a slice of an export": (

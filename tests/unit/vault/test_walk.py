@@ -11,8 +11,8 @@ import pytest
 from hygie.database.cluster import Dsns
 from hygie.database.environments import create_environment_schema
 from hygie.database.pool import Database
-from hygie.vault import catalogue
-from hygie.vault.catalogue import WHOLE, Window
+from hygie.vault import candidates
+from hygie.vault.candidates import WHOLE, Window
 
 ROLE = "hygie_env_1"
 ROWS, BUDGET, LIMIT = 100, 10, 5
@@ -56,7 +56,7 @@ def test_rows_replaced_during_a_walk_hide_no_other_row(database: Dsns, ascending
                 window = WHOLE
                 while True:
                     async with pool.transaction(ROLE) as connection:
-                        rows, walked_to = await catalogue.walk(
+                        rows, walked_to = await candidates.walk(
                             Interrupted(connection, writer, "min" if ascending else "max"),  # type: ignore[arg-type]
                             [3],
                             [[WANTED]],

@@ -49,14 +49,34 @@ def grant(
         list[str] | None,
         typer.Option("--type", help=say(fr="Limite à ce type de ressource.", en="Limit to this type of resource.")),
     ] = None,
+    patients: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=say(
+                fr="Limite aux patients membres de cet ensemble (Group/ID).",
+                en="Limit to patients who are members of this set (Group/ID).",
+            )
+        ),
+    ] = None,
+    purpose: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=say(
+                fr="Limite à ce motif d'accès (code HL7, TREAT par exemple).",
+                en="Limit to this purpose of use (HL7's code, e.g. TREAT).",
+            )
+        ),
+    ] = None,
 ) -> None:
     """Grant a habilitation."""
     frame = frame_of(context)
-    types = type_ or []
+    from hygie.gate.narrowing import Limits
+
+    limits = Limits(frozenset(type_ or ()), frozenset(patients or ()), frozenset(purpose or ()))
     id_ = run_act(
         frame,
         lambda acts: acts.grant(
-            account, tenant, environment, role=role, reason=reason, approver=approver, days=days, types=types
+            account, tenant, environment, role=role, reason=reason, approver=approver, days=days, limits=limits
         ),
     )
     frame.out.line(say(fr=f"Habilitation {id_} accordée.", en=f"Habilitation {id_} granted."))

@@ -142,6 +142,9 @@ def generate(type_: str) -> str:
     lines = ["def collect(r, add, references, owners):"]
     if type_ == "Patient":
         lines += ["    if r.id is not None:", "        owners.append('Patient/' + r.id)"]
+    if type_ == "Binary":  # no search parameter says whose a content is: its security context does
+        lines += ["    c = r.securityContext", "    if c is not None and c.reference is not None:"]
+        lines += ["        owners.append(c.reference)"]
     for slot, leaves in truths.items():
         lines += _truth_lines(slot, leaves)
     _Writer(lines, owned).node(root, "r", 1)

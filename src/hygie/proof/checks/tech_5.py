@@ -8,6 +8,7 @@ from hygie.proof.facts import AccessFacts, FileFacts, ProcessesFacts, RightsFact
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
 MINUTES_S = 600.0
+REVIEW_HOURS_MAX = 72  # as gate.break_glass and gate.two_persons say
 TOKEN_DAYS_MAX = 90  # a stolen token is worth at most a season
 DEFAULT_NAMES = frozenset(
     ("admin", "administrator", "administrateur", "default", "demo", "guest", "root", "test", "user")
@@ -132,6 +133,22 @@ def accounts(fact: AccessFacts, context: Context) -> Outcome:
     return satisfied(Text("Aucun compte par défaut.", "No default account."), observed, declared)
 
 
+def exceptions(fact: AccessFacts, context: Context) -> Outcome:
+    """Somebody else reviewed each record opened outside a scope, and answered for each right raised in an emergency."""
+    waiting = [one for one in fact.exceptions if not one["answered"]]
+    late = [one for one in waiting if context.now_ms - one["at_ms"] > REVIEW_HOURS_MAX * 3_600_000]
+    observed = Text(
+        f"{len(fact.exceptions)} accès d'exception : {len(waiting)} à revoir, {len(late)} en retard",
+        f"{len(fact.exceptions)} exceptional accesses: {len(waiting)} to review, {len(late)} late",
+    )
+    declared = Text(f"chacun revu en {REVIEW_HOURS_MAX} h", f"each one reviewed within {REVIEW_HOURS_MAX} h")
+    if late:
+        first = late[0]
+        why = Text(f"Non revu : {first['kind']} {first['id']}.", f"Not reviewed: {first['kind']} {first['id']}.")
+        return unsatisfied(why, observed, declared, same("rights/break-glass ; rights/requests"))
+    return satisfied(Text("Accès d'exception revus.", "Exceptional accesses are reviewed."), observed, declared)
+
+
 def second_factor(_: AccessFacts, __: Context) -> Outcome:
     """Administration asks for two factors."""
     return unsatisfied(
@@ -191,6 +208,15 @@ CHECKS = (
         MINUTES_S,
         _T + "test_a_default_account_is_red",
         accounts,
+    ),
+    Check(
+        "tech-5.exceptions",
+        Text("Accès d'exception", "Exceptional accesses"),
+        Text("Bris de glace et urgences revus par un autre", "Break-glass and emergencies reviewed by another"),
+        "access",
+        MINUTES_S,
+        _T + "test_a_break_glass_that_nobody_reviewed_is_red",
+        exceptions,
     ),
     Check(
         "tech-5.second-factor",
