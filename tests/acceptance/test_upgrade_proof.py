@@ -13,33 +13,16 @@ import pytest
 from hygie.base.layout import DataFolder
 from hygie.database.embedded import EmbeddedPostgres
 from tests.acceptance.conftest import Installation
+from tests.acceptance.former import migrations_since, undo_since
 
-ADDED = [
-    "0007_proof",
-    "0008_segments",
-    "0009_exit",
-    "0010_suspension",
-    "0011_applications",
-    "0015_patients_and_purposes",
-]
+ADDED = migrations_since("0007")
 PERSON = ("employer=Hygie", "function=RSSI", "starts_on=2026-01-05")
 
 
 def as_before(server: EmbeddedPostgres, secrets: Path) -> None:
     """What a version that knew neither registers nor evidence left: no schema, no role, no password, no history."""
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as owner:
-        owner.execute("DROP TABLE hygie.proof_object")
-        owner.execute("DROP TABLE hygie.exit_destruction, hygie.exit_consent, hygie.exit_export")
-        owner.execute("DROP SCHEMA hygie_proof CASCADE")
-        owner.execute("ALTER TABLE hygie.token DROP COLUMN exception")
-        owner.execute("DROP TABLE hygie.client_key, hygie.session_end, hygie.assertion")
-        owner.execute(
-            "ALTER TABLE hygie.habilitation DROP COLUMN suspended_ms, DROP COLUMN types, DROP COLUMN patients,"
-            " DROP COLUMN purposes"
-        )
-        owner.execute("DROP OWNED BY hygie_console")
-        owner.execute("DROP ROLE hygie_console")
-        owner.execute("DELETE FROM hygie.migration WHERE scope = '' AND name >= '0007'")
+        undo_since(owner, "0007")
     known = json.loads(secrets.read_bytes())
     del known["hygie_console"]
     secrets.write_text(json.dumps(known))

@@ -13,6 +13,7 @@ from hygie.app import dsns_of
 from hygie.base.layout import DataFolder
 from hygie.base.settings import load_settings
 from tests.acceptance.conftest import Installation
+from tests.acceptance.former import undo_since
 
 
 def test_a_token_revoked_since_the_copy_stays_revoked(
@@ -45,22 +46,8 @@ def test_a_token_revoked_since_the_copy_stays_revoked(
 def test_an_installation_of_before_rows_had_macs_keeps_its_rights(installation: Installation) -> None:
     """As a version that knew no MAC left it, with a right that somebody wrote by SQL then: the journal tells it."""
     folder = DataFolder.at(installation.data)
-    files = (Path(hygie.__file__).parent / "database" / "migrations").glob("*.sql")
-    later = sorted(path.stem for path in files if path.stem >= "0005")
     with psycopg.connect(dsns_of(load_settings(folder.path), folder).owner, autocommit=True) as owner:
-        for table in ("account", "token", "habilitation"):
-            owner.execute(f"ALTER TABLE hygie.{table} DROP COLUMN mac".encode())
-        owner.execute("DROP FUNCTION hygie.trim_measurements")  # what 0006 makes
-        owner.execute("DROP SCHEMA hygie_proof CASCADE")  # what 0007 makes
-        owner.execute("DROP TABLE hygie.proof_object")  # 0008
-        owner.execute("DROP TABLE hygie.exit_destruction, hygie.exit_consent, hygie.exit_export")  # 0009
-        owner.execute(
-            "ALTER TABLE hygie.habilitation DROP COLUMN suspended_ms, DROP COLUMN types, DROP COLUMN patients,"
-            " DROP COLUMN purposes"
-        )  # 0010, 0011
-        owner.execute("ALTER TABLE hygie.token DROP COLUMN exception")
-        owner.execute("DROP TABLE hygie.client_key, hygie.session_end, hygie.assertion")  # 0011
-        owner.execute("DELETE FROM hygie.migration WHERE scope = '' AND name >= '0005'")
+        later = undo_since(owner, "0005", keep_console=True)
         owner.execute(
             "INSERT INTO hygie.habilitation SELECT 'forged', account, environment, 'reader', reason, approver,"
             " starts_ms, ends_ms FROM hygie.habilitation LIMIT 1"

@@ -32,7 +32,7 @@ from hygie.vault.model import (
 from hygie.vault.patient_sets import opened_by
 from hygie.vault.planning_sets import open_objects, still_seen
 from hygie.vault.reading import find_by_condition
-from hygie.vault.tokens import lock_key
+from hygie.vault.tokens import MANY_PATIENTS_LOCK, lock_key
 
 
 @dataclass(slots=True)
@@ -78,6 +78,7 @@ class Plan:
     replaced: set[bytes] = field(default_factory=set)
 
 
+PATIENTS_LOCKED_MAX = 100  # of one object, one by one: PostgreSQL holds some thousands of locks for everybody
 RESOLVED_MAX = 3  # times that conditions are resolved for one request before it is told of the conflict
 
 
@@ -182,17 +183,20 @@ class Planner:
 
     async def _lock_objects(self, connection: Connection, drafts: Sequence[_Draft]) -> None:
         keys: set[int] = set()
-        sets: set[int] = set()  # nobody changes a set while a write that it limits is under way
+        shared: set[int] = set()  # sets of patients: nobody changes one while a write that it limits is under way
         for draft in drafts:
             if draft.permit.patients is not None:
-                sets.update(lock_key(self._index.object_id(SET_TYPE, one)) for one in draft.permit.patients.sets)
+                shared.update(lock_key(self._index.object_id(SET_TYPE, one)) for one in draft.permit.patients.sets)
             for one in draft.objects:
                 if not one.new:
                     keys.add(lock_key(self._index.object_id(one.type, one.id)))
                 keys.add(lock_key(self._index.owner(one.patients)[1]))
+                if len(one.patients) > PATIENTS_LOCKED_MAX:
+                    shared.add(MANY_PATIENTS_LOCK)
+                    continue
                 keys.update(lock_key(self._index.subject("patient", (patient,))) for patient in one.patients)
-        if keys or sets:
-            await catalogue.lock(connection, sorted(keys | sets), shared=sets - keys)
+        if keys or shared:
+            await catalogue.lock(connection, sorted(keys | shared), shared=shared - keys)
 
     def _looked_up(self, drafts: Sequence[_Draft]) -> list[bytes]:
         return [self._index.object_id(one.type, one.id) for draft in drafts for one in draft.objects if not one.new]

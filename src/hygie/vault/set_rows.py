@@ -101,9 +101,10 @@ async def is_small(connection: Reading, opened: Opened, environment: bytes, *, w
     Args: environment: subject of the compartment that is nobody's; rows_max: versions that it may have in the window.
     """
     cursor = await connection.execute(
-        _HOMES + "SELECT (SELECT count(*) FROM mine), count(*) FROM (SELECT FROM homes JOIN object h"
-        " ON h.compartment = homes.id AND h.seq > %s AND h.seq < %s LIMIT %s) w",
-        (*_homes(opened, environment), window.after, window.before, rows_max + 1),
+        _HOMES + "SELECT (SELECT count(*) FROM mine), count(*) FROM (SELECT FROM homes CROSS JOIN LATERAL"
+        " (SELECT FROM object o WHERE o.compartment = homes.id AND o.seq > %s AND o.seq < %s OFFSET 0) h"
+        " WHERE (SELECT count(*) FROM mine) <= %s LIMIT %s) w",
+        (*_homes(opened, environment), window.after, window.before, HELD_PATIENTS_MAX, rows_max + 1),
     )
     row = await cursor.fetchone()
     assert row is not None

@@ -76,6 +76,10 @@ def type_code(type_: str) -> int:
     return int.from_bytes(hashlib.sha256(type_.encode()).digest()[:4], "big") & 0x7FFFFFFF
 
 
+# Taken by who writes an object of more patients than can be locked one by one, shared, and by each erasure.
+MANY_PATIENTS_LOCK = int.from_bytes(hashlib.sha256(b"hygie many patients").digest()[:8], "big", signed=True)
+
+
 def lock_key(token: bytes) -> int:
     """The advisory lock of an id token: its first 8 bytes as a signed integer."""
     return int.from_bytes(token[:8], "big", signed=True)

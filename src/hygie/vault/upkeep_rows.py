@@ -9,7 +9,7 @@ from hygie.database.copy_format import encode_rows
 from hygie.vault.catalogue import OBJECT_COLUMNS, OBJECT_COPY, RANK_BITS, Connection, lock
 from hygie.vault.pack import PackedObject
 from hygie.vault.set_rows import forget_patient
-from hygie.vault.tokens import lock_key
+from hygie.vault.tokens import MANY_PATIENTS_LOCK, lock_key
 
 if TYPE_CHECKING:
     from hygie.vault.ledger import Survivors
@@ -71,7 +71,7 @@ async def erase_compartment(connection: Connection, compartment: bytes, at_ms: i
     subject = await cursor.fetchone()
     if subject is None:
         return None
-    await lock(connection, [lock_key(subject[0])])
+    await lock(connection, sorted((lock_key(subject[0]), MANY_PATIENTS_LOCK)))
     cursor = await connection.execute(
         "UPDATE compartment SET state = 1, wrap = NULL, erased_ms = %s WHERE id = %s AND state = 0 RETURNING epoch",
         (at_ms, compartment),

@@ -40,6 +40,7 @@ from hygie.vault.context import EnvironmentContext
 from hygie.vault.errors import PackFormatError
 from hygie.vault.model import STREAM_BYTES_MAX, Blob, NewObject
 from hygie.vault.pack import FOOTER, HEADER, check_pack, pack_name, read_table
+from hygie.vault.patient_sets import member_mac
 from hygie.vault.payload import PAYLOAD_BYTES_MAX, Head, decode_payload, encode_payload, object_meaning
 from hygie.vault.planning import Plan, PlannedVersion
 from hygie.vault.sealing import seal_group
@@ -203,6 +204,11 @@ def test_tokens_and_rows() -> None:
     assert example(page, "subject") == INDEX.subject("patient", ("p1",))
     assert example(page, "term") == INDEX.term(TERM)
     assert example(page, "term") == hashlib.blake2b(TERM.encode(), key=INDEX_KEY, digest_size=8).digest()
+    group, subject = INDEX.object_id("Group", "g1"), INDEX.subject("patient", ("p1",))
+    always = bytes(8) + (1 << 62).to_bytes(8, "big")
+    assert example(page, "member") == member_mac(INDEX, group, subject, 0, 1 << 62)
+    made = hashlib.blake2b(b"member\0" + group + subject + always, key=ID_KEY, digest_size=16)
+    assert example(page, "member") == made.digest()
     assert f"`{type_code('Patient')}`" in text(page)
     assert f"`{INDEX.numbers([TERM])[0]}`" in text(page)
     assert f"`{lock_key(object_id)}`" in text(page)

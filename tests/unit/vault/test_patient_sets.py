@@ -231,6 +231,31 @@ def test_an_object_moved_in_the_same_commit_is_not_written_over(open_house) -> N
     run(main)
 
 
+def test_a_set_of_more_patients_than_there_are_locks(open_house) -> None:
+    """And an erasure waits for whoever writes it."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            await fill(house)
+            await write(house, group(*(f"p{n}" for n in range(1, 12_000))))
+            assert await reads(house, "Patient", "p4")
+            slow = SlowSites(house)
+            changing = dataclasses.replace(house, sites=slow).new_vault()
+            many = group(*(f"p{n}" for n in range(1, 300)))
+            writing = asyncio.create_task(changing.write(house.writing(), WriteRequest([many])))
+            await slow.reached.wait()
+            erasing = asyncio.create_task(erase(house, "p1"))
+            await asyncio.sleep(0.5)
+            assert not erasing.done()
+            slow.go.set()
+            await writing
+            await erasing
+            assert not await reads(house, "Patient", "p1")
+            await changing.close()
+
+    run(main)
+
+
 def test_an_export_is_of_everybody(open_house) -> None:
     async def main() -> None:
         async with open_house() as house:

@@ -16,8 +16,9 @@ from hygie.database.cluster import Dsns
 from hygie.database.environments import create_environment_schema
 from hygie.database.hot import _dollar
 from hygie.database.pool import PLAN_OPTIONS
-from hygie.vault import candidates, catalogue, upkeep_rows
+from hygie.vault import candidates, catalogue, set_rows, upkeep_rows
 from hygie.vault.candidates import WHOLE
+from hygie.vault.patient_sets import Opened
 
 ROLE = "hygie_env_1"
 OBJECTS = 20_000  # of 10 types and 500 patients; one in twenty is an older version
@@ -32,6 +33,10 @@ INSERT INTO object SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 1, n % 10,
     decode(lpad(to_hex(n % 500 + 1), 32, '0'), 'hex'), n / 100 * 1048576 + n, 0, 100, n, n % 20 > 0, n % 97 = 0,
     CASE WHEN n % 20 > 0 THEN ARRAY[{FREQUENT}, 10 + n % 10, 100 + n % 500, {RARE} + n, 5000000 + n / 3] END
   FROM generate_series(1, {OBJECTS}) n;
+INSERT INTO group_member SELECT decode('ff' || lpad(to_hex(n), 30, '0'), 'hex'),
+    decode(lpad(to_hex(n % 3), 32, '0'), 'hex'), 0, 1::bigint << 62, '\\x00' FROM generate_series(1, 500) n;
+INSERT INTO compartment_member SELECT decode(lpad(to_hex(n % 500 + 1), 32, '0'), 'hex'),
+    decode('ff' || lpad(to_hex(n % 400 + n / 400), 30, '0'), 'hex') FROM generate_series(1, 2000) n;
 """
 
 
@@ -86,6 +91,7 @@ def filled(new_database: Callable[[], Dsns]) -> Iterator[psycopg.Connection[Any]
         yield hosting
 
 
+OPENED = Opened([bytes(15) + b"\x01"], [bytes(15) + b"\x02"], 5)
 ID, SUBJECT, COMPARTMENT = bytes(15) + b"\x07", b"\xff" + bytes(14) + b"\x07", bytes(15) + b"\x07"
 ONE, BOTH, EITHER = [[RARE]], [[FREQUENT], [RARE]], [[RARE, RARER]]
 
@@ -120,6 +126,34 @@ CASES: dict[str, tuple[Asked, str]] = {
         lambda c: catalogue.export_rows(c, (COMPARTMENT, 7), 100_000, limit=512),
         "object_compartment",
     ),
+    "a rare term, for a limited permit": (
+        lambda c: candidates.probe(c, ONE, limit=2001, opened=OPENED),
+        "object_tokens",
+    ),
+    "a type, for a limited permit": (
+        lambda c: candidates.walk(c, [3], [[FREQUENT]], limit=51, budget=20_000, opened=OPENED),
+        "object_type",
+    ),
+    "current rows, for a limited permit": (lambda c: catalogue.located_current(c, [ID], OPENED), "object_pkey"),
+    "versions, for a limited permit": (lambda c: catalogue.located_versions(c, [(ID, 1)], OPENED), "object_pkey"),
+    "a patient's rows, for a limited permit": (
+        lambda c: candidates.of_patient(c, SUBJECT, [3], [], limit=51, opened=OPENED),
+        "object_compartment",
+    ),
+    "a small set's rows": (
+        lambda c: candidates.of_set(c, OPENED, COMPARTMENT, [3], [[FREQUENT]], limit=51),
+        "object_compartment",
+    ),
+    "whether a set is small": (
+        lambda c: set_rows.is_small(c, OPENED, COMPARTMENT, window=WHOLE, rows_max=20_000),
+        "object_compartment",
+    ),
+    "a type's history, for a limited permit": (
+        lambda c: candidates.history(
+            c, object_id=None, type_=3, limit=51, before=WHOLE.before, since_ms=0, opened=OPENED, budget=20_000
+        ),
+        "object_type",
+    ),
     "what an erasure protects": (lambda c: upkeep_rows.count_objects(c, COMPARTMENT), "object_compartment"),
     "a slice of a purge": (
         lambda c: upkeep_rows.purge_erased(c, COMPARTMENT, 1, limit=5_000),
@@ -136,6 +170,8 @@ def test_the_right_index_and_no_walk_of_the_table(filled: psycopg.Connection[Any
     assert index in [name for _, name in explaining.nodes], explaining.nodes
     kinds = {kind for kind, name in explaining.nodes if name == "object"}
     assert "Seq Scan" not in kinds, explaining.nodes
+    for table in ("group_member", "compartment_member"):
+        assert ("Seq Scan", table) not in explaining.nodes, explaining.nodes
     # a hash of all patients costs a search 0.2 microseconds a patient of the environment
     assert ("Seq Scan", "compartment") not in explaining.nodes, explaining.nodes
     assert not {"Hash Join", "Merge Join"} & set(dict(explaining.nodes)), explaining.nodes

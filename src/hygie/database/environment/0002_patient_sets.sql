@@ -7,9 +7,9 @@ CREATE TABLE group_member (
     from_ms  bigint NOT NULL,
     until_ms bigint NOT NULL,
     mac      bytea  NOT NULL,
-    PRIMARY KEY (subject, group_id, from_ms, until_ms)
+    PRIMARY KEY (group_id, subject, from_ms, until_ms)
 );
-CREATE INDEX group_member_group ON group_member (group_id);
+CREATE INDEX group_member_subject ON group_member (subject);
 
 -- All the patients of a shared compartment, to know whether each is open.
 CREATE INDEX compartment_member_compartment ON compartment_member (compartment);

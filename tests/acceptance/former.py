@@ -1,0 +1,57 @@
+"""A database as a former version of Hygie left it: what each migration made is undone, newest first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+import hygie
+
+UNDO: dict[str, tuple[str, ...]] = {
+    "0005_rights_mac": (
+        "ALTER TABLE hygie.account DROP COLUMN mac",
+        "ALTER TABLE hygie.token DROP COLUMN mac",
+        "ALTER TABLE hygie.habilitation DROP COLUMN mac",
+    ),
+    "0006_measurement_bounds": ("DROP FUNCTION hygie.trim_measurements",),
+    "0007_proof": ("DROP SCHEMA hygie_proof CASCADE", "DROP OWNED BY hygie_console", "DROP ROLE hygie_console"),
+    "0008_segments": ("DROP TABLE hygie.proof_object",),
+    "0009_exit": ("DROP TABLE hygie.exit_destruction, hygie.exit_consent, hygie.exit_export",),
+    "0010_suspension": ("ALTER TABLE hygie.habilitation DROP COLUMN suspended_ms",),
+    "0011_applications": (
+        "DROP TABLE hygie.client_key, hygie.session_end, hygie.assertion",
+        "ALTER TABLE hygie.habilitation DROP COLUMN types",
+        "ALTER TABLE hygie.token DROP COLUMN exception",
+    ),
+    "0012_requests": (
+        "DROP TABLE hygie.request_use, hygie.decision, hygie.request",
+        "DROP FUNCTION hygie.end_habilitation",
+        "ALTER TABLE hygie.account DROP COLUMN tenant",
+        "ALTER TABLE hygie.habilitation ADD CONSTRAINT habilitation_environment_fkey FOREIGN KEY (environment)"
+        " REFERENCES hygie.environment",
+        "ALTER TABLE hygie.token ADD CONSTRAINT token_environment_fkey FOREIGN KEY (environment)"
+        " REFERENCES hygie.environment",
+    ),
+    "0015_patients_and_purposes": ("ALTER TABLE hygie.habilitation DROP COLUMN patients, DROP COLUMN purposes",),
+    "0020_break_glass": ("DROP TABLE hygie.break_glass_review, hygie.break_glass",),
+}
+
+
+def migrations_since(first: str) -> list[str]:
+    """Names of the migrations of the platform from a number on (``"0007"``), in order."""
+    files = (Path(hygie.__file__).parent / "database" / "migrations").glob("*.sql")
+    return sorted(path.stem for path in files if path.stem >= first)
+
+
+def undo_since(connection: psycopg.Connection[Any], first: str, *, keep_console: bool = False) -> list[str]:
+    """Undo what the migrations from a number on made. Args: connection: in autocommit, as the superuser to drop the
+    console's role, as the owner with keep_console. Returns their names, in order."""
+    undone = migrations_since(first)
+    for name in reversed(undone):
+        for statement in UNDO[name]:
+            if not (keep_console and "hygie_console" in statement):
+                connection.execute(statement.encode())
+    connection.execute("DELETE FROM hygie.migration WHERE scope = '' AND name >= %s", (first,))
+    return undone
