@@ -11,7 +11,7 @@ from benchmarks import load
 from benchmarks.client import Connection, Target
 from benchmarks.figures import cpu, seconds
 from benchmarks.installation import TENANT, Installation, running
-from hygie.base.actions import Role
+from hygie.base.roles import Role
 from hygie.gate.administration import Administration
 from hygie.gate.narrowing import Limits
 
