@@ -17,6 +17,8 @@ journal's event names. A habilitation grants one role in one environment, or on 
 |---|---|---|
 """
 MEANING = {
+    Action.OBJECT_COPY: "copy production, de-identified, into a test environment of the same client: the operator, on"
+    " the order of a person who holds it in both",
     Action.OBJECT_CREATE: "write a new object",
     Action.OBJECT_DELETE: "delete an object; its history stays",
     Action.OBJECT_EXPORT: "take everything out of an environment: the operator, on the order of a person who holds it",

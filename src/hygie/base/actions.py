@@ -15,6 +15,7 @@ class Action(StrEnum):
     """One thing a person or a program may be entitled to do."""
 
     # health data, through the vault
+    OBJECT_COPY = "object:copy"
     OBJECT_CREATE = "object:create"
     OBJECT_DELETE = "object:delete"
     OBJECT_EXPORT = "object:export"
@@ -88,12 +89,15 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     Role.CAREGIVER: _READS | _WRITES,
     Role.READER: _READS,
     Role.PRIVACY_OFFICER: frozenset(
-        {Action.PATIENT_ERASE, Action.OBJECT_EXPORT, Action.JOURNAL_READ, Action.JOURNAL_EXPORT}
+        {
+            *(Action.PATIENT_ERASE, Action.OBJECT_COPY, Action.OBJECT_EXPORT),
+            *(Action.JOURNAL_READ, Action.JOURNAL_EXPORT),
+        }
     ),
     Role.OPERATOR: frozenset(Action)
     - _READS
     - _WRITES
-    - {Action.OBJECT_EXPORT, Action.PATIENT_ERASE}
+    - {Action.OBJECT_COPY, Action.OBJECT_EXPORT, Action.PATIENT_ERASE}
     - {Action.SESSION_OPEN, Action.SESSION_CLOSE, Action.SESSION_REFUSED}
     - {Action.KEY_ANCHOR, Action.RIGHT_REFUSED},
 }
