@@ -38,7 +38,8 @@ async def ask_copy(
 ) -> CopyAsk:
     """What a declaration allows, between two environments.
 
-    Args: wanted: client, environment of production, environment for tests; key: of the record.
+    Args: wanted: client, environment of production, environment for tests; key: of the record; cells: how many
+    people must have a code for it to leave, the declared k at least.
     Raises: NotFoundError: no such environment; NotDeclaredError: journaled before.
     """
     tenant, source_name, target_name = wanted
@@ -49,7 +50,7 @@ async def ask_copy(
         declaration = await _declaration(custody.house, key, Wanted(tenant, source_name, target_name, operator, today))
     except HygieError as error:
         await _gate(custody, operator).refuse(error, "", Action.OBJECT_COPY, target.place)
-    return CopyAsk(source, target, declaration, cells)
+    return CopyAsk(source, target, declaration, max(cells, declaration.k))
 
 
 async def _declaration(house: House, key: str, wanted: Wanted) -> Declaration:

@@ -51,6 +51,7 @@ def made() -> Iterator[Installation]:
             places = ("prod",) if account == "half" else ("recette",) if where == "other" else ("prod", "recette")
             for name in places:
                 one.hygie("habilitation", "grant", account, where, name, *GRANT)
+        one.hygie("habilitation", "grant", "dpo", "other", "recette", *GRANT)  # one officer of two clients
         for name in ("demo", "second"):
             one.hygie("habilitation", "grant", "dpo", "chu", name, *GRANT)
         plant(one)

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help=say(
             fr="Copies de production pour les tests : dé-identifiées, déclarées, journalisées, sans retour.",
-            en="Copies of production for tests: de-identified, declared, journaled, without a way back.",
+            en="Copies of production for tests: identities removed, declared, journaled, without a way back.",
         ),
         no_args_is_help=True,
     )
