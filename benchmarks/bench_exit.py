@@ -19,7 +19,7 @@ from benchmarks.installation import Installation, running
 ORDER = ("--controller", "bench", "--instructed-by", "dpo", "--reference", "1", "--approver", "chief")
 
 
-def _hygie(installation: Installation, *words: str) -> tuple[dict[str, Any], float, float]:
+def answered(installation: Installation, *words: str) -> tuple[dict[str, Any], float, float]:
     """(answer, seconds, peak of memory in MiB) of a command, its start included. Raises: RuntimeError: it failed."""
     command = [sys.executable, "-m", "hygie", "--data", str(installation.data), "--json", *words]
     began = time.perf_counter()
@@ -37,20 +37,20 @@ def main() -> None:
         _, target = installation.environment("exit")
         for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 1):
             load.import_all(installation, target, bundles)
-        listed, _, _ = _hygie(installation, "environment", "list")
+        listed, _, _ = answered(installation, "environment", "list")
         tenant, name = next((one["tenant"], one["environment"]) for one in listed if one["environment"] == "exit")
-        _hygie(installation, "account", "create", "dpo", "--kind", "person")
+        answered(installation, "account", "create", "dpo", "--kind", "person")
         words = ("--role", "privacy-officer", "--reason", "bench", "--approver", "chief")
-        _hygie(installation, "habilitation", "grant", "dpo", tenant, name, *words)
+        answered(installation, "habilitation", "grant", "dpo", tenant, name, *words)
         own = pyrage.x25519.Identity.generate()
         folder = installation.data.with_name("exported")
         key = Path(f"{folder}.key")
         key.write_text(f"{own}\n")
         asked = ("exit", "export", tenant, "--environment", name, "--to", str(folder))
-        done, seconds, _ = _hygie(installation, *asked, "--recipient", str(own.to_public()), *ORDER)
+        done, seconds, _ = answered(installation, *asked, "--recipient", str(own.to_public()), *ORDER)
         note = f"{done['resources']:,} versions, {done['bytes'] / 1e6:.0f} MB, {done['traces']:,} traces"
         tell(Figure("exit-export", done["resources"] / seconds, note=f"{note} in {seconds:.1f} s"))
-        found, seconds, peak = _hygie(installation, "exit", "verify", str(folder), "--identity", str(key))
+        found, seconds, peak = answered(installation, "exit", "verify", str(folder), "--identity", str(key))
         tell(Figure("exit-verify", found["versions"] / seconds, note=f"{found['versions']:,} in {seconds:.1f} s"))
         tell(Figure("exit-memory", peak, note="peak of the larger of both commands"))
 

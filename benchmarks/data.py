@@ -81,7 +81,7 @@ def bundles() -> list[Bundle]:
     """Every transaction Bundle, in an order that is the same at each run."""
     folder = _folder()
     texts = _files(folder) if folder is not None else _invented()
-    made = [_bundle(raw) for raw in texts]
+    made = [bundle_of(raw) for raw in texts]
     random.Random(0).shuffle(made)
     return made
 
@@ -113,7 +113,8 @@ def _invented() -> Iterable[bytes]:
     return (bundle_bytes(seed) for seed in range(INVENTED))
 
 
-def _bundle(raw: bytes) -> Bundle:
+def bundle_of(raw: bytes) -> Bundle:
+    """A transaction Bundle from its text."""
     entries = msgspec.json.decode(raw)["entry"]
     resources = [entry["resource"] for entry in entries]
     codes = tuple(_code(one) if one["resourceType"] == "Observation" else "" for one in resources)

@@ -63,6 +63,8 @@ PROMISES: dict[str, Promise] = {
     "exit-export": Promise("return of a client: read, journaled, encrypted, traces included", "versions/s"),
     "exit-verify": Promise("its verification by the client", "versions/s"),
     "exit-memory": Promise("peak of memory of the larger of both", "MiB"),
+    "copy": Promise("copy production de-identified into a test environment, start included", "resources/s"),
+    "copy-memory": Promise("its peak of memory", "MiB"),
     "rebuild": Promise("rebuild a catalogue from one site", "resources/s", 5_000, 15_000),
     "restore": Promise("restore from the backup target", "resources/s", 5_000, 15_000),
     "referential-import": Promise("import a CISO Assistant library of 1,000 requirements", "s", 2, 0.5, most=True),

@@ -129,13 +129,13 @@ class Installation:
 
         return self.inside(main)
 
-    def environment(self, name: str) -> tuple[Environment, Target]:
+    def environment(self, name: str, *, kind: str = "test") -> tuple[Environment, Target]:
         """A new environment, an application entitled in it, and what its client needs."""
 
         async def act(acts: Administration) -> tuple[Environment, str]:
             if not any(row["name"] == TENANT for row in await acts.listing("tenant")):
                 await acts.create_tenant(TENANT, "Benchmarks")
-            made = await acts.create_environment(TENANT, name, "test")
+            made = await acts.create_environment(TENANT, name, kind)
             account = f"app-{name}"
             await acts.create_account(account, kind="application", label=account, professional_id="", days=1)
             await acts.grant(account, TENANT, name, role=Role.APPLICATION, reason="benchmark", approver="chief", days=1)

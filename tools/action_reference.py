@@ -26,6 +26,8 @@ words are rights and the journal's event names. A habilitation grants one role i
 |---|---|---|
 """
 MEANING = {
+    Action.OBJECT_COPY: "copy production, de-identified, into a test environment of the same client: the operator, on"
+    " the order of a person who holds it in both",
     Action.OBJECT_CREATE: "write a new object",
     Action.OBJECT_DELETE: "delete an object; its history stays",
     Action.OBJECT_EXPORT: "take everything out of an environment: the operator, on the order of a person who holds it",

@@ -376,9 +376,10 @@ async def run_backup_after_exit(
 ) -> int:
     """A backup that does not know the client any more, then the end of every older copy of keys on the target.
 
-    Packs of older snapshots stay: those of other clients are restored with the newest keys. Returns the snapshot's
-    number. Raises: as ``run_backup`` and ``purge_backups``.
+    Packs of older snapshots stay: those of other clients are restored with the newest keys. Where it fails, the next
+    backup of the working process ends it. Returns the snapshot's number. Raises: as ``run_backup``, ``purge_backups``.
     """
+    await keep_keys_since(custody.owner, destruction_id, house.clock.now_ms())
     async with backup_rooms(house, records, pool, custody.operator.account) as rooms:
         report = await run_backup(rooms, rpo_s=house.settings.backups.rpo_minutes * 60)
         await keep_keys_since(custody.owner, destruction_id, report.created_at_ms)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -202,6 +207,19 @@ def destroy(leaving: Exit, number: str, *words: str, exit_code: int = 0) -> Any:
     return leaving.made.hygie(*asked, *words, exit_code=exit_code)
 
 
+@contextmanager
+def somebody_looks_at(target: Path) -> Iterator[None]:
+    """Hold the backup target for some seconds, as whoever looks at what it holds does: it is waited for."""
+    descriptor = os.open(target, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    leaves = threading.Timer(6.0, os.close, (descriptor,))
+    leaves.start()
+    try:
+        yield
+    finally:
+        leaves.join()
+
+
 def test_consent_needs_the_code_found_inside_and_an_export_of_the_end(leaving: Exit, final: tuple[str, str]) -> None:
     assert consent(leaving, final[0], "0" * 64, exit_code=20)["error"]["code"] == "HYG-2E1"
     assert consent(leaving, final[0], "", exit_code=20)["error"]["code"] == "HYG-2E1"
@@ -234,7 +252,8 @@ def test_a_client_is_destroyed_certified_and_the_other_one_is_whole(leaving: Exi
     code = leaving.verify("last", *leaving.published())["code"]
     given = consent(leaving, number, code)["consent"]
     assert (made.data / "exits" / f"{given}.statement").read_text().startswith("Nous avons")
-    done = destroy(leaving, given)
+    with somebody_looks_at(made.data / "backup"):
+        done = destroy(leaving, given)
     assert done["final"], json.dumps(done)
     assert set(done["environments"]) == {"prod", "test"}
     paper = json.loads(Path(done["certificate"]).read_text())

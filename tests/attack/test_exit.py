@@ -20,7 +20,7 @@ from hygie.base.errors import HygieError, UnavailableError
 from hygie.cli.acts import operator_name
 from hygie.custody import Custody, open_custody
 from hygie.departure import Destruction, consent, keep_exits
-from hygie.exits.records import destructions
+from hygie.exits.records import destructions, keep_certificate
 from hygie.gate.administration import Administration
 from hygie.keys.errors import KeyDestroyedError
 from hygie.keys.file_kms import FileKms
@@ -350,3 +350,19 @@ def test_a_consent_serves_once(made: Installation) -> None:
             return len(await destructions(custody.owner))
 
     assert asyncio.run(main()) == 1
+
+
+def test_a_pass_that_comes_late_does_not_open_a_final_certificate_again(made: Installation) -> None:
+    """Two passes read the certificate while it was open; the slower one wants to write what it knew then."""
+
+    async def main() -> None:
+        async with open_house(made.data) as house, open_custody(house, "local:test") as custody:
+            (record,) = await destructions(custody.owner)
+            assert record.certificate is not None
+            if record.final_ms is None:
+                assert await keep_certificate(custody.owner, record.id, record.certificate, house.clock.now_ms())
+            (final,) = await destructions(custody.owner)
+            assert not await keep_certificate(custody.owner, record.id, b"what was known before", None)
+            assert await destructions(custody.owner) == [final]
+
+    asyncio.run(main())

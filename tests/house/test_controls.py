@@ -132,6 +132,7 @@ MAY_BE_EMPTY = {
     "rights-request",  # no request: the contract says how they are dealt with
     "complaint",  # no complaint
     "transfer",  # no transfer: sub-processors and interventions outside the EEA are held against it
+    "data-copy",  # no copy of production: without a declaration none can be made
     "supplier-change",  # no change of a sub-processor: each one is reviewed all the same
     "mark-use",  # the mark is not used
     "regulatory-wording",  # the page as a table takes no sentence, the others are not published without theirs

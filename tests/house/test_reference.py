@@ -52,6 +52,7 @@ ROOM_DIGIT = {
     "processes": "9",
     "start": "9",
     "upgrade": "9",
+    "deidentify": "D",
     "exits": "E",
     "oauth": "F",
     "rights": "G",

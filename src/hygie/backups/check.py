@@ -18,7 +18,7 @@ from hygie.backups.errors import (
 )
 from hygie.backups.retention import RetentionPolicy, kept_objects, kept_snapshots, keys_expired
 from hygie.backups.snapshot import ObjectRef, SignedSnapshot, key_refs, lasting_refs, verify_manifest
-from hygie.backups.target import BackupTarget
+from hygie.backups.target import BackupTarget, holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ async def purge_target(
     Raises: BackupRefusedError: a manifest is not intact; what it named is unknown, so nothing is removed;
     TargetUnavailableError.
     """
-    with target.exclusive():
+    async with holding(target):
         return await _purge(target, public_keys, policy, now_ms)
 
 

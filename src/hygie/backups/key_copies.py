@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hygie.backups.check import Head
 from hygie.backups.errors import ManifestReplayedError
 from hygie.backups.snapshot import key_refs, lasting_refs, verify_manifest
-from hygie.backups.target import BackupTarget
+from hygie.backups.target import BackupTarget, holding
 
 
 async def oldest_key_copy(target: BackupTarget, *, public_keys: Sequence[bytes]) -> int | None:
@@ -22,7 +22,7 @@ async def oldest_key_copy(target: BackupTarget, *, public_keys: Sequence[bytes])
     Raises: TargetUnavailableError: away, or somebody is at work on it; ManifestBrokenError, BackupDamagedError: what
     it holds cannot be told.
     """
-    with target.exclusive():
+    async with holding(target):
         there = set(await asyncio.to_thread(target.objects))
         named: set[str] = set()
         oldest_ms: int | None = None

@@ -21,7 +21,7 @@ from hygie.backups.gather import Cut, Gathered, Source, gather, take_cut
 from hygie.backups.keys import KmsSigner, public_keys
 from hygie.backups.retention import RetentionPolicy
 from hygie.backups.snapshot import SignedSnapshot, Snapshot, manifest_name
-from hygie.backups.target import BackupTarget
+from hygie.backups.target import BackupTarget, holding
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError
@@ -85,7 +85,7 @@ async def run_backup(
     await record_act(rooms, Action.BACKUP_RUN, "intent", {})
     try:
         cut = await take_cut(rooms.source)
-        with rooms.target.exclusive():
+        async with holding(rooms.target):
             report = await _take(rooms, cut, rpo_s, progress)
     except HygieError as error:
         await record_act(rooms, Action.BACKUP_RUN, "unknown", {"code": error.code})

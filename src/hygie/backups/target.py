@@ -6,12 +6,14 @@ Source: docs/formats/snapshot.md v1.  Objects are stored once, under the SHA-256
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 from hygie.backups.errors import BackupDamagedError, SnapshotAbsentError, TargetUnavailableError
@@ -25,6 +27,8 @@ OBJECTS_PREFIX = "objects/"
 SNAPSHOTS_PREFIX = "snapshots/"
 ERASED_PREFIX = "erased/"
 TARGET_NAME = "backup"
+HOLD_S = 15.0  # waited for who is at work on the target: to look takes milliseconds, a backup may take minutes
+_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,25 @@ class BackupTarget(Protocol):
 
     def erasures(self) -> list[str]:
         """Names of all tombstones."""
+
+
+@asynccontextmanager
+async def holding(target: BackupTarget) -> AsyncIterator[None]:
+    """Alone at work on a target, once who is there has left.
+
+    Raises: TargetUnavailableError: it is away, or somebody is at work for longer than ``HOLD_S`` (reason busy).
+    """
+    ends_s = monotonic() + HOLD_S
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(target.exclusive())
+                break
+            except TargetUnavailableError as error:
+                if error.facts["reason"] != "busy" or monotonic() > ends_s:
+                    raise
+            await asyncio.sleep(_LOOK_S)
+        yield
 
 
 class FolderTarget:

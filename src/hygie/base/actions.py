@@ -15,6 +15,7 @@ class Action(StrEnum):
     """One thing a person or a program may be entitled to do."""
 
     # health data, through the vault
+    OBJECT_COPY = "object:copy"
     OBJECT_CREATE = "object:create"
     OBJECT_DELETE = "object:delete"
     OBJECT_EXPORT = "object:export"

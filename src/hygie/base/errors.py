@@ -11,7 +11,7 @@
     └─ SettingsError               HYG-6xx  --    60    no     the operator, at start
 
 The first digit of a code is the family, the second the room (0 base, 1 database, 2 journal, 3 keys,
-4 sites, 5 vault, 6 gate, 7 faces, 8 backups, 9 command line, A registers, B proof).  A room declares
+4 sites, 5 vault, 6 gate, 7 faces, 8 backups, 9 command line, A registers, B proof, D copies).  A room declares
 its own errors in its ``errors.py`` as subclasses with ``code``, ``fr`` and ``en``; codes never change meaning.
 The sentences are class attributes, not docstrings, because ``python -OO`` strips docstrings.  Facts go into keyword
 fields and never hold health data: no identifier typed by a caller, no value of a resource.

@@ -23,7 +23,7 @@ from hygie.base.errors import NotFoundError
 from hygie.base.naming import looks_like_ins
 from hygie.base.permit import Permit, Place
 from hygie.database.pool import Database
-from hygie.gate.errors import OpeningRefusedError, RequestOverError, SamePersonError
+from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError
 from hygie.gate.requests import is_plain
 from hygie.gate.rights import rights_key
 from hygie.journal.entry import Entry
@@ -112,11 +112,11 @@ class BreakGlass:
         """Open one patient's record for the permit's account; it is in the journal at return, as a security event.
 
         Args: patient: ``Patient/ID``; whether there is one is not told.
-        Raises: OpeningRefusedError: not a patient, not a motive, or too long.
+        Raises: RequestRefusedError: not a patient, not a motive, or too long.
         """
         named = PATIENT.fullmatch(patient)
         if named is None or motive not in MOTIVES or not 0 < minutes <= MINUTES_MAX:
-            raise OpeningRefusedError()
+            raise RequestRefusedError(reason="opening")
         key, now_ms = await self._rights_key(), self._clock.now_ms()
         subject = await self._subject(permit.place, named[1])
         place, ends_ms = permit.place.environment_id, now_ms + minutes * 60_000
@@ -132,10 +132,10 @@ class BreakGlass:
     async def review(self, permit: Permit, id_: str, verdict: str, *, why: str = "") -> Opening:
         """Say whether an opening of the permit's place was justified; once, and not by who opened.
 
-        Raises: NotFoundError; SamePersonError; RequestOverError: it was reviewed; OpeningRefusedError: no verdict.
+        Raises: NotFoundError; SamePersonError; RequestOverError: it was reviewed; RequestRefusedError: no verdict.
         """
         if verdict not in (JUSTIFIED, UNJUSTIFIED) or len(why) > WHY_MAX or looks_like_ins(why) or not is_plain(why):
-            raise OpeningRefusedError()
+            raise RequestRefusedError(reason="review")
         key, now_ms = await self._rights_key(), self._clock.now_ms()
         async with self._database.transaction() as connection:
             found = await self._one(connection, permit.place, id_, key)

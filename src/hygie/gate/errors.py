@@ -180,11 +180,3 @@ class NotRaisedError(RefusedError):
     code = "HYG-265"
     fr = "Vos droits d'exploitation ne sont pas levés : hygie raise TICKET --reason …, puis l'accord d'un autre."
     en = "Your rights of operations are not raised: hygie raise TICKET --reason …, then somebody else's approval."
-
-
-class OpeningRefusedError(InvalidRequestError):
-    """A record opened outside the usual scope, or its review, that does not hold as it was sent."""
-
-    code = "HYG-167"
-    fr = "Bris de glace refusé : un patient (Patient/…), un motif de la liste, une heure au plus, ou un verdict."
-    en = "Break-glass refused: it takes a patient (Patient/…), a motive of the list, an hour at most, or a verdict."

@@ -8,10 +8,12 @@ in the journal before it is told.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from typing import NoReturn
 
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
-from hygie.base.errors import RefusedError
+from hygie.base.errors import HygieError, RefusedError
 from hygie.base.permit import Permit, Place
 from hygie.base.roles import ACTIONS_OF_ROLE, Role
 from hygie.database.pool import Database
@@ -22,6 +24,8 @@ from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
 
 INSTRUCTED_ACTIONS = frozenset({Action.OBJECT_EXPORT})
+COPY_FROM, COPY_INTO = "production", frozenset({"pre-production", "test"})  # kinds of environments
+_KIND = "SELECT kind, tenant FROM hygie.environment WHERE id = %s AND state = 'open'"
 
 
 class InstructedGate:
@@ -45,8 +49,52 @@ class InstructedGate:
         """
         habilitation = await self._habilitation(officer, action, place) if action in INSTRUCTED_ACTIONS else None
         if habilitation is None:
-            await self._journal.append_now([self._refusal(officer, action, place)])
-            raise RefusedError()
+            await self.refuse(RefusedError(), officer, action, place)
+        return self._permit(action, place, habilitation, purpose)
+
+    async def admit_copy(self, officer: str, source: Place, target: Place, *, purpose: str) -> tuple[Permit, Permit]:
+        """Permits to read an environment of production, and to create in a test one of the same client.
+
+        What kind of environments they are is asked of the platform's tables, not of the caller.
+        Raises: RefusedError: not such a pair, one of them closed, or the officer holds no live habilitation to the copy
+        in both; journaled before.
+        """
+        action = Action.OBJECT_COPY
+        kinds = await self._kinds(source, target)
+        if kinds is None:
+            await self.refuse(RefusedError(), officer, action, target)
+        read = await self._habilitation(officer, action, source)
+        if read is None:
+            await self.refuse(RefusedError(), officer, action, source)
+        write = await self._habilitation(officer, action, target)
+        if write is None:
+            await self.refuse(RefusedError(), officer, action, target)
+        source, target = (replace(one, kind=kind) for one, kind in zip((source, target), kinds, strict=True))
+        writing = self._permit(action, target, write, purpose, also=frozenset({Action.OBJECT_CREATE}))
+        return self._permit(action, source, read, purpose), writing
+
+    async def _kinds(self, source: Place, target: Place) -> tuple[str, str] | None:
+        """The kinds of two open environments of one client, the first production, the second for tests."""
+        async with self._database.transaction() as connection:
+            found = [
+                await (await connection.execute(_KIND, (one.environment_id,))).fetchone() for one in (source, target)
+            ]
+        kinds: list[str] = []
+        for row, one in zip(found, (source, target), strict=True):
+            if row is None or bytes(row[1]) != one.tenant_id:
+                return None
+            kinds.append(str(row[0]))
+        fits = kinds[0] == COPY_FROM and kinds[1] in COPY_INTO and source.tenant_id == target.tenant_id
+        return (kinds[0], kinds[1]) if fits else None
+
+    def _permit(
+        self,
+        action: Action,
+        place: Place,
+        habilitation: str,
+        purpose: str,
+        also: frozenset[Action] = frozenset(),
+    ) -> Permit:
         return Permit(
             permit_id=os.urandom(16),
             account=self._operator,
@@ -58,7 +106,13 @@ class InstructedGate:
             purpose=purpose[:PURPOSE_CHARACTERS_MAX],
             address="",
             device="",
+            also=also,
         )
+
+    async def refuse(self, error: HygieError, officer: str, action: Action, place: Place) -> NoReturn:
+        """Journal that an order is not carried out, durably, then raise why."""
+        await self._journal.append_now([self._refusal(error, officer, action, place)])
+        raise error
 
     async def _habilitation(self, officer: str, action: Action, place: Place) -> str | None:
         """The id of the officer's live habilitation to the action, if he has one."""
@@ -78,7 +132,7 @@ class InstructedGate:
                 return right.id
         return None
 
-    def _refusal(self, officer: str, action: Action, place: Place) -> Entry:
+    def _refusal(self, error: HygieError, officer: str, action: Action, place: Place) -> Entry:
         return Entry(
             action=action,
             outcome="refused",
@@ -88,7 +142,7 @@ class InstructedGate:
             environment_id=place.environment_id,
             account=self._operator,
             authentication="local",
-            detail={"code": RefusedError.code, "ordered_by": officer},
+            detail={"code": error.code, "ordered_by": officer},
         )
 
 

@@ -290,20 +290,44 @@ async def export_bound(connection: Connection) -> tuple[int, int, int]:
     return int(row[0]), int(row[1]), int(row[2])
 
 
+async def patient_compartments(connection: Connection, patient_type: int) -> list[bytes]:
+    """The compartments of one patient each, not erased, whose Patient resource is there; in no order that tells."""
+    cursor = await connection.execute(
+        "SELECT c.id FROM compartment c WHERE c.kind = 1 AND c.state = 0 AND EXISTS (SELECT FROM object o"
+        " WHERE o.compartment = c.id AND o.type = %s AND o.current AND NOT o.deleted) ORDER BY c.id",
+        (patient_type,),
+    )
+    return [bytes(row[0]) for row in await cursor.fetchall()]
+
+
+async def common_compartments(connection: Connection) -> list[bytes]:
+    """The compartments of what belongs to no patient."""
+    cursor = await connection.execute("SELECT id FROM compartment WHERE kind = 0 AND state = 0 ORDER BY id")
+    return [bytes(row[0]) for row in await cursor.fetchall()]
+
+
 async def export_rows(
-    connection: Connection, after: tuple[bytes, int], last_pack: int, *, limit: int
+    connection: Connection,
+    after: tuple[bytes, int],
+    last_pack: int,
+    *,
+    limit: int,
+    only: tuple[Sequence[bytes], Sequence[int]] | None = None,
 ) -> list[ExportRow]:
     """Versions in order of (compartment, seq), from after a position, of packs up to the last one.
+
+    Args: only: current versions of these compartments and types.
 
     The slice is taken first, so that no plan but its index suits it: joined before, PostgreSQL sorts the whole
     catalogue for each batch.
     """
     ended = (last_pack + 1) << RANK_BITS
+    chosen = "" if only is None else " AND compartment = ANY(%s) AND type = ANY(%s) AND current AND NOT deleted"
     cursor = await connection.execute(
-        "WITH h AS MATERIALIZED (SELECT * FROM object WHERE (compartment, seq) > (%s, %s) AND seq < %s"
+        f"WITH h AS MATERIALIZED (SELECT * FROM object WHERE (compartment, seq) > (%s, %s) AND seq < %s{chosen}"
         f" ORDER BY compartment, seq LIMIT %s) SELECT {JOINED}, c.kind, NOT EXISTS (SELECT FROM object n"
         " WHERE n.id = h.id AND n.version = h.version + 1 AND n.seq < %s)"
         " FROM h JOIN compartment c ON c.id = h.compartment ORDER BY h.compartment, h.seq",
-        (*after, ended, limit, ended),
+        (*after, ended, *([list(one) for one in only] if only else ()), limit, ended),
     )
     return [ExportRow(LocatedRow(*row[:-2]), row[-2], row[-1]) for row in await cursor.fetchall()]

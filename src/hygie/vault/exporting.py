@@ -23,8 +23,12 @@ from hygie.vault.context import EnvironmentContext
 from hygie.vault.entries import read_entries
 from hygie.vault.model import Stored
 from hygie.vault.reading import open_rows
+from hygie.vault.tokens import type_code
+
+_Only = tuple[Sequence[bytes], Sequence[int]] | None
 
 BATCH_ROWS = 512  # one lookup, one journal COPY and one COMMIT for so many versions
+SCOPE_COMPARTMENTS = 64  # of a chosen scope, in one walk: their rows are few and their keys are asked together
 EPOCH_ATTEMPTS = 3  # an epoch ends once a week
 BATCH_BYTES = 4 * 1024 * 1024  # sealed and compressed: a batch of large resources is cut short, so memory stays flat
 
@@ -35,6 +39,13 @@ class ExportBound(NamedTuple):
     pack: int
     packs: int
     versions: int
+
+
+class CopyScope(NamedTuple):
+    """What a copy takes: the current resources of these types, in these compartments."""
+
+    types: Sequence[str]
+    compartments: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +81,38 @@ class Exporter:
         async with self._database.transaction(self._context.place.role) as connection:
             return ExportBound(*await catalogue.export_bound(connection))
 
+    async def compartments(self) -> tuple[list[bytes], list[bytes]]:
+        """What a copy may choose from: (those of one patient each, those of nobody), by opaque id."""
+        async with self._database.transaction(self._context.place.role) as connection:
+            return (
+                await catalogue.patient_compartments(connection, type_code("Patient")),
+                await catalogue.common_compartments(connection),
+            )
+
     async def walk(self, permit: Permit, bound: ExportBound) -> AsyncIterator[list[ExportedVersion]]:
         """Every version inside the bound, in batches; a batch is journaled when it is given.
 
         Raises: UnavailableError: not journaled, so not given; KmsUnavailableError.
         """
+        async for batch in self._walk(permit, bound, None):
+            yield batch
+
+    async def walk_scope(
+        self, permit: Permit, bound: ExportBound, scope: CopyScope
+    ) -> AsyncIterator[list[ExportedVersion]]:
+        """What a scope names of it, and nothing else is opened. Raises: as ``walk``."""
+        types = [type_code(one) for one in scope.types]
+        for begin in range(0, len(scope.compartments), SCOPE_COMPARTMENTS):
+            chosen = scope.compartments[begin : begin + SCOPE_COMPARTMENTS]
+            async for batch in self._walk(permit, bound, (chosen, types)):
+                yield batch
+
+    async def _walk(self, permit: Permit, bound: ExportBound, only: _Only) -> AsyncIterator[list[ExportedVersion]]:
         position = (b"", -1)
         attempts = 0
         while True:
             try:
-                rows, batch = await self._batch(permit, position, bound)
+                rows, batch = await self._batch(permit, position, bound, only)
             except UnavailableError as error:
                 attempts += 1
                 if error.facts.get("part") != "epoch" or attempts > EPOCH_ATTEMPTS:
@@ -92,11 +125,12 @@ class Exporter:
             position = (rows[-1].located.compartment, rows[-1].located.seq)
 
     async def _batch(
-        self, permit: Permit, position: tuple[bytes, int], bound: ExportBound
+        self, permit: Permit, position: tuple[bytes, int], bound: ExportBound, only: _Only
     ) -> tuple[list[ExportRow], list[ExportedVersion]]:
         """Locate, open, journal; what is returned is journaled durably."""
         async with self._database.transaction(self._context.place.role) as connection:
-            rows = _cut(await catalogue.export_rows(connection, position, bound.pack, limit=BATCH_ROWS))
+            found = await catalogue.export_rows(connection, position, bound.pack, limit=BATCH_ROWS, only=only)
+            rows = _cut(found)
             batch = await self._open(permit, rows)
             shown = [(one.compartment, (one.stored.type, one.object_id, one.version)) for one in batch if one.stored]
             if shown:

@@ -26,7 +26,8 @@ from hygie.sites.placement import SiteSet
 from hygie.vault.blobs import BlobStore, StreamedObject
 from hygie.vault.context import EnvironmentContext, load_context
 from hygie.vault.entries import refusal_entry
-from hygie.vault.exporting import ExportBound, ExportedVersion, Exporter
+from hygie.vault.exporting import CopyScope, ExportBound, ExportedVersion, Exporter
+from hygie.vault.identities import PRODUCTION
 from hygie.vault.model import Page, Query, Stored, WriteRequest, Written
 from hygie.vault.reader import Reader
 from hygie.vault.search import Searcher
@@ -154,6 +155,24 @@ class Vault:
         async for batch in rooms.exporter.walk(permit, bound):
             yield batch
 
+    async def copy_bound(self, permit: Permit) -> tuple[ExportBound, list[bytes], list[bytes]]:
+        """What a copy that begins now covers, and the compartments to choose from: of one patient each, of nobody.
+
+        Raises: RefusedError; UnavailableError.
+        """
+        exporter = (await self._copied(permit)).exporter
+        return (await exporter.bound(), *await exporter.compartments())
+
+    async def export_scope(
+        self, permit: Permit, bound: ExportBound, scope: CopyScope
+    ) -> AsyncIterator[list[ExportedVersion]]:
+        """The current resources that a scope names, in batches, each journaled before it is given; for what leaves
+        de-identified only. Raises: RefusedError; see ``Exporter.walk``.
+        """
+        rooms = await self._copied(permit)
+        async for batch in rooms.exporter.walk_scope(permit, bound, scope):
+            yield batch
+
     async def export_content(self, permit: Permit, stored: Stored) -> StreamedObject:
         """The chunked content of a version that ``export`` gave, and journaled. Raises: as ``BlobStore.open``."""
         return await (await self._whole(permit)).blobs.open(permit, stored)
@@ -188,6 +207,12 @@ class Vault:
         if permit.reach is not None or permit.patients is not None:
             raise RefusedError()
         return await self._admitted(permit, Action.OBJECT_EXPORT)
+
+    async def _copied(self, permit: Permit) -> _Rooms:
+        """The same for a copy, whose other permit is for where it goes. Raises: RefusedError: not of production."""
+        if permit.reach is not None or permit.place.kind != PRODUCTION:
+            raise RefusedError()
+        return await self._admitted(permit, Action.OBJECT_COPY)
 
     async def _rooms_of(self, place: Place) -> _Rooms:
         task = self._rooms.get(place.environment_id)

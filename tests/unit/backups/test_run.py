@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
@@ -71,7 +72,9 @@ def test_a_target_that_went_back_is_seen_and_backups_go_on(open_house, tmp_path)
     asyncio.run(main())
 
 
-def test_one_backup_at_a_time(open_house, tmp_path) -> None:  # noqa: F811
+def test_one_backup_at_a_time(open_house, tmp_path, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.setattr("hygie.backups.target.HOLD_S", 0.2)
+
     async def main() -> None:
         async with open_house() as house:
             target = new_target(tmp_path)
@@ -85,6 +88,20 @@ def test_one_backup_at_a_time(open_house, tmp_path) -> None:  # noqa: F811
                         await connection.execute("SELECT passed, facts->>'code' FROM hygie.measurement")
                     ).fetchall()
                 assert rows == [(False, "HYG-480")]
+
+    asyncio.run(main())
+
+
+def test_who_only_looks_at_the_target_is_waited_for(open_house, tmp_path) -> None:  # noqa: F811
+    """The age of its copies of keys is looked at while a backup begins: that one is taken all the same."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            target = new_target(tmp_path)
+            look = ExitStack()
+            look.enter_context(target.exclusive())
+            asyncio.get_running_loop().call_later(0.5, look.close)
+            assert (await back_up(house, target)).number == 1
 
     asyncio.run(main())
 

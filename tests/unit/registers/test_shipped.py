@@ -34,7 +34,7 @@ NAMED = {
     *("intervention", "audit", "finding", "ticket", "certificate", "certification-event", "foreign-law-note"),
     *("transfer", "document-delivery", "complaint", "mark-use", "referential-import"),
     *("applicability", "publication", "regulatory-wording"),
-    *("scoping", "certification-warning"),
+    *("scoping", "certification-warning", "data-copy"),
 }
 
 

@@ -268,7 +268,7 @@ def destroy(
 
 
 async def _forget_keys(frame: Frame, custody: Custody, certificate: DestructionCertificate) -> None:
-    """A backup without the client, and no older copy of keys; what cannot be now waits for its retention."""
+    """A backup without the client, and no older copy of keys; what cannot be now is done with the next backup."""
     from hygie.app import opened
     from hygie.base.errors import HygieError
     from hygie.base.language import current_language
@@ -282,8 +282,8 @@ async def _forget_keys(frame: Frame, custody: Custody, certificate: DestructionC
     except HygieError as error:
         frame.out.warn(
             say(
-                fr=f"Les copies de clés des sauvegardes attendent leur conservation : {error.sentence('fr')}",
-                en=f"Copies of keys in backups wait for their retention: {error.sentence(current_language())}",
+                fr=f"Les copies de clés partiront avec la prochaine sauvegarde : {error.sentence('fr')}",
+                en=f"Copies of keys go with the next backup: {error.sentence(current_language())}",
             )
         )
 

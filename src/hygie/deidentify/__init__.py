@@ -1,0 +1,1 @@
+"""Copies of production for tests: de-identified by an allow-list, declared, journaled, without a way back."""
