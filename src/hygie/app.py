@@ -23,7 +23,8 @@ from hygie.database.cluster import Dsns
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.external import external_dsns
 from hygie.database.pool import Database
-from hygie.gate.administration import Administration, GoLive
+from hygie.gate.administration import GoLive
+from hygie.gate.people_administration import PeopleAdministration
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.journal.checkpoint import COSIGNATURE_V1, VerifierKey
 from hygie.journal.errors import TimestampUnavailableError, WitnessKeyAbsentError
@@ -271,7 +272,7 @@ async def _nothing_live(_tenant: str, _name: str) -> Sequence[tuple[str, str]]:
 @asynccontextmanager
 async def open_administration(
     house: House, operator: str, *, go_live: GoLive | None = None
-) -> AsyncIterator[Administration]:
+) -> AsyncIterator[PeopleAdministration]:
     """Acts of one operator, under the database's owner role.
 
     Args: go_live: what allows production; in production mode nothing goes live without it.
@@ -279,7 +280,7 @@ async def open_administration(
     async with opened(house.dsns.owner, size=ADMINISTRATION_POOL) as database:
         journal = JournalWriter(database, house.month_keys, house.clock)
         try:
-            yield Administration(
+            yield PeopleAdministration(
                 database,
                 owner_dsn=house.dsns.owner,
                 kms=house.kms,

@@ -27,6 +27,9 @@ class Action(StrEnum):
     # administration
     ACCOUNT_CREATE = "account:create"
     ACCOUNT_DISABLE = "account:disable"
+    ACCOUNT_RECOVER = "account:recover"
+    AUTHENTICATOR_CREATE = "authenticator:create"
+    AUTHENTICATOR_REVOKE = "authenticator:revoke"
     BACKUP_RESTORE = "backup:restore"
     BACKUP_RUN = "backup:run"
     CHECK_RUN = "check:run"
@@ -64,6 +67,11 @@ class Action(StrEnum):
     JOURNAL_GAP = "journal:gap"
     JOURNAL_READ = "journal:read"
 
+    # people who prove who they are: each sign-in, a lock after failures, and the third lock of a day
+    PERSON_ALERT = "person:alert"
+    PERSON_LOCK = "person:lock"
+    PERSON_PROVE = "person:prove"
+
     # sessions: an application that proved itself, the end of its session, and a request without anyone behind it
     SESSION_CLOSE = "session:close"
     SESSION_OPEN = "session:open"
@@ -95,5 +103,6 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     - _WRITES
     - {Action.OBJECT_EXPORT, Action.PATIENT_ERASE}
     - {Action.SESSION_OPEN, Action.SESSION_CLOSE, Action.SESSION_REFUSED}
+    - {Action.PERSON_ALERT, Action.PERSON_LOCK, Action.PERSON_PROVE}
     - {Action.KEY_ANCHOR, Action.RIGHT_REFUSED},
 }

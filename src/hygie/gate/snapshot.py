@@ -13,6 +13,7 @@ import psycopg
 
 from hygie.base.actions import ACTIONS_OF_ROLE, Action, Role
 from hygie.base.permit import Place
+from hygie.gate.authenticators import PASSWORD, TOTP, Authenticator, authenticator_of
 from hygie.gate.clients import ClientKey
 from hygie.gate.rights import Right, is_ours, live_rights
 from hygie.gate.scopes import Reach, reach_of
@@ -38,7 +39,8 @@ class Habilitation:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One open account, with what it holds by environment and what it may prove itself with."""
+    """One open account, with what it holds by environment and what it may prove itself with: an application its keys,
+    a person his authenticators."""
 
     id: str
     kind: str
@@ -46,6 +48,17 @@ class Account:
     ends_ms: int
     habilitations: Mapping[bytes, tuple[Habilitation, ...]]
     keys: tuple[ClientKey, ...]
+    authenticators: tuple[Authenticator, ...] = ()
+
+    def proof_ends_ms(self, id_: str) -> int | None:
+        """When what proved a session stops counting, UTC; None: it was withdrawn. A password counts with a live TOTP
+        secret only."""
+        found = [one.ends_ms for one in self.keys if one.id == id_]
+        seconds = [one.ends_ms for one in self.authenticators if one.kind == TOTP]
+        for one in self.authenticators:
+            if one.id == id_ and one.opens_sessions and (one.kind != PASSWORD or seconds):
+                found.append(min(one.ends_ms, max(seconds)) if one.kind == PASSWORD else one.ends_ms)
+        return min(found, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +94,20 @@ class Snapshot:
     forged: tuple[Right, ...] = ()
 
     def bearer_of(self, session: Session) -> Bearer | None:
-        """Whom an access token stands for; None: its account or environment is not open, the key that proved the
-        account was withdrawn, or the session was ended."""
+        """Whom an access token stands for; None: its account or environment is not open, the key or the authenticator
+        that proved the account was withdrawn, or the session was ended."""
         account = self.accounts.get(session.account)
         place = self.place_with(session.environment_id)
         if account is None or place is None or place.tenant_id != session.tenant_id or session.id in self.ended:
             return None
-        key = next((one for one in account.keys if one.id == session.key), None)
-        if key is None:
+        proof_ends_ms = account.proof_ends_ms(session.key)
+        if proof_ends_ms is None:
             return None
         return Bearer(
             account=account.id,
             professional_id=account.professional_id,
             place=place,
-            expires_ms=min(session.expires_ms, account.ends_ms, key.ends_ms),
+            expires_ms=min(session.expires_ms, account.ends_ms, proof_ends_ms),
             habilitations=account.habilitations.get(place.environment_id, ()),
             authentication=session.method,
             scopes=session.scopes,
@@ -142,6 +155,7 @@ def _accounts(rights: Sequence[Right]) -> dict[str, Account]:
     """Open accounts with what they hold."""
     granted: dict[str, dict[bytes, tuple[Habilitation, ...]]] = {}
     keys: dict[str, tuple[ClientKey, ...]] = {}
+    proofs: dict[str, tuple[Authenticator, ...]] = {}
     for right in rights:
         one = right.values
         if right.table == "habilitation":
@@ -152,6 +166,9 @@ def _accounts(rights: Sequence[Right]) -> dict[str, Account]:
         elif right.table == "client_key":
             key = ClientKey(one["id"], one["account"], one["kind"], one["value"], one["ends_ms"])
             keys[key.account] = (*keys.get(key.account, ()), key)
+        elif right.table == "authenticator":
+            held_by = one["account"]
+            proofs[held_by] = (*proofs.get(held_by, ()), authenticator_of(one))
     return {
         right.id: Account(
             right.id,
@@ -160,6 +177,7 @@ def _accounts(rights: Sequence[Right]) -> dict[str, Account]:
             right.values["ends_ms"],
             granted.get(right.id, {}),
             keys.get(right.id, ()),
+            proofs.get(right.id, ()),
         )
         for right in rights
         if right.table == "account"
