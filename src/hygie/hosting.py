@@ -14,6 +14,7 @@ from hygie.fhir.face import Face
 from hygie.gate.desk import SessionDesk
 from hygie.gate.gate import Gate
 from hygie.gate.jwks_source import JwksSource
+from hygie.gate.people import PeopleDoor
 from hygie.journal.writer import JournalWriter
 from hygie.oauth.face import CONFIGURATION, TokenFace
 from hygie.server.server import Application, Receive, Scope, Send
@@ -47,6 +48,7 @@ class Hosting:
     gate: Gate
     vault: Vault
     desk: SessionDesk
+    people: PeopleDoor
 
     def face(self) -> Application:
         """Every face as one ASGI application."""
@@ -66,8 +68,10 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         gate = Gate(database, hot, journal, house.clock, kms=house.kms)
         life_ms = house.settings.sessions.application_minutes * 60_000
         desk = SessionDesk(gate, database, journal, house.clock, source=JwksSource(), life_ms=life_ms)
+        origins = house.settings.host.origins
+        people = PeopleDoor(gate, database, journal, house.clock, kms=house.kms, origins=origins)
         try:
-            yield Hosting(house, database, journal, gate, vault, desk)
+            yield Hosting(house, database, journal, gate, vault, desk, people)
         finally:
             await vault.close()
             await journal.close()

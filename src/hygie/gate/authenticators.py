@@ -50,6 +50,20 @@ class Authenticator:
         return self.kind in {PASSWORD, WEBAUTHN, OIDC}
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response of a security key that holds. authenticator: its row's, nothing when it is being registered; value:
+    the credential with its public key; counter: signatures so far; challenge, until_ms: digest and end, to be used
+    up.
+    """
+
+    authenticator: str
+    value: bytes
+    counter: int
+    challenge: bytes
+    until_ms: int
+
+
 def authenticator_of(row: Mapping[str, Any]) -> Authenticator:
     """From the columns of its row."""
     return Authenticator(

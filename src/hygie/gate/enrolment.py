@@ -21,6 +21,7 @@ from hygie.gate.authenticators import (
     PASSWORD,
     TOTP,
     WEBAUTHN,
+    Answer,
     Authenticator,
     code_digest,
     new_id,
@@ -34,7 +35,6 @@ from hygie.gate.proofs import live_code, take
 from hygie.gate.rights import mac_of, print_of, rights_key
 from hygie.gate.snapshot import Account
 from hygie.gate.totp import SECRET_BYTES, step_of
-from hygie.gate.webauthn import Answer
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -121,7 +121,7 @@ class Activation:
         """
         enrolment = self.enrolment(account, code)
         assert account is not None
-        new = _New(new_id(), WEBAUTHN, answer.value, label[:LABEL_CHARACTERS_MAX])
+        new = _New(new_id(), WEBAUTHN, answer.value, _printable(label)[:LABEL_CHARACTERS_MAX])
         await self._activate(account, enrolment, code, [new], where)
         await take(self._database, new.id, answer.counter, self._clock.now_ms())
 
@@ -171,3 +171,7 @@ class Activation:
             device=where.device,
             detail={"account": account.id, **detail},
         )
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

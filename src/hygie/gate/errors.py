@@ -35,7 +35,7 @@ class ClientRefusedError(HygieError):
 class SignInRefusedError(HygieError):
     """A person who did not prove who he is; whatever it was, one sentence. ``reason`` is for the journal."""
 
-    code = "HYG-263"
+    code = "HYG-267"
     http_status = 401
     exit_code = 20
     fr = (
@@ -48,7 +48,7 @@ class SignInRefusedError(HygieError):
 class EnrolmentRefusedError(HygieError):
     """An enrolment code that is unknown, used, ended, or another account's: one answer."""
 
-    code = "HYG-264"
+    code = "HYG-268"
     http_status = 401
     exit_code = 20
     fr = "Code d'enrôlement refusé : demandez-en un autre à votre administrateur."
@@ -58,17 +58,17 @@ class EnrolmentRefusedError(HygieError):
 class RecoveryRefusedError(RefusedError):
     """A recovery that two other administrators did not confirm together."""
 
-    code = "HYG-265"
+    code = "HYG-266"
     fr = "Récupération refusée ({reason}) : deux administrateurs, autres que la personne, se prouvent ensemble."
     en = "Recovery refused ({reason}): two administrators, other than the person, prove themselves together."
 
 
-class AlreadyEnrolledError(RefusedError):
+class AlreadyEnrolledError(InvalidRequestError):
     """A person who has, or had, authenticators gets a code by proving himself, or by a recovery."""
 
-    code = "HYG-266"
-    fr = "Cette personne est déjà enrôlée : elle se prouve (--proved), ou deux administrateurs la récupèrent."
-    en = "This person is enrolled already: she proves herself (--proved), or two administrators recover her."
+    code = "HYG-169"
+    fr = "Personne déjà enrôlée : il faut sa preuve (--proved), ou sa récupération par deux administrateurs."
+    en = "Enrolled already: the person's own proof (--proved), or a recovery by two administrators, is needed."
 
 
 class ProductionBlockedError(RefusedError):
@@ -91,7 +91,7 @@ class TooManyRefusalsError(UnavailableError):
 class SignInsBusyError(UnavailableError):
     """As many passwords are being verified as the machine bears."""
 
-    code = "HYG-461"
+    code = "HYG-462"
     fr = "Trop de connexions à la fois : réessayez dans quelques secondes."
     en = "Too many sign-ins at once: try again in a few seconds."
 
@@ -131,7 +131,7 @@ class GrantTypeError(InvalidRequestError):
 class PasswordRefusedError(InvalidRequestError):
     """A new password that is too easy to guess; nothing of it is repeated."""
 
-    code = "HYG-165"
+    code = "HYG-167"
     fr = "Mot de passe refusé : {reason}."
     en = "Password refused: {reason}."
 
@@ -139,7 +139,7 @@ class PasswordRefusedError(InvalidRequestError):
 class AuthenticatorRefusedError(InvalidRequestError):
     """Something that a person cannot be enrolled with as it is."""
 
-    code = "HYG-166"
+    code = "HYG-168"
     fr = "Authentifiant refusé ({reason})."
     en = "Authenticator refused ({reason})."
 

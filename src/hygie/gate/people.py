@@ -14,7 +14,7 @@ from typing import Any
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.database.pool import Database
-from hygie.gate.authenticators import OIDC, WEBAUTHN, authenticators_key, derived_key, identity
+from hygie.gate.authenticators import OIDC, WEBAUTHN, Answer, authenticators_key, derived_key, identity
 from hygie.gate.enrolment import Activation, Chosen
 from hygie.gate.errors import AuthenticatorRefusedError, EnrolmentRefusedError, SignInRefusedError
 from hygie.gate.gate import Gate, Whence
@@ -30,7 +30,7 @@ from hygie.gate.proofs import (
     take,
 )
 from hygie.gate.snapshot import Account
-from hygie.gate.webauthn import Answer, WebAuthn, credential_of, has_credential
+from hygie.gate.webauthn import WebAuthn, credential_of, has_credential
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
 

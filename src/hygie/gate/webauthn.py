@@ -12,7 +12,6 @@ import hmac
 import secrets
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -34,12 +33,13 @@ from fido2.webauthn import (
 )
 
 from hygie.base.canonical import canonical
-from hygie.gate.authenticators import WEBAUTHN, Authenticator
+from hygie.gate.authenticators import WEBAUTHN, Answer, Authenticator
 from hygie.gate.errors import SignInRefusedError
 
 REGISTER, SIGN_IN = "register", "sign in"
 CHALLENGE_MS = 5 * 60_000
 NAME = "Hygie"
+CREDENTIAL_BYTES_MAX = 4_096  # an id has 1,023 at most, a key of RSA about 300, of ML-DSA 2,600
 # COSE algorithms (RFC 9053) on curves and moduli that ANSSI takes: ES256, EdDSA, ES384, PS256, RS256.
 ALGORITHMS: Final = (-7, -8, -35, -37, -257)
 _CHALLENGE = struct.Struct(">16sQ32s")  # random, end (UTC ms), MAC
@@ -47,18 +47,6 @@ _REQUIRED = UserVerificationRequirement.REQUIRED
 # What the library raises on bytes that are no response, beside its own ValueError.
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error, NotImplementedError)
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response that holds. authenticator: its row's, nothing when it is being registered; value: the credential with
-    its public key; counter: signatures so far; challenge, until_ms: digest and end, to be used up."""
-
-    authenticator: str
-    value: bytes
-    counter: int
-    challenge: bytes
-    until_ms: int
 
 
 class WebAuthn:
@@ -120,6 +108,8 @@ class WebAuthn:
         credential = data.credential_data
         if credential is None or credential.public_key.get(3) not in ALGORITHMS:
             raise SignInRefusedError(reason="algorithm", locks=0)
+        if len(credential) > CREDENTIAL_BYTES_MAX:
+            raise SignInRefusedError(reason="credential", locks=0)
         return self._answer("", bytes(credential), data, client, until_ms)
 
     def signed(
@@ -196,13 +186,16 @@ def credential_of(response: Mapping[str, Any]) -> bytes:
 
 def has_credential(one: Authenticator, credential: bytes) -> bool:
     """Whether a key is the one that a response names."""
-    return one.kind == WEBAUTHN and AttestedCredentialData(one.value).credential_id == credential
+    return one.kind == WEBAUTHN and credential_id(one.value) == credential
+
+
+def credential_id(value: bytes) -> bytes:
+    """The id in a credential (WebAuthn level 2, 6.5.1): after 16 bytes, its length (2 bytes), then itself."""
+    return value[18 : 18 + int.from_bytes(value[16:18], "big")]
 
 
 def _descriptor(one: Authenticator) -> PublicKeyCredentialDescriptor:
-    return PublicKeyCredentialDescriptor(
-        type=PublicKeyCredentialType.PUBLIC_KEY, id=AttestedCredentialData(one.value).credential_id
-    )
+    return PublicKeyCredentialDescriptor(type=PublicKeyCredentialType.PUBLIC_KEY, id=credential_id(one.value))
 
 
 def _reason(error: Exception) -> str:

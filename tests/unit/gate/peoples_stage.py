@@ -23,7 +23,6 @@ from hygie.gate.enrolment import Chosen
 from hygie.gate.gate import Gate, Whence
 from hygie.gate.people import PeopleDoor
 from hygie.gate.people_administration import Delivery, PeopleAdministration
-from hygie.gate.proofs import PasswordProofs
 from hygie.gate.totp import code_at, new_secret
 from hygie.journal.writer import JournalWriter
 
@@ -191,6 +190,3 @@ async def staged(house: Any, *, processes: int = 1, tenant: bool = True) -> Asyn
             await hot.close()
         await journal.close()
         await owner.close()
-
-
-__all__ = ["PasswordProofs"]

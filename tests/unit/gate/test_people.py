@@ -7,11 +7,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from hygie.base.actions import Action
+from hygie.database.pool import Database
+from hygie.gate.authenticators import new_code, plain_code
 from hygie.gate.errors import SignInRefusedError
 from hygie.gate.gate import Whence
+from hygie.gate.platform_ledger import apply_revocations, import_platform, read_platform
 from hygie.gate.sessions import Session, new_id
-from tests.unit.gate.peoples_stage import BY_HAND, PASSWORD, WARD, Stage, staged
+from hygie.gate.webauthn import WebAuthn
+from hygie.journal.entry import Entry
+from tests.unit.gate.peoples_stage import BY_HAND, ORIGIN, PASSWORD, WARD, Stage, staged
 
 
 def run(open_house: Any, main: Callable[[Stage], Awaitable[None]], **how: Any) -> None:
@@ -113,3 +121,62 @@ def test_every_sign_in_is_in_the_journal_before_it_is_answered(open_house: Any) 
         assert (await stage.rows(count))[0][0] == before + 2
 
     run(open_house, main)
+
+
+def test_authenticators_come_back_with_the_platforms_ledger(open_house: Any, new_database: Any) -> None:
+    """A ledger from before the last withdrawal: the journal's entries take it back again."""
+
+    async def main(stage: Stage) -> None:
+        await stage.enrolled("marie")
+        async with stage.owner.transaction() as connection:
+            platform = await read_platform(connection, stage.clock.ms)
+        everything = "SELECT * FROM hygie.authenticator ORDER BY id"
+        before = await stage.rows(everything)
+        assert len(before) == 3
+        empty = Database(new_database().owner, size=1)
+        await empty.open()
+        try:
+            async with empty.transaction() as connection:
+                await import_platform(connection, platform)
+            async with empty.transaction() as connection:
+                assert await (await connection.execute(everything.encode())).fetchall() == before
+            live = next(row[0] for row in before if row[2] == "password")
+            said = Entry(Action.AUTHENTICATOR_REVOKE, "done", "administration", 7, detail={"authenticator": live})
+            async with empty.transaction() as connection:
+                assert await apply_revocations(connection, [said]) == 1
+                cursor = await connection.execute(
+                    "SELECT revoked_ms, mac FROM hygie.authenticator WHERE id = %s", (live,)
+                )
+                assert await cursor.fetchone() == (7, None)
+        finally:
+            await empty.close()
+
+    run(open_house, main)
+
+
+def test_codes_are_read_as_people_write_them() -> None:
+    code = new_code()
+    assert len(plain_code(code)) == 25
+    assert plain_code(f" {code.lower().replace('-', ' ')} ") == plain_code(code)
+    assert plain_code("OIL00-" * 5) == "01100" * 5
+    for wrong in ("", code[:-1], code + "A", code[:-1] + "é", code[:-1] + "U"):
+        assert plain_code(wrong) == ""
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+_MEMBERS = st.sampled_from(["id", "rawId", "type", "response", "clientExtensionResults"])
+_INSIDE = st.sampled_from(["clientDataJSON", "authenticatorData", "signature", "userHandle", "attestationObject"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(_MEMBERS, _JSON | st.dictionaries(_INSIDE, _JSON), max_size=5))
+def test_a_response_that_is_none_is_refused_whatever_it_is(response: dict[str, Any]) -> None:
+    keys = WebAuthn([ORIGIN], bytes(32))
+    with pytest.raises(SignInRefusedError):
+        keys.signed(response, [], 1)
+    with pytest.raises(SignInRefusedError):
+        keys.registered(response, "marie", 1)
