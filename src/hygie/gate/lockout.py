@@ -25,7 +25,7 @@ from hygie.base.canonical import canonical
 from hygie.database.pool import Database
 
 TRIES, TRIES_EVERYWHERE = 3, 10
-LOCK_MS = 70_000  # counted from the try: above a minute from its answer
+LOCK_MS = 120_000  # counted from the try, so above a minute from its answer on a machine that is busy
 THIRD_LOCK_MS, LATER_LOCK_MS = 15 * 60_000, 60 * 60_000  # of one day
 ALERT_AT = 3  # locks of one day
 KNOWN_MS = 30 * 86_400_000  # how long an address stays the person's own after a success

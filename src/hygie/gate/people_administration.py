@@ -172,7 +172,8 @@ class PeopleAdministration(Administration):
             proven = await desk.check(shown.account, account, shown.password, shown.code, HERE.address)
         except SignInRefusedError as error:
             locked = lock_entries(error, account, HERE, self._clock.now_ms())
-            await self._journal.append_now(locked) if locked else None
+            if locked:
+                await self._journal.append_now(locked)
             await self._refused(error, Action.PERSON_PROVE, shown.account if account is not None else "")
             raise
         assert account is not None
