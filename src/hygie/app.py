@@ -23,7 +23,7 @@ from hygie.database.cluster import Dsns
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.external import external_dsns
 from hygie.database.pool import Database
-from hygie.gate.administration import Administration
+from hygie.gate.people_administration import PeopleAdministration
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.recorded import GoLive
 from hygie.gate.requests import Requests
@@ -302,7 +302,7 @@ def raised_for(
 @asynccontextmanager
 async def open_administration(
     house: House, operator: str, *, go_live: GoLive | None = None
-) -> AsyncIterator[Administration]:
+) -> AsyncIterator[PeopleAdministration]:
     """Acts of one operator, under the database's owner role.
 
     Args: go_live: what allows production; in production mode nothing goes live without it.
@@ -310,7 +310,7 @@ async def open_administration(
     async with opened(house.dsns.owner, size=ADMINISTRATION_POOL) as database:
         journal = JournalWriter(database, house.month_keys, house.clock)
         try:
-            yield Administration(
+            yield PeopleAdministration(
                 database,
                 owner_dsn=house.dsns.owner,
                 kms=house.kms,

@@ -15,6 +15,7 @@ from hygie.gate.break_glass import BreakGlass
 from hygie.gate.desk import SessionDesk
 from hygie.gate.gate import Gate
 from hygie.gate.jwks_source import JwksSource
+from hygie.gate.people import PeopleDoor
 from hygie.gate.requests import Requests
 from hygie.gate.rights_desk import RightsDesk
 from hygie.journal.writer import JournalWriter
@@ -55,6 +56,7 @@ class Hosting:
     vault: Vault
     desk: SessionDesk
     rights: RightsDesk
+    people: PeopleDoor
 
     def face(self) -> Application:
         """Every face as one ASGI application."""
@@ -77,8 +79,10 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         requests = Requests(database, kms=house.kms, journal=journal, clock=house.clock)
         glass = BreakGlass(database, kms=house.kms, journal=journal, clock=house.clock)
         rights = RightsDesk(gate, requests, glass, database=database, journal=journal, clock=house.clock)
+        origins = house.settings.host.origins
+        people = PeopleDoor(gate, database, journal, house.clock, kms=house.kms, origins=origins)
         try:
-            yield Hosting(house, database, journal, gate, vault, desk, rights)
+            yield Hosting(house, database, journal, gate, vault, desk, rights, people)
         finally:
             await vault.close()
             await journal.close()

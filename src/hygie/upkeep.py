@@ -35,6 +35,7 @@ from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
 from hygie.exits.records import keep_keys_since
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
 from hygie.gate.local import LocalOperator
+from hygie.gate.lockout import KNOWN_MS
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.rights import forged_entry
 from hygie.grants import GRANT_EVERY_S, Grants
@@ -72,6 +73,7 @@ EVALUATE_AFTER_S = 20.0  # likewise, and after the door was first asked
 EFFECTS_AFTER_S = 5.0  # who left overnight is closed as soon as the platform is there
 _OVER_ENDS = "DELETE FROM hygie.session_end WHERE until_ms < %s"
 _OVER_ASSERTIONS = "DELETE FROM hygie.assertion WHERE until_ms < %s"
+_OVER_SIGN_INS = "DELETE FROM hygie.sign_in WHERE seen_ms < %s"
 OVER_MS = 3_600_000  # a token that ended is refused by itself; an hour more covers a clock that was ahead
 TRIM_EVERY_S = 3_600.0
 KEPT = {  # runs of a kind: some days of what speaks often, and more than the month that availability counts
@@ -250,7 +252,7 @@ async def run_door(house: House, records: Database) -> bool:
 
 async def run_trim(records: Database, now_ms: int) -> int:
     """Let the oldest runs of each kind go, drills are few and all stay; and what is long over of sessions: their early
-    ends, the assertions that were taken.
+    ends, the assertions that were taken, the failed sign-ins.
 
     Returns how many rows went.
     """
@@ -261,6 +263,7 @@ async def run_trim(records: Database, now_ms: int) -> int:
             gone += row[0] if row is not None else 0
         for statement in (_OVER_ENDS, _OVER_ASSERTIONS):
             gone += (await connection.execute(statement, (now_ms - OVER_MS,))).rowcount
+        gone += (await connection.execute(_OVER_SIGN_INS, (now_ms - KNOWN_MS,))).rowcount
     return gone
 
 

@@ -34,6 +34,10 @@ UNDO: dict[str, tuple[str, ...]] = {
         "ALTER TABLE hygie.token ADD CONSTRAINT token_environment_fkey FOREIGN KEY (environment)"
         " REFERENCES hygie.environment",
     ),
+    "0013_authenticators": (
+        "DROP FUNCTION hygie.activate",
+        "DROP TABLE hygie.authenticator, hygie.authenticator_use, hygie.sign_in",
+    ),
     "0015_patients_and_purposes": ("ALTER TABLE hygie.habilitation DROP COLUMN patients, DROP COLUMN purposes",),
     "0020_break_glass": ("DROP TABLE hygie.break_glass_review, hygie.break_glass",),
 }

@@ -30,6 +30,12 @@ COLUMNS = {
         }
     },
     "client_key": {"SELECT": {"id", "account", "kind", "created_ms", "ends_ms", "revoked_ms"}},
+    "authenticator": {
+        "SELECT": {
+            *("id", "account", "kind", "label", "delivered_how", "delivered_by"),
+            *("created_ms", "ends_ms", "revoked_ms"),
+        }
+    },
     "erasure": {"SELECT": {"id", "environment", "requested_ms", "unreadable_ms", "purged_ms", "final_ms"}},
 }
 ADDED_TO = ("record", "document", "catalogue", "batch", "run")
@@ -104,6 +110,10 @@ def test_of_the_platform_it_sees_what_registers_need_and_no_secret(hostile: psyc
         "SELECT mac FROM hygie.habilitation",
         "SELECT value FROM hygie.client_key",
         "SELECT * FROM hygie.assertion",
+        "SELECT value FROM hygie.authenticator",
+        "SELECT * FROM hygie.sign_in",
+        "UPDATE hygie.authenticator_use SET counter = 0",
+        "SELECT hygie.activate('a', 'b', 1, 2, '{}', '{}', '{}', '{}', '{}')",
         "INSERT INTO hygie.session_end VALUES (decode(repeat('00', 16), 'hex'), 1, 1)",
         "SELECT * FROM hygie.token",
         "SELECT instruction FROM hygie.erasure",

@@ -28,6 +28,9 @@ class Action(StrEnum):
     # administration
     ACCOUNT_CREATE = "account:create"
     ACCOUNT_DISABLE = "account:disable"
+    ACCOUNT_RECOVER = "account:recover"
+    AUTHENTICATOR_CREATE = "authenticator:create"
+    AUTHENTICATOR_REVOKE = "authenticator:revoke"
     BACKUP_RESTORE = "backup:restore"
     BACKUP_RUN = "backup:run"
     CHECK_RUN = "check:run"
@@ -79,6 +82,11 @@ class Action(StrEnum):
     JOURNAL_EXPORT = "journal:export"
     JOURNAL_GAP = "journal:gap"
     JOURNAL_READ = "journal:read"
+
+    # people who prove who they are: each sign-in, a lock after failures, and the third lock of a day
+    PERSON_ALERT = "person:alert"
+    PERSON_LOCK = "person:lock"
+    PERSON_PROVE = "person:prove"
 
     # sessions: an application that proved itself, the end of its session, and a request without anyone behind it
     SESSION_CLOSE = "session:close"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hygie.database.pool import Database
     from hygie.gate.administration import Administration
     from hygie.gate.local import LocalOperator
+    from hygie.gate.people_administration import PeopleAdministration
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def _account_name() -> str:
 
 
 @asynccontextmanager
-async def administering(frame: Frame) -> AsyncIterator[tuple[House, Administration]]:
+async def administering(frame: Frame) -> AsyncIterator[tuple[House, PeopleAdministration]]:
     """The installation and its administration; it must be running."""
     from hygie.app import open_administration, open_house
 
@@ -58,7 +59,7 @@ async def production_blockers(house: House, tenant: str, name: str) -> Sequence[
     return await go_live(house, operator_name())(tenant, name)
 
 
-def run_act(frame: Frame, act: Callable[[Administration], Awaitable[T]]) -> T:
+def run_act(frame: Frame, act: Callable[[PeopleAdministration], Awaitable[T]]) -> T:
     """Run one act and return its result."""
 
     async def main() -> T:
@@ -159,6 +160,8 @@ _COLUMNS = {  # as stored → as a person reads it
     "consent": ("consentement", "consent"),
     "created_ms": ("créé le", "created"),
     "destruction": ("destruction", "destruction"),
+    "delivered_by": ("remis par", "delivered by"),
+    "delivered_how": ("remis comment", "delivered how"),
     "due_ms": ("dû le", "due"),
     "ends_ms": ("finit le", "ends"),
     "environment": ("environnement", "environment"),

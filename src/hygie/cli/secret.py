@@ -119,6 +119,21 @@ def typed_secret(*, by_shares: bool) -> Secret:
     return Passphrase(_typed(say(fr="Phrase de passe", en="Passphrase")))
 
 
+def asked(label: str, option: str, *, hidden: bool = True, twice: bool = False) -> str:
+    """One line that a person types, or that a script writes on the standard input, one a line.
+
+    Args: option: what to do where nobody can type. Raises: NoTerminalError.
+    """
+    if sys.stdin.isatty():
+        suffix = say(fr=" : ", en=": ")
+        again: bool | str = say(fr="Encore une fois", en="Once more") if twice else False
+        return str(typer.prompt(label, hide_input=hidden, confirmation_prompt=again, prompt_suffix=suffix, err=True))
+    line = sys.stdin.readline()
+    if not line:
+        raise NoTerminalError(option=option)
+    return line.rstrip("\r\n")
+
+
 def shares_in(files: Sequence[Path]) -> Shares:
     """The shares of private files. Raises: SettingsError: one is absent, or readable by others."""
     from hygie.keys.sealing import Shares

@@ -32,6 +32,45 @@ class ClientRefusedError(HygieError):
     en = "Application not authenticated ({reason})."
 
 
+class SignInRefusedError(HygieError):
+    """A person who did not prove who he is; whatever it was, one sentence. ``reason`` is for the journal."""
+
+    code = "HYG-267"
+    http_status = 401
+    exit_code = 20
+    fr = (
+        "Connexion refusée : vérifiez le compte, le mot de passe et le code. "
+        "Après trois échecs, patientez quelques minutes."
+    )
+    en = "Sign-in refused: check the account, the password and the code. After three failures, wait some minutes."
+
+
+class EnrolmentRefusedError(HygieError):
+    """An enrolment code that is unknown, used, ended, or another account's: one answer."""
+
+    code = "HYG-268"
+    http_status = 401
+    exit_code = 20
+    fr = "Code d'enrôlement refusé : demandez-en un autre à votre administrateur."
+    en = "Enrolment code refused: ask your administrator for another one."
+
+
+class RecoveryRefusedError(RefusedError):
+    """A recovery that two other administrators did not confirm together."""
+
+    code = "HYG-266"
+    fr = "Récupération refusée ({reason}) : deux administrateurs, autres que la personne, se prouvent ensemble."
+    en = "Recovery refused ({reason}): two administrators, other than the person, prove themselves together."
+
+
+class AlreadyEnrolledError(InvalidRequestError):
+    """A person who has, or had, authenticators gets a code by proving himself, or by a recovery."""
+
+    code = "HYG-169"
+    fr = "Personne déjà enrôlée : il faut sa preuve (--proved), ou sa récupération par deux administrateurs."
+    en = "Enrolled already: the person's own proof (--proved), or a recovery by two administrators, is needed."
+
+
 class ProductionBlockedError(RefusedError):
     """No production where a layer is not certified: HDS v2, requirement 1."""
 
@@ -47,6 +86,14 @@ class TooManyRefusalsError(UnavailableError):
     http_status = 429
     fr = "Trop de tentatives refusées : patientez une minute."
     en = "Too many refused attempts: wait one minute."
+
+
+class SignInsBusyError(UnavailableError):
+    """As many passwords are being verified as the machine bears."""
+
+    code = "HYG-462"
+    fr = "Trop de connexions à la fois : réessayez dans quelques secondes."
+    en = "Too many sign-ins at once: try again in a few seconds."
 
 
 class AdministrationError(InvalidRequestError):
@@ -79,6 +126,22 @@ class GrantTypeError(InvalidRequestError):
     code = "HYG-164"
     fr = "Demande de jeton mal formée ({reason})."
     en = "Token request malformed ({reason})."
+
+
+class PasswordRefusedError(InvalidRequestError):
+    """A new password that is too easy to guess; nothing of it is repeated."""
+
+    code = "HYG-167"
+    fr = "Mot de passe refusé : {reason}."
+    en = "Password refused: {reason}."
+
+
+class AuthenticatorRefusedError(InvalidRequestError):
+    """Something that a person cannot be enrolled with as it is."""
+
+    code = "HYG-168"
+    fr = "Authentifiant refusé ({reason})."
+    en = "Authenticator refused ({reason})."
 
 
 class PlatformKnownError(InvalidRequestError):

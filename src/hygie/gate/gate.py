@@ -29,7 +29,7 @@ from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate import sessions
 from hygie.gate.break_glass import PURPOSE as BREAK_GLASS
-from hygie.gate.errors import AuthenticationError, ClientRefusedError, TooManyRefusalsError
+from hygie.gate.errors import AuthenticationError, ClientRefusedError, SignInRefusedError, TooManyRefusalsError
 from hygie.gate.rights import forged_entry, rights_key, told
 from hygie.gate.scopes import Reach, narrowed
 from hygie.gate.snapshot import GENERATION, Bearer, Habilitation, Snapshot, load_snapshot
@@ -237,7 +237,8 @@ class Gate:
         if count > REFUSALS_PER_MINUTE_MAX + 1:
             raise error
         place = bearer.place if bearer else None
-        reason = {"reason": str(error.facts["reason"])} if isinstance(error, ClientRefusedError) else {}
+        tells = isinstance(error, ClientRefusedError | SignInRefusedError)
+        reason = {"reason": str(error.facts["reason"])} if tells else {}
         await self._journal.append_now(
             [
                 Entry(

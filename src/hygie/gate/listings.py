@@ -17,6 +17,10 @@ LISTINGS: Final[Mapping[str, str]] = {
         " h.revoked_ms, h.revoked_by FROM hygie.habilitation h LEFT JOIN hygie.environment e ON e.id = h.environment"
         " LEFT JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms"
     ),
+    "authenticator": (
+        "SELECT id, account, kind, label, delivered_how, delivered_by, created_ms, ends_ms, revoked_ms"
+        " FROM hygie.authenticator ORDER BY created_ms, id"
+    ),
     "client_key": (
         "SELECT id, account, kind, CASE kind WHEN 'jwks' THEN '' ELSE value END AS value, created_ms, ends_ms,"
         " revoked_ms FROM hygie.client_key ORDER BY created_ms"

@@ -59,6 +59,10 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         *("starts_ms", "ends_ms", "revoked_ms", "revoked_by", "mac", "suspended_ms", "types", "patients", "purposes"),
     ),
     "client_key": ("id", "account", "kind", "value", "created_ms", "ends_ms", "revoked_ms", "mac"),
+    "authenticator": (
+        *("id", "account", "kind", "value", "label", "delivered_how", "delivered_by"),
+        *("created_ms", "ends_ms", "revoked_ms", "mac"),
+    ),
     "break_glass": ("id", "account", "environment", "subject", "motive", "opened_ms", "ends_ms", "mac"),
     "break_glass_review": ("opening", "verdict", "reviewed_by", "reviewed_ms", "why", "mac"),
     "erasure": (
@@ -312,6 +316,10 @@ _REVOCATIONS: Final[Mapping[Action, tuple[str, str]]] = {
     Action.CLIENT_KEY_REVOKE: (
         "client_key",
         "UPDATE hygie.client_key SET revoked_ms = %(at)s, mac = NULL WHERE id = %(id)s AND revoked_ms IS NULL",
+    ),
+    Action.AUTHENTICATOR_REVOKE: (
+        "authenticator",
+        "UPDATE hygie.authenticator SET revoked_ms = %(at)s, mac = NULL WHERE id = %(id)s AND revoked_ms IS NULL",
     ),
     Action.ACCOUNT_DISABLE: (
         "account",

@@ -41,6 +41,9 @@ COVERED: Final[Mapping[str, tuple[str, ...]]] = {
     "token": ("id", "hash", "account", "environment", "created_ms", "expires_ms"),
     "habilitation": ("id", "account", "environment", "role", "reason", "approver", "starts_ms", "ends_ms"),
     "client_key": ("id", "account", "kind", "value", "created_ms", "ends_ms"),
+    "authenticator": (
+        *("id", "account", "kind", "value", "label", "delivered_how", "delivered_by", "created_ms", "ends_ms"),
+    ),
 }
 # What narrows a right, or says whose it is: covered too, under a label of its own, when it says something. So one taken
 # away by SQL is seen, and the MAC of a right without any is the one it had before they were. Likewise those at the end
@@ -54,6 +57,7 @@ _LIVE: Final[Mapping[str, str]] = {
     "token": "revoked_ms IS NULL AND expires_ms > %s",
     "habilitation": "revoked_ms IS NULL AND suspended_ms IS NULL AND ends_ms > %s",
     "client_key": "revoked_ms IS NULL AND ends_ms > %s",
+    "authenticator": "revoked_ms IS NULL AND ends_ms > %s",
 }
 
 
@@ -127,8 +131,7 @@ def is_ours(right: Right, key: bytes) -> bool:
 
 
 async def live_rights(connection: Connection, now_ms: int) -> list[Right]:
-    """Every account, token, habilitation and client key that is neither ended nor withdrawn, true or not; accounts
-    first."""
+    """Every row of the tables of ``COVERED`` that is neither ended nor withdrawn, true or not; accounts first."""
     found: list[Right] = []
     for table, covered in COVERED.items():
         columns = (*covered, *LIMITS.get(table, ()))

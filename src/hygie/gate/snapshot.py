@@ -14,6 +14,7 @@ import psycopg
 from hygie.base.actions import Action
 from hygie.base.permit import PatientScope, Place
 from hygie.base.roles import ACTIONS_OF_ROLE, Role
+from hygie.gate.authenticators import PASSWORD, TOTP, Authenticator, authenticator_of
 from hygie.gate.break_glass import Opening, live_openings
 from hygie.gate.clients import ClientKey
 from hygie.gate.everywhere import EVERYWHERE, HOST_PLACE, HOST_TENANT
@@ -51,8 +52,9 @@ class Habilitation:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One open account, with what it holds by environment and what it may prove itself with. tenant_id: whose person or
-    program it is, nothing for the host's own; openings: records it opened outside its sets, by environment."""
+    """One open account, with what it holds by environment and what it may prove itself with: an application its keys,
+    a person his authenticators. tenant_id: whose person or program it is, nothing for the host's own; openings: records
+    it opened outside its sets, by environment."""
 
     id: str
     kind: str
@@ -60,8 +62,19 @@ class Account:
     ends_ms: int
     habilitations: Mapping[bytes, tuple[Habilitation, ...]]
     keys: tuple[ClientKey, ...]
+    authenticators: tuple[Authenticator, ...] = ()
     tenant_id: bytes = b""
     openings: Mapping[bytes, tuple[Opening, ...]] = field(default_factory=dict)
+
+    def proof_ends_ms(self, id_: str) -> int | None:
+        """When what proved a session stops counting, UTC; None: it was withdrawn. A password counts with a live TOTP
+        secret only."""
+        found = [one.ends_ms for one in self.keys if one.id == id_]
+        seconds = [one.ends_ms for one in self.authenticators if one.kind == TOTP]
+        for one in self.authenticators:
+            if one.id == id_ and one.opens_sessions and (one.kind != PASSWORD or seconds):
+                found.append(min(one.ends_ms, max(seconds)) if one.kind == PASSWORD else one.ends_ms)
+        return min(found, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +111,20 @@ class Snapshot:
     forged: tuple[Right, ...] = ()
 
     def bearer_of(self, session: Session) -> Bearer | None:
-        """Whom an access token stands for; None: its account or environment is not open, the key that proved the
-        account was withdrawn, or the session was ended."""
+        """Whom an access token stands for; None: its account or environment is not open, the key or the authenticator
+        that proved the account was withdrawn, or the session was ended."""
         account = self.accounts.get(session.account)
         place = self.place_with(session.environment_id)
         if account is None or place is None or place.tenant_id != session.tenant_id or session.id in self.ended:
             return None
-        key = next((one for one in account.keys if one.id == session.key), None)
-        if key is None:
+        proof_ends_ms = account.proof_ends_ms(session.key)
+        if proof_ends_ms is None:
             return None
         return Bearer(
             account=account.id,
             professional_id=account.professional_id,
             place=place,
-            expires_ms=min(session.expires_ms, account.ends_ms, key.ends_ms),
+            expires_ms=min(session.expires_ms, account.ends_ms, proof_ends_ms),
             habilitations=account.habilitations.get(place.environment_id, ()),
             authentication=session.method,
             scopes=session.scopes,
@@ -165,6 +178,7 @@ def _accounts(rights: Sequence[Right], openings: Sequence[Opening]) -> dict[str,
         theirs[opening.environment] = (*theirs.get(opening.environment, ()), opening)
     granted: dict[str, dict[bytes, tuple[Habilitation, ...]]] = {}
     keys: dict[str, tuple[ClientKey, ...]] = {}
+    proofs: dict[str, tuple[Authenticator, ...]] = {}
     for right in rights:
         one = right.values
         if right.table == "habilitation":
@@ -183,6 +197,9 @@ def _accounts(rights: Sequence[Right], openings: Sequence[Opening]) -> dict[str,
         elif right.table == "client_key":
             key = ClientKey(one["id"], one["account"], one["kind"], one["value"], one["ends_ms"])
             keys[key.account] = (*keys.get(key.account, ()), key)
+        elif right.table == "authenticator":
+            held_by = one["account"]
+            proofs[held_by] = (*proofs.get(held_by, ()), authenticator_of(one))
     return {
         right.id: Account(
             right.id,
@@ -191,8 +208,9 @@ def _accounts(rights: Sequence[Right], openings: Sequence[Opening]) -> dict[str,
             right.values["ends_ms"],
             granted.get(right.id, {}),
             keys.get(right.id, ()),
-            right.values["tenant"] or b"",
-            opened.get(right.id, {}),
+            tenant_id=right.values["tenant"] or b"",
+            openings=opened.get(right.id, {}),
+            authenticators=proofs.get(right.id, ()),
         )
         for right in rights
         if right.table == "account"

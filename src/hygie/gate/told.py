@@ -24,6 +24,7 @@ _GIVES = {
     Action.HABILITATION_GRANT: "habilitation",
     Action.HABILITATION_RESUME: "habilitation",
     Action.CLIENT_KEY_CREATE: "client_key",
+    Action.AUTHENTICATOR_CREATE: "authenticator",
 }
 _WITHDRAWS = {
     Action.ACCOUNT_DISABLE: "account",
@@ -31,8 +32,9 @@ _WITHDRAWS = {
     Action.HABILITATION_REVOKE: "habilitation",
     Action.HABILITATION_SUSPEND: "habilitation",
     Action.CLIENT_KEY_REVOKE: "client_key",
+    Action.AUTHENTICATOR_REVOKE: "authenticator",
 }
-_BEGINS = {"account": "created_ms", "token": "created_ms", "habilitation": "starts_ms", "client_key": "created_ms"}
+_BEGINS = {"habilitation": "starts_ms"}  # the others: created_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ class Told:
     def _reason(self, right: Right, *, complete: bool) -> str:
         named = (right.table, right.id)
         if named not in self._given:
-            unread = right.values[_BEGINS[right.table]] <= self._unread_ms  # its entry may be one that opens no more
+            begins_ms = right.values[_BEGINS.get(right.table, "created_ms")]
+            unread = begins_ms <= self._unread_ms  # its entry may be one that opens no more
             return "unsaid" if complete and not unread else ""
         given = self._given[named]
         if given is None:

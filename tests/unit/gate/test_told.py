@@ -29,18 +29,31 @@ ROW: dict[str, dict[str, Any]] = {
     "client_key": {
         **{"id": "c1", "account": "marie", "kind": "jwks", "value": "{}", "created_ms": 10, "ends_ms": 99},
     },
+    "authenticator": {
+        **{
+            "id": "a1",
+            "account": "marie",
+            "kind": "webauthn",
+            "value": b"v",
+            "label": "key",
+            "delivered_how": "by hand",
+        },
+        **{"delivered_by": "paul", "created_ms": 10, "ends_ms": 99},
+    },
 }
 GIVEN = {
     "account": Action.ACCOUNT_CREATE,
     "token": Action.TOKEN_CREATE,
     "habilitation": Action.HABILITATION_GRANT,
     "client_key": Action.CLIENT_KEY_CREATE,
+    "authenticator": Action.AUTHENTICATOR_CREATE,
 }
 WITHDRAWN = {
     "account": Action.ACCOUNT_DISABLE,
     "token": Action.TOKEN_REVOKE,
     "habilitation": Action.HABILITATION_REVOKE,
     "client_key": Action.CLIENT_KEY_REVOKE,
+    "authenticator": Action.AUTHENTICATOR_REVOKE,
 }
 
 
