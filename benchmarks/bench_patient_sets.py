@@ -33,10 +33,10 @@ def main() -> None:
         whole |= {size: installation.target("sets", token) for size, token in _limited(installation).items()}
         for size, one in whole.items():
             # the patients of the smallest set, so that every account is asked the same
-            ids = [f"o{patient}-{rank}" for patient in range(SETS[0]) for rank in range(OBSERVATIONS)]
+            ids = [f"o{patient}-{rank}" for patient in _members(SETS[0]) for rank in range(OBSERVATIONS)]
             _measure(installation, one, size, "read", [f"/Observation/{id_}" for id_ in ids], b'"versionId"')
             code = "code=http://bench.example|pulse"
-            asked = [f"/Observation?patient=p{patient}&{code}" for patient in range(SETS[0])]
+            asked = [f"/Observation?patient=p{patient}&{code}" for patient in _members(SETS[0])]
             _measure(installation, one, size, "search", asked, b'"Observation"')
             _measure(installation, one, size, "page", [f"/Observation?{code}&_count={PAGE}"], b'"Observation"')
             _measure(installation, one, size, "count", [f"/Observation?{code}&_summary=count"], b'"total"')
@@ -54,7 +54,7 @@ def _measure(installation: Installation, target: Target, size: int, what: str, p
 
 
 def _fill(target: Target) -> None:
-    """Patients, their observations, and the sets: the first 10 are in all of them."""
+    """Patients, their observations, and the sets: the smaller ones are in the larger ones."""
     connection = Connection(target)
     for begin in range(0, PATIENTS, PER_BUNDLE):
         entries = [
@@ -66,13 +66,20 @@ def _fill(target: Target) -> None:
     for size in SETS:
         group: dict[str, Any] = {"resourceType": "Group", "id": f"g{size}", "type": "person", "actual": True}
         for left_out in (1, 0):  # written, then changed by one member
-            group["member"] = [{"entity": {"reference": f"Patient/p{patient}"}} for patient in range(size - left_out)]
+            group["member"] = [
+                {"entity": {"reference": f"Patient/p{patient}"}} for patient in _members(size)[left_out:]
+            ]
             entry = {"resource": group, "request": {"method": "PUT", "url": f"Group/g{size}"}}
             began = time.perf_counter()
             _post(connection, {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
             took_ms = (time.perf_counter() - began) * 1000
             print(f"  a set of {size:,} patients {'written' if left_out else 'changed by one'}: {took_ms:,.0f} ms")
     connection.close()
+
+
+def _members(size: int) -> list[int]:
+    """The patients of a set, spread over all; those of a smaller set are among them."""
+    return [rank * PATIENTS // size for rank in range(size)]
 
 
 def _record(patient: int) -> Iterator[dict[str, Any]]:

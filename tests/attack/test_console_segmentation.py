@@ -26,7 +26,7 @@ COLUMNS = {
     "habilitation": {
         "SELECT": {
             *("id", "account", "environment", "role", "reason", "approver", "starts_ms", "ends_ms"),
-            *("revoked_ms", "revoked_by", "suspended_ms", "types"),
+            *("revoked_ms", "revoked_by", "suspended_ms", "types", "patients", "purposes"),
         }
     },
     "client_key": {"SELECT": {"id", "account", "kind", "created_ms", "ends_ms", "revoked_ms"}},

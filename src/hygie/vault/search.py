@@ -44,6 +44,7 @@ from hygie.vault.tokens import type_code
 PROBE_ROWS_MAX = 2_000  # candidates taken from the token index; a term with more is called frequent
 SORT_ROWS_MAX = 2_000  # a sort by content opens all its candidates: 2,000 take about 100 ms
 WALK_ROWS_MAX = 20_000  # rows one page may walk: about 50 ms
+GLANCE_ROWS = 300  # walked first for a limited permit: a set of many patients fills its page here
 OPENED_ROWS_MAX = 2_000  # candidates one page opens, when an exact filter refuses nearly all: then a short page
 PAGE_MAX = 1_000
 INCLUDED_MAX = 1_000
@@ -375,17 +376,30 @@ class _Run:
             )
             if len(rows) <= PROBE_ROWS_MAX:
                 return self._ordered([row for row in rows if self._in_window(row) and self._is_open(row)]), True
-        if self._opened is not None and await self._is_small():
-            rows = await self._of_set(wanted)
+        return await self._in_order(wanted)
+
+    async def _in_order(self, wanted: int) -> tuple[list[LocatedRow], bool]:
+        """Candidates when every term is frequent."""
+        if self._opened is None:
+            return await self._walked(wanted, WALK_ROWS_MAX)
+        if wanted <= GLANCE_ROWS:
+            rows, exhausted = await self._walked(wanted, GLANCE_ROWS)
+            if exhausted or self._walked_to is None:
+                return rows, exhausted
+        if await self._is_small():
+            rows, self._walked_to = await self._of_set(wanted), None
             return rows, len(rows) < wanted
+        return await self._walked(wanted, WALK_ROWS_MAX)
+
+    async def _walked(self, wanted: int, budget: int) -> tuple[list[LocatedRow], bool]:
         rows, self._walked_to = await candidates.walk(
             self._connection,
             self._types,
             self._clauses,
             limit=wanted,
-            budget=WALK_ROWS_MAX,
+            budget=budget,
             window=self._window,
-            ascending=query.ascending,
+            ascending=self._query.ascending,
             opened=self._opened,
         )
         return rows, len(rows) < wanted and self._walked_to is None

@@ -55,6 +55,32 @@ def test_an_upgrade_reaches_the_platform_and_every_environment(database: Dsns, f
     assert asyncio.run(migrate(database.owner)) == []
 
 
+def test_an_environment_of_before_sets_of_patients_gets_them(database: Dsns, folders: tuple[Path, Path]) -> None:
+    """And from then on its role no longer says whose a compartment is."""
+    sets = folders[1] / "0002_patient_sets.sql"
+    text = sets.read_text()
+    sets.unlink()
+    asyncio.run(create_environment_schema(database.owner, "hygie_env_12"))
+    kept = "INSERT INTO hygie_env_12.compartment (id, kind, subject, epoch, wrap, pack) VALUES ('a', 1, 's', 1, 'w', 1)"
+    with psycopg.connect(database.owner, autocommit=True) as owner:
+        owner.execute(kept.encode())
+    sets.write_text(text)
+    assert asyncio.run(migrate(database.owner)) == ["hygie_env_12/0002_patient_sets"]
+    with psycopg.connect(database.hosting, autocommit=True) as hosting:
+        hosting.execute("SET ROLE hygie_env_12; SET search_path = hygie_env_12")
+        hosting.execute("INSERT INTO group_member VALUES ('s', 'g', 0, 1, 'm')")
+        hosting.execute("DELETE FROM group_member")
+        hosting.execute("UPDATE compartment SET epoch = 2, wrap = 'x'")
+        for statement in (
+            "UPDATE compartment SET kind = 0",
+            "DELETE FROM compartment",
+            "DELETE FROM compartment_member",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                hosting.execute(statement.encode())
+    asyncio.run(destroy_environment_schema(database.owner, "hygie_env_12"))
+
+
 def test_a_failing_migration_leaves_nothing_of_itself(database: Dsns, folders: tuple[Path, Path]) -> None:
     (folders[0] / "0900_more.sql").write_text("CREATE TABLE hygie.half (n int); SELECT 1 / 0;")
     with pytest.raises(psycopg.errors.DivisionByZero):

@@ -107,6 +107,7 @@ def test_pages_are_whole_whichever_way_they_are_found(open_house, monkeypatch, s
                 monkeypatch.setattr(set_rows, "HELD_PATIENTS_MAX", 0)
             monkeypatch.setattr(search_room, "PROBE_ROWS_MAX", 5)  # so that no term is rare
             monkeypatch.setattr(search_room, "WALK_ROWS_MAX", 1_000 if small else 40)
+            monkeypatch.setattr(search_room, "GLANCE_ROWS", 80)  # less than all, more than a page asks for
             wanted = sorted([f"o{n}" for n in range(300) if n % 60 % 7 == 0] + ["nobody"])
             how: dict[str, Any] = {"count": 4, "ascending": ascending}
             assert await seen(house, "Observation", "Observation|all", **how) == wanted
