@@ -65,8 +65,8 @@ def person(made: Installation, name: str, role: str) -> bytes:
 
 def test_people_are_enrolled_and_recovered_by_the_command_line(installation: Installation) -> None:
     last: dict[bytes, int] = {}
-    secrets = {name: person(installation, name, "operator") for name in ("ada", "bob")}
-    secrets["marie"] = person(installation, "marie", "caregiver")
+    secrets = {"marie": person(installation, "marie", "caregiver")}
+    secrets |= {name: person(installation, name, "rights-officer") for name in ("ada", "bob")}
     for secret in secrets.values():
         last[secret] = int(time.time()) // STEP_S  # the code that was shown at the activation
     rows = installation.hygie("person", "list")
@@ -90,6 +90,29 @@ def test_people_are_enrolled_and_recovered_by_the_command_line(installation: Ins
         "journal", "show", "--action", "account:recover", "--outcome", "done", "--limit", "1"
     )
     assert recovered["detail"]["asked_by"] == "ada"
+
+
+def test_an_approval_is_given_at_the_terminal_by_who_proves_himself(installation: Installation) -> None:
+    """The host's operator asks; somebody of the host's security answers with his own password and code."""
+    last: dict[bytes, int] = {}
+    made = installation
+    made.hygie("account", "create", "sara", "--days", "30")
+    words = ("--role", "security-officer", "--reason", "tests", "--approver", "chief")
+    made.hygie("habilitation", "grant", "sara", "hygie", "platform", *words)
+    secret = activate(made, "sara", made.hygie("person", "enrol", "sara", *HOW)["code"])
+    last[secret] = int(time.time()) // STEP_S
+    what = ("--what", "level=environment", "--what", "tenant=chu", "--what", "environment=prod")
+    id_ = made.hygie("request", "ask", "key:rotate", *what, "--reason", "key seen, ticket 42")["request"]
+    rotation = ("rotate", "environment", "chu", "prod")
+    assert made.hygie(*rotation, exit_code=20)["error"]["code"] == "HYG-263"
+    wrong = typed(made, "request", "approve", id_, "--as", "sara", lines=(PASSWORD, "000000"))
+    assert (wrong.returncode, "HYG-267" in wrong.stderr) == (20, True), wrong.stderr
+    right = typed(made, "request", "approve", id_, "--as", "sara", lines=(PASSWORD, next_code(secret, last=last)))
+    assert right.returncode == 0, right.stderr
+    assert made.hygie(*rotation)["rotated"]
+    assert made.hygie(*rotation, exit_code=20)["error"]["code"] == "HYG-263"
+    answered = made.hygie("journal", "show", "--action", "rotation:approve", "--limit", "1")
+    assert (answered[0]["account"], answered[0]["authentication"]) == ("sara", "password+totp")
 
 
 def test_a_row_brought_back_whole_is_named_by_the_journal(installation: Installation) -> None:

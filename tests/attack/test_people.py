@@ -14,7 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from hygie.base.actions import Action, Role
+from hygie.base.actions import Action
+from hygie.base.roles import Role
 from hygie.gate.enrolment import Chosen
 from hygie.gate.errors import (
     AlreadyEnrolledError,
@@ -356,9 +357,8 @@ def test_a_hosting_process_adds_only_to_the_account_of_a_code_that_was_typed(ope
 
 def test_one_person_alone_recovers_nobody(open_house: Any) -> None:  # noqa: F811
     async def main(stage: Stage) -> None:
-        phones = {name: await stage.enrolled(name, Role.OPERATOR) for name in ("ada", "bob")}
-        phones["marie"] = await stage.enrolled("marie", Role.CAREGIVER, Role.OPERATOR)
-        phones["nurse"] = await stage.enrolled("nurse", Role.CAREGIVER)
+        phones = {name: await stage.enrolled(name, Role.CAREGIVER) for name in ("marie", "nurse")}
+        phones |= {name: await stage.enrolled(name, Role.RIGHTS_OFFICER) for name in ("ada", "bob")}
 
         def shown(name: str, password: str = PASSWORD) -> Shown:
             return Shown(name, password, phones[name].code())

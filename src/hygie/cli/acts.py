@@ -94,7 +94,7 @@ def run_live(
     return done
 
 
-def run_custody(frame: Frame, act: Callable[[Custody, Administration], Awaitable[T]]) -> T:
+def run_custody(frame: Frame, act: Callable[[Custody, PeopleAdministration], Awaitable[T]]) -> T:
     """Run one act on keys of the running installation and return its result."""
 
     async def main() -> T:

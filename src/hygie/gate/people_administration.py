@@ -6,11 +6,13 @@ else whoever reaches a terminal could take any account for himself (docs/adr/001
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hygie.base.actions import Action
-from hygie.base.errors import HygieError, NotFoundError
+from hygie.base.errors import HygieError, NotFoundError, RefusedError
+from hygie.base.permit import Permit, Place
 from hygie.gate.administration import Administration
 from hygie.gate.administration_rows import Connection, Row, check, touch
 from hygie.gate.authenticators import ENROLMENT, OIDC, authenticators_key, code_digest, identity, new_code, new_id
@@ -135,6 +137,8 @@ class PeopleAdministration(Administration):
             rights = await self._rights()
             for one in proven:
                 _require(_may_recover(rights, one.account, self._clock.now_ms()), "habilitation", "habilitation")
+                same = rights.accounts[one.account].tenant_id == person.tenant_id
+                _require(same, "d'une autre organisation", "of another organisation")
         except RecoveryRefusedError as error:
             await self._refused(error, Action.ACCOUNT_RECOVER, account)
             raise
@@ -151,6 +155,33 @@ class PeopleAdministration(Administration):
             await connection.execute(_ADD.encode(), row)
             await self._journal.append(connection, [self._said(Action.AUTHENTICATOR_CREATE, _told(row))])
         return code
+
+    async def permit(self, shown: Shown, action: Action, place: Place) -> Permit:
+        """A permit for one act of somebody who proves himself at this terminal, under his own habilitation.
+
+        Raises: SignInRefusedError; RefusedError: he holds no live habilitation for it there; both are in the journal.
+        """
+        proven = await self._prove(shown)
+        now_ms = self._clock.now_ms()
+        account = (await self._rights()).accounts[proven.account]
+        held = account.habilitations.get(place.environment_id, ())
+        live = next((one for one in held if action in one.actions and one.is_live(now_ms)), None)
+        if live is None:
+            error = RefusedError()
+            await self._refused(error, action, proven.account)
+            raise error
+        return Permit(
+            permit_id=secrets.token_bytes(16),
+            account=account.id,
+            professional_id=account.professional_id,
+            authentication=proven.method,
+            action=action,
+            place=place,
+            habilitation=live.id,
+            purpose="",
+            address=HERE.address,
+            device="",
+        )
 
     async def _first_or_proved(self, account: str, proof: Shown | None) -> Account:
         """The open account of a person. Raises: AlreadyEnrolledError; SignInRefusedError; NotFoundError."""

@@ -16,7 +16,7 @@ from fido2.cose import ES256
 from fido2.utils import websafe_decode, websafe_encode
 from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData
 
-from hygie.base.actions import Role
+from hygie.base.roles import Role
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate.enrolment import Chosen

@@ -91,7 +91,7 @@ def enrol(
 ) -> None:
     """Make an enrolment code."""
     frame = frame_of(context)
-    proof = _shown(account) if proved else None
+    proof = shown_by(account) if proved else None
     code = run_act(frame, lambda acts: acts.enrol(account, _delivery(how, delivered_by), hours=hours, proof=proof))
     _tell_code(frame, account, code, hours)
 
@@ -128,7 +128,7 @@ def link(
 ) -> None:
     """Link an identity."""
     frame = frame_of(context)
-    proof = _shown(account) if proved else None
+    proof = shown_by(account) if proved else None
     delivery = _delivery(how, delivered_by)
     id_ = run_act(frame, lambda acts: acts.link(account, issuer, subject, delivery, proof=proof))
     frame.out.line(say(fr=f"Identité liée à {account} ({id_}).", en=f"Identity linked to {account} ({id_})."))
@@ -160,7 +160,7 @@ def recover(
 ) -> None:
     """Recover a person, by two administrators."""
     frame = frame_of(context)
-    administrators = [_shown(one) for one in by]
+    administrators = [shown_by(one) for one in by]
     delivery = _delivery(how, delivered_by)
     code = run_act(frame, lambda acts: acts.recover(account, reason, administrators, delivery, hours=hours))
     _tell_code(frame, account, code, hours)
@@ -178,7 +178,7 @@ def _delivery(how: str, by: str) -> Delivery:
     return Delivery(how, by or operator_name())
 
 
-def _shown(account: str) -> Shown:
+def shown_by(account: str) -> Shown:
     """What somebody types to prove himself, at this terminal."""
     from hygie.gate.people_administration import Shown
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,12 +11,13 @@ from hygie.base.actions import Action
 from hygie.base.errors import InvalidRequestError
 from hygie.base.language import say
 from hygie.cli.acts import operator_name, run_custody, show_rows
+from hygie.cli.commands.person import shown_by
 from hygie.cli.frame import frame_of
 
 if TYPE_CHECKING:
     from hygie.base.permit import Place
     from hygie.custody import Custody
-    from hygie.gate.administration import Administration
+    from hygie.gate.people_administration import PeopleAdministration
     from hygie.gate.requests import Request
 
 # What the machine's people ask for: the host's own acts. A client's people ask at the door of rights.
@@ -40,6 +41,15 @@ def register(app: typer.Typer) -> None:
     )(ask)
     group.command("list", help=say(fr="Demandes d'un lieu.", en="Requests of a place."))(listing)
     group.command("withdraw", help=say(fr="Retire sa demande.", en="Withdraw one's request."))(withdraw)
+    for verb, fr, en in (("approve", "Approuve", "Approve"), ("refuse", "Refuse", "Refuse")):
+        group.command(
+            verb,
+            help=say(
+                fr=f"{fr} la demande d'un autre : la personne s'authentifie ici, mot de passe et code.",
+                en=f"{en} another's request: the person proves himself here, by password and code.",
+            ),
+            epilog=f"{example}: hygie request {verb} 3f2a… --as sara",
+        )(_answering(verb))
     app.add_typer(group, name="request")
     app.command(
         "raise",
@@ -81,7 +91,7 @@ def raise_(
 def _ask(context: typer.Context, act: Action, what: Mapping[str, str], reason: str) -> None:
     frame = frame_of(context)
 
-    async def main(custody: Custody, _: Administration) -> Request:
+    async def main(custody: Custody, _: PeopleAdministration) -> Request:
         from hygie.app import requests_of
         from hygie.gate.everywhere import EVERYWHERE
 
@@ -106,7 +116,7 @@ def listing(
     """List the requests of a place."""
     frame = frame_of(context)
 
-    async def main(custody: Custody, acts: Administration) -> list[dict[str, Any]]:
+    async def main(custody: Custody, acts: PeopleAdministration) -> list[dict[str, Any]]:
         from hygie.app import requests_of
 
         place: Place = await acts.place(tenant, environment)
@@ -137,7 +147,7 @@ def withdraw(
     """Withdraw one's own request."""
     frame = frame_of(context)
 
-    async def main(custody: Custody, _: Administration) -> None:
+    async def main(custody: Custody, _: PeopleAdministration) -> None:
         from hygie.app import requests_of
         from hygie.gate.everywhere import EVERYWHERE
         from hygie.gate.requests import WITHDRAWN
@@ -159,3 +169,39 @@ def _pairs(given: list[str]) -> dict[str, str]:
             raise InvalidRequestError(reason="--what NAME=VALUE")
         found[name] = value
     return found
+
+
+def _answering(verb: str) -> Callable[..., None]:
+    """The command that answers so."""
+
+    def answer(
+        context: typer.Context,
+        request: Annotated[str, typer.Argument(help=say(fr="Son numéro (voir list).", en="Its id (see list)."))],
+        who: Annotated[str, typer.Option("--as", help=say(fr="Le compte qui répond.", en="The account that answers."))],
+        tenant: Annotated[str, typer.Argument(help="Client.")] = "hygie",
+        environment: Annotated[str, typer.Argument(help=say(fr="Environnement.", en="Environment."))] = "platform",
+        why: Annotated[str, typer.Option(help=say(fr="Pourquoi.", en="Why."))] = "",
+        subject: Annotated[
+            str, typer.Option(help=say(fr="Ce que la demande ne dit pas : Patient/…", en="What it does not tell."))
+        ] = "",
+    ) -> None:
+        from hygie.gate.requests import ANSWERING, APPROVED, REFUSED
+
+        frame = frame_of(context)
+        shown = shown_by(who)
+        verdict = APPROVED if verb == "approve" else REFUSED
+
+        async def main(custody: Custody, acts: PeopleAdministration) -> None:
+            from hygie.app import requests_of
+
+            requests = requests_of(custody.house, custody.owner, custody.journal)
+            place = await acts.place(tenant, environment)
+            found = await requests.find(place, request)
+            permit = await acts.permit(shown, ANSWERING[found.act], place)
+            await requests.decide(permit, request, verdict, why=why, subject=subject)
+
+        run_custody(frame, main)
+        frame.out.line(say(fr="Réponse enregistrée.", en="Answer recorded."))
+        frame.out.result({"request": request, "verdict": verdict, "by": who})
+
+    return answer
