@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
+import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
 
+from hygie.base.layout import DataFolder
 from hygie.base.settings import default_settings
 from hygie.probes.door import NOWHERE, Doors, knock
 from hygie.proof.checks import tech_2
 from hygie.proof.facts import FlowFacts
+from hygie.proof.flows.model import Crossing, ZoneFacts
 from hygie.proof.model import Context
 from hygie.server.certificates import own_certificate
 from tests.sabotage.conftest import Broken
@@ -26,6 +32,28 @@ LISTEN = """
 import socket, time
 listening = socket.create_server(("0.0.0.0", 0))
 print("listening", flush=True)
+time.sleep(60)
+"""
+
+LISTEN_UNIX = """
+import socket, time
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(b"\\0hygie-sabotage-" + str(time.time()).encode())
+listening.listen()
+print("listening", flush=True)
+time.sleep(60)
+"""
+CONNECT = """
+import socket, sys, time
+calling = socket.socket(socket.AF_UNIX)
+calling.connect(sys.argv[1])
+print("connected", flush=True)
+time.sleep(60)
+"""
+CALL = """
+import socket, time
+calling = socket.create_connection(("127.0.0.1", PORT))
+print("connected", flush=True)
 time.sleep(60)
 """
 
@@ -95,6 +123,81 @@ def test_an_undeclared_port_is_red(broken: Broken) -> None:
     not_red()
 
 
+def test_an_undeclared_connection_is_red(broken: Broken) -> None:
+    broken.green("tech-2.connections", within_s=30)
+    sockets = DataFolder.at(broken.made.data)
+    for path in (sockets.socket("kms.sock"), sockets.socket(".s.PGSQL.5432")):
+        with _stranger(CONNECT, str(path)):
+            broken.red("tech-2.connections", "not declared")
+    if os.geteuid() == 0:  # else nobody may look into a process that hides
+        with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+            call = CALL.replace("PORT", str(elsewhere.getsockname()[1]))
+            for code in (call, LISTEN, LISTEN_UNIX):
+                with broken.impostor(sys.executable, "-c", code):
+                    broken.red("tech-2.connections", "not declared")
+    broken.green("tech-2.connections", within_s=30)
+
+
+def test_the_matrix_is_shown_with_what_is_on_no_line(broken: Broken) -> None:
+    shown = broken.made.hygie("flows", "show")
+    assert shown["seen"]
+    assert (shown["undeclared"], shown["unnamed"]) == ([], [])
+    states = {(one["caller"], one["called"]): one["listens"] for one in shown["lines"]}
+    assert states["serve", "kms"] == states["work", "postgres"] == states["client", "serve"] == "yes"
+    assert states["work", "witness"] == "yes"
+    kms = DataFolder.at(broken.made.data).socket("kms.sock")
+    with _stranger(CONNECT, str(kms)) as pid:
+        found = broken.made.run("--json", "flows", "show")
+    assert found.returncode == 1
+    assert f"process {pid} " in found.stdout
+    french = broken.made.run("flows", "show", language="fr")
+    assert french.returncode == 0
+    assert "Tout ce qui se voit est déclaré." in french.stdout
+
+
+def test_a_zone_that_enters_another_is_red(broken: Broken) -> None:
+    broken.green("tech-2.zones")
+    for right, name in (
+        ("SELECT ON hygie_env_1.object TO hygie_hosting", "hosting reaches hygie_env_1.object"),
+        ("UPDATE ON hygie.token TO hygie_hosting", "hosting reaches hygie.token ~"),
+        ("SELECT ON hygie_env_2.compartment TO hygie_console", "console reaches hygie_env_2.compartment"),
+        ("SELECT (hash) ON hygie.token TO hygie_console", "console reaches hygie.token.hash"),
+        ("DELETE ON hygie.habilitation TO hygie_sealer", "sealer reaches hygie.habilitation -"),
+    ):
+        role = right.rpartition(" ")[2]
+        schema = right.partition(" ON ")[2].partition(".")[0]
+        if schema != "hygie":
+            broken.sql(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+        broken.sql(f"GRANT {right}")
+        try:
+            broken.red("tech-2.zones", name)
+        finally:
+            broken.sql(f"REVOKE {right.replace(' TO ', ' FROM ')}")
+            if schema != "hygie":
+                broken.sql(f"REVOKE USAGE ON SCHEMA {schema} FROM {role}")
+    if os.geteuid() == 0:
+        folder = DataFolder.at(broken.made.data)
+        with _opened(folder.path.parent, folder.path, folder.run), _opened(folder.socket(".s.PGSQL.5432"), mode=0o777):
+            broken.red("tech-2.zones", "another account reaches postgres")
+        with _opened(folder.path.parent, folder.path, folder.run), _opened(folder.socket("kms.sock"), mode=0o777):
+            broken.green("tech-2.zones")  # the path lets it in, the KMS does not
+    broken.green("tech-2.zones")
+
+
+def test_a_zone_that_answers_in_clear_or_admits_a_token_is_red() -> None:
+    context = Context(default_settings(), 1)
+    good = ZoneFacts(2, (Crossing("hosting", "its own", "allowed"),), (Crossing("console", "x", "refused"),))
+    assert tech_2.zones(good, context).verdict.value == "satisfied"
+    for facts, verdict in (
+        (replace(good, attempts=(Crossing("network", "host (http)", "allowed"),)), "unsatisfied"),
+        (replace(good, attempts=(Crossing("token of a/test", "a/prod", "allowed"),)), "unsatisfied"),
+        (replace(good, attempts=(Crossing("another account", "kms", "untried"),)), "unknown"),
+        (replace(good, controls=(Crossing("hosting", "its own", "08006"),)), "unknown"),
+        (replace(good, environments=1), "unknown"),
+    ):
+        assert tech_2.zones(facts, context).verdict.value == verdict, facts
+
+
 def test_ports_that_only_root_can_name() -> None:
     """Hygie's own account cannot look into its processes: the declared port alone is enough, one beside it is not."""
     context = Context(default_settings(port=8443), 1)
@@ -105,6 +208,32 @@ def test_ports_that_only_root_can_name() -> None:
     ):
         facts = FlowFacts((), ("serve",), tuple(unnamed))
         assert tech_2.network(facts, context).verdict.value == verdict, unnamed
+
+
+@contextmanager
+def _stranger(code: str, *words: str) -> Iterator[int]:
+    """A program that is none of Hygie's: its process."""
+    started = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, cwd="/")
+    try:
+        assert started.stdout is not None
+        assert started.stdout.readline(), "it died at once"
+        yield started.pid
+    finally:
+        started.kill()
+        started.communicate()
+
+
+@contextmanager
+def _opened(*paths: Path, mode: int = 0o711) -> Iterator[None]:
+    """Folders that anybody may pass through, or a socket that anybody may call."""
+    kept = [stat.S_IMODE(path.stat().st_mode) for path in paths]
+    for path in paths:
+        path.chmod(mode)
+    try:
+        yield
+    finally:
+        for path, before in zip(paths, kept, strict=True):
+            path.chmod(before)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import json
 import secrets
 import ssl
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ ACCOUNT = "hygie-probe"
 TOKEN_FILE = "probe.token"  # noqa: S105 (a file's name)
 TOKEN_DAYS = 30.0
 ACCOUNT_DAYS = 1_000
+PLACES_MAX = 8  # other environments that the probe's token is shown to: a sample shows the rule
 NOWHERE = "hygie-probe-nowhere/nowhere"
 METADATA = "/fhir/metadata"
 ASKED = "/fhir/Patient/hygie-probe"
@@ -119,6 +121,33 @@ def knock(settings: Settings, authority: Path | None, doors: Doors) -> DoorFacts
     )
 
 
+async def knock_elsewhere(house: House, *, places_max: int = PLACES_MAX) -> list[tuple[str, str, int]]:
+    """The probe's token shown at the other environments: (its own, the other, status); a test environment's at a
+    production address first.
+
+    Raises: OSError: nobody answers; HygieError: the probe's account cannot be read or made.
+    """
+    async with open_administration(house, OPERATOR) as acts:
+        opened = [one for one in await acts.environments() if one.state == "open"]
+        own = _own(opened)
+        if own is None:
+            return []
+        token = await _token(acts, house.folder.path / TOKEN_FILE, own)
+    others = sorted((one for one in opened if one != own), key=lambda one: (one.kind != "production", _path(one)))
+
+    def knock_all() -> list[tuple[str, str, int]]:
+        connection = _connection(house.settings, authority_of(house))
+        agent = f"hygie-status/{secrets.token_hex(6)}"
+        try:
+            return [
+                (_path(own), _path(one), _ask(connection, _path(one), agent, token)[0]) for one in others[:places_max]
+            ]
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(knock_all)
+
+
 def untranslated(root: type[HygieError] = HygieError) -> tuple[str, ...]:
     """Codes of errors that have no French sentence of their own, sorted. Args: root: it and its subclasses."""
     found, waiting = set(), [root]
@@ -141,12 +170,17 @@ def _text(body: bytes) -> str:
 async def _doors(house: House) -> Doors:
     async with open_administration(house, OPERATOR) as acts:
         opened = [one for one in await acts.environments() if one.state == "open"]
-        if not opened:
+        own = _own(opened)
+        if own is None:
             return Doors()
-        own = opened[0]
-        others = [one for one in opened if one.tenant != own.tenant] + opened[1:]
+        others = [one for one in opened if one.tenant != own.tenant] + [one for one in opened if one != own]
         token = await _token(acts, house.folder.path / TOKEN_FILE, own)
     return Doors(_path(own), _path(others[0]) if others else None, token)
+
+
+def _own(opened: Sequence[Environment]) -> Environment | None:
+    """The environment of the probe's token: one for tests where there is one, none when nothing is open."""
+    return next((one for one in opened if one.kind == "test"), opened[0] if opened else None)
 
 
 async def _token(acts: Administration, file: Path, place: Environment) -> str:

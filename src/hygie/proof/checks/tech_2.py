@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from hygie.proof.facts import DoorFacts, FlowFacts, SegmentationFacts
+from hygie.proof.flows.compare import compare, said
+from hygie.proof.flows.model import MatrixFacts, ZoneFacts
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
 MINUTES_S = 600.0
+SHOWN_MAX = 5  # names in one sentence
 
 
 _SECOND = Text(
@@ -86,6 +89,53 @@ def network(fact: FlowFacts, context: Context) -> Outcome:
     return satisfied(Text("Seul le port déclaré est ouvert.", "Only the declared port is open."), observed, declared)
 
 
+def connections(fact: MatrixFacts, _: Context) -> Outcome:
+    """What listens and who is connected is on a line of the matrix."""
+    compared = compare(fact)
+    silent = sorted({one.line.called for one in compared.states if one.listens == "no"})
+    strange = [said(one) for one in (*compared.undeclared, *compared.unnamed)]
+    links = sum(one.count for one in fact.links)
+    fr = f"{links} connexions, hors matrice : {', '.join(strange[:SHOWN_MAX]) or '0'}"
+    en = f"{links} connections, on no line: {', '.join(strange[:SHOWN_MAX]) or '0'}"
+    if silent:
+        fr, en = f"{fr} ; n'écoutent pas : {', '.join(silent)}", f"{en}; not listening: {', '.join(silent)}"
+    observed = Text(fr, en)
+    declared = Text(f"{len(fact.lines)} lignes (hygie flows show)", f"{len(fact.lines)} lines (hygie flows show)")
+    if compared.undeclared:
+        why = Text("Un flux n'est pas déclaré.", "A flow is not declared.")
+        remedy = Text("Voyez qui (hygie flows show) et coupez-le.", "See who (hygie flows show), and cut it.")
+        return unsatisfied(why, observed, declared, remedy)
+    if compared.unnamed or not fact.listening:
+        remedy = Text("Lancez hygie flows show en root.", "Run hygie flows show as root.")
+        return unknown(Text("Des flux n'ont pas de nom.", "Flows have no name."), observed, declared, remedy)
+    return satisfied(Text("Tous les flux sont déclarés.", "All flows are declared."), observed, declared)
+
+
+def zones(fact: ZoneFacts, _: Context) -> Outcome:
+    """What is tried from one zone on another is refused."""
+    through = [one for one in fact.attempts if one.outcome == "allowed"]
+    untried = [one for one in fact.attempts if one.outcome not in {"allowed", "refused"}]
+    blind = [one for one in fact.controls if one.outcome != "allowed"]
+    tried = len(fact.attempts) - len(untried)
+    observed = Text(f"{tried} tentatives, passées : {len(through)}", f"{tried} attempts, got through: {len(through)}")
+    declared = Text("toutes refusées", "all refused")
+    if through:
+        one = through[0]
+        why = Text(f"{one.zone} atteint {one.target}.", f"{one.zone} reaches {one.target}.")
+        remedy = Text("Retirez ce droit, ou fermez ce chemin.", "Withdraw this right, or close this way.")
+        return unsatisfied(why, observed, declared, remedy)
+    if untried or blind:
+        named = ", ".join(f"{one.zone} → {one.target}: {one.outcome}" for one in (*blind, *untried)[:SHOWN_MAX])
+        why = Text(f"Une sonde n'a pas pu s'exercer ({named}).", f"A probe could not be tried ({named}).")
+        remedy = Text("Lancez hygie status en root.", "Run hygie status as root.")
+        return unknown(why, observed, declared, remedy)
+    if fact.environments < 2:
+        why = Text("Moins de deux environnements à opposer.", "Fewer than two environments.")
+        return unknown(why, observed, declared, _SECOND)
+    why = Text("Aucune zone n'entre chez une autre.", "No zone enters another.")
+    return satisfied(why, observed, declared)
+
+
 _T = "tests/sabotage/test_tech_2.py::"
 CHECKS = (
     Check(
@@ -114,5 +164,23 @@ CHECKS = (
         MINUTES_S,
         _T + "test_an_undeclared_port_is_red",
         network,
+    ),
+    Check(
+        "tech-2.connections",
+        Text("Matrice des flux", "Flow matrix"),
+        Text("Qui écoute et qui est connecté est déclaré", "Who listens and who is connected is declared"),
+        "matrix",
+        MINUTES_S,
+        _T + "test_an_undeclared_connection_is_red",
+        connections,
+    ),
+    Check(
+        "tech-2.zones",
+        Text("Entre zones", "Across zones"),
+        Text("Refus par défaut, exercé", "Refused by default, tried"),
+        "zones",
+        MINUTES_S,
+        _T + "test_a_zone_that_enters_another_is_red",
+        zones,
     ),
 )
