@@ -57,6 +57,7 @@ ROOM_DIGIT = {
     "demo": "9",
     "app": "9",
     "processes": "9",
+    "probes": "9",
     "start": "9",
     "upgrade": "9",
     "exits": "E",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import ssl
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,14 +19,19 @@ from pathlib import Path
 
 import msgspec
 
+from hygie.app import open_administration, open_house, opened
+from hygie.base.actions import Role
 from hygie.base.layout import DataFolder
 from hygie.base.settings import default_settings
+from hygie.probes.canaries.record import Canary, canaries_of
 from hygie.probes.door import NOWHERE, Doors, knock
+from hygie.probes.needles import scan_folder
 from hygie.proof.checks import tech_2
-from hygie.proof.facts import FlowFacts
+from hygie.proof.facts import FlowFacts, Measurement
 from hygie.proof.flows.model import Crossing, ZoneFacts
 from hygie.proof.model import Context
 from hygie.server.certificates import own_certificate
+from tests.attack.installation import whole_journal
 from tests.sabotage.conftest import Broken
 
 DOORS = Doors("chu/prod", "chu/other", "hyg_probe")
@@ -198,6 +205,81 @@ def test_a_zone_that_answers_in_clear_or_admits_a_token_is_red() -> None:
         assert tech_2.zones(facts, context).verdict.value == verdict, facts
 
 
+def test_a_canary_in_a_log_or_another_environment_is_red(broken: Broken, tmp_path: Path) -> None:
+    made = broken.made
+    broken.seek_canaries()
+    assert broken.finding("tech-2.canaries").outcome.why.en == "No canary planted (chu/prod)."
+    token = tmp_path / "token"
+    token.touch(0o600)
+    token.write_text(made.token)
+    assert made.hygie("canary", "plant", "chu/prod", "--token-file", str(token))["number"] == 0
+    assert [(one["tenant"], one["number"]) for one in made.hygie("canary", "list")] == [("chu", 0)]
+    broken.seek_canaries()
+    broken.green("tech-2.canaries")
+    (canary,) = planted(broken)
+    # Planted and sought, it is written nowhere in clear, the database's raw files included.
+    assert scan_folder(made.data, canary.needles()).found == []
+    family, given, street, mail = canary.words
+
+    def seen(where: str) -> None:
+        broken.seek_canaries()
+        broken.red("tech-2.canaries", where)
+
+    log = next((made.data / "logs").glob("serve*.log"))
+    kept = log.stat().st_size
+    with log.open("a") as file:
+        file.write(f"refused: {family.upper()}\n")
+    try:
+        seen(f"logs/{log.name}: chu/prod#0")
+    finally:
+        os.truncate(log, kept)
+    export = made.data / "exits" / "left.zip"
+    export.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(export, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("Patient.ndjson", f'{{"given": "{given}"}}' * 99)
+    try:
+        seen("data/exits/left.zip: chu/prod#0")
+    finally:
+        export.unlink()
+    broken.sql("CREATE TABLE hygie_env_2.notes (note text)")
+    broken.sql("INSERT INTO hygie_env_2.notes VALUES (%s)", f"1 rue {street}")
+    try:
+        seen("hygie_env_2.notes: chu/prod#0")
+    finally:
+        broken.sql("DROP TABLE hygie_env_2.notes")
+    elsewhere = token_for(broken, "second")
+    copied = {"resourceType": "Patient", "telecom": [{"system": "email", "value": f"{mail}@patient.invalid"}]}
+    answer = made.fhir("POST", "Patient", copied, token=elsewhere, place="chu/second")
+    assert answer.status == 201, answer.body
+    seen("index hygie_env_2: chu/prod#0")
+    assert made.fhir("DELETE", f"Patient/{answer.json['id']}", token=elsewhere, place="chu/second").status in {200, 204}
+    broken.seek_canaries()
+    broken.green("tech-2.canaries")
+    told = [one for one in whole_journal(made) if one.action == "canary:found"]
+    assert {one.detail["where"] for one in told} == {
+        f"logs/{log.name}",
+        "data/exits/left.zip",
+        "hygie_env_2.notes",
+        "index hygie_env_2",
+    }
+    assert {(one.kind, one.environment_id) for one in told} == {("security", canary.environment.place.environment_id)}
+
+
+def test_a_search_that_did_not_read_all_is_not_green() -> None:
+    context = Context(default_settings(), 10)
+    facts = {"sought": 1, "lacking": [], "files": 9, "files_left": 0, "tables": 3, "tables_left": 0, "bytes": 9}
+    facts |= {"environments": 1, "failed": [], "found": [], "count": 0, "control": True}
+
+    def verdict(**changes: object) -> str:
+        measured = {"canaries": Measurement(1, True, facts | changes, 1)}
+        return tech_2.canaries(measured, context).verdict.value
+
+    assert verdict() == "satisfied"
+    for changes in ({"files_left": 2}, {"failed": ["x: OSError"]}, {"control": False}, {"lacking": ["chu/prod"]}):
+        assert verdict(**changes) == "unknown", changes
+    assert tech_2.canaries({}, context).verdict.value == "unknown"
+
+
 def test_ports_that_only_root_can_name() -> None:
     """Hygie's own account cannot look into its processes: the declared port alone is enough, one beside it is not."""
     context = Context(default_settings(port=8443), 1)
@@ -208,6 +290,28 @@ def test_ports_that_only_root_can_name() -> None:
     ):
         facts = FlowFacts((), ("serve",), tuple(unnamed))
         assert tech_2.network(facts, context).verdict.value == verdict, unnamed
+
+
+def planted(broken: Broken) -> list[Canary]:
+    """The canaries that are planted, their words drawn from the keys."""
+
+    async def main() -> list[Canary]:
+        async with open_house(broken.made.data) as house, opened(house.dsns.owner, size=1) as database:
+            return [one for one in await canaries_of(house, database) if one.planted_ms is not None]
+
+    return asyncio.run(main())
+
+
+def token_for(broken: Broken, environment: str) -> str:
+    """A token of the application for another environment, in which it may write."""
+
+    async def main() -> str:
+        async with open_house(broken.made.data) as house, open_administration(house, "local:test") as acts:
+            how = {"reason": "sabotage", "approver": "chief"}
+            await acts.grant("app", "chu", environment, role=Role.APPLICATION, days=1, **how)
+            return (await acts.create_token("app", "chu", environment, days=1))[1]
+
+    return asyncio.run(main())
 
 
 @contextmanager

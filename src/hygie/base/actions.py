@@ -29,6 +29,7 @@ class Action(StrEnum):
     ACCOUNT_DISABLE = "account:disable"
     BACKUP_RESTORE = "backup:restore"
     BACKUP_RUN = "backup:run"
+    CANARY_PLANT = "canary:plant"
     CHECK_RUN = "check:run"
     CLIENT_KEY_CREATE = "client-key:create"
     CLIENT_KEY_REVOKE = "client-key:revoke"
@@ -56,6 +57,7 @@ class Action(StrEnum):
     VAULT_REBUILD = "vault:rebuild"
 
     # written by the platform about itself: nobody is entitled to them
+    CANARY_FOUND = "canary:found"
     KEY_ANCHOR = "key:anchor"
     RIGHT_REFUSED = "right:refused"
 
@@ -95,5 +97,5 @@ ACTIONS_OF_ROLE: dict[Role, frozenset[Action]] = {
     - _WRITES
     - {Action.OBJECT_EXPORT, Action.PATIENT_ERASE}
     - {Action.SESSION_OPEN, Action.SESSION_CLOSE, Action.SESSION_REFUSED}
-    - {Action.KEY_ANCHOR, Action.RIGHT_REFUSED},
+    - {Action.CANARY_FOUND, Action.KEY_ANCHOR, Action.RIGHT_REFUSED},
 }

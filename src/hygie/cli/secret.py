@@ -119,6 +119,12 @@ def typed_secret(*, by_shares: bool) -> Secret:
     return Passphrase(_typed(say(fr="Phrase de passe", en="Passphrase")))
 
 
+def typed_token() -> str:
+    """An access token, typed. Raises: NoTerminalError."""
+    check_terminal("--token-file")
+    return _typed(say(fr="Jeton d'accès", en="Access token"))
+
+
 def shares_in(files: Sequence[Path]) -> Shares:
     """The shares of private files. Raises: SettingsError: one is absent, or readable by others."""
     from hygie.keys.sealing import Shares

@@ -61,7 +61,7 @@ def authority_of(house: House) -> Path | None:
 def ask_door(settings: Settings, authority: Path | None) -> tuple[int, float]:
     """What is public, asked once: (status, milliseconds). Status 0: no answer in time, or not one to trust. Blocks."""
     began = time.perf_counter()
-    connection = _connection(settings, authority)
+    connection = open_connection(settings, authority)
     try:
         status = _ask(connection, NOWHERE, "hygie-measure", None, METADATA)[0]
     except (OSError, http.client.HTTPException):
@@ -93,7 +93,7 @@ async def probe_door(house: House) -> DoorFacts:
 def knock(settings: Settings, authority: Path | None, doors: Doors) -> DoorFacts:
     """The requests themselves, on one connection. Blocks."""
     agent = f"hygie-status/{secrets.token_hex(6)}"
-    connection = _connection(settings, authority)
+    connection = open_connection(settings, authority)
     sent_at_ms = time.time_ns() // 1_000_000
     stranger = f"hyg_{secrets.token_urlsafe(32)}"
     try:
@@ -136,7 +136,7 @@ async def knock_elsewhere(house: House, *, places_max: int = PLACES_MAX) -> list
     others = sorted((one for one in opened if one != own), key=lambda one: (one.kind != "production", _path(one)))
 
     def knock_all() -> list[tuple[str, str, int]]:
-        connection = _connection(house.settings, authority_of(house))
+        connection = open_connection(house.settings, authority_of(house))
         agent = f"hygie-status/{secrets.token_hex(6)}"
         try:
             return [
@@ -206,7 +206,8 @@ def _path(one: Environment) -> str:
     return f"{one.tenant}/{one.name}"
 
 
-def _connection(settings: Settings, authority: Path | None) -> http.client.HTTPSConnection:
+def open_connection(settings: Settings, authority: Path | None) -> http.client.HTTPSConnection:
+    """A connection to the FHIR door, not yet open, that trusts what a client would."""
     context = ssl.create_default_context(cafile=str(authority) if authority else None)
     host = "127.0.0.1" if settings.host.address in {"0.0.0.0", "::"} else settings.host.address  # noqa: S104
     return http.client.HTTPSConnection(host, settings.host.port, timeout=TIMEOUT_S, context=context)

@@ -57,17 +57,21 @@ def look(lines: tuple[Line, ...], folder: DataFolder, *, proc: Path = Path("/pro
 
 @dataclass(frozen=True, slots=True)
 class _Who:
-    """Whose a socket is. held: inode → process; party: process → party; accounts: of what could not be looked into."""
+    """Whose a socket is. held: inode → process; party: process → party; accounts: of what could not be looked into.
+
+    elsewhere: process → service, of those that run on another data folder: a KMS under an account of its own, or those
+    of another installation."""
 
     held: dict[str, int]
     party: dict[int, str]
+    elsewhere: dict[int, str]
     unreadable: frozenset[str]
     accounts: frozenset[int]
     proc: Path
 
     @classmethod
     def seen(cls, folder: DataFolder, proc: Path) -> _Who:
-        party = parties(folder, proc=proc)
+        party, elsewhere = parties(folder, proc=proc)
         unreadable, accounts = set(), set()
         for pid, name in party.items():
             try:
@@ -77,7 +81,7 @@ class _Who:
                 accounts.add(account_of(proc / str(pid)))
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it has just ended
-        return cls(sockets.holders(proc), party, frozenset(unreadable), frozenset(accounts - {-1}), proc)
+        return cls(sockets.holders(proc), party, elsewhere, frozenset(unreadable), frozenset(accounts - {-1}), proc)
 
     def of(self, inode: str) -> str | None:
         """The party that holds a socket, the name of a stranger, or None when no process is known to hold it."""
@@ -91,19 +95,28 @@ class _Who:
         except OSError:
             return f"process {pid}"
 
+    def answers(self, inode: str) -> str:
+        """Who holds a socket that the matrix declares; nothing when nobody is known to."""
+        return self.elsewhere.get(self.held.get(inode, 0)) or self.of(inode) or ""
+
     def is_ours(self, inode: str) -> bool:
         """Whether a party holds it."""
         return self.held.get(inode, 0) in self.party
 
 
-def parties(folder: DataFolder, *, proc: Path = Path("/proc")) -> dict[int, str]:
-    """Process → party of this installation; what a process starts is of its party."""
+def parties(folder: DataFolder, *, proc: Path = Path("/proc")) -> tuple[dict[int, str], dict[int, str]]:
+    """Process → party of this installation, what a process starts being of its party; and process → service, of those
+    that keep keys or witness on another data folder."""
     known: dict[int, str | None] = {}
+    elsewhere: dict[int, str] = {}
     for entry in proc.iterdir():
         if entry.name.isdigit():
             words = words_of(entry)
             if "hygie" in words[:3]:
-                known[int(entry.name)] = _command(words, folder)
+                ours, service = _command(words, folder)
+                known[int(entry.name)] = "administration" if ours else None
+                if service in ELSEWHERE and not ours:
+                    elsewhere[int(entry.name)] = service
     for pid, name in hygie_processes(folder, proc=proc).items():
         known[pid] = "administration" if name == "up" else name
     postmaster = postmaster_of(folder, proc=proc)
@@ -119,18 +132,15 @@ def parties(folder: DataFolder, *, proc: Path = Path("/proc")) -> dict[int, str]
         if party is not None:
             found[pid] = party
     found.setdefault(os.getpid(), "administration")  # who looks
-    return found
+    return found, elsewhere
 
 
-def _command(words: list[str], folder: DataFolder) -> str | None:
-    """The party of a command of Hygie; None: of another installation."""
+def _command(words: list[str], folder: DataFolder) -> tuple[bool, str]:
+    """Whether a command of Hygie is for this installation, and the service that it runs, if one."""
     told = [word.removeprefix("--data=") for word in words if word.startswith("--data=")]
     told += [following for word, following in pairwise(words) if word == "--data"]
     ours = all(not one.startswith("/") or os.path.realpath(one) == os.path.realpath(folder.path) for one in told)
-    service = next((word for word in words if word in SERVICES), None)
-    if service in ELSEWHERE:
-        return service
-    return "administration" if ours else None
+    return ours, next((word for word in words if word in SERVICES), "")
 
 
 def _tcp_listening(tcp: Iterable[TcpSocket], who: _Who) -> Iterator[Listening]:
@@ -145,7 +155,9 @@ def _tcp_listening(tcp: Iterable[TcpSocket], who: _Who) -> Iterator[Listening]:
 def _unix_listening(unix: Iterable[UnixSocket], named: set[str], who: _Who) -> Iterator[Listening]:
     for one in unix:
         if one.state == sockets.UNIX_LISTENING and one.name:
-            if who.is_ours(one.inode) or (one.name in named and one.inode in who.held):
+            if one.name in named and one.inode in who.held:
+                yield Listening(who.answers(one.inode), "unix", one.name)
+            elif who.is_ours(one.inode):
                 yield Listening(who.of(one.inode) or "", "unix", one.name)
             elif one.inode not in who.held and (one.name in named or one.uid in who.accounts):
                 yield Listening("", "unix", one.name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hygie.proof.facts import DoorFacts, FlowFacts, SegmentationFacts
+from hygie.proof.facts import DoorFacts, FlowFacts, Measurements, SegmentationFacts
 from hygie.proof.flows.compare import compare, said
 from hygie.proof.flows.model import MatrixFacts, ZoneFacts
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
 MINUTES_S = 600.0
+HOUR_S = 3_600.0
 SHOWN_MAX = 5  # names in one sentence
 
 
@@ -136,6 +137,40 @@ def zones(fact: ZoneFacts, _: Context) -> Outcome:
     return satisfied(why, observed, declared)
 
 
+def canaries(fact: Measurements, _: Context) -> Outcome:
+    """No word of a planted record is read outside its environment."""
+    newest = fact.get("canaries")
+    declared = Text("aucun mot de témoin lisible", "no word of a canary readable")
+    work = Text("Vérifiez que hygie work tourne.", "Check that hygie work runs.")
+    if newest is None:
+        return unknown(Text("Aucune recherche mesurée.", "No search measured."), same("-"), declared, work)
+    seen, at_ms = newest.facts, newest.at_ms
+    fr = f"{seen['sought']} témoins ; lus : {seen['files']} fichiers, {seen['tables']} parts de tables"
+    en = f"{seen['sought']} canaries; read: {seen['files']} files, {seen['tables']} parts of tables"
+    fr = f"{fr}, {seen['environments']} autres index ; trouvés : {seen['count']}"
+    en = f"{en}, {seen['environments']} other indexes; found: {seen['count']}"
+    observed = Text(fr, en)
+    if seen["count"]:
+        first = seen["found"][0]
+        why = Text(f"Un témoin est lisible : {first}.", f"A canary is readable: {first}.")
+        remedy = Text(
+            "Cherchez ce qui l'a écrit là, et ce qu'il a écrit d'autre.",
+            "Find what wrote it there, and what else it wrote.",
+        )
+        return unsatisfied(why, observed, declared, remedy, at_ms=at_ms)
+    if not seen["sought"] or seen["lacking"]:
+        bare = ", ".join(seen["lacking"]) or "-"
+        why = Text(f"Pas de témoin planté ({bare}).", f"No canary planted ({bare}).")
+        return unknown(why, observed, declared, same("hygie canary plant"), at_ms=at_ms)
+    if seen["failed"] or not seen["control"] or seen["files_left"]:
+        what = ", ".join(seen["failed"]) or f"{seen['files_left']}"
+        why = Text(f"Tout n'a pas été lu ({what}).", f"Not all was read ({what}).")
+        return unknown(why, observed, declared, work, at_ms=at_ms)
+    return satisfied(
+        Text("Aucun témoin ne se lit ailleurs.", "No canary reads elsewhere."), observed, declared, at_ms=at_ms
+    )
+
+
 _T = "tests/sabotage/test_tech_2.py::"
 CHECKS = (
     Check(
@@ -182,5 +217,14 @@ CHECKS = (
         MINUTES_S,
         _T + "test_a_zone_that_enters_another_is_red",
         zones,
+    ),
+    Check(
+        "tech-2.canaries",
+        Text("Témoins plantés", "Planted canaries"),
+        Text("Rien ne fuit vers journaux, base, autres zones", "Nothing leaks to logs, database, other zones"),
+        "measurements",
+        HOUR_S,
+        _T + "test_a_canary_in_a_log_or_another_environment_is_red",
+        canaries,
     ),
 )
