@@ -22,15 +22,18 @@ import msgspec
 from hygie.app import open_administration, open_house, opened
 from hygie.base.actions import Role
 from hygie.base.layout import DataFolder
+from hygie.base.permit import Place
 from hygie.base.settings import default_settings
+from hygie.probes.apart import _Environment, _same_keys
 from hygie.probes.canaries.record import Canary, canaries_of
 from hygie.probes.door import NOWHERE, Doors, knock
 from hygie.probes.needles import scan_folder
 from hygie.proof.checks import tech_2
 from hygie.proof.facts import FlowFacts, Measurement
-from hygie.proof.flows.model import Crossing, ZoneFacts
+from hygie.proof.flows.model import ApartFacts, Crossing, ZoneFacts
 from hygie.proof.model import Context
 from hygie.server.certificates import own_certificate
+from hygie.vault.pack import PackTable, build_pack, pack_name
 from tests.attack.installation import whole_journal
 from tests.sabotage.conftest import Broken
 
@@ -205,6 +208,55 @@ def test_a_zone_that_answers_in_clear_or_admits_a_token_is_red() -> None:
         assert tech_2.zones(facts, context).verdict.value == verdict, facts
 
 
+def test_environments_that_share_something_are_red(broken: Broken) -> None:
+    made = broken.made
+    elsewhere = token_for(broken, "second")
+    for place, token in (("chu/prod", made.token), ("chu/second", elsewhere)):
+        assert made.fhir("POST", "Patient", {"resourceType": "Patient"}, token=token, place=place).status == 201
+    broken.green("tech-2.apart")
+    for done, undone, word in (
+        ("GRANT hygie_env_1 TO hygie_env_2", "REVOKE hygie_env_1 FROM hygie_env_2", "hygie_env_2 is hygie_env_1"),
+        ("GRANT hygie_env_1 TO hygie_console", "REVOKE hygie_env_1 FROM hygie_console", "hygie_console is hygie_env_1"),
+        ("ALTER ROLE hygie_env_2 LOGIN", "ALTER ROLE hygie_env_2 NOLOGIN", "hygie_env_2 may log in"),
+        (
+            "GRANT USAGE ON SCHEMA hygie_env_2 TO hygie_sealer",
+            "REVOKE USAGE ON SCHEMA hygie_env_2 FROM hygie_sealer",
+            "hygie_env_2: hygie_sealer",
+        ),
+        (
+            "GRANT SELECT ON hygie_env_1.pack TO PUBLIC",
+            "REVOKE SELECT ON hygie_env_1.pack FROM PUBLIC",
+            "hygie_env_1: PUBLIC",
+        ),
+    ):
+        broken.sql(done)
+        try:
+            broken.red("tech-2.apart", word)
+        finally:
+            broken.sql(undone)
+    with _sealed_under_the_key_of_another(broken, "second", "prod"):
+        broken.red("tech-2.apart", "chu/prod opens chu/second")
+    broken.green("tech-2.apart")
+
+
+def test_a_key_that_two_environments_have_is_red() -> None:
+    context = Context(default_settings(), 1)
+    good = ApartFacts(2, 12, 2, 2, ())
+    assert tech_2.apart(good, context).verdict.value == "satisfied"
+    one, other = (_Environment(name, Place(b"t" * 16, name.encode() * 8, "r"), {}) for name in ("ab", "cd"))
+    apart = [replace(one, keys={"id": b"1", "pack": b"2"}), replace(other, keys={"id": b"3", "pack": b"4"})]
+    assert list(_same_keys(apart)) == []
+    shared = [apart[0], replace(other, keys={"id": b"2", "pack": b"4"})]
+    faults = tuple(_same_keys(shared))
+    assert faults == ("one key: ab pack, cd id",)
+    for facts, verdict in (
+        (replace(good, faults=faults), "unsatisfied"),
+        (replace(good, own=1), "unknown"),
+        (replace(good, environments=1), "unknown"),
+    ):
+        assert tech_2.apart(facts, context).verdict.value == verdict, facts
+
+
 def test_a_canary_in_a_log_or_another_environment_is_red(broken: Broken, tmp_path: Path) -> None:
     made = broken.made
     broken.seek_canaries()
@@ -312,6 +364,35 @@ def token_for(broken: Broken, environment: str) -> str:
             return (await acts.create_token("app", "chu", environment, days=1))[1]
 
     return asyncio.run(main())
+
+
+@contextmanager
+def _sealed_under_the_key_of_another(broken: Broken, environment: str, other: str) -> Iterator[None]:
+    """The newest pack of an environment replaced, on every site, by one that another's key seals."""
+
+    async def made() -> tuple[str, bytes]:
+        async with open_house(broken.made.data) as house, open_administration(house, "local:test") as acts:
+            place = (await acts.environment("chu", environment)).place
+            context = await house.context((await acts.environment("chu", other)).place)
+            async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
+                row = await (await connection.execute("SELECT max(number) FROM hygie_env_2.pack")).fetchone()
+            assert row is not None
+            table = PackTable(row[0], 1, [], [])
+            return pack_name(place.environment_id, row[0]), build_pack(place, table, [], pack_key=context.pack_key)[0]
+
+    name, forged = asyncio.run(made())
+    copies = [broken.made.data / "sites" / site / name for site in ("paris", "lyon", "lille")]
+    kept = copies[0].read_bytes()
+    resize = "UPDATE hygie_env_2.pack SET bytes = %s WHERE number = (SELECT max(number) FROM hygie_env_2.pack)"
+    broken.sql(resize, len(forged))
+    try:
+        for copy in copies:
+            copy.write_bytes(forged)
+        yield
+    finally:
+        for copy in copies:
+            copy.write_bytes(kept)
+        broken.sql(resize, len(kept))
 
 
 @contextmanager

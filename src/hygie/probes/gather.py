@@ -22,6 +22,7 @@ from hygie.base.settings import SYSTEMD_PREFIX
 from hygie.probes import journal as journal_probes
 from hygie.probes import rows
 from hygie.probes.acts import ActsWatch
+from hygie.probes.apart import probe_apart
 from hygie.probes.disk import scan
 from hygie.probes.door import authority_of, probe_answer, probe_door
 from hygie.probes.flows import probe_matrix
@@ -58,6 +59,7 @@ async def gather(
         "processes": partial(asyncio.to_thread, probe_processes, settings, folder),
         "flows": partial(asyncio.to_thread, probe_flows, folder),
         "matrix": partial(probe_matrix, house),
+        "apart": partial(probe_apart, house),
         "zones": partial(probe_zones, house),
         "files": partial(asyncio.to_thread, probe_files, settings, folder),
         "keys": partial(_keys, house),

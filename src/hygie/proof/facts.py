@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hygie.base.hardening import Proof, Swap
-from hygie.proof.flows.model import MatrixFacts, ZoneFacts
+from hygie.proof.flows.model import ApartFacts, MatrixFacts, ZoneFacts
 from hygie.proof.model import Observed
 
 
@@ -450,6 +450,7 @@ class Facts:
     processes: Observed[ProcessesFacts] = field(default_factory=Observed)
     flows: Observed[FlowFacts] = field(default_factory=Observed)
     matrix: Observed[MatrixFacts] = field(default_factory=Observed)
+    apart: Observed[ApartFacts] = field(default_factory=Observed)
     zones: Observed[ZoneFacts] = field(default_factory=Observed)
     files: Observed[tuple[FileFacts, ...]] = field(default_factory=Observed)
     keys: Observed[KeyFacts] = field(default_factory=Observed)

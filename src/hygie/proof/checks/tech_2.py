@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hygie.proof.facts import DoorFacts, FlowFacts, Measurements, SegmentationFacts
 from hygie.proof.flows.compare import compare, said
-from hygie.proof.flows.model import MatrixFacts, ZoneFacts
+from hygie.proof.flows.model import ApartFacts, MatrixFacts, ZoneFacts
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
 MINUTES_S = 600.0
@@ -137,6 +137,25 @@ def zones(fact: ZoneFacts, _: Context) -> Outcome:
     return satisfied(why, observed, declared)
 
 
+def apart(fact: ApartFacts, _: Context) -> Outcome:
+    """Environments share neither role, nor right, nor key."""
+    fr = f"{fact.environments} environnements, {fact.tried} clés opposées, en commun : {len(fact.faults)}"
+    en = f"{fact.environments} environments, {fact.tried} keys opposed, shared: {len(fact.faults)}"
+    observed, declared = Text(fr, en), Text("rien en commun", "nothing shared")
+    if fact.faults:
+        named = "; ".join(fact.faults[:SHOWN_MAX])
+        why = Text(f"Des environnements partagent : {named}.", f"Environments share: {named}.")
+        remedy = Text("Défaites ce lien, prévenez la sécurité.", "Undo this link, tell security.")
+        return unsatisfied(why, observed, declared, remedy)
+    if fact.own < fact.packs:
+        why = Text("Un lot ne s'ouvre pas avec sa propre clé.", "A pack does not open with its own key.")
+        return unknown(why, observed, declared, same("hygie scrub"))
+    if fact.environments < 2:
+        why = Text("Moins de deux environnements à opposer.", "Fewer than two environments.")
+        return unknown(why, observed, declared, _SECOND)
+    return satisfied(Text("Les environnements ne partagent rien.", "Environments share nothing."), observed, declared)
+
+
 def canaries(fact: Measurements, _: Context) -> Outcome:
     """No word of a planted record is read outside its environment."""
     newest = fact.get("canaries")
@@ -217,6 +236,15 @@ CHECKS = (
         MINUTES_S,
         _T + "test_a_zone_that_enters_another_is_red",
         zones,
+    ),
+    Check(
+        "tech-2.apart",
+        Text("Environnements séparés", "Environments apart"),
+        Text("Ni rôle, ni droit, ni clé en commun", "Neither role, right nor key shared"),
+        "apart",
+        MINUTES_S,
+        _T + "test_environments_that_share_something_are_red",
+        apart,
     ),
     Check(
         "tech-2.canaries",

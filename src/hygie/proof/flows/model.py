@@ -121,3 +121,15 @@ class ZoneFacts:
     environments: int
     controls: tuple[Crossing, ...]
     attempts: tuple[Crossing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApartFacts:
+    """What open environments share, which is nothing. tried: keys and packs held against those of another environment;
+    own: packs that open under their own key, of so many ``packs``; faults: what is shared, by names."""
+
+    environments: int
+    tried: int
+    packs: int
+    own: int
+    faults: tuple[str, ...]
