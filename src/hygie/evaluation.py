@@ -41,6 +41,8 @@ FACT_EVERY_S = {  # facts that cost: the disk's raw files, the journal's history
     "history": 600.0,
     "tls": 300.0,
     "segmentation": 300.0,
+    "zones": 300.0,
+    "apart": 300.0,
     "door": 300.0,
     "fresh": 300.0,
     "stores": 1_800.0,

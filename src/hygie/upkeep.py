@@ -46,6 +46,8 @@ from hygie.keys.erasure import ErasureCertificate
 from hygie.logkeeping import MEASUREMENT as LOGS_KIND
 from hygie.logkeeping import LogKeeper
 from hygie.loops import every, or_stop
+from hygie.probes.canaries.watch import KIND as CANARIES_KIND
+from hygie.probes.canaries.watch import CanaryWatch
 from hygie.probes.door import ask_door, authority_of
 from hygie.probes.reconcile import JournalWatch
 from hygie.segments.rows import published_objects
@@ -69,6 +71,8 @@ DOOR_EVERY_S = 60.0  # the month's rate is counted in minutes
 DOOR_AFTER_S = 15.0  # the hosting processes start after this one
 PUBLISH_EVERY_S = 2.0  # between a write of registers and its copies on the sites; nothing new costs three small queries
 STAMP_EVERY_S = 600.0  # between two timestamps of the journal, when an authority is set and it has grown
+CANARIES_EVERY_S = 600.0  # a turn reads what changed since the last one, and some tables more
+CANARIES_AFTER_S = 30.0
 EVALUATE_AFTER_S = 20.0  # likewise, and after the door was first asked
 EFFECTS_AFTER_S = 5.0  # who left overnight is closed as soon as the platform is there
 _OVER_ENDS = "DELETE FROM hygie.session_end WHERE until_ms < %s"
@@ -84,6 +88,7 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     LOGS_KIND: 5_760,
     "unwraps": 5_760,
     "door": 50_400,
+    CANARIES_KIND: 5_760,
     "scrub": 10_000,
     "backup": 20_000,
 }
@@ -113,7 +118,7 @@ class Upkeep:
             await _say_started(house, pool)
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
             logs, evaluator = LogKeeper(house, records, OPERATOR), Evaluator(house, OPERATOR)
-            news = RegisterNews(records)
+            news, canaries = RegisterNews(records), CanaryWatch(house, pool, OPERATOR)
             grants = Grants(house, records, OPERATOR)
 
             async def evaluate() -> None:
@@ -138,6 +143,7 @@ class Upkeep:
                 every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
                 every(stop, EXITS_EVERY_S, lambda: keep_exits(house, OPERATOR)),
                 every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
+                every(stop, CANARIES_EVERY_S, lambda: run_canaries(house, records, canaries), after_s=CANARIES_AFTER_S),
                 every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
                 every(stop, NEWS_EVERY_S, news.look),
                 every(stop, GRANT_EVERY_S, grants.run),
@@ -248,6 +254,14 @@ async def run_door(house: House, records: Database) -> bool:
     facts = {"status": status, "ms": round(spent_ms, 1)}
     await record(records, house.clock.now_ms(), "door", passed=answered, facts=facts)
     return answered
+
+
+async def run_canaries(house: House, records: Database, watch: CanaryWatch) -> bool:
+    """Seek the planted canaries once, and record what was read and found. Returns whether none was found."""
+    facts = await watch.run()
+    clean = not facts["count"]
+    await record(records, house.clock.now_ms(), CANARIES_KIND, passed=clean, facts=facts)
+    return clean
 
 
 async def run_trim(records: Database, now_ms: int) -> int:

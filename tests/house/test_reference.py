@@ -20,7 +20,14 @@ from hygie.base.errors import (
 )
 from hygie.base.settings import Settings
 from tests.house.rules import assert_none, gather
-from tools import action_reference, cross_reference, error_reference, referential_reference, register_reference
+from tools import (
+    action_reference,
+    cross_reference,
+    error_reference,
+    flow_reference,
+    referential_reference,
+    register_reference,
+)
 
 ROOT = Path(__file__).parents[2]
 FAMILY = {
@@ -50,6 +57,7 @@ ROOM_DIGIT = {
     "demo": "9",
     "app": "9",
     "processes": "9",
+    "probes": "9",
     "start": "9",
     "upgrade": "9",
     "deidentify": "D",
@@ -128,6 +136,10 @@ def test_the_page_of_errors_is_up_to_date() -> None:
 
 def test_the_page_of_actions_is_up_to_date() -> None:
     assert action_reference.PAGE.read_text() == action_reference.page(), "run: python tools/action_reference.py"
+
+
+def test_the_page_of_flows_is_up_to_date() -> None:
+    assert flow_reference.PAGE.read_text() == flow_reference.page(), "run: python -m tools.flow_reference"
 
 
 def test_the_page_of_referentials_is_up_to_date() -> None:

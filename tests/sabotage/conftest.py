@@ -26,10 +26,11 @@ from hygie.base.clock import SystemClock
 from hygie.base.layout import DataFolder
 from hygie.base.settings import load_settings
 from hygie.logkeeping import LogKeeper
+from hygie.probes.canaries.watch import CanaryWatch
 from hygie.probes.gather import gather
 from hygie.proof.facts import Facts
 from hygie.proof.model import Finding
-from hygie.upkeep import Comparison
+from hygie.upkeep import Comparison, run_canaries
 from tests.acceptance.conftest import Installation
 from tests.attack.installation import attacked, pids
 from tests.sabotage.one_check import judge_one
@@ -115,6 +116,19 @@ class Broken:
                 opened(house.dsns.hosting, size=1) as pool,
             ):
                 await Comparison(house, records, pool).run()
+
+        asyncio.run(main())
+
+    def seek_canaries(self) -> None:
+        """One turn of the search for canaries that the working process makes, by one that has read nothing yet."""
+
+        async def main() -> None:
+            async with (
+                open_house(self.made.data) as house,
+                opened(house.dsns.sealer, size=1) as records,
+                opened(house.dsns.hosting, size=1) as pool,
+            ):
+                await run_canaries(house, records, CanaryWatch(house, pool, "local:test"))
 
         asyncio.run(main())
 

@@ -33,6 +33,7 @@ class Action(StrEnum):
     AUTHENTICATOR_REVOKE = "authenticator:revoke"
     BACKUP_RESTORE = "backup:restore"
     BACKUP_RUN = "backup:run"
+    CANARY_PLANT = "canary:plant"
     CHECK_RUN = "check:run"
     CLIENT_KEY_CREATE = "client-key:create"
     CLIENT_KEY_REVOKE = "client-key:revoke"
@@ -75,6 +76,7 @@ class Action(StrEnum):
     ROTATION_APPROVE = "rotation:approve"
 
     # written by the platform about itself: nobody is entitled to them
+    CANARY_FOUND = "canary:found"
     KEY_ANCHOR = "key:anchor"
     RIGHT_REFUSED = "right:refused"
 

@@ -134,6 +134,12 @@ def asked(label: str, option: str, *, hidden: bool = True, twice: bool = False) 
     return line.rstrip("\r\n")
 
 
+def typed_token() -> str:
+    """An access token, typed. Raises: NoTerminalError."""
+    check_terminal("--token-file")
+    return _typed(say(fr="Jeton d'accès", en="Access token"))
+
+
 def shares_in(files: Sequence[Path]) -> Shares:
     """The shares of private files. Raises: SettingsError: one is absent, or readable by others."""
     from hygie.keys.sealing import Shares

@@ -7,17 +7,19 @@ import json
 import shlex
 from pathlib import Path
 
+from hygie.app import open_house, opened
 from hygie.base.files import write_durably
 from hygie.base.language import say
 from hygie.demo.client import Answer, FhirClient
 from hygie.demo.errors import DemoSourceError, PlaintextFoundError
 from hygie.demo.load import Loaded, load_files, load_synthetic
 from hygie.demo.people import APPLICATION, DEMONSTRATION, NURSE, STRANGER, TENANT, TEST, settle
-from hygie.demo.scan import bytes_below, scan_folder
 from hygie.demo.sources import files_to_load
 from hygie.demo.stage import Stage, check
 from hygie.demo.step_rebuild import SITE
 from hygie.demo.story import Proved
+from hygie.probes.canaries.record import canaries_of, plant
+from hygie.probes.needles import bytes_below, scan_folder
 from hygie.synthetic.patients import identity, needles, planted_words
 
 REASONS_SHOWN = 12
@@ -105,8 +107,25 @@ async def load(stage: Stage) -> Proved:
     proved.facts = {"patients": len(found.patients), "known": found.known, **_facts(found)}
     if stage.asked.load is not None:
         await _load_folder(stage, stage.asked.load, proved)
+    await _plant_canary(stage, proved)
     stage.remembered = await stage.read_all()
     return proved
+
+
+async def _plant_canary(stage: Stage, proved: Proved) -> None:
+    """One in the other environment, whose words are sought from then on wherever nothing may be read."""
+    async with open_house(stage.platform.folder.path) as house, opened(house.dsns.owner, size=1) as database:
+        known = await canaries_of(house, database)
+        if not any(one.planted_ms is not None for one in known):
+            place = next(one.environment.place for one in known if one.environment.name == TEST)
+            await plant(house, known, place, stage.here.elsewhere)
+    proved.lines.append(
+        say(
+            fr="Un témoin est planté : ses mots sont cherchés en continu dans journaux, base et autres environnements.",
+            en="A canary is planted: its words are sought all the time in logs, database and other environments.",
+        )
+    )
+    proved.commands = ["hygie canary list"]
 
 
 async def _load_folder(stage: Stage, folder: Path, proved: Proved) -> None:

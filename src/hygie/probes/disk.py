@@ -58,13 +58,19 @@ def mark_in(data: bytes) -> str | None:
     direct = _MARKS.search(data)
     if direct is not None:
         return str(direct.lastgroup)
-    for count, match in enumerate(_FRAMES.finditer(data)):
-        if count >= FRAMES_PER_WINDOW_MAX:
-            break
-        inside = _MARKS.search(_opened(data[match.start() : match.start() + FRAME_BYTES_MAX]))
+    for opened in frames_in(data):
+        inside = _MARKS.search(opened)
         if inside is not None:
             return f"compressed {inside.lastgroup}"
     return None
+
+
+def frames_in(data: bytes) -> Iterator[bytes]:
+    """What the first compressed frames (zstd, gzip) in some bytes open to."""
+    for count, match in enumerate(_FRAMES.finditer(data)):
+        if count >= FRAMES_PER_WINDOW_MAX:
+            break
+        yield _opened(data[match.start() : match.start() + FRAME_BYTES_MAX])
 
 
 def _scan_area(name: str, folder: Path, found: list[Hit], until: float) -> Area:

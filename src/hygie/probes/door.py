@@ -13,6 +13,7 @@ import json
 import secrets
 import ssl
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,7 @@ ACCOUNT = "hygie-probe"
 TOKEN_FILE = "probe.token"  # noqa: S105 (a file's name)
 TOKEN_DAYS = 30.0
 ACCOUNT_DAYS = 1_000
+PLACES_MAX = 8  # other environments that the probe's token is shown to: a sample shows the rule
 NOWHERE = "hygie-probe-nowhere/nowhere"
 METADATA = "/fhir/metadata"
 ASKED = "/fhir/Patient/hygie-probe"
@@ -60,7 +62,7 @@ def authority_of(house: House) -> Path | None:
 def ask_door(settings: Settings, authority: Path | None) -> tuple[int, float]:
     """What is public, asked once: (status, milliseconds). Status 0: no answer in time, or not one to trust. Blocks."""
     began = time.perf_counter()
-    connection = _connection(settings, authority)
+    connection = open_connection(settings, authority)
     try:
         status = _ask(connection, NOWHERE, "hygie-measure", None, METADATA)[0]
     except (OSError, http.client.HTTPException):
@@ -92,7 +94,7 @@ async def probe_door(house: House) -> DoorFacts:
 def knock(settings: Settings, authority: Path | None, doors: Doors) -> DoorFacts:
     """The requests themselves, on one connection. Blocks."""
     agent = f"hygie-status/{secrets.token_hex(6)}"
-    connection = _connection(settings, authority)
+    connection = open_connection(settings, authority)
     sent_at_ms = time.time_ns() // 1_000_000
     stranger = f"hyg_{secrets.token_urlsafe(32)}"
     try:
@@ -120,6 +122,33 @@ def knock(settings: Settings, authority: Path | None, doors: Doors) -> DoorFacts
     )
 
 
+async def knock_elsewhere(house: House, *, places_max: int = PLACES_MAX) -> list[tuple[str, str, int]]:
+    """The probe's token shown at the other environments: (its own, the other, status); a test environment's at a
+    production address first.
+
+    Raises: OSError: nobody answers; HygieError: the probe's account cannot be read or made.
+    """
+    async with open_administration(house, OPERATOR) as acts:
+        opened = [one for one in await acts.environments() if one.state == "open"]
+        own = _own(opened)
+        if own is None:
+            return []
+        token = await _token(acts, house.folder.path / TOKEN_FILE, own)
+    others = sorted((one for one in opened if one != own), key=lambda one: (one.kind != "production", _path(one)))
+
+    def knock_all() -> list[tuple[str, str, int]]:
+        connection = open_connection(house.settings, authority_of(house))
+        agent = f"hygie-status/{secrets.token_hex(6)}"
+        try:
+            return [
+                (_path(own), _path(one), _ask(connection, _path(one), agent, token)[0]) for one in others[:places_max]
+            ]
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(knock_all)
+
+
 def untranslated(root: type[HygieError] = HygieError) -> tuple[str, ...]:
     """Codes of errors that have no French sentence of their own, sorted. Args: root: it and its subclasses."""
     found, waiting = set(), [root]
@@ -142,12 +171,17 @@ def _text(body: bytes) -> str:
 async def _doors(house: House) -> Doors:
     async with open_administration(house, OPERATOR) as acts:
         opened = [one for one in await acts.environments() if one.state == "open"]
-        if not opened:
+        own = _own(opened)
+        if own is None:
             return Doors()
-        own = opened[0]
-        others = [one for one in opened if one.tenant != own.tenant] + opened[1:]
+        others = [one for one in opened if one.tenant != own.tenant] + [one for one in opened if one != own]
         token = await _token(acts, house.folder.path / TOKEN_FILE, own)
     return Doors(_path(own), _path(others[0]) if others else None, token)
+
+
+def _own(opened: Sequence[Environment]) -> Environment | None:
+    """The environment of the probe's token: one for tests where there is one, none when nothing is open."""
+    return next((one for one in opened if one.kind == "test"), opened[0] if opened else None)
 
 
 async def _token(acts: Administration, file: Path, place: Environment) -> str:
@@ -173,7 +207,8 @@ def _path(one: Environment) -> str:
     return f"{one.tenant}/{one.name}"
 
 
-def _connection(settings: Settings, authority: Path | None) -> http.client.HTTPSConnection:
+def open_connection(settings: Settings, authority: Path | None) -> http.client.HTTPSConnection:
+    """A connection to the FHIR door, not yet open, that trusts what a client would."""
     context = ssl.create_default_context(cafile=str(authority) if authority else None)
     host = "127.0.0.1" if settings.host.address in {"0.0.0.0", "::"} else settings.host.address  # noqa: S104
     return http.client.HTTPSConnection(host, settings.host.port, timeout=TIMEOUT_S, context=context)

@@ -2,7 +2,8 @@
 
 Probes read, with exceptions that leave traces on purpose: requests without any right at the FHIR door (their refusals
 must appear in the journal; the account and the token of ``door`` are made at first use), attempts of one environment's
-role on another (the database must refuse them), and a durable write on each site.
+role on another (the database must refuse them), what each zone must be refused elsewhere (``zones``), and a durable
+write on each site.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from hygie.base.settings import SYSTEMD_PREFIX
 from hygie.probes import journal as journal_probes
 from hygie.probes import rows
 from hygie.probes.acts import ActsWatch
+from hygie.probes.apart import probe_apart
 from hygie.probes.disk import scan
 from hygie.probes.door import authority_of, probe_answer, probe_door
+from hygie.probes.flows import probe_matrix
 from hygie.probes.machine import probe_clock, probe_files, probe_flows, probe_processes
 from hygie.probes.pages import PagesWatch
 from hygie.probes.stores import probe_stores
 from hygie.probes.tls import probe_tls
+from hygie.probes.zones import probe_zones
 from hygie.proof.facts import Facts, KeyFacts, SiteFacts, TargetFacts
 from hygie.proof.judge import code_of
 from hygie.proof.model import Observed
@@ -54,6 +58,9 @@ async def gather(
         "swap": partial(asyncio.to_thread, swap_state),
         "processes": partial(asyncio.to_thread, probe_processes, settings, folder),
         "flows": partial(asyncio.to_thread, probe_flows, folder),
+        "matrix": partial(probe_matrix, house),
+        "apart": partial(probe_apart, house),
+        "zones": partial(probe_zones, house),
         "files": partial(asyncio.to_thread, probe_files, settings, folder),
         "keys": partial(_keys, house),
         "segmentation": partial(rows.probe_segmentation, house),

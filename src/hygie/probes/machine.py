@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from hygie.base.hardening import Proof
 from hygie.base.layout import DataFolder
 from hygie.base.settings import SYSTEMD_PREFIX, Settings
+from hygie.probes.sockets import LISTENING, holders, socket_inodes, tcp_sockets
 from hygie.proof.facts import ClockFacts, FileFacts, FlowFacts, ProcessesFacts, ProcessFacts
 
 SERVICES = ("kms", "witness", "work", "serve")
-_LISTEN = "0A"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _UNSYNCHRONISED = 0x40  # STA_UNSYNC, adjtimex(2)
 
@@ -37,23 +35,23 @@ def probe_flows(folder: DataFolder, *, proc: Path = Path("/proc")) -> FlowFacts:
     and no process that can be read holds is told apart, without a name.
     """
     processes = hygie_processes(folder, proc=proc)
-    postmaster = _first_line(folder.postgres / "postmaster.pid")
-    if postmaster.isdigit() and (proc / postmaster).is_dir():
-        processes[int(postmaster)] = "postgres"
-    listening = {one.inode: one for one in _listening(proc)}
+    postmaster = postmaster_of(folder, proc=proc)
+    if postmaster is not None:
+        processes[postmaster] = "postgres"
+    listening = {one.inode: one for one in tcp_sockets(proc) if one.state == LISTENING}
     found: set[tuple[str, str, int]] = set()
     unreadable: set[str] = set()
     accounts: set[int] = set()
     for pid, name in processes.items():
         try:
-            held = [listening[inode] for inode in _socket_inodes(proc / str(pid) / "fd") if inode in listening]
+            held = [listening[inode] for inode in socket_inodes(proc / str(pid) / "fd") if inode in listening]
             found.update((name, one.address, one.port) for one in held)
         except PermissionError:
             unreadable.add(name)
-            accounts.add(_account(proc / str(pid)))
+            accounts.add(account_of(proc / str(pid)))
         except FileNotFoundError:
             continue  # it has just ended
-    held_elsewhere = _held(proc) if unreadable else set()
+    held_elsewhere = holders(proc) if unreadable else {}
     unnamed = {
         (one.address, one.port) for one in listening.values() if one.uid in accounts and one.inode not in held_elsewhere
     }
@@ -66,16 +64,22 @@ def hygie_processes(folder: DataFolder, *, proc: Path = Path("/proc")) -> dict[i
     for entry in proc.iterdir():
         if not entry.name.isdigit():
             continue
-        words = _words(entry)
+        words = words_of(entry)
         if "hygie" in words and "--data" in words[:-1] and words[words.index("--data") + 1] == str(folder.path):
             name = next((word for word in words if word in SERVICES), None)
             if name is not None:
                 found[int(entry.name)] = name
-    parents = {_parent(proc / str(pid)) for pid in found}
+    parents = {parent_of(proc / str(pid)) for pid in found}
     for pid in parents - {0, 1, None}:
-        if pid is not None and "up" in _words(proc / str(pid)):
+        if pid is not None and "up" in words_of(proc / str(pid)):
             found[pid] = "up"
     return found
+
+
+def postmaster_of(folder: DataFolder, *, proc: Path = Path("/proc")) -> int | None:
+    """The embedded database's first process, when it runs."""
+    postmaster = _first_line(folder.postgres / "postmaster.pid")
+    return int(postmaster) if postmaster.isdigit() and (proc / postmaster).is_dir() else None
 
 
 def probe_files(settings: Settings, folder: DataFolder) -> tuple[FileFacts, ...]:
@@ -166,7 +170,8 @@ def _core_limit(path: Path) -> int | None:
     return None
 
 
-def _words(folder: Path) -> list[str]:
+def words_of(folder: Path) -> list[str]:
+    """The command line of a process, its programs by their base names; nothing when it has ended."""
     try:
         return [word.rsplit("/", 1)[-1] if i < 2 else word for i, word in enumerate(_cmdline(folder))]
     except OSError:
@@ -177,63 +182,15 @@ def _cmdline(folder: Path) -> list[str]:
     return (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
 
 
-def _parent(folder: Path) -> int | None:
+def parent_of(folder: Path) -> int | None:
+    """The process that started it; None when it has ended."""
     try:
         return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, ValueError, IndexError):
         return None
 
 
-class _Socket(NamedTuple):
-    """One listening TCP socket. address: dotted, or hexadecimal for IPv6; uid: the account that opened it."""
-
-    inode: str
-    address: str
-    port: int
-    uid: int
-
-
-def _listening(proc: Path) -> Iterator[_Socket]:
-    """Every listening TCP socket."""
-    for name in ("tcp", "tcp6"):
-        try:
-            lines = (proc / "net" / name).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == _LISTEN:
-                address, port = fields[1].split(":")
-                yield _Socket(fields[9], _readable(address), int(port, 16), int(fields[7]))
-
-
-def _readable(address: str) -> str:
-    if len(address) == 8:
-        return ".".join(str(byte) for byte in reversed(bytes.fromhex(address)))
-    return f"[{address.lower()}]"
-
-
-def _socket_inodes(folder: Path) -> Iterator[str]:
-    for entry in list(folder.iterdir()):
-        try:
-            link = str(entry.readlink())
-        except FileNotFoundError:
-            continue
-        if link.startswith("socket:["):
-            yield link[8:-1]
-
-
-def _held(proc: Path) -> set[str]:
-    """Inodes of the sockets of every process that this account may look into."""
-    held: set[str] = set()
-    for entry in proc.iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(PermissionError, FileNotFoundError, ProcessLookupError):
-                held.update(_socket_inodes(entry / "fd"))
-    return held
-
-
-def _account(folder: Path) -> int:
+def account_of(folder: Path) -> int:
     """The user a process acts as: its entries are root's when it lets nobody look. -1: it has just ended."""
     try:
         lines = (folder / "status").read_text().splitlines()

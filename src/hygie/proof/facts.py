@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hygie.base.hardening import Proof, Swap
+from hygie.proof.flows.model import ApartFacts, MatrixFacts, ZoneFacts
 from hygie.proof.model import Observed
 
 
@@ -451,6 +452,9 @@ class Facts:
     swap: Observed[Swap] = field(default_factory=Observed)
     processes: Observed[ProcessesFacts] = field(default_factory=Observed)
     flows: Observed[FlowFacts] = field(default_factory=Observed)
+    matrix: Observed[MatrixFacts] = field(default_factory=Observed)
+    apart: Observed[ApartFacts] = field(default_factory=Observed)
+    zones: Observed[ZoneFacts] = field(default_factory=Observed)
     files: Observed[tuple[FileFacts, ...]] = field(default_factory=Observed)
     keys: Observed[KeyFacts] = field(default_factory=Observed)
     segmentation: Observed[SegmentationFacts] = field(default_factory=Observed)

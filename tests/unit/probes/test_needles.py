@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hygie.demo import scan
-from hygie.demo.scan import compile_needles, scan_folder
+from hygie.probes import needles as scan
+from hygie.probes.needles import compile_needles, scan_folder
 from hygie.synthetic.patients import bundle_bytes, needles, planted_words
 
 NEEDLES = needles(tuple(word for seed in range(6) for word in planted_words(seed)))

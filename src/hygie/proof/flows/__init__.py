@@ -1,0 +1,1 @@
+"""Who may call whom: the matrix as data, what the settings add to it, and what is seen held against it. Pure."""
