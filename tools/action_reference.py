@@ -41,6 +41,8 @@ MEANING = {
     Action.HABILITATION_REVOKE: "take a role back before its end date",
     Action.HABILITATION_SUSPEND: "suspend a habilitation: its holder's training or undertaking lapsed",
     Action.KEY_ROTATE: "rotate a key or begin a new epoch",
+    Action.LIMIT_REMOVE: "let the installation's own limit count again",
+    Action.LIMIT_SET: "set how much an account, a client or an environment may use",
     Action.PLATFORM_START: "the platform started, or its working process again",
     Action.PLATFORM_UPGRADE: "upgrade the platform, or go back",
     Action.REFERENTIAL_IMPORT: "add a référentiel to those of the installation",

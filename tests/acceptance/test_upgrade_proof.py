@@ -14,7 +14,7 @@ from hygie.base.layout import DataFolder
 from hygie.database.embedded import EmbeddedPostgres
 from tests.acceptance.conftest import Installation
 
-ADDED = ["0007_proof", "0008_segments", "0009_exit", "0010_suspension", "0011_applications"]
+ADDED = ["0007_proof", "0008_segments", "0009_exit", "0010_suspension", "0011_applications", "0016_limits_place"]
 PERSON = ("employer=Hygie", "function=RSSI", "starts_on=2026-01-05")
 
 
@@ -26,6 +26,8 @@ def as_before(server: EmbeddedPostgres, secrets: Path) -> None:
         owner.execute("DROP SCHEMA hygie_proof CASCADE")
         owner.execute("ALTER TABLE hygie.token DROP COLUMN exception")
         owner.execute("DROP TABLE hygie.client_key, hygie.session_end, hygie.assertion")
+        owner.execute("DROP TABLE hygie.allowance, hygie.rate_level, hygie.active_environment")
+        owner.execute("DROP FUNCTION hygie.take_points, hygie.tell_active")
         owner.execute("ALTER TABLE hygie.habilitation DROP COLUMN suspended_ms, DROP COLUMN types")
         owner.execute("DROP OWNED BY hygie_console")
         owner.execute("DROP ROLE hygie_console")

@@ -30,6 +30,9 @@ COLUMNS = {
         }
     },
     "client_key": {"SELECT": {"id", "account", "kind", "created_ms", "ends_ms", "revoked_ms"}},
+    "allowance": {
+        "SELECT": {"id", "kind", "subject", "name", "value", "reason", "created_ms", "ends_ms", "revoked_ms"},
+    },
     "erasure": {"SELECT": {"id", "environment", "requested_ms", "unreadable_ms", "purged_ms", "final_ms"}},
 }
 ADDED_TO = ("record", "document", "catalogue", "batch", "run")

@@ -41,6 +41,8 @@ class Action(StrEnum):
     HABILITATION_REVOKE = "habilitation:revoke"
     HABILITATION_SUSPEND = "habilitation:suspend"
     KEY_ROTATE = "key:rotate"
+    LIMIT_REMOVE = "limit:remove"
+    LIMIT_SET = "limit:set"
     PLATFORM_START = "platform:start"
     PLATFORM_UPGRADE = "platform:upgrade"
     REFERENTIAL_IMPORT = "referential:import"

@@ -33,7 +33,8 @@ class Permit:
     permit_id: 16 random bytes, named by the journal entry and by the KMS's unwrap record;
     account: opaque account id; on_behalf_of, purpose, address, device: where and why, as the caller gave them, bounded;
     also: further actions admitted together with ``action`` (a transaction creates, updates and deletes);
-    reach: types of resources by action, None for all: what a habilitation or a scope is limited to.
+    reach: types of resources by action, None for all: what a habilitation or a scope is limited to; quota: bytes and
+    versions that its environment may hold, None where nothing a client sent is written.
     """
 
     permit_id: bytes
@@ -48,6 +49,7 @@ class Permit:
     device: str
     also: frozenset[Action] = frozenset()
     reach: Mapping[Action, frozenset[str]] | None = None
+    quota: tuple[int, int] | None = None
 
     def allows(self, action: Action) -> bool:
         """Whether this permit was given for ``action``."""

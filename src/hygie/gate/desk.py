@@ -78,7 +78,7 @@ class SessionDesk:
         """A session in one environment; it is in the journal before its token is given.
 
         Raises: ClientRefusedError: it is not proved, or not in this environment (one answer); ScopeError;
-        TooManyRefusalsError; UnavailableError. Every refusal is in the journal.
+        RateLimitedError; TooManyRefusalsError; UnavailableError. Every refusal is in the journal.
         """
         proved: _Proved | None = None
         place: Place | None = None
@@ -94,6 +94,9 @@ class SessionDesk:
         except HygieError as error:
             await self._gate.refuse(error, Action.SESSION_OPEN, _bearer(proved, place), proof.where)
             raise AssertionError("unreachable") from error
+        known = _bearer(proved, place)
+        assert known is not None
+        await self._gate.rates.charge(self._gate.snapshot, known, Action.SESSION_OPEN, proof.where[:2])
         ends_ms = min(now_ms + self._life_ms, proved.account.ends_ms, proved.key.ends_ms)
         session = Session(
             id=new_id(),

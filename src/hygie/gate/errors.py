@@ -49,6 +49,15 @@ class TooManyRefusalsError(UnavailableError):
     en = "Too many refused attempts: wait one minute."
 
 
+class RateLimitedError(UnavailableError):
+    """An account or its client asked faster than it may; ``limit``: which of both, ``retry_after_s``: until when."""
+
+    code = "HYG-461"
+    http_status = 429
+    fr = "Limite de débit atteinte ({limit}) : réessayez dans {retry_after_s} s."
+    en = "Rate limit reached ({limit}): try again in {retry_after_s} s."
+
+
 class AdministrationError(InvalidRequestError):
     """An administrative request that cannot be carried out as asked."""
 

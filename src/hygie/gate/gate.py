@@ -20,13 +20,16 @@ from typing import NamedTuple
 import psycopg
 
 from hygie.base.actions import Action
-from hygie.base.clock import Clock, SteadyClock
+from hygie.base.clock import Clock
 from hygie.base.errors import HygieError, NotFoundError, RefusedError, UnavailableError
 from hygie.base.permit import Permit, reaches
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate import sessions
+from hygie.gate.allowances import Defaults, quota
 from hygie.gate.errors import AuthenticationError, ClientRefusedError, TooManyRefusalsError
+from hygie.gate.rates import Rates
+from hygie.gate.refusals import Refusals
 from hygie.gate.rights import forged_entry, rights_key, told
 from hygie.gate.scopes import Reach, narrowed
 from hygie.gate.snapshot import GENERATION, Bearer, Habilitation, Snapshot, load_snapshot
@@ -38,7 +41,6 @@ TOKEN_CHARACTERS_MAX = 200  # of a stored token; access tokens have a bound of t
 BEARERS_KEPT_MAX = 10_000  # access tokens whose MAC this process has checked since the last change of rights
 TEXT_CHARACTERS_MAX = 120  # purpose, device, address as a caller states them
 REFUSALS_PER_MINUTE_MAX = 300  # of one address; each costs a durable entry, so they are bounded
-_MINUTE_MS = 60_000
 _NOBODY = bytes(16)
 
 
@@ -57,7 +59,14 @@ class Gate:
     """One per hosting process. There is no gate without a journal."""
 
     def __init__(
-        self, database: Database, hot: HotConnections, journal: JournalWriter, clock: Clock, *, kms: Kms
+        self,
+        database: Database,
+        hot: HotConnections,
+        journal: JournalWriter,
+        clock: Clock,
+        *,
+        kms: Kms,
+        defaults: Defaults | None = None,
     ) -> None:
         self._database = database
         self._hot = hot
@@ -71,9 +80,8 @@ class Gate:
         self._snapshot = Snapshot(generation=0)
         self._current: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
-        self._refusals: dict[str, int] = {}
-        self._steady = SteadyClock()  # a date set back would make this minute last for hours
-        self._refusals_from_ms = self._steady.now_ms()
+        self._refusals = Refusals()
+        self.rates = Rates(hot, journal, clock, defaults or Defaults())
 
     async def admit(
         self,
@@ -85,6 +93,7 @@ class Gate:
         also: Collection[Action] = (),
         if_held: Collection[Action] = (),
         types: Collection[str] = (),
+        weight: int = 1,
         purpose: str = "",
         address: str = "",
         device: str = "",
@@ -93,11 +102,12 @@ class Gate:
         """A permit for ``action`` (and each of ``also``) in one environment.
 
         Args: if_held: actions that the permit is for too if the bearer is entitled to them; types: of resources that
-        are known to be concerned; certificate: SHA-256 of the client's, if it showed one.
+        are known to be concerned; weight: how many entries a bundle has; certificate: SHA-256 of the client's, if it
+        showed one.
         Raises: AuthenticationError: no live token, or shown by another client than its own; NotFoundError: no such
         place, or not the bearer's (one answer); RefusedError: no live habilitation for the action on these types, or
-        scopes that leave it out; TooManyRefusalsError; UnavailableError: rights or journal cannot be read or written,
-        so nobody is admitted. Every refusal is durable in the journal before it is raised.
+        scopes that leave it out; RateLimitedError; TooManyRefusalsError; UnavailableError: rights or journal cannot be
+        read or written, so nobody is admitted. Every refusal is durable in the journal before it is raised.
         """
         where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate)
         bearer = await self._bearer_at(token, (tenant, environment), action, where)
@@ -106,6 +116,7 @@ class Gate:
         for one in bearer.habilitations:
             reach = _reach(bearer, one)
             if wanted <= one.actions and one.is_live(now_ms) and _reaches(reach, wanted, types):
+                await self.rates.charge(self._snapshot, bearer, action, where[:2], weight=weight)
                 return Permit(
                     permit_id=os.urandom(16),
                     account=bearer.account,
@@ -119,6 +130,7 @@ class Gate:
                     device=where.device,
                     also=(frozenset(also) | (one.actions & frozenset(if_held))) - {action},
                     reach=reach,
+                    quota=quota(self._snapshot.allowances, bearer.place.environment_id, self.rates.defaults, now_ms),
                 )
         await self.refuse(RefusedError(), action, bearer, where)
         raise AssertionError("unreachable")
@@ -140,7 +152,8 @@ class Gate:
         Raises: as ``admit``, but for what it is entitled to: ``admit`` is still to be asked.
         """
         where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate)
-        await self._bearer_at(token, (tenant, environment), action, where)
+        bearer = await self._bearer_at(token, (tenant, environment), action, where)
+        await self.rates.charge(self._snapshot, bearer, action, where[:2], weight=0)
 
     async def _bearer_at(self, token: str, names: tuple[str, str], action: Action, where: Whence) -> Bearer:
         """Who a token stands for in a tenant's environment, or a refusal."""
@@ -219,9 +232,13 @@ class Gate:
             await self._journal.append_now([forged_entry(new, self._clock.now_ms())])
         self._named = {right.name for right in loaded.forged}
 
+    async def close(self) -> None:
+        """Settle what was let through."""
+        await self.rates.close()
+
     async def refuse(self, error: HygieError, action: Action, bearer: Bearer | None, where: Whence) -> None:
         """Journal a refusal, durably, then raise it. Over the bound, one entry a minute says that there were more."""
-        count = self._count_refusal(where.address)
+        count = self._refusals.count(where.address)
         if count > REFUSALS_PER_MINUTE_MAX:
             error = TooManyRefusalsError(part="gate")
         if count > REFUSALS_PER_MINUTE_MAX + 1:
@@ -247,15 +264,6 @@ class Gate:
             ]
         )
         raise error
-
-    def _count_refusal(self, address: str) -> int:
-        """How many refusals this address got in this minute."""
-        now_ms = self._steady.now_ms()
-        if now_ms - self._refusals_from_ms > _MINUTE_MS:
-            self._refusals.clear()
-            self._refusals_from_ms = now_ms
-        count = self._refusals[address] = self._refusals.get(address, 0) + 1
-        return count
 
 
 def _reach(bearer: Bearer, held: Habilitation) -> Reach | None:

@@ -59,6 +59,10 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         *("starts_ms", "ends_ms", "revoked_ms", "revoked_by", "mac", "suspended_ms", "types"),
     ),
     "client_key": ("id", "account", "kind", "value", "created_ms", "ends_ms", "revoked_ms", "mac"),
+    "allowance": (
+        *("id", "kind", "subject", "name", "value", "reason"),
+        *("created_ms", "ends_ms", "revoked_ms", "mac"),
+    ),
     "erasure": (
         *("id", "environment", "compartment", "instruction", "requested_ms"),
         *("unreadable_ms", "purged_ms", "final_ms", "epoch", "certificate"),
@@ -303,6 +307,10 @@ _REVOCATIONS: Final[Mapping[Action, tuple[str, str]]] = {
     Action.CLIENT_KEY_REVOKE: (
         "client_key",
         "UPDATE hygie.client_key SET revoked_ms = %(at)s, mac = NULL WHERE id = %(id)s AND revoked_ms IS NULL",
+    ),
+    Action.LIMIT_REMOVE: (
+        "allowance",
+        "UPDATE hygie.allowance SET revoked_ms = %(at)s, mac = NULL WHERE id = %(id)s AND revoked_ms IS NULL",
     ),
     Action.ACCOUNT_DISABLE: (
         "account",

@@ -41,6 +41,7 @@ COVERED: Final[Mapping[str, tuple[str, ...]]] = {
     "token": ("id", "hash", "account", "environment", "created_ms", "expires_ms"),
     "habilitation": ("id", "account", "environment", "role", "reason", "approver", "starts_ms", "ends_ms"),
     "client_key": ("id", "account", "kind", "value", "created_ms", "ends_ms"),
+    "allowance": ("id", "kind", "subject", "name", "value", "reason", "created_ms", "ends_ms"),
 }
 # What narrows a right: covered too, under a label of its own, when it narrows. So a limit taken away by SQL is seen,
 # and the MAC of a right without limits is the one it had before limits were.
@@ -50,6 +51,7 @@ _LIVE: Final[Mapping[str, str]] = {
     "token": "revoked_ms IS NULL AND expires_ms > %s",
     "habilitation": "revoked_ms IS NULL AND suspended_ms IS NULL AND ends_ms > %s",
     "client_key": "revoked_ms IS NULL AND ends_ms > %s",
+    "allowance": "revoked_ms IS NULL AND ends_ms > %s",
 }
 
 

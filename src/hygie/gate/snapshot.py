@@ -13,6 +13,7 @@ import psycopg
 
 from hygie.base.actions import ACTIONS_OF_ROLE, Action, Role
 from hygie.base.permit import Place
+from hygie.gate.allowances import Allowances, allowances_of
 from hygie.gate.clients import ClientKey
 from hygie.gate.rights import Right, is_ours, live_rights
 from hygie.gate.scopes import Reach, reach_of
@@ -70,7 +71,7 @@ class Bearer:
 class Snapshot:
     """Open accounts, live tokens by hash, open environments by name, sessions ended early, at one generation.
 
-    forged: live rows that Hygie did not write as they are; they give nothing.
+    forged: live rows that Hygie did not write as they are; they give nothing; allowances: limits that were set.
     """
 
     generation: int
@@ -79,6 +80,7 @@ class Snapshot:
     places: Mapping[tuple[str, str], Place] = field(default_factory=dict)
     ended: frozenset[bytes] = frozenset()
     forged: tuple[Right, ...] = ()
+    allowances: Allowances = field(default_factory=dict)
 
     def bearer_of(self, session: Session) -> Bearer | None:
         """Whom an access token stands for; None: its account or environment is not open, the key that proved the
@@ -135,7 +137,8 @@ async def load_snapshot(connection: Connection, now_ms: int, key: bytes) -> Snap
         (ours if is_ours(right, key) else forged).append(right)
     accounts = _accounts(ours)
     ended = frozenset(row[0] for row in await (await connection.execute(_ENDED, (now_ms,))).fetchall())
-    return Snapshot(generation, accounts, _bearers(ours, accounts, places), places, ended, tuple(forged))
+    bearers = _bearers(ours, accounts, places)
+    return Snapshot(generation, accounts, bearers, places, ended, tuple(forged), allowances_of(ours))
 
 
 def _accounts(rights: Sequence[Right]) -> dict[str, Account]:

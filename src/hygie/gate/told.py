@@ -24,6 +24,7 @@ _GIVES = {
     Action.HABILITATION_GRANT: "habilitation",
     Action.HABILITATION_RESUME: "habilitation",
     Action.CLIENT_KEY_CREATE: "client_key",
+    Action.LIMIT_SET: "allowance",
 }
 _WITHDRAWS = {
     Action.ACCOUNT_DISABLE: "account",
@@ -31,8 +32,15 @@ _WITHDRAWS = {
     Action.HABILITATION_REVOKE: "habilitation",
     Action.HABILITATION_SUSPEND: "habilitation",
     Action.CLIENT_KEY_REVOKE: "client_key",
+    Action.LIMIT_REMOVE: "allowance",
 }
-_BEGINS = {"account": "created_ms", "token": "created_ms", "habilitation": "starts_ms", "client_key": "created_ms"}
+_BEGINS = {
+    "account": "created_ms",
+    "token": "created_ms",
+    "habilitation": "starts_ms",
+    "client_key": "created_ms",
+    "allowance": "created_ms",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,8 @@ class Told:
         values = right.values
         if right.table == "account":
             return ""
+        if "account" not in values:
+            return "differs"  # the entries of these always had a print
         place = values.get("environment", given.environment)  # a client key counts everywhere
         return (
             ""

@@ -190,7 +190,8 @@ def _refusal(error: HygieError, language: Language) -> tuple[int, Json, list[tup
     if isinstance(allow, str):
         more.append((b"allow", allow.encode()))
     if error.http_status in {429, 503}:
-        more.append((b"retry-after", RETRY_AFTER_S))
+        wait_s = error.facts.get("retry_after_s")
+        more.append((b"retry-after", b"%d" % wait_s if isinstance(wait_s, int) else RETRY_AFTER_S))
     return error.http_status, body, more
 
 

@@ -40,6 +40,7 @@ class MemoryGate:
     def __init__(self) -> None:
         self.admitted: list[Permit] = []
         self.refused: list[str] = []
+        self.weights: list[int] = []
 
     async def admit(
         self,
@@ -51,6 +52,7 @@ class MemoryGate:
         also: Collection[Action] = (),
         if_held: Collection[Action] = (),
         types: Collection[str] = (),
+        weight: int = 1,
         purpose: str = "",
         address: str = "",
         device: str = "",
@@ -58,6 +60,7 @@ class MemoryGate:
     ) -> Permit:
         """As the real gate."""
         del types, certificate
+        self.weights.append(weight)
         await self.recognise(token, tenant=tenant, environment=environment, action=action)
         if not {action, *also} <= TOKENS[token]:
             self._refuse(RefusedError())
