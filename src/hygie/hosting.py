@@ -68,7 +68,9 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         journal = JournalWriter(database, house.month_keys, house.clock)
         vault = Vault(database=database, hot=hot, kms=house.kms, sites=house.sites, journal=journal, clock=house.clock)
         defaults = default_limits(house.settings)
-        gate = Gate(database, hot, journal, house.clock, kms=house.kms, defaults=defaults)
+        gate = Gate(
+            database, hot, journal, house.clock, kms=house.kms, defaults=defaults, country=house.settings.host.country
+        )
         life_ms = house.settings.sessions.application_minutes * 60_000
         desk = SessionDesk(gate, database, journal, house.clock, source=JwksSource(), life_ms=life_ms)
         turns = Turns()

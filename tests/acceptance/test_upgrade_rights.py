@@ -57,7 +57,8 @@ def test_an_installation_of_before_rows_had_macs_keeps_its_rights(installation: 
         owner.execute("ALTER TABLE hygie.habilitation DROP COLUMN suspended_ms, DROP COLUMN types")  # 0010, 0011
         owner.execute("ALTER TABLE hygie.token DROP COLUMN exception")
         owner.execute("DROP TABLE hygie.client_key, hygie.session_end, hygie.assertion")  # 0011
-        owner.execute("DROP TABLE hygie.allowance, hygie.rate_level, hygie.active_environment")  # 0016
+        owner.execute("DROP TABLE hygie.allowance, hygie.rate_level, hygie.network, hygie.country_rule")  # 0016
+        owner.execute("DROP TABLE hygie.active_environment")
         owner.execute("DROP FUNCTION hygie.take_points, hygie.tell_active")  # 0016
         owner.execute("DELETE FROM hygie.migration WHERE scope = '' AND name >= '0005'")
         owner.execute(

@@ -48,7 +48,8 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Where the FHIR face listens. Without certificate and key, Hygie makes its own under ``tls/``.
 
     public_url: scheme and authority by which clients reach it, when a front or a name stands before it;
-    client_authorities: a PEM file of who signs the certificates that applications show.
+    client_authorities: a PEM file of who signs the certificates that applications show; country: of the installation,
+    that of private addresses which no declared network holds.
     """
 
     address: Text = "127.0.0.1"
@@ -58,6 +59,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     key: FilePath | None = None
     public_url: Text | None = None
     client_authorities: FilePath | None = None
+    country: Country = "FR"
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -40,6 +40,14 @@ class ProductionBlockedError(RefusedError):
     en = "Going live of {place} is refused: {reason}. See hygie perimeter show."
 
 
+class ElsewhereError(RefusedError):
+    """The request comes from a country from which this environment's data may not be reached (HDS v2, EXI 29)."""
+
+    code = "HYG-263"
+    fr = "Accès non admis depuis ce pays, ou pays inconnu : voyez votre interlocuteur chez l'hébergeur."
+    en = "Access not allowed from this country, or country unknown: see your contact at the host."
+
+
 class TooManyRefusalsError(UnavailableError):
     """An address was refused so often that it has to wait."""
 

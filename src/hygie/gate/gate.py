@@ -27,7 +27,8 @@ from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate import sessions
 from hygie.gate.allowances import Defaults, quota
-from hygie.gate.errors import AuthenticationError, ClientRefusedError, TooManyRefusalsError
+from hygie.gate.errors import AuthenticationError, ClientRefusedError, ElsewhereError, TooManyRefusalsError
+from hygie.gate.place import Whereabouts
 from hygie.gate.rates import Rates
 from hygie.gate.refusals import Refusals
 from hygie.gate.rights import forged_entry, rights_key, told
@@ -67,6 +68,7 @@ class Gate:
         *,
         kms: Kms,
         defaults: Defaults | None = None,
+        country: str = "FR",
     ) -> None:
         self._database = database
         self._hot = hot
@@ -81,6 +83,7 @@ class Gate:
         self._current: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
         self._refusals = Refusals()
+        self.whereabouts = Whereabouts(country)
         self.rates = Rates(hot, journal, clock, defaults or Defaults())
 
     async def admit(
@@ -105,9 +108,10 @@ class Gate:
         are known to be concerned; weight: how many entries a bundle has; certificate: SHA-256 of the client's, if it
         showed one.
         Raises: AuthenticationError: no live token, or shown by another client than its own; NotFoundError: no such
-        place, or not the bearer's (one answer); RefusedError: no live habilitation for the action on these types, or
-        scopes that leave it out; RateLimitedError; TooManyRefusalsError; UnavailableError: rights or journal cannot be
-        read or written, so nobody is admitted. Every refusal is durable in the journal before it is raised.
+        place, or not the bearer's (one answer); ElsewhereError: from a country that is not allowed;
+        RefusedError: no live habilitation for the action on these types, or scopes that leave it out; RateLimitedError;
+        TooManyRefusalsError; UnavailableError: rights or journal cannot be read or written, so nobody is admitted.
+        Every refusal is durable in the journal before it is raised.
         """
         where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate)
         bearer = await self._bearer_at(token, (tenant, environment), action, where)
@@ -116,7 +120,7 @@ class Gate:
         for one in bearer.habilitations:
             reach = _reach(bearer, one)
             if wanted <= one.actions and one.is_live(now_ms) and _reaches(reach, wanted, types):
-                await self.rates.charge(self._snapshot, bearer, action, where[:2], weight=weight)
+                await self.rates.charge(self._snapshot, bearer, action, self.told(where), weight=weight)
                 return Permit(
                     permit_id=os.urandom(16),
                     account=bearer.account,
@@ -130,6 +134,7 @@ class Gate:
                     device=where.device,
                     also=(frozenset(also) | (one.actions & frozenset(if_held))) - {action},
                     reach=reach,
+                    country=self.told(where)[2],
                     quota=quota(self._snapshot.allowances, bearer.place.environment_id, self.rates.defaults, now_ms),
                 )
         await self.refuse(RefusedError(), action, bearer, where)
@@ -153,7 +158,7 @@ class Gate:
         """
         where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate)
         bearer = await self._bearer_at(token, (tenant, environment), action, where)
-        await self.rates.charge(self._snapshot, bearer, action, where[:2], weight=0)
+        await self.rates.charge(self._snapshot, bearer, action, self.told(where), weight=0)
 
     async def _bearer_at(self, token: str, names: tuple[str, str], action: Action, where: Whence) -> Bearer:
         """Who a token stands for in a tenant's environment, or a refusal."""
@@ -167,6 +172,9 @@ class Gate:
         place = self._snapshot.places.get(names)
         if place is None or place != bearer.place:
             await self.refuse(NotFoundError(), action, bearer, where)
+            raise AssertionError("unreachable")
+        if not self.whereabouts.allows(self._snapshot.geography, place, where.address, self._clock.now_ms()):
+            await self.refuse(ElsewhereError(), action, bearer, where)
         return bearer
 
     @property
@@ -232,6 +240,11 @@ class Gate:
             await self._journal.append_now([forged_entry(new, self._clock.now_ms())])
         self._named = {right.name for right in loaded.forged}
 
+    def told(self, where: Whence) -> tuple[str, str, str]:
+        """Address, device and country, as entries say them."""
+        located = self.whereabouts.locate(self._snapshot.geography, where.address, self._clock.now_ms())
+        return where.address, where.device, located.told
+
     async def close(self) -> None:
         """Settle what was let through."""
         await self.rates.close()
@@ -259,6 +272,7 @@ class Gate:
                     authentication=bearer.authentication if bearer else "",
                     address=where.address,
                     device=where.device,
+                    country=self.told(where)[2],
                     detail={"code": error.code} | reason,
                 )
             ]

@@ -49,6 +49,7 @@ class _Refused:
     action: Action
     address: str
     device: str
+    country: str
     count: int
 
 
@@ -117,11 +118,11 @@ class Rates:
         self._closed = False
 
     async def charge(
-        self, snapshot: Snapshot, bearer: Bearer, action: Action, where: tuple[str, str], *, weight: int = 1
+        self, snapshot: Snapshot, bearer: Bearer, action: Action, where: tuple[str, str, str], *, weight: int = 1
     ) -> None:
         """Let one admitted request through, and count it.
 
-        Args: where: address and device; weight: how many entries a bundle has; 0 asks without paying.
+        Args: where: address, device and country; weight: how many entries a bundle has; 0 asks without paying.
         Raises: RateLimitedError: the account or its client used up its points; journaled, the first at once, then their
         number each minute. UnavailableError: the points cannot be read.
         """
@@ -211,6 +212,7 @@ class Rates:
             count=refused.count,
             address=refused.address,
             device=refused.device,
+            country=refused.country,
             detail={"code": RateLimitedError.code, "limit": limit},
         )
 

@@ -42,6 +42,11 @@ COVERED: Final[Mapping[str, tuple[str, ...]]] = {
     "habilitation": ("id", "account", "environment", "role", "reason", "approver", "starts_ms", "ends_ms"),
     "client_key": ("id", "account", "kind", "value", "created_ms", "ends_ms"),
     "allowance": ("id", "kind", "subject", "name", "value", "reason", "created_ms", "ends_ms"),
+    "network": ("id", "cidr", "country", "whose", "label", "created_ms", "ends_ms"),
+    "country_rule": (
+        *("id", "kind", "subject", "countries", "basis", "reference", "told_on"),
+        *("reason", "created_ms", "ends_ms"),
+    ),
 }
 # What narrows a right: covered too, under a label of its own, when it narrows. So a limit taken away by SQL is seen,
 # and the MAC of a right without limits is the one it had before limits were.
@@ -52,6 +57,8 @@ _LIVE: Final[Mapping[str, str]] = {
     "habilitation": "revoked_ms IS NULL AND suspended_ms IS NULL AND ends_ms > %s",
     "client_key": "revoked_ms IS NULL AND ends_ms > %s",
     "allowance": "revoked_ms IS NULL AND ends_ms > %s",
+    "network": "revoked_ms IS NULL AND ends_ms > %s",
+    "country_rule": "revoked_ms IS NULL AND ends_ms > %s",
 }
 
 

@@ -15,6 +15,7 @@ from hygie.base.actions import ACTIONS_OF_ROLE, Action, Role
 from hygie.base.permit import Place
 from hygie.gate.allowances import Allowances, allowances_of
 from hygie.gate.clients import ClientKey
+from hygie.gate.place import Geography, geography_of
 from hygie.gate.rights import Right, is_ours, live_rights
 from hygie.gate.scopes import Reach, reach_of
 from hygie.gate.sessions import Session
@@ -71,7 +72,8 @@ class Bearer:
 class Snapshot:
     """Open accounts, live tokens by hash, open environments by name, sessions ended early, at one generation.
 
-    forged: live rows that Hygie did not write as they are; they give nothing; allowances: limits that were set.
+    forged: live rows that Hygie did not write as they are; they give nothing; allowances: limits that were set;
+    geography: networks and countries that were declared.
     """
 
     generation: int
@@ -81,6 +83,7 @@ class Snapshot:
     ended: frozenset[bytes] = frozenset()
     forged: tuple[Right, ...] = ()
     allowances: Allowances = field(default_factory=dict)
+    geography: Geography = field(default_factory=Geography)
 
     def bearer_of(self, session: Session) -> Bearer | None:
         """Whom an access token stands for; None: its account or environment is not open, the key that proved the
@@ -138,7 +141,9 @@ async def load_snapshot(connection: Connection, now_ms: int, key: bytes) -> Snap
     accounts = _accounts(ours)
     ended = frozenset(row[0] for row in await (await connection.execute(_ENDED, (now_ms,))).fetchall())
     bearers = _bearers(ours, accounts, places)
-    return Snapshot(generation, accounts, bearers, places, ended, tuple(forged), allowances_of(ours))
+    return Snapshot(
+        generation, accounts, bearers, places, ended, tuple(forged), allowances_of(ours), geography_of(ours)
+    )
 
 
 def _accounts(rights: Sequence[Right]) -> dict[str, Account]:

@@ -25,6 +25,8 @@ _GIVES = {
     Action.HABILITATION_RESUME: "habilitation",
     Action.CLIENT_KEY_CREATE: "client_key",
     Action.LIMIT_SET: "allowance",
+    Action.NETWORK_ADD: "network",
+    Action.COUNTRY_SET: "country_rule",
 }
 _WITHDRAWS = {
     Action.ACCOUNT_DISABLE: "account",
@@ -33,6 +35,8 @@ _WITHDRAWS = {
     Action.HABILITATION_SUSPEND: "habilitation",
     Action.CLIENT_KEY_REVOKE: "client_key",
     Action.LIMIT_REMOVE: "allowance",
+    Action.NETWORK_REMOVE: "network",
+    Action.COUNTRY_REMOVE: "country_rule",
 }
 _BEGINS = {
     "account": "created_ms",
@@ -40,6 +44,8 @@ _BEGINS = {
     "habilitation": "starts_ms",
     "client_key": "created_ms",
     "allowance": "created_ms",
+    "network": "created_ms",
+    "country_rule": "created_ms",
 }
 
 

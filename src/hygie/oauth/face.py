@@ -16,7 +16,7 @@ from hygie.base.errors import HygieError, Language
 from hygie.gate.assertions import ASSERTION_TYPE
 from hygie.gate.clients import ALGORITHMS
 from hygie.gate.desk import Proof
-from hygie.gate.errors import ClientRefusedError, GrantTypeError, ScopeError
+from hygie.gate.errors import ClientRefusedError, ElsewhereError, GrantTypeError, ScopeError
 from hygie.gate.gate import Whence
 from hygie.gate.snapshot import Bearer
 from hygie.oauth.doors import Desk
@@ -32,6 +32,7 @@ _NAMES: Sequence[tuple[type[HygieError], str]] = (
     (ClientRefusedError, "invalid_client"),
     (ScopeError, "invalid_scope"),
     (GrantTypeError, "invalid_request"),
+    (ElsewhereError, "access_denied"),
 )
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]

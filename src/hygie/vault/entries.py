@@ -47,6 +47,7 @@ def access_entry(
         address=permit.address,
         device=permit.device,
         site="",
+        country=permit.country,
         purpose=permit.purpose,
         habilitation=permit.habilitation,
         permit_id=permit.permit_id,

@@ -20,7 +20,7 @@ from hygie.gate.rates import Rates, _Purse
 from hygie.gate.refusals import ADDRESSES_MAX, Refusals
 from hygie.gate.snapshot import Account, Bearer, Snapshot
 
-WHERE = ("192.0.2.1", "test")
+WHERE = ("192.0.2.1", "test", "FR declared")
 RATE = 20
 
 

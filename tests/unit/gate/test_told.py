@@ -29,18 +29,28 @@ ROW: dict[str, dict[str, Any]] = {
     "client_key": {
         **{"id": "c1", "account": "marie", "kind": "jwks", "value": "{}", "created_ms": 10, "ends_ms": 99},
     },
+    "network": {
+        **{"id": "n1", "cidr": "192.0.2.0/24", "country": "FR", "whose": "chu", "label": "exit"},
+        **{"created_ms": 10, "ends_ms": 99},
+    },
+    "country_rule": {
+        **{"id": "r1", "kind": "exception", "subject": "ab" * 16, "countries": "CA", "basis": "rgpd-45"},
+        **{"reference": "2002/2", "told_on": "2026-01-02", "reason": "why", "created_ms": 10, "ends_ms": 99},
+    },
     "allowance": {
         **{"id": "l1", "kind": "account", "subject": "marie", "name": "points", "value": 7, "reason": "why"},
         **{"created_ms": 10, "ends_ms": 99},
     },
 }
-PRINTED = {"allowance"}  # tables younger than prints: an entry without one bears no row out
+PRINTED = {"allowance", "network", "country_rule"}  # tables younger than prints: an entry without one bears no row out
 GIVEN = {
     "account": Action.ACCOUNT_CREATE,
     "token": Action.TOKEN_CREATE,
     "habilitation": Action.HABILITATION_GRANT,
     "client_key": Action.CLIENT_KEY_CREATE,
     "allowance": Action.LIMIT_SET,
+    "network": Action.NETWORK_ADD,
+    "country_rule": Action.COUNTRY_SET,
 }
 WITHDRAWN = {
     "account": Action.ACCOUNT_DISABLE,
@@ -48,6 +58,8 @@ WITHDRAWN = {
     "habilitation": Action.HABILITATION_REVOKE,
     "client_key": Action.CLIENT_KEY_REVOKE,
     "allowance": Action.LIMIT_REMOVE,
+    "network": Action.NETWORK_REMOVE,
+    "country_rule": Action.COUNTRY_REMOVE,
 }
 
 

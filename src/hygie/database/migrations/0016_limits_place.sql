@@ -84,3 +84,47 @@ END;
 $$;
 REVOKE ALL ON FUNCTION hygie.tell_active(text[], bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hygie.tell_active(text[], bigint) TO hygie_hosting;
+
+-- Where networks are, as somebody declares it: an address in one of them is not looked up. whose: a site, a client, or nothing.
+CREATE TABLE hygie.network (
+    id         text   PRIMARY KEY,
+    cidr       text   NOT NULL CHECK (length(cidr) <= 50),
+    country    text   NOT NULL CHECK (country ~ '^[A-Z]{2}$'),
+    whose      text   NOT NULL CHECK (length(whose) <= 100),
+    label      text   NOT NULL CHECK (length(label) BETWEEN 3 AND 200),
+    created_ms bigint NOT NULL,
+    ends_ms    bigint NOT NULL,
+    revoked_ms bigint,
+    mac        bytea  CHECK (length(mac) = 32),
+    CHECK (ends_ms > created_ms)
+);
+CREATE UNIQUE INDEX network_live ON hygie.network (cidr) WHERE revoked_ms IS NULL;
+
+-- From which countries a client's data may be reached: a list of its own, or an exception outside the European Economic Area
+-- with its basis (RGPD 45 or 46), what it refers to, and when the client was told. subject: a client's or an environment's id in hexadecimal.
+CREATE TABLE hygie.country_rule (
+    id         text   PRIMARY KEY,
+    kind       text   NOT NULL CHECK (kind IN ('list', 'exception')),
+    subject    text   NOT NULL CHECK (length(subject) = 32),
+    countries  text   NOT NULL CHECK (countries ~ '^[A-Z]{2}( [A-Z]{2})*$'),
+    basis      text   NOT NULL CHECK (basis IN ('', 'rgpd-45', 'rgpd-46')),
+    reference  text   NOT NULL CHECK (length(reference) <= 500),
+    told_on    text   NOT NULL CHECK (length(told_on) <= 10),
+    reason     text   NOT NULL CHECK (length(reason) BETWEEN 3 AND 500),
+    created_ms bigint NOT NULL,
+    ends_ms    bigint NOT NULL,
+    revoked_ms bigint,
+    mac        bytea  CHECK (length(mac) = 32),
+    CHECK (ends_ms > created_ms),
+    CHECK (kind = 'list' OR (basis <> '' AND reference <> ''))
+);
+CREATE UNIQUE INDEX country_list_live ON hygie.country_rule (subject) WHERE revoked_ms IS NULL AND kind = 'list';
+
+CREATE TRIGGER network_changes AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON hygie.network
+    FOR EACH STATEMENT EXECUTE FUNCTION hygie.bump_gate_generation();
+CREATE TRIGGER country_rule_changes AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON hygie.country_rule
+    FOR EACH STATEMENT EXECUTE FUNCTION hygie.bump_gate_generation();
+GRANT SELECT ON hygie.network, hygie.country_rule TO hygie_hosting, hygie_sealer;
+GRANT SELECT (id, cidr, country, whose, label, created_ms, ends_ms, revoked_ms) ON hygie.network TO hygie_console;
+GRANT SELECT (id, kind, subject, countries, basis, reference, told_on, reason, created_ms, ends_ms, revoked_ms)
+    ON hygie.country_rule TO hygie_console;
