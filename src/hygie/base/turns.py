@@ -13,7 +13,7 @@ from contextlib import suppress
 from hygie.base.errors import UnavailableError
 
 ALONE = 64  # requests of one environment under way while no other asks: as many as reads share a transaction
-SHARED = 4  # while another asked in the last seconds: each of its own takes longer by what four others do meanwhile
+SHARED = 2  # while another asked in the last seconds: its requests take longer by what two others do meanwhile
 RECENT_S = 5.0
 HELD_MAX = 224  # under way or waiting, all environments: the server takes 256 requests a process, some not known yet
 

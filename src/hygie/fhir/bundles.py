@@ -62,6 +62,7 @@ class Bundles:
             raw = await self._do.bodies.read(call, limit_bytes=BUNDLE_BODY_BYTES_MAX)
             if len(raw) < LARGE_BUNDLE_BYTES:
                 return await self._submit(call, raw, None)
+            await self._do.turn(call)
             turn = await self._large.take(call.place)
             try:
                 return await self._submit(call, raw, turn)
@@ -92,8 +93,7 @@ class Bundles:
         # a PUT creates what is not there; the vault looks at each type
         held = UPSERT if first is Action.OBJECT_UPDATE or Action.OBJECT_UPDATE in others else frozenset[Action]()
         permit = await self._do.admit(call, first, frozenset(others), if_held=held, weight=max(1, len(writes)))
-        if turn is None:
-            await self._do.turn(call)  # a large one has a turn of its own
+        await self._do.turn(call)
         handlers = [self._reader(call, entry) for entry in reads]
         transaction = Transaction(call.base)
         request = await transaction.prepare(writes, Breath(partial(self._do.turns.crowded, call.place)))
@@ -120,6 +120,7 @@ class Bundles:
     # -- batch ----------------------------------------------------------------------------------------------------
 
     async def _batch(self, call: Call, view: BundleView) -> Answer:
+        call.end()  # each entry takes a turn of its own
         slots = asyncio.Semaphore(BATCH_AT_ONCE)
         room = _Room(call)
 
