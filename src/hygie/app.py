@@ -23,6 +23,7 @@ from hygie.database.cluster import Dsns
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.external import external_dsns
 from hygie.database.pool import Database
+from hygie.gate.allowances import GIB, Defaults
 from hygie.gate.people_administration import PeopleAdministration
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.recorded import GoLive
@@ -165,6 +166,18 @@ class House:
             database=database,
             witness_key=witness.key if witness else None,
         )
+
+
+def default_limits(settings: Settings) -> Defaults:
+    """What accounts, clients and environments may use where nothing else was set."""
+    set_ = settings.limits
+    return Defaults(
+        person=set_.person_points_per_s,
+        application=set_.application_points_per_s,
+        tenant=set_.tenant_points_per_s,
+        environment_bytes=set_.environment_gib * GIB,
+        environment_versions=set_.environment_versions,
+    )
 
 
 def embedded_postgres(settings: Settings, folder: DataFolder) -> EmbeddedPostgres | None:

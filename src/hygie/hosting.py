@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from hygie import __version__
-from hygie.app import House, opened
+from hygie.app import House, default_limits, opened
+from hygie.base.turns import Turns
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.fhir.face import Face
+from hygie.gate.activity import share_activity
 from hygie.gate.break_glass import BreakGlass
 from hygie.gate.desk import SessionDesk
 from hygie.gate.gate import Gate
@@ -57,11 +60,12 @@ class Hosting:
     desk: SessionDesk
     rights: RightsDesk
     people: PeopleDoor
+    turns: Turns
 
     def face(self) -> Application:
         """Every face as one ASGI application."""
         host = self.house.settings.host
-        fhir = Face(self.gate, self.vault, public_url=host.public_url or "", version=__version__)
+        fhir = Face(self.gate, self.vault, public_url=host.public_url or "", version=__version__, turns=self.turns)
         return Faces(fhir, TokenFace(self.desk, host.origins), RightsFace(self.rights))
 
 
@@ -73,7 +77,10 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         await hot.open()
         journal = JournalWriter(database, house.month_keys, house.clock)
         vault = Vault(database=database, hot=hot, kms=house.kms, sites=house.sites, journal=journal, clock=house.clock)
-        gate = Gate(database, hot, journal, house.clock, kms=house.kms)
+        defaults = default_limits(house.settings)
+        gate = Gate(
+            database, hot, journal, house.clock, kms=house.kms, defaults=defaults, country=house.settings.host.country
+        )
         life_ms = house.settings.sessions.application_minutes * 60_000
         desk = SessionDesk(gate, database, journal, house.clock, source=JwksSource(), life_ms=life_ms)
         requests = Requests(database, kms=house.kms, journal=journal, clock=house.clock)
@@ -81,9 +88,14 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         rights = RightsDesk(gate, requests, glass, database=database, journal=journal, clock=house.clock)
         origins = house.settings.host.origins
         people = PeopleDoor(gate, database, journal, house.clock, kms=house.kms, origins=origins)
+        turns = Turns()
+        sharing = asyncio.create_task(share_activity(turns, hot), name="activity")
         try:
-            yield Hosting(house, database, journal, gate, vault, desk, rights, people)
+            yield Hosting(house, database, journal, gate, vault, desk, rights, people, turns)
         finally:
+            sharing.cancel()
+            await asyncio.wait([sharing])
             await vault.close()
+            await gate.close()
             await journal.close()
             await hot.close()

@@ -39,6 +39,11 @@ UNDO: dict[str, tuple[str, ...]] = {
         "DROP TABLE hygie.authenticator, hygie.authenticator_use, hygie.sign_in",
     ),
     "0015_patients_and_purposes": ("ALTER TABLE hygie.habilitation DROP COLUMN patients, DROP COLUMN purposes",),
+    "0016_limits_place": (
+        "DROP TABLE hygie.allowance, hygie.rate_level, hygie.network, hygie.country_rule",
+        "DROP TABLE hygie.active_environment",
+        "DROP FUNCTION hygie.take_points, hygie.tell_active",
+    ),
     "0020_break_glass": ("DROP TABLE hygie.break_glass_review, hygie.break_glass",),
 }
 

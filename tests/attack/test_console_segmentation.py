@@ -36,6 +36,16 @@ COLUMNS = {
             *("created_ms", "ends_ms", "revoked_ms"),
         }
     },
+    "allowance": {
+        "SELECT": {"id", "kind", "subject", "name", "value", "reason", "created_ms", "ends_ms", "revoked_ms"},
+    },
+    "network": {"SELECT": {"id", "cidr", "country", "whose", "label", "created_ms", "ends_ms", "revoked_ms"}},
+    "country_rule": {
+        "SELECT": {
+            *("id", "kind", "subject", "countries", "basis", "reference", "told_on", "reason"),
+            *("created_ms", "ends_ms", "revoked_ms"),
+        },
+    },
     "erasure": {"SELECT": {"id", "environment", "requested_ms", "unreadable_ms", "purged_ms", "final_ms"}},
 }
 ADDED_TO = ("record", "document", "catalogue", "batch", "run")

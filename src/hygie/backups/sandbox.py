@@ -98,4 +98,6 @@ async def doors(place: RestoredPlace, clock: Clock) -> AsyncIterator[Doors]:
             where = (account, one.tenant, one.name)
             await acts.grant(*where, role=Role.APPLICATION, reason="drill in a sandbox", approver="sandbox", days=1)
             _, tokens[f"{one.tenant}/{one.name}"] = await acts.create_token(*where, days=1)
-        yield Doors(Gate(place.hosting, hot, journal, clock, kms=place.kms), vault, environments, tokens)
+        gate = Gate(place.hosting, hot, journal, clock, kms=place.kms)
+        stack.push_async_callback(gate.close)
+        yield Doors(gate, vault, environments, tokens)

@@ -40,6 +40,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost", "0.0.0.0")  # noqa: S104 (a name o
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+Points = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")]
 
 
@@ -47,7 +48,8 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Where the FHIR face listens. Without certificate and key, Hygie makes its own under ``tls/``.
 
     public_url: scheme and authority by which clients reach it, when a front or a name stands before it;
-    client_authorities: a PEM file of who signs the certificates that applications show.
+    client_authorities: a PEM file of who signs the certificates that applications show; country: of the installation,
+    that of private addresses which no declared network holds.
     """
 
     address: Text = "127.0.0.1"
@@ -57,6 +59,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     key: FilePath | None = None
     public_url: Text | None = None
     client_authorities: FilePath | None = None
+    country: Country = "FR"
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -77,6 +80,21 @@ class ApprovalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """What takes two persons. export_versions: an export of more versions of objects needs the client's approval."""
 
     export_versions: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1_000
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What counts where ``hygie limit set`` says nothing: points a second, and what an environment may hold.
+
+    A read by id, and each entry of a bundle, is a point; a search, a page of history or a new session five. Twenty
+    seconds' worth may be used at once. The defaults are above what one machine of the benchmarks serves: sharing it
+    between environments is the work of turns, not of these.
+    """
+
+    person_points_per_s: Points = 200
+    application_points_per_s: Points = 20_000
+    tenant_points_per_s: Points = 40_000
+    environment_gib: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 10_240
+    environment_versions: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] = 1_000_000_000
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,6 +211,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timestamp: TimestampSettings = TimestampSettings()
     sessions: SessionSettings = SessionSettings()
     approvals: ApprovalSettings = ApprovalSettings()
+    limits: LimitSettings = LimitSettings()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``

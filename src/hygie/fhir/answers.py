@@ -113,7 +113,8 @@ def refusal(error: HygieError, language: Language, expression: str = "") -> Answ
     if error.http_status == 401:
         answer.headers.append((b"www-authenticate", b'Bearer realm="hygie"'))
     if error.retryable:
-        answer.headers.append((b"retry-after", RETRY_AFTER_S))
+        wait_s = error.facts.get("retry_after_s")
+        answer.headers.append((b"retry-after", b"%d" % wait_s if isinstance(wait_s, int) else RETRY_AFTER_S))
     allow = error.facts.get("allow")
     if error.http_status == 405 and isinstance(allow, str):
         answer.headers.append((b"allow", allow.encode()))

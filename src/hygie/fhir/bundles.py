@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError
+from hygie.base.turns import OneAtATime, Single
 from hygie.fhir.answers import Answer, instant, refusal, with_version
 from hygie.fhir.bundle import BundleView, EntryView, parse_bundle
 from hygie.fhir.face_errors import FACE_ROOM, BodyError, BundleAnswerTooLargeError, ClientGoneError, incident
@@ -50,7 +52,7 @@ class Bundles:
     def __init__(self, interactions: Interactions, find: Find) -> None:
         self._do = interactions
         self._find = find
-        self._large = asyncio.Semaphore(1)  # two large bundles at once would only hold twice the memory
+        self._large = OneAtATime()  # two large bundles at once would only hold twice the memory
 
     async def submit(self, call: Call) -> Answer:
         """POST of a Bundle at the base."""
@@ -60,8 +62,8 @@ class Bundles:
             raw = await self._do.bodies.read(call, limit_bytes=BUNDLE_BODY_BYTES_MAX)
             if len(raw) < LARGE_BUNDLE_BYTES:
                 return await self._submit(call, raw, None)
-            await self._large.acquire()
-            turn = _Turn(self._large)
+            await self._do.turn(call)
+            turn = await self._large.take(call.place)
             try:
                 return await self._submit(call, raw, turn)
             finally:
@@ -71,7 +73,7 @@ class Bundles:
                 await self._do.admit(call, Action.OBJECT_CREATE)  # its entries said nothing yet: for the journal's sake
             raise
 
-    async def _submit(self, call: Call, raw: bytes, turn: _Turn | None) -> Answer:
+    async def _submit(self, call: Call, raw: bytes, turn: Single | None) -> Answer:
         apart = len(raw) >= PARSE_APART_FROM_BYTES
         view = await asyncio.to_thread(parse_bundle, raw) if apart else parse_bundle(raw)
         if view.type == "transaction":
@@ -84,22 +86,24 @@ class Bundles:
 
     # -- transaction ----------------------------------------------------------------------------------------------
 
-    async def _transaction(self, call: Call, view: BundleView, turn: _Turn | None) -> Answer:
+    async def _transaction(self, call: Call, view: BundleView, turn: Single | None) -> Answer:
         writes = [entry for entry in view.entries if entry.method in WRITES]
         reads = [entry for entry in view.entries if entry.method not in WRITES]
         first, *others = sorted({_ACTION_OF_WRITE[entry.method] for entry in writes} or {Action.OBJECT_READ})
         # a PUT creates what is not there; the vault looks at each type
         held = UPSERT if first is Action.OBJECT_UPDATE or Action.OBJECT_UPDATE in others else frozenset[Action]()
-        permit = await self._do.admit(call, first, frozenset(others), if_held=held)
+        permit = await self._do.admit(call, first, frozenset(others), if_held=held, weight=max(1, len(writes)))
+        await self._do.turn(call)
         handlers = [self._reader(call, entry) for entry in reads]
         transaction = Transaction(call.base)
-        request = await transaction.prepare(writes, Breath())
+        request = await transaction.prepare(writes, Breath(partial(self._do.turns.crowded, call.place)))
         if turn is not None:
             turn.end()  # the next large bundle is parsed while this one becomes durable
         written = await self._do.vault.write(permit, request) if writes else []
         whole = preferred_return(call.headers.get(b"prefer"), "minimal") == "representation"
         parts = dict(_write_parts(transaction.done, written, whole=whole))
         room = _Room(call)
+        call.end()  # each read takes a turn of its own
         for entry, (handler, entry_call) in zip(reads, handlers, strict=True):
             parts[entry.index] = room.refusal(entry) or room.take(await self._one(entry_call, handler))
         return Answer(200, _response_bundle(b"transaction-response", [parts[e.index] for e in view.entries]))
@@ -116,6 +120,7 @@ class Bundles:
     # -- batch ----------------------------------------------------------------------------------------------------
 
     async def _batch(self, call: Call, view: BundleView) -> Answer:
+        call.end()  # each entry takes a turn of its own
         slots = asyncio.Semaphore(BATCH_AT_ONCE)
         room = _Room(call)
 
@@ -148,6 +153,8 @@ class Bundles:
             raise
         except Exception as error:  # as in the face: told to nobody, logged without what it may hold
             answer = refusal(incident(error), language)
+        finally:
+            call.end()
         if answer.stream is not None:
             raise AssertionError("a batch entry never streams")
         return _answer_part(answer)
@@ -173,19 +180,6 @@ class Bundles:
         if not path:
             raise BodyError("url")
         return self._find(entry_call, path), entry_call
-
-
-class _Turn:
-    """One large bundle's turn, given back once: before it waits for the disk, or at its end."""
-
-    def __init__(self, semaphore: asyncio.Semaphore) -> None:
-        self._semaphore: asyncio.Semaphore | None = semaphore
-
-    def end(self) -> None:
-        """Let the next one begin."""
-        if self._semaphore is not None:
-            self._semaphore.release()
-            self._semaphore = None
 
 
 class _Room:

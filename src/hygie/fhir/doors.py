@@ -24,12 +24,16 @@ class GateDoor(Protocol):
         also: Collection[Action] = (),
         if_held: Collection[Action] = (),
         types: Collection[str] = (),
+        weight: int = 1,
         purpose: str = "",
         address: str = "",
         device: str = "",
         certificate: bytes = b"",
     ) -> Permit:
-        """A permit for ``action`` and each of ``also`` on these types, what is held of ``if_held``, or a refusal."""
+        """A permit for ``action`` and each of ``also`` on these types, what is held of ``if_held``, or a refusal.
+
+        Args: weight: how many entries a bundle has, which count against the caller's rate.
+        """
         ...
 
     async def recognise(

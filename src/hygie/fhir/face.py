@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from hygie.base.errors import HygieError, Language
+from hygie.base.turns import Turns
 from hygie.fhir.answers import Answer, Send, refusal, send_answer
 from hygie.fhir.binary import Binaries
 from hygie.fhir.bundles import Bundles
@@ -36,14 +37,22 @@ class Face:
     """The ASGI application.
 
     Args: gate, vault: the doors; public_url: scheme and authority clients use (``https://fhir.example``), else the
-    request's Host; version: of Hygie, for the CapabilityStatement.
+    request's Host; version: of Hygie, for the CapabilityStatement; turns: how environments share the process.
     """
 
-    def __init__(self, gate: GateDoor, vault: VaultDoor, *, public_url: str = "", version: str = "") -> None:
+    def __init__(
+        self,
+        gate: GateDoor,
+        vault: VaultDoor,
+        *,
+        public_url: str = "",
+        version: str = "",
+        turns: Turns | None = None,
+    ) -> None:
         self._public_url = public_url.rstrip("/")
         self._version = version
         bodies = BodyReader()
-        interactions = self._interactions = Interactions(gate, vault, bodies)
+        interactions = self._interactions = Interactions(gate, vault, bodies, turns or Turns())
         searches = Searches(interactions)
         binaries = Binaries(interactions)
         bundles = Bundles(interactions, self.find)
@@ -83,6 +92,8 @@ class Face:
             return
         except Exception as error:  # the last line: told to nobody, logged without what it may hold
             answer = refusal(incident(error), _language(call))
+        finally:
+            call.end()  # what is left is the client's to take, at its own pace
         await self._send(call, answer, send)
 
     async def _answer(self, call: Call, scope: MutableMapping[str, Any]) -> Answer:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from time import monotonic
 from typing import Any
 
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError
 from hygie.base.permit import SET_TYPE, Permit
+from hygie.base.turns import Turns
 from hygie.fhir.answers import Answer, resource_bytes, success_outcome, with_version
 from hygie.fhir.doors import GateDoor, VaultDoor
 from hygie.fhir.face_errors import FACE_ROOM, BodyError, incident
@@ -34,6 +37,8 @@ from hygie.fhir.structures import Parsed, encode, parse, parse_clean
 from hygie.vault.errors import AmbiguousConditionError, ObjectDeletedError
 from hygie.vault.model import NewObject, Stored, WriteRequest, Written
 
+STALE_S = 0.5  # a permit that waited longer for its turn is asked anew: who is shut out is out within a second
+WITH_BODY = frozenset({"POST", "PUT"})  # a turn is taken once the body is there: who sends slowly keeps no turn
 UPSERT = frozenset({Action.OBJECT_CREATE})  # a PUT creates what is not there (update as create)
 _KEY = "request"  # a single interaction has one condition
 
@@ -96,13 +101,15 @@ def not_modified(call: Call, stored: Stored) -> bool:
 class Interactions:
     """The interactions on one resource.
 
-    Args: gate, vault: the doors; bodies: reads request bodies within this process's bounds.
+    Args: gate, vault: the doors; bodies: reads request bodies within this process's bounds; turns: how environments
+    share the process.
     """
 
-    def __init__(self, gate: GateDoor, vault: VaultDoor, bodies: BodyReader) -> None:
+    def __init__(self, gate: GateDoor, vault: VaultDoor, bodies: BodyReader, turns: Turns) -> None:
         self.gate = gate
         self.vault = vault
         self.bodies = bodies
+        self.turns = turns
 
     async def admit(
         self,
@@ -112,13 +119,15 @@ class Interactions:
         *,
         if_held: frozenset[Action] = frozenset(),
         types: Collection[str] | None = None,
+        weight: int = 1,
     ) -> Permit:
         """Ask the gate; every interaction begins here.
 
         Args: also: what it does besides; if_held: what it may turn out to be, which the vault then allows or not;
-        types: of resources it asks for, the call's own by default.
+        types: of resources it asks for, the call's own by default; weight: how many entries a bundle has.
         """
-        call.permit = await self.gate.admit(
+        ask = partial(
+            self.gate.admit,
             call.token,
             tenant=call.tenant,
             environment=call.environment,
@@ -131,7 +140,23 @@ class Interactions:
             address=call.address,
             device=call.device,
         )
+        call.permit = await ask(weight=weight)
+        call.readmit = partial(ask, weight=0)
+        if call.method not in WITH_BODY:
+            await self.turn(call)
         return call.permit
+
+    async def turn(self, call: Call) -> None:
+        """Wait for this environment's turn in the process, once; what lets it in comes first.
+
+        Raises: CrowdedError; as ``admit``: rights are asked again after a wait in which they may have been withdrawn.
+        """
+        if call.turn is not None:
+            return
+        began_s = monotonic()
+        call.turn = await self.turns.take(call.place)
+        if monotonic() - began_s > STALE_S and call.readmit is not None:
+            await call.readmit()
 
     async def recognise(self, call: Call) -> None:
         """Ask the gate whether the caller is anybody here, when only its body says what it asks."""
@@ -266,6 +291,7 @@ class Interactions:
         if call.body is None:
             check_json_content(call.headers)
         raw = await self.bodies.read(call, limit_bytes=RESOURCE_BODY_BYTES_MAX)
+        await self.turn(call)
         if len(raw) < PARSE_APART_FROM_BYTES:
             return parse(raw, expected=call.type)
         return await asyncio.to_thread(parse, raw, expected=call.type)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote_from_bytes
 
 from hygie.base.errors import Language
 from hygie.base.permit import Permit
+from hygie.base.turns import Turn
 from hygie.fhir.face_errors import (
     BodiesBusyError,
     BodyError,
@@ -49,12 +50,13 @@ class Call:
     """One interaction asked for: an HTTP request, or one entry of a batch that borrows its caller.
 
     base: this environment's own FHIR address; type, id, version: filled by the router; body: a batch entry's resource,
-    text; certificate: SHA-256 of the one that the client showed, if any; permit: what the gate gave, None until then.
+    text; certificate: SHA-256 of the one that the client showed, if any; permit: what the gate gave, None until then;
+    turn: its environment's, None until it has one; readmit: asks the gate the same again.
     """
 
     __slots__ = (
         "address", "base", "body", "certificate", "device", "environment", "headers", "id", "method", "permit",
-        "purpose", "query", "receive", "tenant", "token", "type", "version",
+        "purpose", "query", "readmit", "receive", "tenant", "token", "turn", "type", "version",
     )  # fmt: skip
 
     def __init__(self, method: str, query: str, headers: dict[bytes, bytes], receive: Receive) -> None:
@@ -68,6 +70,18 @@ class Call:
         self.certificate = b""
         self.body: bytes | None = None
         self.permit: Permit | None = None
+        self.turn: Turn | None = None
+        self.readmit: Callable[[], Awaitable[Permit]] | None = None
+
+    @property
+    def place(self) -> str:
+        """Whose share of the process it takes; true once the gate knows the caller."""
+        return f"{self.tenant}/{self.environment}"
+
+    def end(self) -> None:
+        """Give its turn back."""
+        if self.turn is not None:
+            self.turn.end()
 
     def entry(self, method: str, query: str, headers: dict[bytes, bytes], body: bytes | None) -> Call:
         """The same caller asking for something else: one entry of a batch."""
@@ -259,6 +273,7 @@ class BodyReader:
     def __init__(self, *, held_bytes_max: int = BODIES_BYTES_MAX) -> None:
         self._held_bytes = 0
         self._held_bytes_max = held_bytes_max
+        self._held_of: dict[str, int] = {}  # environment -> bytes
 
     async def read(self, call: Call, *, limit_bytes: int) -> bytes:
         """The whole body, decompressed.
@@ -288,13 +303,18 @@ class BodyReader:
                 grown = sum(map(len, made))
                 held_bytes += grown
                 self._held_bytes += grown
-                if self._held_bytes > self._held_bytes_max:
+                whose = self._held_of[call.place] = self._held_of.get(call.place, 0) + grown
+                # one environment may hold as much as it leaves to others
+                if self._held_bytes + whose > self._held_bytes_max + held_bytes:
                     raise BodiesBusyError(part="http")
             if inflater is not None:
                 inflater.end()
             return parts[0] if len(parts) == 1 else b"".join(parts)
         finally:
             self._held_bytes -= held_bytes
+            left = self._held_of.pop(call.place, 0) - held_bytes
+            if left > 0:
+                self._held_of[call.place] = left
 
 
 async def chunks_of(receive: Receive) -> Any:

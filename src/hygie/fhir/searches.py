@@ -56,6 +56,7 @@ class Searches:
         self, call: Call, type_: str, parameters: list[tuple[str, str]], path: str, *, patient: str | None = None
     ) -> Answer:
         permit = call.permit or await self._do.admit(call, Action.OBJECT_SEARCH)
+        await self._do.turn(call)
         lenient = b"handling=lenient" in call.headers.get(b"prefer", b"")
         query, used = compile_search(type_, parameters, call.base, patient=patient, lenient=lenient)
         page = await self._do.vault.search(permit, query)

@@ -218,6 +218,7 @@ def _entry(permit: Permit, at_ms: int, detail: dict[str, str]) -> Entry:
         authentication=permit.authentication,
         address=permit.address,
         device=permit.device,
+        country=permit.country,
         purpose=PURPOSE,
         habilitation=permit.habilitation,
         permit_id=permit.permit_id,

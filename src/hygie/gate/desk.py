@@ -17,7 +17,7 @@ from hygie.base.permit import Place
 from hygie.database.pool import Database
 from hygie.gate.assertions import Assertion, key_of, read_claimed, verify_assertion
 from hygie.gate.clients import CERTIFICATE, JWKS, JWKS_URL, ClientKey, PublicJwk, parse_jwks
-from hygie.gate.errors import ClientKeyError, ClientRefusedError, ScopeError
+from hygie.gate.errors import ClientKeyError, ClientRefusedError, ElsewhereError, ScopeError
 from hygie.gate.gate import Gate, Whence
 from hygie.gate.jwks_source import JwksSource
 from hygie.gate.scopes import granted, parse_scopes
@@ -77,8 +77,8 @@ class SessionDesk:
     async def open(self, tenant: str, environment: str, proof: Proof, scope: str) -> Opened:
         """A session in one environment; it is in the journal before its token is given.
 
-        Raises: ClientRefusedError: it is not proved, or not in this environment (one answer); ScopeError;
-        TooManyRefusalsError; UnavailableError. Every refusal is in the journal.
+        Raises: ClientRefusedError: it is not proved, or not in this environment (one answer); ElsewhereError;
+        ScopeError; RateLimitedError; TooManyRefusalsError; UnavailableError. Every refusal is in the journal.
         """
         proved: _Proved | None = None
         place: Place | None = None
@@ -90,10 +90,16 @@ class SessionDesk:
             live = [one for one in held if one.is_live(now_ms)]
             if place is None or not live:
                 raise ClientRefusedError(reason="place")
+            geography, address = self._gate.snapshot.geography, proof.where.address
+            if not self._gate.whereabouts.allows(geography, place, address, now_ms):
+                raise ElsewhereError()
             scopes = _granted(scope, [(one.actions, one.types) for one in live])
         except HygieError as error:
             await self._gate.refuse(error, Action.SESSION_OPEN, _bearer(proved, place), proof.where)
             raise AssertionError("unreachable") from error
+        known = _bearer(proved, place)
+        assert known is not None
+        await self._gate.rates.charge(self._gate.snapshot, known, Action.SESSION_OPEN, self._gate.told(proof.where))
         ends_ms = min(now_ms + self._life_ms, proved.account.ends_ms, proved.key.ends_ms)
         session = Session(
             id=new_id(),
@@ -108,7 +114,8 @@ class SessionDesk:
             binding=proved.binding,
         )
         detail = {"session": session.id.hex(), "key": session.key, "scope": " ".join(scopes)[:SCOPE_BYTES_MAX]}
-        await self._journal.append_now([self._entry(Action.SESSION_OPEN, session, proof.where, detail)])
+        entry = self._entry(Action.SESSION_OPEN, session, proof.where, detail)
+        await self._journal.append_now([replace(entry, country=self._gate.told(proof.where)[2])])
         return Opened(seal_session(session, self._gate.sessions_key), session)
 
     async def look(self, proof: Proof, token: str) -> Bearer | None:
@@ -141,6 +148,7 @@ class SessionDesk:
             authentication=bearer.authentication,
             address=proof.where.address,
             device=proof.where.device,
+            country=self._gate.told(proof.where)[2],
             detail={"session": bearer.session.hex()},
         )
         async with self._database.transaction() as connection:

@@ -79,6 +79,14 @@ class ProductionBlockedError(RefusedError):
     en = "Going live of {place} is refused: {reason}. See hygie perimeter show."
 
 
+class ElsewhereError(RefusedError):
+    """The request comes from a country from which this environment's data may not be reached (HDS v2, EXI 29)."""
+
+    code = "HYG-269"
+    fr = "Accès non admis depuis ce pays, ou pays inconnu : voyez votre interlocuteur chez l'hébergeur."
+    en = "Access not allowed from this country, or country unknown: see your contact at the host."
+
+
 class TooManyRefusalsError(UnavailableError):
     """An address was refused so often that it has to wait."""
 
@@ -86,6 +94,15 @@ class TooManyRefusalsError(UnavailableError):
     http_status = 429
     fr = "Trop de tentatives refusées : patientez une minute."
     en = "Too many refused attempts: wait one minute."
+
+
+class RateLimitedError(UnavailableError):
+    """An account or its client asked faster than it may; ``limit``: which of both, ``retry_after_s``: until when."""
+
+    code = "HYG-461"
+    http_status = 429
+    fr = "Limite de débit atteinte ({limit}) : réessayez dans {retry_after_s} s."
+    en = "Rate limit reached ({limit}): try again in {retry_after_s} s."
 
 
 class SignInsBusyError(UnavailableError):

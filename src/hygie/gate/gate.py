@@ -22,14 +22,24 @@ from typing import NamedTuple
 import psycopg
 
 from hygie.base.actions import Action
-from hygie.base.clock import Clock, SteadyClock
+from hygie.base.clock import Clock
 from hygie.base.errors import HygieError, NotFoundError, RefusedError, UnavailableError
 from hygie.base.permit import PatientScope, Permit, reaches
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate import sessions
+from hygie.gate.allowances import Defaults, quota
 from hygie.gate.break_glass import PURPOSE as BREAK_GLASS
-from hygie.gate.errors import AuthenticationError, ClientRefusedError, SignInRefusedError, TooManyRefusalsError
+from hygie.gate.errors import (
+    AuthenticationError,
+    ClientRefusedError,
+    ElsewhereError,
+    SignInRefusedError,
+    TooManyRefusalsError,
+)
+from hygie.gate.place import Whereabouts
+from hygie.gate.rates import Rates
+from hygie.gate.refusals import Refusals
 from hygie.gate.rights import forged_entry, rights_key, told
 from hygie.gate.scopes import Reach, narrowed
 from hygie.gate.snapshot import GENERATION, Bearer, Habilitation, Snapshot, load_snapshot
@@ -41,7 +51,6 @@ TOKEN_CHARACTERS_MAX = 200  # of a stored token; access tokens have a bound of t
 BEARERS_KEPT_MAX = 10_000  # access tokens whose MAC this process has checked since the last change of rights
 TEXT_CHARACTERS_MAX = 120  # purpose, device, address as a caller states them
 REFUSALS_PER_MINUTE_MAX = 300  # of one address; each costs a durable entry, so they are bounded
-_MINUTE_MS = 60_000
 _NOBODY = bytes(16)
 
 
@@ -60,7 +69,15 @@ class Gate:
     """One per hosting process. There is no gate without a journal."""
 
     def __init__(
-        self, database: Database, hot: HotConnections, journal: JournalWriter, clock: Clock, *, kms: Kms
+        self,
+        database: Database,
+        hot: HotConnections,
+        journal: JournalWriter,
+        clock: Clock,
+        *,
+        kms: Kms,
+        defaults: Defaults | None = None,
+        country: str = "FR",
     ) -> None:
         self._database = database
         self._hot = hot
@@ -74,9 +91,9 @@ class Gate:
         self._snapshot = Snapshot(generation=0)
         self._current: asyncio.Task[None] | None = None
         self._next: asyncio.Task[None] | None = None
-        self._refusals: dict[str, int] = {}
-        self._steady = SteadyClock()  # a date set back would make this minute last for hours
-        self._refusals_from_ms = self._steady.now_ms()
+        self._refusals = Refusals()
+        self.whereabouts = Whereabouts(country)
+        self.rates = Rates(hot, journal, clock, defaults or Defaults())
 
     async def admit(
         self,
@@ -88,6 +105,7 @@ class Gate:
         also: Collection[Action] = (),
         if_held: Collection[Action] = (),
         types: Collection[str] = (),
+        weight: int = 1,
         purpose: str = "",
         address: str = "",
         device: str = "",
@@ -96,12 +114,13 @@ class Gate:
         """A permit for ``action`` (and each of ``also``) in one environment.
 
         Args: if_held: actions that the permit is for too if the bearer is entitled to them; types: of resources that
-        are known to be concerned; purpose: of use, which habilitations that are limited to some must find there;
-        certificate: SHA-256 of the client's, if it showed one.
+        are known to be concerned; weight: how many entries a bundle has; purpose: of use, which habilitations that are
+        limited to some must find there; certificate: SHA-256 of the client's, if it showed one.
         Raises: AuthenticationError: no live token, or shown by another client than its own; NotFoundError: no such
-        place, or not the bearer's (one answer); RefusedError: no live habilitation for the action on these types, or
-        scopes that leave it out; TooManyRefusalsError; UnavailableError: rights or journal cannot be read or written,
-        so nobody is admitted. Every refusal is durable in the journal before it is raised.
+        place, or not the bearer's (one answer); ElsewhereError: from a country that is not allowed;
+        RefusedError: no live habilitation for the action on these types, or scopes that leave it out; RateLimitedError;
+        TooManyRefusalsError; UnavailableError: rights or journal cannot be read or written, so nobody is admitted.
+        Every refusal is durable in the journal before it is raised.
         """
         where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate)
         bearer = await self._bearer_at(token, (tenant, environment), action, where)
@@ -116,6 +135,7 @@ class Gate:
                 fitting.append((one, reach))
         if not fitting:
             await self.refuse(RefusedError(), action, bearer, where)
+        await self.rates.charge(self._snapshot, bearer, action, self.told(where), weight=weight)
         held, reach, patients = _widest(fitting)
         return Permit(
             permit_id=os.urandom(16),
@@ -131,6 +151,8 @@ class Gate:
             also=(frozenset(also) | (held.actions & frozenset(if_held))) - {action},
             reach=reach,
             patients=patients | broken if patients is not None and broken is not None else patients,
+            country=self.told(where)[2],
+            quota=quota(self._snapshot.allowances, bearer.place.environment_id, self.rates.defaults, now_ms),
         )
 
     async def recognise(
@@ -150,7 +172,8 @@ class Gate:
         Raises: as ``admit``, but for what it is entitled to: ``admit`` is still to be asked.
         """
         where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate)
-        await self._bearer_at(token, (tenant, environment), action, where)
+        bearer = await self._bearer_at(token, (tenant, environment), action, where)
+        await self.rates.charge(self._snapshot, bearer, action, self.told(where), weight=0)
 
     async def _bearer_at(self, token: str, names: tuple[str, str], action: Action, where: Whence) -> Bearer:
         """Who a token stands for in a tenant's environment, or a refusal."""
@@ -164,6 +187,9 @@ class Gate:
         place = self._snapshot.places.get(names)
         if place is None or place != bearer.place:
             await self.refuse(NotFoundError(), action, bearer, where)
+            raise AssertionError("unreachable")
+        if not self.whereabouts.allows(self._snapshot.geography, place, where.address, self._clock.now_ms()):
+            await self.refuse(ElsewhereError(), action, bearer, where)
         return bearer
 
     @property
@@ -229,9 +255,18 @@ class Gate:
             await self._journal.append_now([forged_entry(new, self._clock.now_ms())])
         self._named = {right.name for right in loaded.forged}
 
+    def told(self, where: Whence) -> tuple[str, str, str]:
+        """Address, device and country, as entries say them."""
+        located = self.whereabouts.locate(self._snapshot.geography, where.address, self._clock.now_ms())
+        return where.address, where.device, located.told
+
+    async def close(self) -> None:
+        """Settle what was let through."""
+        await self.rates.close()
+
     async def refuse(self, error: HygieError, action: Action, bearer: Bearer | None, where: Whence) -> None:
         """Journal a refusal, durably, then raise it. Over the bound, one entry a minute says that there were more."""
-        count = self._count_refusal(where.address)
+        count = self._refusals.count(where.address)
         if count > REFUSALS_PER_MINUTE_MAX:
             error = TooManyRefusalsError(part="gate")
         if count > REFUSALS_PER_MINUTE_MAX + 1:
@@ -253,20 +288,12 @@ class Gate:
                     authentication=bearer.authentication if bearer else "",
                     address=where.address,
                     device=where.device,
+                    country=self.told(where)[2],
                     detail={"code": error.code} | reason,
                 )
             ]
         )
         raise error
-
-    def _count_refusal(self, address: str) -> int:
-        """How many refusals this address got in this minute."""
-        now_ms = self._steady.now_ms()
-        if now_ms - self._refusals_from_ms > _MINUTE_MS:
-            self._refusals.clear()
-            self._refusals_from_ms = now_ms
-        count = self._refusals[address] = self._refusals.get(address, 0) + 1
-        return count
 
 
 def _reach(bearer: Bearer, held: Habilitation) -> Reach | None:

@@ -65,6 +65,15 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "break_glass": ("id", "account", "environment", "subject", "motive", "opened_ms", "ends_ms", "mac"),
     "break_glass_review": ("opening", "verdict", "reviewed_by", "reviewed_ms", "why", "mac"),
+    "allowance": (
+        *("id", "kind", "subject", "name", "value", "reason"),
+        *("created_ms", "ends_ms", "revoked_ms", "mac"),
+    ),
+    "network": (*("id", "cidr", "country", "whose", "label"), *("created_ms", "ends_ms", "revoked_ms", "mac")),
+    "country_rule": (
+        *("id", "kind", "subject", "countries", "basis", "reference", "told_on", "reason"),
+        *("created_ms", "ends_ms", "revoked_ms", "mac"),
+    ),
     "erasure": (
         *("id", "environment", "compartment", "instruction", "requested_ms"),
         *("unreadable_ms", "purged_ms", "final_ms", "epoch", "certificate"),
@@ -320,6 +329,18 @@ _REVOCATIONS: Final[Mapping[Action, tuple[str, str]]] = {
     Action.AUTHENTICATOR_REVOKE: (
         "authenticator",
         "UPDATE hygie.authenticator SET revoked_ms = %(at)s, mac = NULL WHERE id = %(id)s AND revoked_ms IS NULL",
+    ),
+    Action.LIMIT_REMOVE: (
+        "allowance",
+        "UPDATE hygie.allowance SET revoked_ms = %(at)s, mac = NULL WHERE id = %(id)s AND revoked_ms IS NULL",
+    ),
+    Action.NETWORK_REMOVE: (
+        "network",
+        "UPDATE hygie.network SET revoked_ms = %(at)s, mac = NULL WHERE id = %(id)s AND revoked_ms IS NULL",
+    ),
+    Action.COUNTRY_REMOVE: (
+        "country_rule",
+        "UPDATE hygie.country_rule SET revoked_ms = %(at)s, mac = NULL WHERE id = %(id)s AND revoked_ms IS NULL",
     ),
     Action.ACCOUNT_DISABLE: (
         "account",

@@ -339,6 +339,7 @@ def _entry(permit: Permit, action: Action, at_ms: int, detail: dict[str, str]) -
         authentication=permit.authentication,
         address=permit.address,
         device=permit.device,
+        country=permit.country,
         habilitation=permit.habilitation,
         permit_id=permit.permit_id,
         detail=detail,

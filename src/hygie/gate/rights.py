@@ -44,6 +44,12 @@ COVERED: Final[Mapping[str, tuple[str, ...]]] = {
     "authenticator": (
         *("id", "account", "kind", "value", "label", "delivered_how", "delivered_by", "created_ms", "ends_ms"),
     ),
+    "allowance": ("id", "kind", "subject", "name", "value", "reason", "created_ms", "ends_ms"),
+    "network": ("id", "cidr", "country", "whose", "label", "created_ms", "ends_ms"),
+    "country_rule": (
+        *("id", "kind", "subject", "countries", "basis", "reference", "told_on"),
+        *("reason", "created_ms", "ends_ms"),
+    ),
 }
 # What narrows a right, or says whose it is: covered too, under a label of its own, when it says something. So one taken
 # away by SQL is seen, and the MAC of a right without any is the one it had before they were. Likewise those at the end
@@ -58,6 +64,9 @@ _LIVE: Final[Mapping[str, str]] = {
     "habilitation": "revoked_ms IS NULL AND suspended_ms IS NULL AND ends_ms > %s",
     "client_key": "revoked_ms IS NULL AND ends_ms > %s",
     "authenticator": "revoked_ms IS NULL AND ends_ms > %s",
+    "allowance": "revoked_ms IS NULL AND ends_ms > %s",
+    "network": "revoked_ms IS NULL AND ends_ms > %s",
+    "country_rule": "revoked_ms IS NULL AND ends_ms > %s",
 }
 
 

@@ -187,6 +187,7 @@ class RightsDesk:
             authentication=permit.authentication,
             address=permit.address,
             device=permit.device,
+            country=permit.country,
             habilitation=permit.habilitation,
             permit_id=permit.permit_id,
             count=count,

@@ -14,11 +14,13 @@ import psycopg
 from hygie.base.actions import Action
 from hygie.base.permit import PatientScope, Place
 from hygie.base.roles import ACTIONS_OF_ROLE, Role
+from hygie.gate.allowances import Allowances, allowances_of
 from hygie.gate.authenticators import PASSWORD, TOTP, Authenticator, authenticator_of
 from hygie.gate.break_glass import Opening, live_openings
 from hygie.gate.clients import ClientKey
 from hygie.gate.everywhere import EVERYWHERE, HOST_PLACE, HOST_TENANT
 from hygie.gate.narrowing import Limits
+from hygie.gate.place import Geography, geography_of
 from hygie.gate.rights import Right, is_ours, live_rights
 from hygie.gate.scopes import Reach, reach_of
 from hygie.gate.sessions import Session
@@ -100,7 +102,8 @@ class Bearer:
 class Snapshot:
     """Open accounts, live tokens by hash, open environments by name, sessions ended early, at one generation.
 
-    forged: live rows that Hygie did not write as they are; they give nothing.
+    forged: live rows that Hygie did not write as they are; they give nothing; allowances: limits that were set;
+    geography: networks and countries that were declared.
     """
 
     generation: int
@@ -109,6 +112,8 @@ class Snapshot:
     places: Mapping[tuple[str, str], Place] = field(default_factory=dict)
     ended: frozenset[bytes] = frozenset()
     forged: tuple[Right, ...] = ()
+    allowances: Allowances = field(default_factory=dict)
+    geography: Geography = field(default_factory=Geography)
 
     def bearer_of(self, session: Session) -> Bearer | None:
         """Whom an access token stands for; None: its account or environment is not open, the key or the authenticator
@@ -167,7 +172,10 @@ async def load_snapshot(connection: Connection, now_ms: int, key: bytes) -> Snap
         (ours if is_ours(right, key) else forged).append(right)
     accounts = _accounts(ours, await live_openings(connection, now_ms, key))
     ended = frozenset(row[0] for row in await (await connection.execute(_ENDED, (now_ms,))).fetchall())
-    return Snapshot(generation, accounts, _bearers(ours, accounts, places), places, ended, tuple(forged))
+    bearers = _bearers(ours, accounts, places)
+    return Snapshot(
+        generation, accounts, bearers, places, ended, tuple(forged), allowances_of(ours), geography_of(ours)
+    )
 
 
 def _accounts(rights: Sequence[Right], openings: Sequence[Opening]) -> dict[str, Account]:

@@ -25,6 +25,9 @@ _GIVES = {
     Action.HABILITATION_RESUME: "habilitation",
     Action.CLIENT_KEY_CREATE: "client_key",
     Action.AUTHENTICATOR_CREATE: "authenticator",
+    Action.LIMIT_SET: "allowance",
+    Action.NETWORK_ADD: "network",
+    Action.COUNTRY_SET: "country_rule",
 }
 _WITHDRAWS = {
     Action.ACCOUNT_DISABLE: "account",
@@ -33,6 +36,9 @@ _WITHDRAWS = {
     Action.HABILITATION_SUSPEND: "habilitation",
     Action.CLIENT_KEY_REVOKE: "client_key",
     Action.AUTHENTICATOR_REVOKE: "authenticator",
+    Action.LIMIT_REMOVE: "allowance",
+    Action.NETWORK_REMOVE: "network",
+    Action.COUNTRY_REMOVE: "country_rule",
 }
 _BEGINS = {"habilitation": "starts_ms"}  # the others: created_ms
 
@@ -115,6 +121,8 @@ class Told:
         values = right.values
         if right.table == "account":
             return ""
+        if "account" not in values:
+            return "differs"  # the entries of these always had a print
         place = values.get("environment", given.environment)  # a client key counts everywhere
         return (
             ""

@@ -38,7 +38,8 @@ class Entry:
     outcome: "done", "refused", "absent", "intent", "unknown"; kind: class of retention, "access", "administration",
     "security", "platform", "evidence"; at_ms: UTC instant; tenant_id, environment_id: 16 bytes, zeros for the platform;
     subject: pseudonym, that is the compartment's id, ``b""`` if none; items: (type, opaque 16-byte id, version), any
-    number (the writer cuts long ones into several leaves); count: how many objects were concerned;
+    number (the writer cuts long ones into several leaves); count: how many objects were concerned; country: where it
+    came from and how that is known (``FR declared``, ``DE inferred``, ``FR assumed``, ``unknown``);
     detail: codes only, never health data nor text typed by a caller.
     """
 
@@ -58,6 +59,7 @@ class Entry:
     address: str = ""
     device: str = ""
     site: str = ""
+    country: str = ""
     purpose: str = ""
     habilitation: str = ""
     permit_id: bytes = b""
@@ -72,6 +74,7 @@ _TEXTS = (
     "address",
     "device",
     "site",
+    "country",
     "purpose",
     "habilitation",
 )

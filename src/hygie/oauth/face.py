@@ -16,7 +16,7 @@ from hygie.base.errors import HygieError, Language
 from hygie.gate.assertions import ASSERTION_TYPE
 from hygie.gate.clients import ALGORITHMS
 from hygie.gate.desk import Proof
-from hygie.gate.errors import ClientRefusedError, GrantTypeError, ScopeError
+from hygie.gate.errors import ClientRefusedError, ElsewhereError, GrantTypeError, ScopeError
 from hygie.gate.gate import Whence
 from hygie.gate.snapshot import Bearer
 from hygie.oauth.doors import Desk
@@ -32,6 +32,7 @@ _NAMES: Sequence[tuple[type[HygieError], str]] = (
     (ClientRefusedError, "invalid_client"),
     (ScopeError, "invalid_scope"),
     (GrantTypeError, "invalid_request"),
+    (ElsewhereError, "access_denied"),
 )
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -190,7 +191,8 @@ def _refusal(error: HygieError, language: Language) -> tuple[int, Json, list[tup
     if isinstance(allow, str):
         more.append((b"allow", allow.encode()))
     if error.http_status in {429, 503}:
-        more.append((b"retry-after", RETRY_AFTER_S))
+        wait_s = error.facts.get("retry_after_s")
+        more.append((b"retry-after", b"%d" % wait_s if isinstance(wait_s, int) else RETRY_AFTER_S))
     return error.http_status, body, more
 
 

@@ -166,6 +166,17 @@ async def insert_pack(
     )
 
 
+async def held(connection: Connection) -> tuple[int, int]:
+    """(bytes on each site, versions) of the whole environment: its packs and the chunks of its contents."""
+    cursor = await connection.execute(
+        "SELECT (SELECT coalesce(sum(bytes), 0) FROM pack) + (SELECT coalesce(sum(bytes), 0) FROM blob_chunk),"
+        " (SELECT coalesce(sum(objects), 0) FROM pack)"
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
 async def insert_group(
     connection: Connection, plan: Plan, rows: Sequence[ObjectRow], pack_sha256: bytes, pack_bytes: int
 ) -> None:

@@ -47,6 +47,7 @@ def access_entry(
         address=permit.address,
         device=permit.device,
         site="",
+        country=permit.country,
         purpose=permit.purpose,
         habilitation=permit.habilitation,
         permit_id=permit.permit_id,
@@ -78,10 +79,13 @@ def read_entries(
     ]
 
 
-def refusal_entry(permit: Permit, error: HygieError, place: Place, at_ms: int) -> Entry:
-    """A request that was entitled but refused for what it asked: conflict, invalid content, limit."""
+def refusal_entry(permit: Permit, error: HygieError, place: Place, at_ms: int, *, count: int = 0) -> Entry:
+    """A request that was entitled but refused for what it asked: conflict, invalid content, limit.
+
+    Args: count: of refusals that this entry stands for, when it stands for several.
+    """
     assert permit.place == place
-    return access_entry(permit, at_ms, outcome="refused", detail={"code": error.code})
+    return access_entry(permit, at_ms, outcome="refused", count=count, detail={"code": error.code})
 
 
 def write_entries(plan: Plan, place: Place, pack_sha256: bytes) -> list[Entry]:

@@ -7,6 +7,7 @@ from hygie.base.errors import (
     IntegrityError,
     InvalidRequestError,
     NotFoundError,
+    RefusedError,
     UnavailableError,
 )
 
@@ -96,6 +97,15 @@ class VaultBusyError(UnavailableError):
     code = "HYG-451"
     fr = "Trop d'écritures attendent : réessayez dans un instant."
     en = "Too many writes are waiting: try again in a moment."
+
+
+class QuotaError(RefusedError):
+    """An environment holds as much as it may; ``limit``: bytes or versions."""
+
+    code = "HYG-250"
+    http_status = 507
+    fr = "Quota de l'environnement atteint ({limit}) : votre interlocuteur chez l'hébergeur peut le relever."
+    en = "The environment's quota is reached ({limit}): your contact at the host can raise it."
 
 
 class PackFormatError(IntegrityError):

@@ -121,11 +121,12 @@ class Vault:
     ) -> Written:
         """Store a content of up to ``STREAM_BYTES_MAX`` without holding it whole; ``header`` becomes the body.
 
-        Raises: ObjectTooLargeError; else as ``write``.
+        Raises: ObjectTooLargeError; else as ``write``. Over the quota, nothing of it is received.
         """
         rooms = await self._rooms_of(permit.place)
         if not any(permit.allows(one) and permit.reaches(one, type_) for one in _STREAMED):
             raise RefusedError()
+        await rooms.writer.quotas.check(permit)  # before its content is placed
         one = await rooms.blobs.receive(
             permit, type_, id_, chunks, header=header, terms=terms, patients=patients, new=new, if_version=if_version
         )

@@ -18,6 +18,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
+from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError, UnavailableError
 from hygie.base.permit import Permit
@@ -33,6 +34,7 @@ from hygie.vault.model import WriteRequest, Written
 from hygie.vault.pack import pack_name
 from hygie.vault.planning import Plan, Planner
 from hygie.vault.planning_sets import keep_sets
+from hygie.vault.quotas import Quotas
 from hygie.vault.sealing import seal_group
 
 GROUP_WEIGHT_MAX = 2_000  # objects in one commit: about 3 MB of pack, so a group stays under 200 ms
@@ -53,6 +55,7 @@ class Writer:
     def __init__(
         self, context: EnvironmentContext, *, database: Database, journal: JournalWriter, clock: Clock
     ) -> None:
+        self.quotas = Quotas(context.place.role, database=database, journal=journal, clock=clock)
         self._context = context
         self._database = database
         self._journal = journal
@@ -66,9 +69,11 @@ class Writer:
     async def submit(self, permit: Permit, request: WriteRequest) -> list[Written]:
         """Store all of a request, or none of it; returns once it is durable on a quorum and journaled.
 
-        Raises: VaultBusyError: too much waits; any error of planning (conflict, ambiguity…), alone to this request;
-        OutcomeUnknownError: sites were reached and the end is not known; UnavailableError: nothing was stored.
+        Raises: VaultBusyError: too much waits; QuotaError; any error of planning (conflict, ambiguity…), alone to this
+        request; OutcomeUnknownError: sites were reached and the end is not known; UnavailableError: nothing was stored.
         """
+        if permit.allows(Action.OBJECT_CREATE) or permit.allows(Action.OBJECT_UPDATE):
+            await self.quotas.check(permit)
         if self._weight + request.weight > QUEUE_WEIGHT_MAX and self._queue:
             raise VaultBusyError(part="vault")
         answer: asyncio.Future[list[Written]] = asyncio.get_running_loop().create_future()
@@ -87,6 +92,7 @@ class Writer:
                 pending.add(self._pump)
             await asyncio.wait(pending)
             await asyncio.sleep(0)
+        await self.quotas.close()
 
     async def _drain(self) -> None:
         while self._queue:
@@ -165,6 +171,8 @@ class Writer:
             finally:
                 await placing
             entries += write_entries(plan, place, digest)
+            chunks = sum(size for version in plan.versions for _, _, size in version.source.chunks)
+            self.quotas.add(len(pack) + chunks, len(rows))
         entries += told_entries(plan)
         if entries:
             await self._journal.append(connection, entries)

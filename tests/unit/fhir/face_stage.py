@@ -18,6 +18,7 @@ from typing import Any
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError, InvalidRequestError, NotFoundError, RefusedError
 from hygie.base.permit import Permit, Place
+from hygie.base.turns import Turns
 from hygie.fhir.answers import server_refusal
 from hygie.fhir.face import Face
 from hygie.gate.errors import AuthenticationError
@@ -40,6 +41,7 @@ class MemoryGate:
     def __init__(self) -> None:
         self.admitted: list[Permit] = []
         self.refused: list[str] = []
+        self.weights: list[int] = []
 
     async def admit(
         self,
@@ -51,6 +53,7 @@ class MemoryGate:
         also: Collection[Action] = (),
         if_held: Collection[Action] = (),
         types: Collection[str] = (),
+        weight: int = 1,
         purpose: str = "",
         address: str = "",
         device: str = "",
@@ -58,6 +61,7 @@ class MemoryGate:
     ) -> Permit:
         """As the real gate."""
         del types, certificate
+        self.weights.append(weight)
         await self.recognise(token, tenant=tenant, environment=environment, action=action)
         if not {action, *also} <= TOKENS[token]:
             self._refuse(RefusedError())
@@ -373,22 +377,32 @@ async def read_reply(reader: asyncio.StreamReader, *, head_only: bool = False) -
     return Reply(status, headers, body)
 
 
-def staged(folder: Path, scenario: Callable[[Stage], Awaitable[None]], *, limits: Limits | None = None) -> None:
+def staged(
+    folder: Path,
+    scenario: Callable[[Stage], Awaitable[None]],
+    *,
+    limits: Limits | None = None,
+    turns: Turns | None = None,
+) -> None:
     """Run a scenario against the face on a TLS socket."""
 
     async def main() -> None:
-        async with _serving(folder, limits) as stage:
+        async with _serving(folder, limits, turns) as stage:
             await scenario(stage)
 
     asyncio.run(main())
 
 
 @contextlib.asynccontextmanager
-async def _serving(folder: Path, limits: Limits | None) -> AsyncIterator[Stage]:
+async def _serving(folder: Path, limits: Limits | None, turns: Turns | None) -> AsyncIterator[Stage]:
     gate, vault = MemoryGate(), MemoryVault()
     files = own_certificate(folder / "tls", ["localhost"])
     server = HttpServer(
-        Face(gate, vault, version="0"), tls=LiveTls(files), limits=limits, refusal=server_refusal, access_log=True
+        Face(gate, vault, version="0", turns=turns),
+        tls=LiveTls(files),
+        limits=limits,
+        refusal=server_refusal,
+        access_log=True,
     )
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]

@@ -453,7 +453,7 @@ def entry_facts(found: Found) -> dict[str, Any]:
     entry = found.entry
     for name in ("action", "outcome", "account", "professional_id", "authentication", "on_behalf_of", "count"):
         facts[name] = getattr(entry, name)
-    for name in ("address", "device", "site", "purpose", "habilitation", "detail"):
+    for name in ("address", "device", "country", "site", "purpose", "habilitation", "detail"):
         facts[name] = getattr(entry, name)
     for name in ("environment_id", "subject", "permit_id"):
         facts[name] = getattr(entry, name).hex()

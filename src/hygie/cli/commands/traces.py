@@ -168,6 +168,6 @@ def _row(found: Found) -> list[object]:
     entry = found.entry
     assert entry is not None
     who = " ".join(filter(None, (entry.account, entry.professional_id)))
-    whence = " ".join(filter(None, (entry.address, entry.device)))
+    whence = " ".join(filter(None, (entry.address, entry.country, entry.device)))
     why = " ".join(filter(None, (entry.purpose, entry.habilitation)))
     return [found.index, iso_ms(entry.at_ms)[:19], who, entry.action.value, entry.outcome, whence, why]
