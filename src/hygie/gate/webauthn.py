@@ -45,7 +45,11 @@ ALGORITHMS: Final = (-7, -8, -35, -37, -257)
 _CHALLENGE = struct.Struct(">16sQ32s")  # random, end (UTC ms), MAC
 _REQUIRED = UserVerificationRequirement.REQUIRED
 # What the library raises on bytes that are no response, beside its own ValueError.
-_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error, NotImplementedError)
+_MALFORMED = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error, NotImplementedError, RecursionError,
+)  # fmt: skip
+_MEMBERS = ("id", "rawId", "type")
+_INSIDE = ("clientDataJSON", "authenticatorData", "signature", "userHandle", "attestationObject")
 Json = dict[str, Any]
 
 
@@ -92,18 +96,11 @@ class WebAuthn:
     def registered(self, response: Mapping[str, Any], account: str, now_ms: int) -> Answer:
         """A new key, from ``RegistrationResponseJSON``. Raises: SignInRefusedError."""
         try:
+            response = _texts(response)
             client = RegistrationResponse.from_dict(response).response.client_data
             until_ms = self._fresh(client, REGISTER, [account], now_ms)
             data = self._server.register_complete(self._state(client), response)
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            IndexError,
-            struct.error,
-            NotImplementedError,
-        ) as error:
+        except _MALFORMED as error:
             raise SignInRefusedError(reason=_reason(error), locks=0) from error
         credential = data.credential_data
         if credential is None or credential.public_key.get(3) not in ALGORITHMS:
@@ -121,6 +118,7 @@ class WebAuthn:
         Raises: SignInRefusedError.
         """
         try:
+            response = _texts(response)
             parsed = AuthenticationResponse.from_dict(response)
             client = parsed.response.client_data
             until_ms = self._fresh(client, SIGN_IN, ["", account], now_ms)
@@ -129,15 +127,7 @@ class WebAuthn:
                 raise ValueError("user handle")
             credentials = {one.id: AttestedCredentialData(one.value) for one in held}
             used = self._server.authenticate_complete(self._state(client), list(credentials.values()), response)
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            IndexError,
-            struct.error,
-            NotImplementedError,
-        ) as error:
+        except _MALFORMED as error:
             raise SignInRefusedError(reason=_reason(error), locks=0) from error
         id_ = next(id_ for id_, one in credentials.items() if one == used)
         return self._answer(id_, bytes(used), parsed.response.authenticator_data, client, until_ms)
@@ -173,6 +163,23 @@ class WebAuthn:
     @staticmethod
     def _answer(id_: str, value: bytes, data: AuthenticatorData, client: CollectedClientData, until_ms: int) -> Answer:
         return Answer(id_, value, data.counter, hashlib.sha256(client.challenge).digest(), until_ms)
+
+
+def _texts(response: Mapping[str, Any]) -> Json:
+    """A response's own members, which are texts, and nothing else: the library makes bytes of whatever it is given, and
+    of a number as many zero bytes. Raises: ValueError: one is no text."""
+    inside = response.get("response")
+    if not isinstance(inside, Mapping):
+        raise ValueError("response")
+    members = [response.get(name) for name in _MEMBERS]
+    given = {name: inside[name] for name in _INSIDE if inside.get(name) is not None}
+    if not all(isinstance(one, str) for one in (*members, *given.values())):
+        raise ValueError("response")
+    return {
+        **dict(zip(_MEMBERS, members, strict=True)),
+        "response": given,
+        "clientExtensionResults": {},
+    }
 
 
 def credential_of(response: Mapping[str, Any]) -> bytes:

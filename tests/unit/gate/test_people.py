@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hygie.base.actions import Action
@@ -173,6 +173,8 @@ _INSIDE = st.sampled_from(["clientDataJSON", "authenticatorData", "signature", "
 
 
 @settings(max_examples=300, deadline=None)
+@example({"id": "x", "rawId": "x", "type": "public-key", "response": {"clientDataJSON": 1 << 40}})  # 1 TiB of zeros
+@example({"id": 1 << 40, "rawId": "x", "type": "public-key", "response": {}})
 @given(st.dictionaries(_MEMBERS, _JSON | st.dictionaries(_INSIDE, _JSON), max_size=5))
 def test_a_response_that_is_none_is_refused_whatever_it_is(response: dict[str, Any]) -> None:
     keys = WebAuthn([ORIGIN], bytes(32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from hygie.base.errors import HygieError, NotFoundError, RefusedError
 from hygie.base.permit import PatientScope, Permit
 from hygie.vault import search as search_room
 from hygie.vault import set_rows
-from hygie.vault.model import NewObject, Query, SetMember, WriteRequest
+from hygie.vault.model import Condition, NewObject, Query, SetMember, WriteRequest
 from hygie.vault.patient_sets import MARK_BYTES, Opened, is_open, member_mac, member_rows, pack_members
 from hygie.vault.tokens import BlindIndex
 from tests.unit.vault.lifecycle_stage import SlowSites, erase, observation, patient, rebuild, rows, run, write
@@ -253,6 +254,27 @@ def test_a_set_of_more_patients_than_there_are_locks(open_house) -> None:
             await erasing
             assert not await reads(house, "Patient", "p1")
             await changing.close()
+
+    run(main)
+
+
+def test_a_condition_is_not_made_ambiguous_by_what_is_hidden(open_house) -> None:
+    """Many objects of others under the searched terms must not change what a condition answers."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            await fill(house)
+            await write(house, *(observation(f"h{n}", ["p4"], "same", new=True) for n in range(30)))
+            condition = Condition("one", "Observation", [["Observation|code|same"]])
+            for expected in ([], ["mine"]):
+                found: list[str] = []
+
+                def build(ids: Mapping[str, Sequence[str]], found: list[str] = found) -> list[NewObject]:
+                    found += ids["one"]
+                    return [] if found else [observation("mine", ["p1"], "same", new=True)]
+
+                await house.vault.write(limited(house, *WRITES), WriteRequest(build, [condition]))
+                assert found == expected
 
     run(main)
 
