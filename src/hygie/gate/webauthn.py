@@ -170,7 +170,7 @@ def _texts(response: Mapping[str, Any]) -> Json:
     of a number as many zero bytes. Raises: ValueError: one is no text."""
     inside = response.get("response")
     if not isinstance(inside, Mapping):
-        raise ValueError("response")
+        raise TypeError("response")
     members = [response.get(name) for name in _MEMBERS]
     given = {name: inside[name] for name in _INSIDE if inside.get(name) is not None}
     if not all(isinstance(one, str) for one in (*members, *given.values())):
