@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hygie import __version__
 from hygie.app import House, opened
+from hygie.base.errors import SettingsError
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.fhir.face import Face
@@ -15,8 +16,12 @@ from hygie.gate.desk import SessionDesk
 from hygie.gate.gate import Gate
 from hygie.gate.jwks_source import JwksSource
 from hygie.gate.people import PeopleDoor
+from hygie.gate.person_desk import PersonDesk
 from hygie.journal.writer import JournalWriter
 from hygie.oauth.face import CONFIGURATION, TokenFace
+from hygie.oauth.pages import FOLDER
+from hygie.oauth.providers import Provider
+from hygie.oauth.sign_in import DOORS, SignInFace
 from hygie.server.server import Application, Receive, Scope, Send
 from hygie.vault.vault import Vault
 
@@ -26,14 +31,19 @@ HOSTING_POOL = 6  # two groups of two environments being written, and what is ra
 class Faces:
     """Which face a path goes to, by its third part."""
 
-    def __init__(self, fhir: Face, tokens: TokenFace) -> None:
+    def __init__(self, fhir: Face, tokens: TokenFace, sign_in: SignInFace) -> None:
         self._fhir = fhir
         self._tokens = tokens
+        self._sign_in = sign_in
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         parts = scope["path"].split("/", 4)
         below = parts[4] if len(parts) > 4 else ""
+        back = len(parts) == 3 and f"/{parts[1]}" == FOLDER  # where identity providers send people back
+        if back or (len(parts) > 4 and parts[3] == "oauth2" and below in DOORS):
+            await self._sign_in(scope, receive, send)
+            return
         is_tokens = len(parts) > 3 and (parts[3] == "oauth2" or (parts[3] == "fhir" and below == CONFIGURATION))
         await (self._tokens if is_tokens else self._fhir)(scope, receive, send)
 
@@ -49,12 +59,32 @@ class Hosting:
     vault: Vault
     desk: SessionDesk
     people: PeopleDoor
+    persons: PersonDesk
+    providers: tuple[Provider, ...]
 
     def face(self) -> Application:
         """Every face as one ASGI application."""
         host = self.house.settings.host
         fhir = Face(self.gate, self.vault, public_url=host.public_url or "", version=__version__)
-        return Faces(fhir, TokenFace(self.desk, host.origins))
+        tokens = TokenFace(self.desk, self.persons, host.origins)
+        sign_in = SignInFace(self.people, self.persons, self.providers, host.origins, self.house.clock)
+        return Faces(fhir, tokens, sign_in)
+
+
+def providers_of(house: House) -> tuple[Provider, ...]:
+    """The identity providers of the settings, with their secrets. Raises: SettingsError: one cannot be used."""
+    found: list[Provider] = []
+    for one in house.settings.identity_providers:
+        authority = house.folder.resolve(one.authority) if one.authority is not None else None
+        try:
+            secret = house.folder.resolve(one.secret).read_bytes()
+            back = f"{house.settings.host.origins[0]}{FOLDER}/{one.name}"
+            made = Provider(one, secret=secret, redirect_uri=back, clock=house.clock, authority=authority)
+        except (OSError, ValueError) as error:
+            setting = f"identity_providers.{one.name}"
+            raise SettingsError(setting=setting, reason="secret, authority") from error
+        found.append(made)
+    return tuple(found)
 
 
 @asynccontextmanager
@@ -68,11 +98,16 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         gate = Gate(database, hot, journal, house.clock, kms=house.kms)
         life_ms = house.settings.sessions.application_minutes * 60_000
         desk = SessionDesk(gate, database, journal, house.clock, source=JwksSource(), life_ms=life_ms)
+        providers = providers_of(house)
         origins = house.settings.host.origins
         people = PeopleDoor(gate, database, journal, house.clock, kms=house.kms, origins=origins)
+        person_ms = house.settings.sessions.person_minutes * 60_000
+        persons = PersonDesk(gate, database, journal, house.clock, kms=house.kms, applications=desk, life_ms=person_ms)
         try:
-            yield Hosting(house, database, journal, gate, vault, desk, people)
+            yield Hosting(house, database, journal, gate, vault, desk, people, persons, providers)
         finally:
+            for one in providers:
+                one.close()
             await vault.close()
             await journal.close()
             await hot.close()

@@ -14,7 +14,15 @@ from hygie.base.layout import DataFolder
 from hygie.database.embedded import EmbeddedPostgres
 from tests.acceptance.conftest import Installation
 
-ADDED = ["0007_proof", "0008_segments", "0009_exit", "0010_suspension", "0011_applications", "0013_authenticators"]
+ADDED = [
+    "0007_proof",
+    "0008_segments",
+    "0009_exit",
+    "0010_suspension",
+    "0011_applications",
+    "0013_authenticators",
+    "0014_people_sign_in",
+]
 PERSON = ("employer=Hygie", "function=RSSI", "starts_on=2026-01-05")
 
 
@@ -25,6 +33,7 @@ def as_before(server: EmbeddedPostgres, secrets: Path) -> None:
         owner.execute("DROP TABLE hygie.exit_destruction, hygie.exit_consent, hygie.exit_export")
         owner.execute("DROP SCHEMA hygie_proof CASCADE")
         owner.execute("ALTER TABLE hygie.token DROP COLUMN exception")
+        owner.execute("DROP TABLE hygie.person_session, hygie.session_cut")
         owner.execute("DROP FUNCTION hygie.activate")
         owner.execute("DROP TABLE hygie.authenticator, hygie.authenticator_use, hygie.sign_in")
         owner.execute("DROP TABLE hygie.client_key, hygie.session_end, hygie.assertion")

@@ -56,6 +56,7 @@ def test_an_installation_of_before_rows_had_macs_keeps_its_rights(installation: 
         owner.execute("DROP TABLE hygie.exit_destruction, hygie.exit_consent, hygie.exit_export")  # 0009
         owner.execute("ALTER TABLE hygie.habilitation DROP COLUMN suspended_ms, DROP COLUMN types")  # 0010, 0011
         owner.execute("ALTER TABLE hygie.token DROP COLUMN exception")
+        owner.execute("DROP TABLE hygie.person_session, hygie.session_cut")  # 0014
         owner.execute("DROP FUNCTION hygie.activate")  # 0013
         owner.execute("DROP TABLE hygie.authenticator, hygie.authenticator_use, hygie.sign_in")
         owner.execute("DROP TABLE hygie.client_key, hygie.session_end, hygie.assertion")  # 0011

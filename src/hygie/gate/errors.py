@@ -168,6 +168,15 @@ class PlatformLedgerBrokenError(IntegrityError):
     en = "The platform's ledger is not intact ({reason})."
 
 
+class CodeRefusedError(RefusedError):
+    """An authorization code that gives nothing (``invalid_grant``); ``reason`` is for the journal."""
+
+    code = "HYG-269"
+    http_status = 400
+    fr = "Code d'autorisation refusé ({reason}) : recommencez la connexion."
+    en = "Authorization code refused ({reason}): sign in again."
+
+
 class UnjournaledUnwrapError(IntegrityError):
     """The KMS gave keys under a permit that no entry of the journal names."""
 

@@ -26,7 +26,13 @@ from hygie.base.permit import Permit, reaches
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate import sessions
-from hygie.gate.errors import AuthenticationError, ClientRefusedError, SignInRefusedError, TooManyRefusalsError
+from hygie.gate.errors import (
+    AuthenticationError,
+    ClientRefusedError,
+    CodeRefusedError,
+    SignInRefusedError,
+    TooManyRefusalsError,
+)
 from hygie.gate.rights import forged_entry, rights_key, told
 from hygie.gate.scopes import Reach, narrowed
 from hygie.gate.snapshot import GENERATION, Bearer, Habilitation, Snapshot, load_snapshot
@@ -119,6 +125,7 @@ class Gate:
                     device=where.device,
                     also=(frozenset(also) | (one.actions & frozenset(if_held))) - {action},
                     reach=reach,
+                    on_behalf_of=bearer.application,
                 )
         await self.refuse(RefusedError(), action, bearer, where)
         raise AssertionError("unreachable")
@@ -227,7 +234,7 @@ class Gate:
         if count > REFUSALS_PER_MINUTE_MAX + 1:
             raise error
         place = bearer.place if bearer else None
-        tells = isinstance(error, ClientRefusedError | SignInRefusedError)
+        tells = isinstance(error, ClientRefusedError | CodeRefusedError | SignInRefusedError)
         reason = {"reason": str(error.facts["reason"])} if tells else {}
         await self._journal.append_now(
             [
@@ -241,6 +248,7 @@ class Gate:
                     account=bearer.account if bearer else "",
                     professional_id=bearer.professional_id if bearer else "",
                     authentication=bearer.authentication if bearer else "",
+                    on_behalf_of=bearer.application if bearer else "",
                     address=where.address,
                     device=where.device,
                     detail={"code": error.code} | reason,
