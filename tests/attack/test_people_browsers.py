@@ -15,6 +15,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from hygie.app import open_administration, open_house
+from hygie.gate.errors import EnrolmentRefusedError, SignInRefusedError
 from hygie.gate.people_administration import Delivery
 from hygie.gate.totp import code_at
 from tests.attack.browser import Browser
@@ -238,13 +239,13 @@ def test_a_person_enrols_and_signs_in_with_a_password_and_a_code(ward: Ward) -> 
         browser.submit("password", account="lea", code=code)
         browser.submit("set", password=PASSWORD, shown=code_at(_secret(browser), _now_ms()))
         assert browser.answer.status_code == 401  # the code worked once
-        assert "HYG-264" in browser.page.text
+        assert EnrolmentRefusedError.code in browser.page.text
     launch = ward.launch()
     with ward.browser() as browser:
         browser.go("GET", launch.address())
         browser.submit("password", account="lea", password="wrong horse battery", code="000000")
         assert browser.answer.status_code == 401
-        assert "HYG-263" in browser.page.text
+        assert SignInRefusedError.code in browser.page.text
         assert browser.page.form("password").fields["account"] == "lea"
         assert not browser.page.form("password").fields["password"]
         browser.submit("password", account="lea", password=PASSWORD, code=code_at(secret, _now_ms()))
