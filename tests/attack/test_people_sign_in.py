@@ -302,7 +302,15 @@ def test_a_person_ends_all_her_sessions_and_codes_under_way(ward: Ward) -> None:
         is_lost(browser)
     assert read(ward, second) == 401
     refused(launch.exchange(code))
-    assert read(ward, ward.token()) == 404
+    third = ward.token()
+    assert read(ward, third) == 404
+    listed = ward.made.hygie("person", "sessions")
+    assert [(one["account"], one["application"]) for one in listed if one["account"] == "jeanne"] == [
+        ("jeanne", "mobile")
+    ]
+    ward.made.hygie("person", "end-sessions", "jeanne")
+    assert read(ward, third) == 401
+    assert not [one for one in ward.made.hygie("person", "sessions") if one["account"] == "jeanne"]
 
 
 def test_an_address_swapped_in_the_database_gets_nobody(ward: Ward) -> None:

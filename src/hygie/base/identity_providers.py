@@ -22,6 +22,7 @@ Word = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,100}$")]  # what OAuth all
 FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 Preset = Literal["pro-sante-connect", "keycloak", "generic"]
 PROVIDERS_MAX = 20
+RESERVED = frozenset({"enrol"})  # what stands at the same address: /sign-in/enrol
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ def check_providers(providers: Sequence[IdentityProviderSettings], *, production
             raise _weak(f"{where}.issuer", "https://host…; http:// on this machine only")
         if production and urlsplit(one.issuer).scheme != "https":
             raise _weak(f"{where}.issuer", "https://host… in production")
+        if one.name in RESERVED:
+            raise _weak(f"{where}.name", "another name")
         if "openid" not in one.shape.scopes:
             raise _weak(f"{where}.scopes", "openid")
         if production and not one.shape.acr:

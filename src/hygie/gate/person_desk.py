@@ -26,7 +26,7 @@ from hygie.gate.errors import ClientRefusedError, CodeRefusedError, ScopeError
 from hygie.gate.gate import Gate, Whence
 from hygie.gate.proofs import Proven
 from hygie.gate.scopes import parse_scopes
-from hygie.gate.sessions import SCOPE_BYTES_MAX, Session, new_id, seal_session
+from hygie.gate.sessions import CUT, CUT_KEPT_MS, SCOPE_BYTES_MAX, Session, new_id, seal_session
 from hygie.gate.sign_in import CODE_LIFE_MS, Code, close_code, open_code, sign_in_key
 from hygie.gate.snapshot import Account, Bearer, Habilitation, through
 from hygie.journal.entry import Entry
@@ -34,12 +34,10 @@ from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
 
 PERSON = "person"
-CUT_KEPT_MS = 24 * 3_600_000  # longer than any session or code lives
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # base64url of a SHA-256 (RFC 7636, 4.2)
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _TAKE = "INSERT INTO hygie.assertion (digest, until_ms) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _END = "INSERT INTO hygie.session_end (id, until_ms, ended_ms) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
-_CUT = "INSERT INTO hygie.session_cut (account, before_ms, until_ms) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _SHOW = (
     "INSERT INTO hygie.person_session (id, account, application, environment, method, opened_ms, until_ms)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s)"
@@ -280,7 +278,7 @@ class PersonDesk:
         bearer = self._bearer(person, proven, registered)
         entry = _entry(Action.SESSION_CLOSE, bearer, now_ms, where, {"sessions": "all"})
         async with self._database.transaction() as connection:
-            await connection.execute(_CUT, (proven.account, now_ms, now_ms + CUT_KEPT_MS))
+            await connection.execute(CUT, (proven.account, now_ms, now_ms + CUT_KEPT_MS))
             await self._journal.append(connection, [entry])
 
     def _borne_out(

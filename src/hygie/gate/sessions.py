@@ -26,6 +26,9 @@ MAC_BYTES = 32
 TOKEN_CHARACTERS_MAX = 2_048
 SCOPE_BYTES_MAX = 1_024  # of all scopes in one token: a longer list is asked for in several
 ID_BYTES = 16
+# What a person opened before an instant ends: (account, before_ms, until_ms); kept longer than any session lives.
+CUT = "INSERT INTO hygie.session_cut (account, before_ms, until_ms) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+CUT_KEPT_MS = 24 * 3_600_000
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):

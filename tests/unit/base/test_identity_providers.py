@@ -56,6 +56,7 @@ def test_a_preset_says_what_is_left_out() -> None:
         {"issuer": "ftp://sso.example"},
         {"issuer": "sso.example"},
         {"issuer": "http://127.0.0.1:8080"},  # in production
+        {"name": "enrol"},
         {"scopes": ("profile",)},
         {"acr": ()},
         {"preset": "keycloak"},  # no level said, in production
