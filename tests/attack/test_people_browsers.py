@@ -165,7 +165,8 @@ def test_somebody_whom_the_provider_knows_and_nobody_admitted_is_nobody(ward: Wa
     with ward.browser() as browser:
         browser.go("GET", ward.launch().address())
         browser.go("GET", ward.back(browser, "10000000033"))
-        assert browser.answer.status_code in {401, 403}
+        assert browser.answer.status_code == 403
+        assert "HYG-2F1" in browser.page.text
         assert not any("continue" in one.steps for one in browser.page.forms)
 
 
@@ -192,6 +193,7 @@ def test_a_provider_that_is_down_leaves_the_other_ways(ward: Ward) -> None:
         ward.provider.down = True
         browser.go("GET", back)
         assert browser.answer.status_code == 503
+        assert browser.answer.headers["retry-after"]
         assert "HYG-4F0" in browser.page.text
         assert any("password" in one.steps for one in browser.page.forms)
         assert any("provider=psc" in one for one in browser.page.links)

@@ -64,6 +64,14 @@ class IdentityRefusedError(RefusedError):
     en = "The answer of the identity provider was not accepted ({reason})."
 
 
+class UnknownIdentityError(RefusedError):
+    """Somebody whom an identity provider knows, and whom no open account here is linked to."""
+
+    code = "HYG-2F1"
+    fr = "Aucun compte d'ici n'est lié à cette identité : demandez-le à votre administrateur."
+    en = "No account here is linked to this identity: ask your administrator."
+
+
 class SignInLostError(InvalidRequestError):
     """A sign-in that is too old, was begun in another browser, or was altered: one answer for all."""
 

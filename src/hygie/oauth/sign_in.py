@@ -20,7 +20,7 @@ import msgspec
 
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError
-from hygie.gate.errors import ScopeError
+from hygie.gate.errors import ScopeError, SignInRefusedError
 from hygie.gate.people import PeopleDoor
 from hygie.gate.person_desk import PersonDesk, Registered, is_challenge, person_scopes
 from hygie.gate.proofs import Proven
@@ -31,6 +31,7 @@ from hygie.oauth.errors import (
     NoSuchDoorError,
     SignInLostError,
     SignInRequestError,
+    UnknownIdentityError,
     incident,
 )
 from hygie.oauth.forms import Receive
@@ -246,6 +247,8 @@ class SignInFace:
                 method=f"oidc:{name}",
                 where=visit.where,
             )
+        except SignInRefusedError:
+            answer = await self._first_page(visit, away.sign_in, error=UnknownIdentityError())
         except HygieError as error:
             answer = await self._first_page(visit, away.sign_in, error=error)
         else:
@@ -348,7 +351,7 @@ class SignInFace:
         names = [(name, one.settings.label) for name, one in self._providers.items()]
         page = pages.sign_in_page(place, visit.language, providers=names, error=error, account=account[:100])
         status = error.http_status if error is not None else 200
-        return Answer(page, status, cookies=(cookie(BROWSER_COOKIE, visit.browser),))
+        return Answer(page, status, cookies=(cookie(BROWSER_COOKIE, visit.browser),), retry=status in {429, 503})
 
     async def _place(self, visit: Visit, sign_in: SignIn, registered: Registered) -> Place:
         asked = sign_in.asked
