@@ -97,7 +97,7 @@ PROMISES: dict[str, Promise] = {
     "fair-imports-p50": Promise("the same beside a flood of Bundles", "times"),
     "fair-imports-p99": Promise("its 99th percentile", "times", 1.25, 1.1, most=True),
     "gate": Promise("the gate's decision, an application", "µs", 100, 50, most=True),
-    "gate-limited": Promise("the same, a person with eight habilitations, limited in types, patients and purposes", "µs", 100, 50, most=True),
+    "gate-limited": Promise("the same, a person with eight limited habilitations", "µs", 100, 50, most=True),
     "flat-import": Promise("import into many, slower than into none by", "%", 25, 25, most=True),
     "flat-search": Promise("search among many, slower than among few by", "%", 25, 25, most=True),
     "flat-read": Promise("read among many, slower than among few by", "%", 25, 25, most=True),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hygie import __version__
 from hygie.app import House, default_limits, opened
+from hygie.base.errors import SettingsError
 from hygie.base.turns import Turns
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
@@ -19,10 +20,14 @@ from hygie.gate.desk import SessionDesk
 from hygie.gate.gate import Gate
 from hygie.gate.jwks_source import JwksSource
 from hygie.gate.people import PeopleDoor
+from hygie.gate.person_desk import PersonDesk
 from hygie.gate.requests import Requests
 from hygie.gate.rights_desk import RightsDesk
 from hygie.journal.writer import JournalWriter
 from hygie.oauth.face import CONFIGURATION, TokenFace
+from hygie.oauth.pages import FOLDER
+from hygie.oauth.providers import Provider
+from hygie.oauth.sign_in import DOORS, SignInFace
 from hygie.rights.face import RightsFace
 from hygie.server.server import Application, Receive, Scope, Send
 from hygie.vault.vault import Vault
@@ -33,18 +38,24 @@ HOSTING_POOL = 6  # two groups of two environments being written, and what is ra
 class Faces:
     """Which face a path goes to, by its third part."""
 
-    def __init__(self, fhir: Face, tokens: TokenFace, rights: RightsFace) -> None:
+    def __init__(self, fhir: Face, tokens: TokenFace, rights: RightsFace, sign_in: SignInFace) -> None:
         self._fhir = fhir
         self._tokens = tokens
         self._rights = rights
+        self._sign_in = sign_in
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         parts = scope["path"].split("/", 4)
         below = parts[4] if len(parts) > 4 else ""
         which = parts[3] if len(parts) > 3 else ""
-        is_tokens = which == "oauth2" or (which == "fhir" and below == CONFIGURATION)
-        face = self._rights if which == "rights" else self._tokens if is_tokens else self._fhir
+        back = len(parts) == 3 and f"/{parts[1]}" == FOLDER  # where identity providers send people back
+        if back or (which == "oauth2" and below in DOORS):
+            face: Application = self._sign_in
+        elif which == "oauth2" or (which == "fhir" and below == CONFIGURATION):
+            face = self._tokens
+        else:
+            face = self._rights if which == "rights" else self._fhir
         await face(scope, receive, send)
 
 
@@ -61,12 +72,32 @@ class Hosting:
     rights: RightsDesk
     people: PeopleDoor
     turns: Turns
+    persons: PersonDesk
+    providers: tuple[Provider, ...]
 
     def face(self) -> Application:
         """Every face as one ASGI application."""
         host = self.house.settings.host
         fhir = Face(self.gate, self.vault, public_url=host.public_url or "", version=__version__, turns=self.turns)
-        return Faces(fhir, TokenFace(self.desk, host.origins), RightsFace(self.rights))
+        tokens = TokenFace(self.desk, self.persons, host.origins)
+        sign_in = SignInFace(self.people, self.persons, self.providers, host.origins, self.house.clock)
+        return Faces(fhir, tokens, RightsFace(self.rights), sign_in)
+
+
+def providers_of(house: House) -> tuple[Provider, ...]:
+    """The identity providers of the settings, with their secrets. Raises: SettingsError: one cannot be used."""
+    found: list[Provider] = []
+    for one in house.settings.identity_providers:
+        authority = house.folder.resolve(one.authority) if one.authority is not None else None
+        try:
+            secret = house.folder.resolve(one.secret).read_bytes()
+            back = f"{house.settings.host.origins[0]}{FOLDER}/{one.name}"
+            made = Provider(one, secret=secret, redirect_uri=back, clock=house.clock, authority=authority)
+        except (OSError, ValueError) as error:
+            setting = f"identity_providers.{one.name}"
+            raise SettingsError(setting=setting, reason="secret, authority") from error
+        found.append(made)
+    return tuple(found)
 
 
 @asynccontextmanager
@@ -86,15 +117,27 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         requests = Requests(database, kms=house.kms, journal=journal, clock=house.clock)
         glass = BreakGlass(database, kms=house.kms, journal=journal, clock=house.clock)
         rights = RightsDesk(gate, requests, glass, database=database, journal=journal, clock=house.clock)
+        providers = providers_of(house)
         origins = house.settings.host.origins
         people = PeopleDoor(gate, database, journal, house.clock, kms=house.kms, origins=origins)
+        person_ms = house.settings.sessions.person_minutes * 60_000
+        persons = PersonDesk(gate, database, journal, house.clock, kms=house.kms, applications=desk, life_ms=person_ms)
         turns = Turns()
         sharing = asyncio.create_task(share_activity(turns, hot), name="activity")
         try:
-            yield Hosting(house, database, journal, gate, vault, desk, rights, people, turns)
+            yield Hosting(
+                *(house, database, journal, gate, vault, desk),
+                rights=rights,
+                people=people,
+                turns=turns,
+                persons=persons,
+                providers=providers,
+            )
         finally:
             sharing.cancel()
             await asyncio.wait([sharing])
+            for one in providers:
+                one.close()
             await vault.close()
             await gate.close()
             await journal.close()

@@ -76,6 +76,8 @@ CANARIES_AFTER_S = 30.0
 EVALUATE_AFTER_S = 20.0  # likewise, and after the door was first asked
 EFFECTS_AFTER_S = 5.0  # who left overnight is closed as soon as the platform is there
 _OVER_ENDS = "DELETE FROM hygie.session_end WHERE until_ms < %s"
+_OVER_CUTS = "DELETE FROM hygie.session_cut WHERE until_ms < %s"
+_OVER_SESSIONS = "DELETE FROM hygie.person_session WHERE until_ms < %s"
 _OVER_ASSERTIONS = "DELETE FROM hygie.assertion WHERE until_ms < %s"
 _OVER_SIGN_INS = "DELETE FROM hygie.sign_in WHERE seen_ms < %s"
 OVER_MS = 3_600_000  # a token that ended is refused by itself; an hour more covers a clock that was ahead
@@ -266,7 +268,7 @@ async def run_canaries(house: House, records: Database, watch: CanaryWatch) -> b
 
 async def run_trim(records: Database, now_ms: int) -> int:
     """Let the oldest runs of each kind go, drills are few and all stay; and what is long over of sessions: their early
-    ends, the assertions that were taken, the failed sign-ins.
+    ends, what people were shown of them, the assertions that were taken, the failed sign-ins.
 
     Returns how many rows went.
     """
@@ -275,7 +277,7 @@ async def run_trim(records: Database, now_ms: int) -> int:
         for kind, kept in KEPT.items():
             row = await (await connection.execute("SELECT hygie.trim_measurements(%s, %s)", (kind, kept))).fetchone()
             gone += row[0] if row is not None else 0
-        for statement in (_OVER_ENDS, _OVER_ASSERTIONS):
+        for statement in (_OVER_ENDS, _OVER_CUTS, _OVER_SESSIONS, _OVER_ASSERTIONS):
             gone += (await connection.execute(statement, (now_ms - OVER_MS,))).rowcount
         gone += (await connection.execute(_OVER_SIGN_INS, (now_ms - KNOWN_MS,))).rowcount
     return gone

@@ -38,6 +38,10 @@ UNDO: dict[str, tuple[str, ...]] = {
         "DROP FUNCTION hygie.activate",
         "DROP TABLE hygie.authenticator, hygie.authenticator_use, hygie.sign_in",
     ),
+    "0014_people_sign_in": (
+        "DROP TABLE hygie.person_session, hygie.session_cut",
+        "ALTER TABLE hygie.client_key DROP CONSTRAINT client_key_kind_check",
+    ),
     "0015_patients_and_purposes": ("ALTER TABLE hygie.habilitation DROP COLUMN patients, DROP COLUMN purposes",),
     "0016_limits_place": (
         "DROP TABLE hygie.allowance, hygie.rate_level, hygie.network, hygie.country_rule",

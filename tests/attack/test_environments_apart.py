@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from hygie.app import dsns_of, open_administration, open_house, opened
-from hygie.base.actions import Role
 from hygie.base.errors import HygieError
 from hygie.base.layout import DataFolder
 from hygie.base.permit import Place
+from hygie.base.roles import Role
 from hygie.base.seal import SealBrokenError
 from hygie.base.settings import load_settings
 from hygie.probes.apart import PURPOSES

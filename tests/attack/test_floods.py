@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from hygie.app import open_administration, open_house
-from hygie.base.actions import Action, Role
+from hygie.base.actions import Action
+from hygie.base.roles import Role
 from hygie.gate.allowances import BURST_S
 from hygie.gate.rates import AHEAD_PART, OVERDRAFT_PART
 from tests.attack.installation import Installation, ask, attacked, connected, whole_journal

@@ -43,12 +43,12 @@ def test_outside_the_list_nothing_is_reached_and_the_refusal_says_from_where(mad
     assert (seen(made, HOME).status, seen(made, BERLIN).status) == (404, 404)
     for path in ("/chu/prod/fhir/Patient/absent", "/chu/prod/fhir/Patient?family=x", "/chu/prod/fhir/_history"):
         answer = seen(made, BERN, path)
-        assert (answer.status, answer.code) == (403, "HYG-269")
+        assert (answer.status, answer.code) == (403, "HYG-2H0")
     for method, body in (("POST", PATIENT), ("PUT", PATIENT), ("DELETE", None)):
         answer = ask(made, "/chu/prod/fhir/Patient/p1", made.token, method=method, body=body, source=BERN)
         assert answer.status in (403, 405)
     bundle = {"resourceType": "Bundle", "type": "batch", "entry": []}
-    assert ask(made, "/chu/prod/fhir", made.token, method="POST", body=bundle, source=BERN).code == "HYG-269"
+    assert ask(made, "/chu/prod/fhir", made.token, method="POST", body=bundle, source=BERN).code == "HYG-2H0"
     assert set(told(made, BERN)) == {"CH declared"}
     assert {(e.outcome, e.kind) for e in entries(made, address=BERN)} == {("refused", "security")}
     assert set(told(made, HOME, account="app")) == {"FR assumed"}

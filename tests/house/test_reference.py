@@ -47,7 +47,7 @@ ROOM_DIGIT = {
     "keys": "3",
     "sites": "4",
     "vault": "5",
-    "gate": "6",
+    "gate": "6H",
     "fhir": "7",
     "backups": "8",
     "registers": "A",

@@ -20,9 +20,9 @@ from pathlib import Path
 import msgspec
 
 from hygie.app import open_administration, open_house, opened
-from hygie.base.actions import Role
 from hygie.base.layout import DataFolder
 from hygie.base.permit import Place
+from hygie.base.roles import Role
 from hygie.base.settings import default_settings
 from hygie.probes.apart import _Environment, _same_keys
 from hygie.probes.canaries.record import Canary, canaries_of

@@ -54,6 +54,15 @@ def parse_professional(value: str) -> Professional:
     return Professional(value)
 
 
+def bare_number(value: str) -> str:
+    """The RPPS or ADELI number of a professional's identifier, the same whether it was written as an IdNat_PS or not.
+
+    Raises: InvalidIdentifierError.
+    """
+    parse_professional(value)
+    return value[-11:] if len(value) > 10 else value[-9:]
+
+
 def luhn_digit(number: str) -> str:
     """The digit to write after ``number`` (digits only) so that the whole passes Luhn's check (ISO/IEC 7812-1)."""
     return str(-_luhn_sum(number + "0") % 10)

@@ -54,11 +54,12 @@ class Permit:
     """A live authorisation for one action, made by the gate after it looked up a live habilitation.
 
     permit_id: 16 random bytes, named by the journal entry and by the KMS's unwrap record;
-    account: opaque account id; on_behalf_of, purpose, address, device: where and why, as the caller gave them, bounded;
+    account: opaque account id; purpose, address, device: where and why, as the caller gave them, bounded;
     also: further actions admitted together with ``action`` (a transaction creates, updates and deletes);
     reach: types of resources by action, None for all: what a habilitation or a scope is limited to; patients: whose
     records it opens, None for all; quota: bytes and versions that its environment may hold, None where nothing a client
-    sent is written; country: from where, and how that is known, as the entry says it.
+    sent is written; country: from where, and how that is known, as the entry says it; on_behalf_of:
+    the application through which a person acts, or nothing.
     """
 
     permit_id: bytes
@@ -76,6 +77,7 @@ class Permit:
     patients: PatientScope | None = None
     quota: tuple[int, int] | None = None
     country: str = ""
+    on_behalf_of: str = ""
 
     def allows(self, action: Action) -> bool:
         """Whether this permit was given for ``action``."""

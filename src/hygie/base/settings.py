@@ -16,6 +16,7 @@ import tomli_w
 from hygie.base.errors import Language, SettingsError
 from hygie.base.files import write_durably
 from hygie.base.hardening import Swap
+from hygie.base.identity_providers import IdentityProviderSettings, check_providers
 from hygie.base.language import say
 from hygie.base.layout import DataFolder
 from hygie.base.passphrase import check_passphrase, read_passphrase, systemd_credential
@@ -71,9 +72,11 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long an application's access token lives (SMART Backend Services asks for five minutes at most)."""
+    """How long an access token lives: an application's (SMART Backend Services asks for five minutes at most), and a
+    person's, who signs in again after that."""
 
     application_minutes: Annotated[int, msgspec.Meta(ge=1, le=5)] = 5
+    person_minutes: Annotated[int, msgspec.Meta(ge=1, le=60)] = 15
 
 
 class ApprovalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -212,6 +215,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sessions: SessionSettings = SessionSettings()
     approvals: ApprovalSettings = ApprovalSettings()
     limits: LimitSettings = LimitSettings()
+    identity_providers: tuple[IdentityProviderSettings, ...] = ()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
@@ -263,6 +267,7 @@ def check_settings(settings: Settings, folder: DataFolder) -> None:
         raise UnreadableSettingsError(file=folder.settings_file.name, detail=detail)
     if stamp.url is not None and not stamp.url.startswith(("https://", "http://")):
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="timestamp.url: http(s)://")
+    check_providers(settings.identity_providers, production=settings.production)
     if settings.host.public_url is not None:
         check_public_url(settings.host.public_url)
     if (settings.host.certificate is None) != (settings.host.key is None):
@@ -317,13 +322,22 @@ def write_settings(data: Path, settings: Settings) -> Path:
     folder = DataFolder.at(data)
     check_settings(settings, folder)
     head = "# Settings of this Hygie installation. Each one is explained in docs/reference/settings.md.\n\n"
-    write_durably(folder.settings_file, (head + tomli_w.dumps(_without_none(msgspec.to_builtins(settings)))).encode())
+    told = _without_none(msgspec.to_builtins(settings))
+    if not settings.identity_providers:
+        del told["identity_providers"]  # an empty one would stand in the way of the [[tables]] that somebody adds
+    write_durably(folder.settings_file, (head + tomli_w.dumps(told)).encode())
     return folder.settings_file
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:
     """TOML has no null: an unset value is left out."""
-    return {k: _without_none(v) if isinstance(v, dict) else v for k, v in table.items() if v is not None}
+    return {k: _told(v) for k, v in table.items() if v is not None}
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_told(one) for one in value]
+    return _without_none(value) if isinstance(value, dict) else value
 
 
 def check_machine(settings: Settings, folder: DataFolder, *, swap: Swap | None = None) -> list[SettingsError]:
@@ -333,7 +347,7 @@ def check_machine(settings: Settings, folder: DataFolder, *, swap: Swap | None =
     Args: swap: a state to judge instead of the machine's.
     Raises: ExposedFileError (HYG-605), ClearSwapError (HYG-606, in production).
     """
-    for path in (settings.host.key, settings.kms.credential):
+    for path in (settings.host.key, settings.kms.credential, *(one.secret for one in settings.identity_providers)):
         if path is not None and not path.startswith(SYSTEMD_PREFIX):
             check_secret_file(folder.resolve(path))
     try:

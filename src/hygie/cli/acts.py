@@ -154,6 +154,7 @@ def instant(at_ms: object) -> str:
 
 _COLUMNS = {  # as stored → as a person reads it
     "account": ("compte", "account"),
+    "application": ("application", "application"),
     "approver": ("approbateur", "approver"),
     "basis": ("base légale", "basis"),
     "complete": ("complet", "complete"),
@@ -174,7 +175,9 @@ _COLUMNS = {  # as stored → as a person reads it
     "key_destroyed_ms": ("clés détruites le", "keys destroyed"),
     "kind": ("genre", "kind"),
     "label": ("libellé", "label"),
+    "method": ("preuve", "proof"),
     "name": ("nom", "name"),
+    "opened_ms": ("ouverte le", "opened"),
     "objects": ("objets", "objects"),
     "ordered_ms": ("ordonné le", "ordered"),
     "professional_id": ("n° professionnel", "professional id"),
@@ -188,6 +191,7 @@ _COLUMNS = {  # as stored → as a person reads it
     "state": ("état", "state"),
     "suspended_ms": ("suspendu le", "suspended"),
     "tenant": ("client", "client"),
+    "until_ms": ("jusqu'à", "until"),
     "unreadable_ms": ("illisible le", "unreadable"),
 }
 

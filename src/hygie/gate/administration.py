@@ -187,7 +187,8 @@ class Administration(Habilitations):
         return id_, token
 
     async def add_client_key(self, account: str, *, kind: str, value: str, days: int) -> str:
-        """One more way for an application to prove itself; the ones before go on, so that keys rotate with an overlap.
+        """One more way for an application to prove itself, or one more address where it may get people back; those
+        before go on, so that they rotate with an overlap.
 
         Args: value: as ``gate.clients.ClientKey`` says.
         Returns its id. Raises: ClientKeyError; AdministrationError: no such account, or a person's.

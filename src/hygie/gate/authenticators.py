@@ -14,9 +14,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from hygie.base.canonical import canonical
+from hygie.base.identity_providers import is_safe_address
 from hygie.base.seal import SealBrokenError, open_sealed, seal
 from hygie.gate.errors import AuthenticatorRefusedError
 from hygie.journal.entry import PLATFORM
@@ -127,11 +127,9 @@ def code_digest(code: str) -> bytes:
 def identity(issuer: str, subject: str) -> bytes:
     """The value of an identity's row. Compared as it is (OpenID Connect Core 1.0, 2: case sensitive).
 
-    Raises: AuthenticatorRefusedError: not an https issuer, or no subject.
+    Raises: AuthenticatorRefusedError: no address of an issuer (https, or http on this machine), or no subject.
     """
-    parts = urlsplit(issuer)
-    right = parts.scheme == "https" and parts.hostname and not parts.query and not parts.fragment
-    if not right or not issuer.isascii() or len(issuer) > ISSUER_CHARACTERS_MAX:
+    if not is_safe_address(issuer) or "?" in issuer or len(issuer) > ISSUER_CHARACTERS_MAX:
         raise AuthenticatorRefusedError(reason="issuer")
     if not 0 < len(subject) <= SUBJECT_CHARACTERS_MAX or not subject.isprintable():
         raise AuthenticatorRefusedError(reason="subject")

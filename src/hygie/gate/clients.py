@@ -20,10 +20,14 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
+from hygie.base.identity_providers import is_loopback
 from hygie.gate.errors import ClientKeyError
 
 JWKS, JWKS_URL, CERTIFICATE = "jwks", "jwks_url", "certificate"
-KINDS = (JWKS, JWKS_URL, CERTIFICATE)
+# Where an application may get people back who sign in: it proves itself besides, or has nothing to prove itself with.
+REDIRECT, REDIRECT_PUBLIC = "redirect", "redirect_public"
+REDIRECTS = frozenset({REDIRECT, REDIRECT_PUBLIC})
+REDIRECT_CHARACTERS_MAX = 500
 JWKS_BYTES_MAX = 64 * 1024
 KEYS_MAX = 20
 KID_CHARACTERS_MAX = 255
@@ -39,8 +43,8 @@ _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 @dataclass(frozen=True, slots=True)
 class ClientKey:
-    """One way for an account to prove itself. value: a JWK set (JSON), its https address, or the SHA-256 of a
-    certificate in hexadecimal; ends_ms: when it stops counting, UTC."""
+    """One way for an account to prove itself. value: a JWK set (JSON), its https address, the SHA-256 of a certificate
+    in hexadecimal, or an address to which people who sign in are sent back; ends_ms: when it stops counting, UTC."""
 
     id: str
     account: str
@@ -114,6 +118,26 @@ def check_jwks_url(url: str) -> str:
     return url
 
 
+def check_redirect(uri: str) -> str:
+    """An address where people are sent back: https, or http on the person's own machine (RFC 8252, 7.3).
+
+    Raises: ClientKeyError: anything else; it will be compared character by character.
+    """
+    try:
+        parts = urlsplit(uri)
+        sound = bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise ClientKeyError(reason="address") from error
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    if ":" in (parts.hostname or ""):  # a policy of content cannot name an IPv6 address
+        raise ClientKeyError(reason="address")
+    if not sound or not safe or "@" in parts.netloc or "#" in uri or len(uri) > REDIRECT_CHARACTERS_MAX:
+        raise ClientKeyError(reason="address")
+    if not uri.isascii() or any(one <= " " or one in "\"'<>\\;,*" or one > "~" for one in uri):
+        raise ClientKeyError(reason="address")
+    return uri
+
+
 def certificate_print(pem: bytes) -> str:
     """The SHA-256 of a certificate's DER, in hexadecimal (RFC 8705, 3.1).
 
@@ -132,5 +156,7 @@ def check_value(kind: str, value: str) -> None:
         parse_jwks(value)
     elif kind == JWKS_URL:
         check_jwks_url(value)
+    elif kind in REDIRECTS:
+        check_redirect(value)
     elif kind != CERTIFICATE or len(value) != 64 or set(value) - set("0123456789abcdef"):
         raise ClientKeyError(reason="kind")

@@ -52,7 +52,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class _Proved:
+class Proved:
     """An application that proved itself with one of its keys."""
 
     account: Account
@@ -80,10 +80,10 @@ class SessionDesk:
         Raises: ClientRefusedError: it is not proved, or not in this environment (one answer); ElsewhereError;
         ScopeError; RateLimitedError; TooManyRefusalsError; UnavailableError. Every refusal is in the journal.
         """
-        proved: _Proved | None = None
+        proved: Proved | None = None
         place: Place | None = None
         try:
-            proved = await self._prove(proof)
+            proved = await self.prove(proof)
             place = self._gate.snapshot.places.get((tenant, environment))
             held = proved.account.habilitations.get(place.environment_id, ()) if place is not None else ()
             now_ms = self._clock.now_ms()
@@ -125,17 +125,21 @@ class SessionDesk:
         """
         proved = await self._proved(proof, Action.SESSION_OPEN)
         bearer = self._gate.bearer(token)
-        return bearer if bearer is not None and bearer.account == proved.account.id else None
+        return bearer if bearer is not None and bearer.held_by == proved.account.id else None
 
     async def close(self, proof: Proof, token: str) -> None:
         """End a session at once, on every process; what is no session of this application is none (RFC 7009, 2.2).
 
+        A public application has nothing but the token to prove itself with.
+
         Raises: ClientRefusedError; UnavailableError: it is not ended.
         """
-        proved = await self._proved(proof, Action.SESSION_CLOSE)
+        await self._gate.refresh()
         bearer = self._gate.bearer(token)
-        if bearer is None or not bearer.session or bearer.account != proved.account.id:
-            return
+        if bearer is None or not bearer.public or bearer.held_by != proof.client or proof.assertion:
+            proved = await self._proved(proof, Action.SESSION_CLOSE)
+            if bearer is None or not bearer.session or bearer.held_by != proved.account.id:
+                return
         now_ms = self._clock.now_ms()
         entry = Entry(
             action=Action.SESSION_CLOSE,
@@ -145,7 +149,9 @@ class SessionDesk:
             tenant_id=bearer.place.tenant_id,
             environment_id=bearer.place.environment_id,
             account=bearer.account,
+            professional_id=bearer.professional_id,
             authentication=bearer.authentication,
+            on_behalf_of=bearer.application,
             address=proof.where.address,
             device=proof.where.device,
             country=self._gate.told(proof.where)[2],
@@ -155,14 +161,14 @@ class SessionDesk:
             await connection.execute(_END, (bearer.session, bearer.expires_ms, now_ms))
             await self._journal.append(connection, [entry])
 
-    async def _proved(self, proof: Proof, action: Action) -> _Proved:
+    async def _proved(self, proof: Proof, action: Action) -> Proved:
         try:
-            return await self._prove(proof)
+            return await self.prove(proof)
         except HygieError as error:
             await self._gate.refuse(error, action, None, proof.where)
             raise AssertionError("unreachable") from error
 
-    async def _prove(self, proof: Proof) -> _Proved:
+    async def prove(self, proof: Proof) -> Proved:
         """Who asks. Raises: ClientRefusedError: its reason is for the journal."""
         await self._gate.refresh()
         if proof.assertion:
@@ -171,10 +177,10 @@ class SessionDesk:
         now_ms = self._clock.now_ms()
         for key in account.keys:
             if key.kind == CERTIFICATE and key.value == proof.where.certificate.hex() and now_ms < key.ends_ms:
-                return _Proved(account, key, BY_CERTIFICATE, proof.where.certificate)
+                return Proved(account, key, BY_CERTIFICATE, proof.where.certificate)
         raise ClientRefusedError(reason="certificate" if proof.where.certificate else "no proof")
 
-    async def _by_assertion(self, proof: Proof) -> _Proved:
+    async def _by_assertion(self, proof: Proof) -> Proved:
         claimed = read_claimed(proof.assertion)
         if proof.client and proof.client != claimed.client:
             raise ClientRefusedError(reason="client_id")
@@ -182,7 +188,7 @@ class SessionDesk:
         now_ms = self._clock.now_ms()
         refused: HygieError = ClientRefusedError(reason="no key")
         for key in account.keys:
-            if key.kind == CERTIFICATE or now_ms >= key.ends_ms:
+            if key.kind not in {JWKS, JWKS_URL} or now_ms >= key.ends_ms:
                 continue
             if claimed.jku and claimed.jku != (key.value if key.kind == JWKS_URL else ""):
                 refused = ClientRefusedError(reason="jku")
@@ -196,7 +202,7 @@ class SessionDesk:
                 verify_assertion, proof.assertion, claimed, named, audiences=proof.audiences, now_ms=now_ms
             )
             await self._take(assertion)
-            return _Proved(account, key, BY_ASSERTION, proof.where.certificate)
+            return Proved(account, key, BY_ASSERTION, proof.where.certificate)
         raise refused
 
     async def _keys(self, key: ClientKey, kid: str) -> Sequence[PublicJwk]:
@@ -246,7 +252,7 @@ def _granted(scope: str, held: Sequence[tuple[frozenset[Action], frozenset[str]]
     return kept
 
 
-def _bearer(proved: _Proved | None, place: Place | None) -> Bearer | None:
+def _bearer(proved: Proved | None, place: Place | None) -> Bearer | None:
     """Whom the journal is to name in a refusal: an application that proved itself, where it asked to be."""
     if proved is None:
         return None

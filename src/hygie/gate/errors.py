@@ -82,7 +82,7 @@ class ProductionBlockedError(RefusedError):
 class ElsewhereError(RefusedError):
     """The request comes from a country from which this environment's data may not be reached (HDS v2, EXI 29)."""
 
-    code = "HYG-269"
+    code = "HYG-2H0"
     fr = "Accès non admis depuis ce pays, ou pays inconnu : voyez votre interlocuteur chez l'hébergeur."
     en = "Access not allowed from this country, or country unknown: see your contact at the host."
 
@@ -183,6 +183,15 @@ class PlatformLedgerBrokenError(IntegrityError):
     code = "HYG-560"
     fr = "Le registre de la plateforme n'est pas intègre ({reason})."
     en = "The platform's ledger is not intact ({reason})."
+
+
+class CodeRefusedError(RefusedError):
+    """An authorization code that gives nothing (``invalid_grant``); ``reason`` is for the journal."""
+
+    code = "HYG-269"
+    http_status = 400
+    fr = "Code d'autorisation refusé ({reason}) : recommencez la connexion."
+    en = "Authorization code refused ({reason}): sign in again."
 
 
 class UnjournaledUnwrapError(IntegrityError):

@@ -33,6 +33,7 @@ from hygie.gate.break_glass import PURPOSE as BREAK_GLASS
 from hygie.gate.errors import (
     AuthenticationError,
     ClientRefusedError,
+    CodeRefusedError,
     ElsewhereError,
     SignInRefusedError,
     TooManyRefusalsError,
@@ -152,6 +153,7 @@ class Gate:
             reach=reach,
             patients=patients | broken if patients is not None and broken is not None else patients,
             country=self.told(where)[2],
+            on_behalf_of=bearer.application,
             quota=quota(self._snapshot.allowances, bearer.place.environment_id, self.rates.defaults, now_ms),
         )
 
@@ -272,7 +274,7 @@ class Gate:
         if count > REFUSALS_PER_MINUTE_MAX + 1:
             raise error
         place = bearer.place if bearer else None
-        tells = isinstance(error, ClientRefusedError | SignInRefusedError)
+        tells = isinstance(error, ClientRefusedError | CodeRefusedError | SignInRefusedError)
         reason = {"reason": str(error.facts["reason"])} if tells else {}
         await self._journal.append_now(
             [
@@ -286,6 +288,7 @@ class Gate:
                     account=bearer.account if bearer else "",
                     professional_id=bearer.professional_id if bearer else "",
                     authentication=bearer.authentication if bearer else "",
+                    on_behalf_of=bearer.application if bearer else "",
                     address=where.address,
                     device=where.device,
                     country=self.told(where)[2],

@@ -21,6 +21,16 @@ LISTINGS: Final[Mapping[str, str]] = {
         "SELECT id, account, kind, label, delivered_how, delivered_by, created_ms, ends_ms, revoked_ms"
         " FROM hygie.authenticator ORDER BY created_ms, id"
     ),
+    "person_session": (
+        "SELECT s.account, s.application, t.name AS tenant, e.name AS environment, s.method, s.opened_ms, s.until_ms"
+        " FROM hygie.person_session s JOIN hygie.environment e ON e.id = s.environment"
+        " JOIN hygie.tenant t ON t.id = e.tenant"
+        " LEFT JOIN (SELECT account, max(before_ms) AS before_ms FROM hygie.session_cut GROUP BY account) c"
+        " ON c.account = s.account"
+        " WHERE s.until_ms > extract(epoch FROM clock_timestamp()) * 1000"
+        " AND s.opened_ms >= COALESCE(c.before_ms, 0)"
+        " AND NOT EXISTS (SELECT 1 FROM hygie.session_end x WHERE x.id = s.id) ORDER BY s.opened_ms"
+    ),
     "client_key": (
         "SELECT id, account, kind, CASE kind WHEN 'jwks' THEN '' ELSE value END AS value, created_ms, ends_ms,"
         " revoked_ms FROM hygie.client_key ORDER BY created_ms"

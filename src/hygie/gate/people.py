@@ -13,6 +13,7 @@ from typing import Any
 
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
+from hygie.base.identifiers import bare_number
 from hygie.database.pool import Database
 from hygie.gate.authenticators import OIDC, WEBAUTHN, Answer, authenticators_key, derived_key, identity
 from hygie.gate.enrolment import Activation, Chosen
@@ -22,6 +23,7 @@ from hygie.gate.proofs import (
     ACR_WEBAUTHN,
     BY_PASSWORD,
     BY_WEBAUTHN,
+    PERSON,
     PasswordProofs,
     Proven,
     bearer_of_person,
@@ -29,7 +31,7 @@ from hygie.gate.proofs import (
     proven_entry,
     take,
 )
-from hygie.gate.snapshot import Account
+from hygie.gate.snapshot import Account, proof_by_number
 from hygie.gate.webauthn import WebAuthn, credential_of, has_credential
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -112,15 +114,19 @@ class PeopleDoor:
             Proven(found.id, answer.authenticator, BY_WEBAUTHN, ACR_WEBAUTHN, now_ms), found, where
         )
 
-    async def by_identity(self, issuer: str, subject: str, *, acr: str, method: str, where: Whence) -> Proven:
+    async def by_identity(
+        self, issuer: str, subject: str, *, acr: str, method: str, where: Whence, professional_id: str = ""
+    ) -> Proven:
         """By an identity that its provider vouched for, to somebody who checked his word.
 
+        Args: professional_id: RPPS or ADELI number that this provider vouches for too: it names the one account that
+        has it, when no link names another.
         Raises: SignInRefusedError: it is linked to no open account.
         """
         await self._parts()
         now_ms = self._clock.now_ms()
         try:
-            found, linked = self._linked(identity(issuer, subject), now_ms)
+            found, linked = self._linked(identity(issuer, subject), professional_id, now_ms)
         except (SignInRefusedError, AuthenticatorRefusedError) as error:
             await self._refuse(SignInRefusedError(reason=str(error.facts["reason"]), locks=0), None, where, method)
             raise AssertionError("unreachable") from error
@@ -187,13 +193,20 @@ class PeopleDoor:
                 return one
         return None
 
-    def _linked(self, value: bytes, now_ms: int) -> tuple[Account, str]:
+    def _linked(self, value: bytes, professional_id: str, now_ms: int) -> tuple[Account, str]:
         """The open account of an identity, and the id of their link. Raises: SignInRefusedError."""
+        number = bare_number(professional_id) if professional_id else ""
+        numbered: list[Account] = []
         for one in self._gate.snapshot.accounts.values():
             for held in one.authenticators:
                 if held.kind == OIDC and held.value == value and now_ms < min(held.ends_ms, one.ends_ms):
                     return one, held.id
-        raise SignInRefusedError(reason="identity", locks=0)
+            known = one.kind == PERSON and now_ms < one.ends_ms and one.professional_id
+            if number and known and bare_number(one.professional_id) == number:
+                numbered.append(one)
+        if len(numbered) != 1:  # a number that two accounts have names neither
+            raise SignInRefusedError(reason="identity", locks=0)
+        return numbered[0], proof_by_number(number)
 
     async def _use_up(self, answer: Answer) -> None:
         """A challenge is answered once, whichever process gets it. Raises: SignInRefusedError."""

@@ -22,6 +22,7 @@ from hygie.gate.everywhere import EVERYWHERE
 from hygie.gate.gate import Whence
 from hygie.gate.proofs import PERSON, PasswordProofs, Proven, lock_entries, proven_entry
 from hygie.gate.rights import mac_of, print_of, rights_key
+from hygie.gate.sessions import CUT, CUT_KEPT_MS
 from hygie.gate.snapshot import Account, Snapshot, load_snapshot
 from hygie.journal.entry import Entry
 
@@ -97,6 +98,14 @@ class PeopleAdministration(Administration):
         """End an authenticator now, and every session that it opened."""
         async with self._change(Action.AUTHENTICATOR_REVOKE, detail={"authenticator": id_}) as connection:
             await touch(connection, _REVOKE, self._clock.now_ms(), id_)
+
+    async def end_sessions(self, account: str) -> None:
+        """End whatever this person opened up to now, at once on every process. Raises: NotFoundError: no such
+        person."""
+        await self._person(account)
+        now_ms = self._clock.now_ms()
+        async with self._change(Action.SESSION_CLOSE, detail={"account": account, "sessions": "all"}) as connection:
+            await connection.execute(CUT, (account, now_ms, now_ms + CUT_KEPT_MS))
 
     async def activate(self, account: str, code: str, chosen: Chosen) -> None:
         """The person, at this terminal, takes a password and a TOTP secret against his code.

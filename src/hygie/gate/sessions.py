@@ -26,15 +26,21 @@ MAC_BYTES = 32
 TOKEN_CHARACTERS_MAX = 2_048
 SCOPE_BYTES_MAX = 1_024  # of all scopes in one token: a longer list is asked for in several
 ID_BYTES = 16
+# What a person opened before an instant ends: (account, before_ms, until_ms); kept longer than any session lives.
+CUT = "INSERT INTO hygie.session_cut (account, before_ms, until_ms) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+CUT_KEPT_MS = 24 * 3_600_000
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
     """What one access token says.
 
-    id: 16 random bytes; key: id of the client key that proved the account; tenant_id, environment_id: 16 bytes each;
-    issued_ms, expires_ms: UTC; method: how the account authenticated (``private_key_jwt``, ``tls_client_auth``);
-    scopes: SMART v2 scopes that were granted; binding: SHA-256 (32 bytes) of the client certificate that must present
-    it, empty for a bearer token.
+    id: 16 random bytes; key: id of the client key, or of the authenticator, that proved the account; tenant_id,
+    environment_id: 16 bytes each; issued_ms, expires_ms: UTC; method: how the account authenticated
+    (``private_key_jwt``, ``tls_client_auth``, those of people); scopes: SMART v2 scopes that were granted; binding:
+    SHA-256 (32 bytes) of the client certificate that must present it, empty for a bearer token. A person's session
+    says more: application: account of the application that it was given to; acr: the level that an identity provider
+    stated, or nothing; proven_ms: when the person was proven;
+    redirect: id of the registered address that it was given at.
     """
 
     id: bytes
@@ -47,6 +53,15 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     method: str
     scopes: tuple[str, ...]
     binding: bytes = b""
+    application: str = ""
+    acr: str = ""
+    proven_ms: int = 0
+    redirect: str = ""
+
+    @property
+    def authentication(self) -> str:
+        """How the account authenticated, as the journal says it."""
+        return f"{self.method} acr={self.acr}" if self.acr else self.method
 
 
 _encode = msgspec.msgpack.Encoder().encode

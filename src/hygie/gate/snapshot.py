@@ -5,24 +5,25 @@ Only rows whose MAC holds count: what somebody wrote in the tables by SQL is pas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
 
 from hygie.base.actions import Action
+from hygie.base.identifiers import bare_number
 from hygie.base.permit import PatientScope, Place
 from hygie.base.roles import ACTIONS_OF_ROLE, Role
 from hygie.gate.allowances import Allowances, allowances_of
 from hygie.gate.authenticators import PASSWORD, TOTP, Authenticator, authenticator_of
 from hygie.gate.break_glass import Opening, live_openings
-from hygie.gate.clients import ClientKey
+from hygie.gate.clients import REDIRECT_PUBLIC, ClientKey
 from hygie.gate.everywhere import EVERYWHERE, HOST_PLACE, HOST_TENANT
 from hygie.gate.narrowing import Limits
 from hygie.gate.place import Geography, geography_of
 from hygie.gate.rights import Right, is_ours, live_rights
-from hygie.gate.scopes import Reach, reach_of
+from hygie.gate.scopes import Reach, granted, reach_of
 from hygie.gate.sessions import Session
 
 Connection = psycopg.AsyncConnection[Any]
@@ -52,6 +53,14 @@ class Habilitation:
         return not self.purposes or purpose in self.purposes
 
 
+_BY_NUMBER = "number:"  # no authenticator's id holds a colon
+
+
+def proof_by_number(number: str) -> str:
+    """What stands for an authenticator when an identity provider vouched for a professional's number. number: bare."""
+    return _BY_NUMBER + number
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """One open account, with what it holds by environment and what it may prove itself with: an application its keys,
@@ -67,10 +76,14 @@ class Account:
     authenticators: tuple[Authenticator, ...] = ()
     tenant_id: bytes = b""
     openings: Mapping[bytes, tuple[Opening, ...]] = field(default_factory=dict)
+    label: str = ""
 
     def proof_ends_ms(self, id_: str) -> int | None:
         """When what proved a session stops counting, UTC; None: it was withdrawn. A password counts with a live TOTP
-        secret only."""
+        secret only; a number that an identity provider vouched for, as long as the account has it."""
+        if id_.startswith(_BY_NUMBER):
+            mine = bool(self.professional_id) and id_ == proof_by_number(bare_number(self.professional_id))
+            return self.ends_ms if mine else None
         found = [one.ends_ms for one in self.keys if one.id == id_]
         seconds = [one.ends_ms for one in self.authenticators if one.kind == TOTP]
         for one in self.authenticators:
@@ -83,7 +96,8 @@ class Account:
 class Bearer:
     """Whom one token stands for. authentication: how it was proved; expires_ms: the earliest of the token's and the
     account's end; scopes: those of the token; reach: what they open, None without; session: its id, or nothing;
-    binding: SHA-256 of the certificate that must present it, or nothing."""
+    binding: SHA-256 of the certificate that must present it, or nothing; application: through which a person acts, or
+    nothing; public: whether that one has nothing to prove itself with."""
 
     account: str
     professional_id: str
@@ -96,11 +110,19 @@ class Bearer:
     session: bytes = b""
     binding: bytes = b""
     openings: tuple[Opening, ...] = ()
+    application: str = ""
+    public: bool = False
+
+    @property
+    def held_by(self) -> str:
+        """The account that the token was given to."""
+        return self.application or self.account
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Open accounts, live tokens by hash, open environments by name, sessions ended early, at one generation.
+    """Open accounts, live tokens by hash, open environments by name, sessions ended early, the instants before which
+    people ended all of theirs, at one generation.
 
     forged: live rows that Hygie did not write as they are; they give nothing; allowances: limits that were set;
     geography: networks and countries that were declared.
@@ -111,6 +133,7 @@ class Snapshot:
     bearers: Mapping[bytes, Bearer] = field(default_factory=dict)
     places: Mapping[tuple[str, str], Place] = field(default_factory=dict)
     ended: frozenset[bytes] = frozenset()
+    cuts: Mapping[str, int] = field(default_factory=dict)
     forged: tuple[Right, ...] = ()
     allowances: Allowances = field(default_factory=dict)
     geography: Geography = field(default_factory=Geography)
@@ -125,23 +148,52 @@ class Snapshot:
         proof_ends_ms = account.proof_ends_ms(session.key)
         if proof_ends_ms is None:
             return None
-        return Bearer(
+        bearer = Bearer(
             account=account.id,
             professional_id=account.professional_id,
             place=place,
             expires_ms=min(session.expires_ms, account.ends_ms, proof_ends_ms),
             habilitations=account.habilitations.get(place.environment_id, ()),
-            authentication=session.method,
+            authentication=session.authentication,
             scopes=session.scopes,
             reach=reach_of(session.scopes),
             session=session.id,
             binding=session.binding,
             openings=account.openings.get(place.environment_id, ()),
         )
+        return self._through(bearer, session) if session.application else bearer
+
+    def _through(self, bearer: Bearer, session: Session) -> Bearer | None:
+        """A person's session: nothing once its application is closed, has no right left there or lost the address that
+        it was given at, or once the person ended all of them; and never more than the application may have itself."""
+        application = self.accounts.get(session.application)
+        held = application.habilitations.get(session.environment_id, ()) if application is not None else ()
+        if application is None or not held or session.proven_ms < self.cuts.get(session.account, 0):
+            return None
+        redirect = next((one for one in application.keys if one.id == session.redirect), None)
+        if redirect is None:
+            return None
+        scopes = through(session.scopes, held)
+        if not scopes:
+            return None
+        return replace(
+            bearer,
+            expires_ms=min(bearer.expires_ms, application.ends_ms, redirect.ends_ms, max(one.ends_ms for one in held)),
+            scopes=scopes,
+            reach=reach_of(scopes),
+            application=session.application,
+            public=redirect.kind == REDIRECT_PUBLIC,
+        )
 
     def place_with(self, environment_id: bytes) -> Place | None:
         """The open environment of this id."""
         return next((one for one in self.places.values() if one.environment_id == environment_id), None)
+
+
+def through(scopes: Iterable[str], held: Iterable[Habilitation]) -> tuple[str, ...]:
+    """What of the scopes these habilitations bear out."""
+    asked = tuple(scopes)
+    return tuple(dict.fromkeys(one for each in held for one in granted(asked, each.actions, each.types)))
 
 
 GENERATION = "SELECT value FROM hygie.gate_generation"  # the number that every change of rights raises
@@ -150,6 +202,7 @@ _PLACES = (
     " JOIN hygie.tenant t ON t.id = e.tenant"
     " WHERE e.state = 'open'"
 )
+_CUTS = "SELECT account, max(before_ms) FROM hygie.session_cut WHERE until_ms > %s GROUP BY account"
 _ENDED = "SELECT id FROM hygie.session_end WHERE until_ms > %s"
 
 
@@ -173,8 +226,9 @@ async def load_snapshot(connection: Connection, now_ms: int, key: bytes) -> Snap
     accounts = _accounts(ours, await live_openings(connection, now_ms, key))
     ended = frozenset(row[0] for row in await (await connection.execute(_ENDED, (now_ms,))).fetchall())
     bearers = _bearers(ours, accounts, places)
+    cuts = {row[0]: row[1] for row in await (await connection.execute(_CUTS, (now_ms,))).fetchall()}
     return Snapshot(
-        generation, accounts, bearers, places, ended, tuple(forged), allowances_of(ours), geography_of(ours)
+        generation, accounts, bearers, places, ended, cuts, tuple(forged), allowances_of(ours), geography_of(ours)
     )
 
 
@@ -219,6 +273,7 @@ def _accounts(rights: Sequence[Right], openings: Sequence[Opening]) -> dict[str,
             tenant_id=right.values["tenant"] or b"",
             openings=opened.get(right.id, {}),
             authenticators=proofs.get(right.id, ()),
+            label=right.values["label"],
         )
         for right in rights
         if right.table == "account"

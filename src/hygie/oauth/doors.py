@@ -8,6 +8,16 @@ from hygie.gate.desk import Opened, Proof
 from hygie.gate.snapshot import Bearer
 
 
+class Exchange(Protocol):
+    """Who changes a person's authorization code for a session."""
+
+    async def exchange(
+        self, names: tuple[str, str], proof: Proof, *, code: str, verifier: str, redirect_uri: str
+    ) -> Opened:
+        """A session of the person whose code it is."""
+        ...
+
+
 class Desk(Protocol):
     """Who opens sessions, says what they stand for, and ends them."""
 

@@ -1,11 +1,11 @@
-"""What the token face itself answers."""
+"""What the OAuth faces themselves answer."""
 
 from __future__ import annotations
 
 import logging
 import secrets
 
-from hygie.base.errors import HygieError, NotFoundError
+from hygie.base.errors import HygieError, InvalidRequestError, NotFoundError, RefusedError, UnavailableError
 
 _log = logging.getLogger("hygie.oauth")
 
@@ -46,3 +46,43 @@ def incident(error: Exception) -> TokenFaceError:
     place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
     _log.error("incident %s: %s at %s", number, type(error).__name__, place)
     return TokenFaceError(incident=number)
+
+
+class ProviderUnavailableError(UnavailableError):
+    """An identity provider that does not answer, or not as OpenID Connect says; ``reason`` names what."""
+
+    code = "HYG-4F0"
+    fr = "Le fournisseur d'identité ne répond pas ({reason}) : réessayez, ou connectez-vous autrement."
+    en = "The identity provider does not answer ({reason}): try again, or sign in another way."
+
+
+class IdentityRefusedError(RefusedError):
+    """What an identity provider said of a person does not hold; ``reason`` names what, never its value."""
+
+    code = "HYG-2F0"
+    fr = "La réponse du fournisseur d'identité n'a pas été acceptée ({reason})."
+    en = "The answer of the identity provider was not accepted ({reason})."
+
+
+class UnknownIdentityError(RefusedError):
+    """Somebody whom an identity provider knows, and whom no open account here is linked to."""
+
+    code = "HYG-2F1"
+    fr = "Aucun compte d'ici n'est lié à cette identité : demandez-le à votre administrateur."
+    en = "No account here is linked to this identity: ask your administrator."
+
+
+class SignInLostError(InvalidRequestError):
+    """A sign-in that is too old, was begun in another browser, or was altered: one answer for all."""
+
+    code = "HYG-1F0"
+    fr = "Cette connexion n'a plus cours : revenez à votre application et recommencez."
+    en = "This sign-in is no longer under way: go back to your application and start again."
+
+
+class SignInRequestError(InvalidRequestError):
+    """An application that sent somebody here with a request that cannot be answered to it; ``reason`` names what."""
+
+    code = "HYG-1F1"
+    fr = "L'application a envoyé une demande de connexion que Hygie ne peut pas suivre ({reason})."
+    en = "The application sent a sign-in request that Hygie cannot follow ({reason})."

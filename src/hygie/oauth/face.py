@@ -1,6 +1,6 @@
 """The ASGI application at ``/{tenant}/{environment}/oauth2/…``, and the SMART configuration beside the FHIR face.
 
-Source: SMART App Launch 2.2.0, "Backend Services" and "Conformance"; RFC 6749, 7009, 7523, 7662, 8705.  Errors are
+Source: SMART App Launch 2.2.0; RFC 6749, 7009, 7523, 7636, 7662, 8705.  Errors are
 those of RFC 6749 section 5.2, with the house's code: a client that did not prove itself is told nothing more.
 """
 
@@ -16,10 +16,10 @@ from hygie.base.errors import HygieError, Language
 from hygie.gate.assertions import ASSERTION_TYPE
 from hygie.gate.clients import ALGORITHMS
 from hygie.gate.desk import Proof
-from hygie.gate.errors import ClientRefusedError, ElsewhereError, GrantTypeError, ScopeError
+from hygie.gate.errors import ClientRefusedError, CodeRefusedError, ElsewhereError, GrantTypeError, ScopeError
 from hygie.gate.gate import Whence
 from hygie.gate.snapshot import Bearer
-from hygie.oauth.doors import Desk
+from hygie.oauth.doors import Desk, Exchange
 from hygie.oauth.errors import NoSuchDoorError, PostOnlyError, incident
 from hygie.oauth.forms import Receive, read_form
 
@@ -30,6 +30,7 @@ DEVICE_CHARS_MAX = 128
 RETRY_AFTER_S = b"60"
 _NAMES: Sequence[tuple[type[HygieError], str]] = (
     (ClientRefusedError, "invalid_client"),
+    (CodeRefusedError, "invalid_grant"),
     (ScopeError, "invalid_scope"),
     (GrantTypeError, "invalid_request"),
     (ElsewhereError, "access_denied"),
@@ -52,12 +53,14 @@ class _Ask:
 class TokenFace:
     """The ASGI application.
 
-    Args: desk: opens sessions; origins: scheme and authority by which clients reach this installation, the first one
-    being told in its configuration; an assertion made for another address is refused.
+    Args: desk: opens sessions of applications; persons: changes the codes of people for sessions; origins: scheme and
+    authority by which clients reach this installation, the first one being told in its configuration; an assertion
+    made for another address is refused.
     """
 
-    def __init__(self, desk: Desk, origins: Sequence[str]) -> None:
+    def __init__(self, desk: Desk, persons: Exchange, origins: Sequence[str]) -> None:
         self._desk = desk
+        self._persons = persons
         self._origins = [one.rstrip("/") for one in origins]
         self._doors: dict[str, Callable[[_Ask], Awaitable[Json]]] = {
             "token": self._token,
@@ -111,9 +114,19 @@ class TokenFace:
         return Proof(form.get("client_id", ""), assertion, where, frozenset(audiences))
 
     async def _token(self, ask: _Ask) -> Json:
-        if ask.form.get("grant_type") != "client_credentials":
+        grant = ask.form.get("grant_type")
+        if grant == "client_credentials":
+            opened = await self._desk.open(ask.tenant, ask.environment, ask.proof, ask.form.get("scope", ""))
+        elif grant == "authorization_code":
+            opened = await self._persons.exchange(
+                (ask.tenant, ask.environment),
+                ask.proof,
+                code=_needed(ask.form, "code"),
+                verifier=_needed(ask.form, "code_verifier"),
+                redirect_uri=_needed(ask.form, "redirect_uri"),
+            )
+        else:
             raise GrantTypeError(reason="grant_type")
-        opened = await self._desk.open(ask.tenant, ask.environment, ask.proof, ask.form.get("scope", ""))
         session = opened.session
         return {
             "access_token": opened.token,
@@ -133,22 +146,32 @@ class TokenFace:
     def _configuration(self, tenant: str, environment: str) -> Json:
         """The same for every name: it tells nobody which environments there are."""
         base = f"{self._origins[0]}/{tenant}/{environment}/oauth2"
+        told = {"issuer": base, "authorization_endpoint": f"{base}/authorize"}
         methods = ["private_key_jwt", "tls_client_auth"]
         algorithms = sorted({name for names in ALGORITHMS.values() for name in names})
-        return {
+        return told | {
             "token_endpoint": f"{base}/token",
             "introspection_endpoint": f"{base}/introspect",
             "revocation_endpoint": f"{base}/revoke",
-            "grant_types_supported": ["client_credentials"],
-            "token_endpoint_auth_methods_supported": methods,
+            "grant_types_supported": ["authorization_code", "client_credentials"],
+            "token_endpoint_auth_methods_supported": [*methods, "none"],
             "token_endpoint_auth_signing_alg_values_supported": algorithms,
             "introspection_endpoint_auth_methods_supported": methods,
-            "revocation_endpoint_auth_methods_supported": methods,
-            "scopes_supported": ["system/*.cruds", "system/*.rs"],
-            "response_types_supported": [],
+            "revocation_endpoint_auth_methods_supported": [*methods, "none"],
+            "scopes_supported": ["system/*.cruds", "system/*.rs", "user/*.cruds", "user/*.rs"],
+            "response_types_supported": ["code"],
+            "authorization_response_iss_parameter_supported": True,
             "code_challenge_methods_supported": ["S256"],
             "tls_client_certificate_bound_access_tokens": True,
-            "capabilities": ["client-confidential-asymmetric", "permission-v1", "permission-v2"],
+            "capabilities": [
+                "launch-standalone",
+                "authorize-post",
+                "client-public",
+                "client-confidential-asymmetric",
+                "permission-user",
+                "permission-v1",
+                "permission-v2",
+            ],
         }
 
 
@@ -162,7 +185,7 @@ def _told(bearer: Bearer) -> Json:
     """What is said of a live token (RFC 7662, 2.2)."""
     found: Json = {
         "active": True,
-        "client_id": bearer.account,
+        "client_id": bearer.held_by,
         "sub": bearer.account,
         "exp": bearer.expires_ms // 1000,
         "token_type": "bearer",
@@ -184,7 +207,7 @@ def _refusal(error: HygieError, language: Language) -> tuple[int, Json, list[tup
     name = next((name for kind, name in _NAMES if isinstance(error, kind)), "")
     if not name:
         name = "temporarily_unavailable" if error.retryable else "invalid_request"
-    told = ClientRefusedError(reason="-") if isinstance(error, ClientRefusedError) else error
+    told = type(error)(reason="-") if isinstance(error, ClientRefusedError | CodeRefusedError) else error
     body: Json = {"error": name, "error_description": f"{told.code}: {told.sentence(language)}"}
     more: list[tuple[bytes, bytes]] = []
     allow = error.facts.get("allow")

@@ -32,6 +32,11 @@ async def read_form(headers: Mapping[bytes, bytes], receive: Receive) -> dict[st
         more = message.get("more_body", False)
         if len(raw) > FORM_BYTES_MAX:
             raise GrantTypeError(reason="size")
+    return parse_fields(raw)
+
+
+def parse_fields(raw: bytes) -> dict[str, str]:
+    """The fields of a query or a form. Raises: GrantTypeError: none, too large, or a field twice."""
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
     except (ValueError, UnicodeDecodeError) as error:

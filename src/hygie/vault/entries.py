@@ -40,7 +40,7 @@ def access_entry(
         account=permit.account,
         professional_id=permit.professional_id,
         authentication=permit.authentication,
-        on_behalf_of="",
+        on_behalf_of=permit.on_behalf_of,
         subject=subject,
         items=tuple(items[:ITEMS_MAX]),
         count=len(items) if count is None else count,

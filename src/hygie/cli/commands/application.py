@@ -1,4 +1,5 @@
-"""``hygie application key``: how applications prove who they are (SMART Backend Services, mutual TLS)."""
+"""``hygie application``: how applications prove who they are (SMART Backend Services, mutual TLS), and where they get
+people back who sign in."""
 
 from __future__ import annotations
 
@@ -28,12 +29,20 @@ def register(app: typer.Typer) -> None:
     group.command(
         "revoke-key",
         help=say(
-            fr="Retire une clé, et met fin aux sessions qu'elle a ouvertes.",
-            en="Withdraw a key, and end the sessions that it opened.",
+            fr="Retire une clé ou une adresse, et met fin aux sessions qu'une clé a ouvertes.",
+            en="Withdraw a key or an address, and end the sessions that a key opened.",
         ),
         epilog=f"{example}: hygie application revoke-key 3f2a…",
     )(revoke_key)
-    group.command("list-keys", help=say(fr="Liste les clés.", en="List keys."))(list_keys)
+    group.command(
+        "add-redirect",
+        help=say(
+            fr="Déclare une adresse où l'application reçoit qui se connecte, comparée au caractère près.",
+            en="Register an address where the application gets people back who sign in, compared to the letter.",
+        ),
+        epilog=f"{example}: hygie application add-redirect dpi https://dpi.chu.example/callback",
+    )(add_redirect)
+    group.command("list-keys", help=say(fr="Liste les clés et les adresses.", en="List keys and addresses."))(list_keys)
     app.add_typer(group, name="application")
 
 
@@ -66,6 +75,35 @@ def add_key(
         kind, value = JWKS_URL, str(jwks_url)
     id_ = run_act(frame, lambda acts: acts.add_client_key(account, kind=kind, value=value, days=days))
     frame.out.line(say(fr=f"Clé {id_} ajoutée à {account}.", en=f"Key {id_} added to {account}."))
+    frame.out.result({"key": id_, "kind": kind})
+
+
+def add_redirect(
+    context: typer.Context,
+    account: Annotated[str, typer.Argument(help=say(fr="Compte de l'application.", en="The application's account."))],
+    address: Annotated[
+        str,
+        typer.Argument(help=say(fr="https://…, ou http:// sur 127.0.0.1.", en="https://…, or http:// on 127.0.0.1.")),
+    ],
+    public: Annotated[
+        bool,
+        typer.Option(
+            "--public",
+            help=say(
+                fr="L'application n'a pas de clé (navigateur, téléphone) : PKCE seul la lie au code.",
+                en="The application has no key (browser, telephone): PKCE alone binds it to the code.",
+            ),
+        ),
+    ] = False,
+    days: Annotated[int, typer.Option(help=say(fr="Jours avant sa fin.", en="Days until it ends."))] = 365,
+) -> None:
+    """Register an address."""
+    from hygie.gate.clients import REDIRECT, REDIRECT_PUBLIC
+
+    frame = frame_of(context)
+    kind = REDIRECT_PUBLIC if public else REDIRECT
+    id_ = run_act(frame, lambda acts: acts.add_client_key(account, kind=kind, value=address, days=days))
+    frame.out.line(say(fr=f"Adresse {id_} déclarée pour {account}.", en=f"Address {id_} registered for {account}."))
     frame.out.result({"key": id_, "kind": kind})
 
 

@@ -46,10 +46,18 @@ def register(app: typer.Typer) -> None:
             "Recover a person who lost his authenticators: two administrators prove themselves, together.",
             "recover marie.durand --reason 'téléphone volé' --by ada --by bob --how 'en main propre'",
         ),
+        end_sessions: (
+            "Met fin à toutes les sessions d'une personne, aussitôt et partout.",
+            "End all sessions of a person, at once and everywhere.",
+            "end-sessions marie.durand",
+        ),
     }
     for command, (fr, en, line) in texts.items():
-        group.command(command.__name__, help=say(fr=fr, en=en), epilog=f"{example}: hygie person {line}")(command)
+        group.command(
+            command.__name__.replace("_", "-"), help=say(fr=fr, en=en), epilog=f"{example}: hygie person {line}"
+        )(command)
     group.command("list", help=say(fr="Liste les authentifiants.", en="List authenticators."))(listing)
+    group.command("sessions", help=say(fr="Liste les sessions en cours.", en="List sessions under way."))(sessions)
     app.add_typer(group, name="person")
 
 
@@ -164,6 +172,20 @@ def recover(
     delivery = _delivery(how, delivered_by)
     code = run_act(frame, lambda acts: acts.recover(account, reason, administrators, delivery, hours=hours))
     _tell_code(frame, account, code, hours)
+
+
+def end_sessions(context: typer.Context, account: Annotated[str, _account()]) -> None:
+    """End all sessions of a person."""
+    frame = frame_of(context)
+    run_act(frame, lambda acts: acts.end_sessions(account))
+    frame.out.line(say(fr=f"Sessions de {account} terminées.", en=f"Sessions of {account} ended."))
+    frame.out.result({"account": account, "sessions": "ended"})
+
+
+def sessions(context: typer.Context) -> None:
+    """List sessions under way."""
+    frame = frame_of(context)
+    show_rows(frame, run_act(frame, lambda acts: acts.listing("person_session")))
 
 
 def listing(context: typer.Context) -> None:

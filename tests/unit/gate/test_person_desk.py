@@ -1,0 +1,202 @@
+"""Codes and sessions of people, at the instants where they end; tokens of before people signed in still read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from hygie.base.roles import Role
+from hygie.gate.clients import REDIRECT, REDIRECT_PUBLIC
+from hygie.gate.desk import Proof, SessionDesk
+from hygie.gate.errors import ClientRefusedError, CodeRefusedError, ScopeError, SignInRefusedError
+from hygie.gate.jwks_source import JwksSource
+from hygie.gate.person_desk import PersonDesk, Registered, challenge_of, is_challenge, person_scopes
+from hygie.gate.proofs import Proven
+from hygie.gate.sessions import Session, open_session, seal_session
+from hygie.gate.snapshot import proof_by_number
+from tests.unit.gate.peoples_stage import WARD, Stage, staged
+
+HERE = ("chu", "prod")
+BACK = "https://dpi.example/callback"
+VERIFIER = "v" * 64
+LIFE_MS = 15 * 60_000
+
+
+class Ward:
+    """A desk on the stage, with an application and a person who has a number."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        gate, house = stage.gates[0], stage.house
+        keys = SessionDesk(
+            gate,
+            house.database,
+            house.journal,
+            stage.clock,
+            source=JwksSource(),
+            life_ms=300_000,  # type: ignore[arg-type]
+        )
+        self.desk = PersonDesk(
+            gate, house.database, house.journal, stage.clock, kms=house.kms, applications=keys, life_ms=LIFE_MS
+        )
+        self.gate = gate
+
+    async def set_up(self) -> None:
+        acts = self.stage.acts
+        for name, kind, number in (("dpi", "application", ""), ("jeanne", "person", "810000000017")):
+            await acts.create_account(name, kind=kind, label=name, professional_id=number, days=300)
+            role = Role.APPLICATION if kind == "application" else Role.CAREGIVER
+            await acts.grant(name, *HERE, role=role, reason="stage", approver="chief", days=30)
+        await acts.add_client_key("dpi", kind=REDIRECT_PUBLIC, value=BACK, days=30)
+
+    async def proven(self) -> Proven:
+        found = await self.stage.door.by_identity(
+            "https://psc.example", "f:1", acr="eidas1", method="oidc:psc", where=WARD, professional_id="10000000017"
+        )
+        assert found.authenticator == proof_by_number("10000000017")
+        return found
+
+    async def code(self, proven: Proven | None = None, registered: Registered | None = None) -> str:
+        proven = proven or await self.proven()
+        registered = registered or await self.desk.registered(HERE, "dpi", BACK, WARD)
+        how = {"challenge": challenge_of(VERIFIER), "scopes": ("user/*.cruds",)}
+        return await self.desk.code(registered, proven, where=WARD, **how)  # type: ignore[arg-type]
+
+    async def exchange(self, code: str) -> Any:
+        proof = Proof("dpi", "", WARD, frozenset())
+        return await self.desk.exchange(HERE, proof, code=code, verifier=VERIFIER, redirect_uri=BACK)
+
+
+def run(open_house: Any, main: Callable[[Ward], Awaitable[None]]) -> None:
+    async def on_stage() -> None:
+        async with open_house() as house, staged(house) as stage:
+            ward = Ward(stage)
+            await ward.set_up()
+            await main(ward)
+
+    asyncio.run(on_stage())
+
+
+async def refused(call: Awaitable[Any], reason: str) -> None:
+    with pytest.raises(CodeRefusedError) as caught:
+        await call
+    assert caught.value.facts["reason"] == reason
+
+
+def test_a_code_lives_a_minute_and_a_session_a_quarter_of_an_hour(open_house: Any) -> None:
+    async def main(ward: Ward) -> None:
+        late = await ward.code()
+        ward.stage.clock.ms += 60_000
+        await refused(ward.exchange(late), "expired")
+        code = await ward.code()
+        ward.stage.clock.ms += 59_999
+        opened = await ward.exchange(code)
+        assert opened.session.expires_ms - opened.session.issued_ms == LIFE_MS
+        bearer = ward.gate.bearer(opened.token)
+        assert bearer is not None
+        assert (bearer.account, bearer.application, bearer.authentication) == ("jeanne", "dpi", "oidc:psc acr=eidas1")
+        ward.stage.clock.ms += LIFE_MS
+        assert ward.gate.bearer(opened.token) is None
+
+    run(open_house, main)
+
+
+def test_whoever_was_closed_before_the_exchange_gets_nothing(open_house: Any) -> None:
+    async def main(ward: Ward) -> None:
+        code = await ward.code()
+        registered = await ward.desk.registered(HERE, "dpi", BACK, WARD)
+        await ward.stage.acts.revoke_client_key(registered.redirect.id)
+        await refused(ward.exchange(code), "closed")
+        with pytest.raises(ClientRefusedError):
+            await ward.desk.registered(HERE, "dpi", BACK, WARD)
+        await ward.stage.acts.add_client_key("dpi", kind=REDIRECT_PUBLIC, value=BACK, days=30)
+        code, proven = await ward.code(), await ward.proven()
+        await ward.stage.acts.disable_account("jeanne")
+        await refused(ward.exchange(code), "closed")
+        with pytest.raises(ScopeError):
+            await ward.code(proven)
+
+    run(open_house, main)
+
+
+def test_the_end_of_all_sessions_is_an_instant(open_house: Any) -> None:
+    async def main(ward: Ward) -> None:
+        registered = await ward.desk.registered(HERE, "dpi", BACK, WARD)
+        before = await ward.exchange(await ward.code())
+        under_way = await ward.code()
+        ward.stage.clock.ms += 1
+        assert len(await ward.desk.sessions("jeanne")) == 1
+        await ward.desk.end_all(await ward.proven(), registered, WARD)
+        assert await ward.desk.sessions("jeanne") == []
+        await ward.gate.refresh()
+        assert ward.gate.bearer(before.token) is None
+        await refused(ward.exchange(under_way), "closed")
+        ward.stage.clock.ms += 1
+        after = await ward.exchange(await ward.code())
+        assert ward.gate.bearer(after.token) is not None
+
+    run(open_house, main)
+
+
+def test_a_number_that_two_accounts_have_names_neither(open_house: Any) -> None:
+    async def main(ward: Ward) -> None:
+        await ward.proven()
+        await ward.stage.acts.create_account(
+            "twin", kind="person", label="twin", professional_id="10000000017", days=300
+        )
+        with pytest.raises(SignInRefusedError):
+            await ward.proven()
+
+    run(open_house, main)
+
+
+def test_an_address_of_an_application_with_a_key_asks_for_the_key(open_house: Any) -> None:
+    async def main(ward: Ward) -> None:
+        await ward.stage.acts.add_client_key("dpi", kind=REDIRECT, value=BACK + "/keyed", days=30)
+        registered = await ward.desk.registered(HERE, "dpi", BACK + "/keyed", WARD)
+        assert not registered.public
+        with pytest.raises(ClientRefusedError):
+            await ward.exchange(await ward.code(registered=registered))
+
+    run(open_house, main)
+
+
+def test_a_token_of_before_people_signed_in_still_reads() -> None:
+    key = bytes(32)
+    session = Session(bytes(16), "lab", "k", bytes(16), bytes(16), 1, 2, "private_key_jwt", ("system/*.rs",))
+    fields = [getattr(session, name) for name in Session.__struct_fields__[:10]]
+    old = msgspec.msgpack.decode(msgspec.msgpack.encode(fields), type=Session)
+    assert old == session
+    assert open_session(seal_session(session, key), key) == session
+    assert old.authentication == "private_key_jwt"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("user/Patient.rs openid launch/patient", ("user/Patient.rs",)),
+        ("user/*.read system/*.cruds", ("user/*.rs",)),
+        ("openid", None),
+        ("", None),
+        ("user/Patient.sr", None),
+        ("user/Patient.rs?category=x", None),
+    ],
+)
+def test_what_is_no_scope_of_a_person_is_left_out(text: str, kept: tuple[str, ...] | None) -> None:
+    if kept is None:
+        with pytest.raises(ScopeError):
+            person_scopes(text)
+    else:
+        assert person_scopes(text) == kept
+
+
+def test_challenges_are_those_of_s256() -> None:
+    # RFC 7636, appendix B
+    verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    assert challenge_of(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    assert is_challenge(challenge_of(VERIFIER))
+    assert not is_challenge("short")
