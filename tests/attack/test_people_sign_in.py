@@ -14,6 +14,7 @@ from authlib.integrations.httpx_client import OAuth2Client
 from joserfc.jwk import ECKey
 
 from hygie.app import dsns_of
+from hygie.base.identifiers import luhn_digit
 from hygie.base.layout import DataFolder
 from hygie.base.settings import load_settings
 from tests.attack.applications import ASSERTION_TYPE, PATIENT, Application, fhir, post
@@ -380,3 +381,26 @@ def _late(ward: Ward, token: str, act: Callable[[], object]) -> set[int]:
         thread.join()
     assert late
     return late
+
+
+def test_rights_are_decided_through_an_application_of_rights_only(ward: Ward) -> None:
+    """Last: from here on the ward's rights are her officer's. A person's own rights are not enough: the application
+    through which she comes must be one of rights."""
+    made, number = ward.made, "1000000009" + luhn_digit("1000000009")
+    ward.application("droits", "rights-application")
+    made.hygie("application", "add-redirect", "droits", HERE + "/droits", "--public")
+    ward.person("rita", number, "rights-officer")
+
+    def ask(token: str, what: str) -> int:
+        with httpx.Client(verify=trust(made)) as client:
+            url = f"https://localhost:{made.port}/chu/prod/rights/{what}"
+            return client.get(url, headers={"Authorization": f"Bearer {token}"}).status_code
+
+    launch = ward.launch(client="droits", redirect_uri=HERE + "/droits", scope="hygie/rights user/*.rs")
+    token = ward.token(launch, number)
+    assert (ask(token, "requests"), ask(token, "habilitations"), read(ward, token)) == (200, 200, 403)
+    launch = ward.launch(client="droits", redirect_uri=HERE + "/droits", scope="hygie/rights")
+    nurse = ward.token(launch)  # of jeanne, a caregiver: her own requests, nothing more
+    assert (ask(nurse, "requests"), ask(nurse, "habilitations")) == (200, 403)
+    plain = ward.token(ward.launch(scope="user/*.rs hygie/rights"))
+    assert (ask(plain, "requests"), read(ward, plain)) == (403, 404)  # mobile is no application of rights

@@ -303,3 +303,23 @@ def test_an_account_of_another_client_holds_nothing_here(house: House) -> None:
     house.made.wait_for(lambda: house.state(id_)["state"] == "used", seconds=GRANTED_S)
     assert house.state(id_)["outcome"] == "HYG-160"
     assert fhir_ask(house.made, "/chu/prod/fhir/Patient", house.tokens[name]).status == 403
+
+
+def test_a_program_decides_nothing_whatever_its_role(house: House) -> None:
+    """The application through which people decide does not decide itself."""
+    made = house.made
+    made.hygie("account", "create", "desk", "--kind", "application", "--tenant", "chu")
+    id_ = house.asks("rita", {"account": "desk", "role": "rights-application", "days": "10"})
+    assert house.answers("remi", id_).status == 200
+    made.wait_for(lambda: house.state(id_).get("outcome") == "done", seconds=GRANTED_S)
+    house.tokens["desk"] = made.hygie("token", "create", "desk", "chu", "prod")["token"]
+    waiting = house.asks("rita", {"account": house.person(), "role": "reader", "days": "10"})
+    for method, path, body in (
+        ("GET", "requests", None),
+        ("GET", "habilitations", None),
+        ("POST", f"requests/{waiting}/approve", {}),
+        ("POST", "break-glass", {"patient": "Patient/x", "motive": "on-call"}),
+    ):
+        assert house.door("desk", method, path, body).status == 403
+    assert house.state(waiting)["state"] == "waiting"
+    assert fhir_ask(made, "/chu/prod/fhir/Patient", house.tokens["desk"]).status == 403

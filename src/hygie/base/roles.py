@@ -19,6 +19,7 @@ class Role(StrEnum):
     """The names of the catalogue."""
 
     APPLICATION = "application"
+    RIGHTS_APPLICATION = "rights-application"
     CAREGIVER = "caregiver"
     READER = "reader"
     PRIVACY_OFFICER = "privacy-officer"

@@ -13,7 +13,7 @@ from typing import Any
 
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
-from hygie.base.errors import NotFoundError
+from hygie.base.errors import NotFoundError, RefusedError
 from hygie.base.permit import Permit, Place
 from hygie.base.roles import HOST, ROLES
 from hygie.database.pool import Database
@@ -26,6 +26,7 @@ from hygie.gate.requests import ANSWERING, APPROVED, ASKING, ID, REFUSED, WITHDR
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
 
+PERSON = "person"
 _VERDICTS = {"approve": APPROVED, "refuse": REFUSED, "withdraw": WITHDRAWN}
 _RIGHTS = (
     "SELECT id, account, role, types, reason, approver, starts_ms, ends_ms, suspended_ms, revoked_ms, revoked_by"
@@ -144,7 +145,7 @@ class RightsDesk:
         await self._glass.review(permit, id_, verdict, why=why)
 
     async def _admit(self, caller: Caller, action: Action, *, if_held: Collection[Action] = ()) -> Permit:
-        return await self._gate.admit(
+        permit = await self._gate.admit(
             caller.token,
             tenant=caller.tenant,
             environment=caller.environment,
@@ -154,6 +155,9 @@ class RightsDesk:
             device=caller.where.device,
             certificate=caller.where.certificate,
         )
+        if self._gate.snapshot.accounts[permit.account].kind != PERSON:  # a program decides on nobody's rights
+            await self._gate.refuse(RefusedError(), action, self._gate.bearer(caller.token), caller.where)
+        return permit
 
     def _told(self, one: Request) -> dict[str, Any]:
         """A request for people: never its subject."""
