@@ -270,7 +270,7 @@ class Gate:
         """Journal a refusal, durably, then raise it. Over the bound, one entry a minute says that there were more."""
         count = self._refusals.count(where.address)
         if count > REFUSALS_PER_MINUTE_MAX:
-            error = TooManyRefusalsError(part="gate")
+            error = TooManyRefusalsError(part="gate", retry_after_s=60)
         if count > REFUSALS_PER_MINUTE_MAX + 1:
             raise error
         place = bearer.place if bearer else None

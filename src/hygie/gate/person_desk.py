@@ -25,7 +25,7 @@ from hygie.gate.desk import APPLICATION, Opened, Proof, SessionDesk
 from hygie.gate.errors import ClientRefusedError, CodeRefusedError, ScopeError
 from hygie.gate.gate import Gate, Whence
 from hygie.gate.proofs import Proven
-from hygie.gate.scopes import parse_scopes
+from hygie.gate.scopes import RIGHTS, parse_scopes
 from hygie.gate.sessions import CUT, CUT_KEPT_MS, SCOPE_BYTES_MAX, Session, new_id, seal_session
 from hygie.gate.sign_in import CODE_LIFE_MS, Code, close_code, open_code, sign_in_key
 from hygie.gate.snapshot import Account, Bearer, Habilitation, through
@@ -314,7 +314,7 @@ def person_scopes(text: str) -> tuple[str, ...]:
     be.
     Raises: ScopeError: nothing is left, or one of ``user/`` is no scope.
     """
-    asked = " ".join(word for word in text.split() if word.startswith("user/"))
+    asked = " ".join(word for word in text.split() if word.startswith("user/") or word == RIGHTS)
     try:
         return parse_scopes(asked)
     except ValueError as error:

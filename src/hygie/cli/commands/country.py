@@ -23,10 +23,6 @@ class Basis(StrEnum):
     SAFEGUARDS = "rgpd-46"
 
 
-Subject = Annotated[str, typer.Argument(help=say(fr="Client, ou client/environnement.", en="Client, or client/name."))]
-Reason = Annotated[str, typer.Option(help=say(fr="Motif.", en="Why."))]
-
-
 def register(app: typer.Typer) -> None:
     """Add the command."""
     group = typer.Typer(
@@ -58,9 +54,11 @@ def register(app: typer.Typer) -> None:
 
 def allow(
     context: typer.Context,
-    subject: Subject,
+    subject: Annotated[
+        str, typer.Argument(help=say(fr="Client, ou client/environnement.", en="Client, or client/name."))
+    ],
     countries: Annotated[list[str], typer.Argument(help=say(fr="Pays, ISO 3166-1.", en="Countries, ISO 3166-1."))],
-    reason: Reason,
+    reason: Annotated[str, typer.Option(help=say(fr="Motif.", en="Why."))],
     days: Annotated[
         int, typer.Option(help=say(fr="Jours avant sa fin, 1 100 au plus.", en="Days until it ends, 1,100 at most."))
     ] = 366,
@@ -80,13 +78,15 @@ def allow(
 
 def except_(
     context: typer.Context,
-    subject: Subject,
+    subject: Annotated[
+        str, typer.Argument(help=say(fr="Client, ou client/environnement.", en="Client, or client/name."))
+    ],
     country: Annotated[str, typer.Argument(help=say(fr="Pays, ISO 3166-1.", en="Country, ISO 3166-1."))],
     basis: Annotated[Basis, typer.Option(help=say(fr="Base : adéquation (45), garanties (46).", en="Basis."))],
     reference: Annotated[
         str, typer.Option(help=say(fr="Décision, ou pièce des garanties.", en="Decision, or document of safeguards."))
     ],
-    reason: Reason,
+    reason: Annotated[str, typer.Option(help=say(fr="Motif.", en="Why."))],
     told_on: Annotated[
         str,
         typer.Option(
