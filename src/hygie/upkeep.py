@@ -46,6 +46,8 @@ from hygie.logkeeping import LogKeeper
 from hygie.loops import every, or_stop
 from hygie.probes.door import ask_door, authority_of
 from hygie.probes.reconcile import JournalWatch
+from hygie.recordings import MEASUREMENT as SESSIONS_KIND
+from hygie.recordings import SESSIONS_EVERY_S, SessionKeeper
 from hygie.segments.rows import published_objects
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
@@ -79,6 +81,7 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     "journal-copies": 5_760,
     "rights": 5_760,
     LOGS_KIND: 5_760,
+    SESSIONS_KIND: 20_000,
     "unwraps": 5_760,
     "door": 50_400,
     "scrub": 10_000,
@@ -111,6 +114,7 @@ class Upkeep:
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
             logs, evaluator = LogKeeper(house, records, OPERATOR), Evaluator(house, OPERATOR)
             news = RegisterNews(records)
+            sessions = SessionKeeper(house, records, pool, OPERATOR)
 
             async def evaluate() -> None:
                 await logs.begin()  # nothing is added to a log that is behind what was published
@@ -143,6 +147,7 @@ class Upkeep:
                     after_s=EFFECTS_AFTER_S,
                     woken=news.heard,
                 ),
+                every(stop, SESSIONS_EVERY_S, sessions.run),
                 every(stop, EVALUATE_EVERY_S, evaluate, after_s=EVALUATE_AFTER_S),
                 every(stop, PUBLISH_EVERY_S, logs.publish),
                 every(stop, COMPARE_EVERY_S, logs.tidy),

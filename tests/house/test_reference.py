@@ -54,6 +54,8 @@ ROOM_DIGIT = {
     "upgrade": "9",
     "exits": "E",
     "oauth": "F",
+    "interventions": "G",
+    "recordings": "G",
 }
 
 

@@ -33,7 +33,7 @@ EXIT_UNEXPECTED = 70
 # The order of the help page. A name is listed only when its file exists.
 _SERVICES = "init up serve kms unseal work witness demo status verify"
 _CARE = "backup restore drill scrub rebuild erase exit rotate upgrade"
-_PEOPLE = "tenant environment account application habilitation token journal traces"
+_PEOPLE = "tenant environment account application habilitation token intervention journal traces"
 _PROOF = "posture perimeter certification dossier control referential register evidence publish contract contacts"
 ORDER = (*_SERVICES.split(), *_CARE.split(), *_PEOPLE.split(), *_PROOF.split())
 
