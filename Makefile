@@ -2,7 +2,7 @@
 DATA ?= data/demonstration
 JOBS ?= 2
 
-.PHONY: install run test foreign lint bench
+.PHONY: install run test foreign machine lint bench
 
 install: ## what is needed to run, in .venv
 	@scripts/bootstrap
@@ -14,7 +14,10 @@ foreign: ## an unrelated FHIR store and an unrelated age, for one test; left out
 	@cd tests/foreign && if command -v npm >/dev/null && [ package-lock.json -nt node_modules/.package-lock.json ]; \
 	then npm ci --ignore-scripts --no-audit --no-fund --silent; fi
 
-test: install foreign ## every test, on $(JOBS) processes
+machine: ## a real sshd and sudo, for the tests of interventions; left out where they cannot be installed
+	@scripts/test-packages
+
+test: install foreign machine ## every test, on $(JOBS) processes
 	.venv/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: install ## style and types

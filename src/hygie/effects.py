@@ -3,6 +3,7 @@
 The account of somebody whose end date has come is closed the same day (Paris), with every right and token; the
 habilitations of somebody whose training or undertaking lapsed are suspended, and taken up again when it is renewed; an
 expiry that time alone has made happen is recorded, with its tasks; a certification date is warned of on its day, once.
+An account that was opened for an intervention is closed with it; an intervention that is over is revoked for sshd.
 A write of the registers is acted on within seconds, what time alone makes happen within half a minute.
 Each act is journaled. One that was cut short is done again at the next turn: each looks first at what is there.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -20,9 +21,11 @@ from hygie.base.civil import paris_date
 from hygie.database.pool import Database
 from hygie.gate.administration import Administration
 from hygie.gate.errors import ForgedRightsError
+from hygie.machines import Revocations
 from hygie.perimeter import Known
 from hygie.proof.certification.agenda import WARNING, agenda_on, expiries, warnings
 from hygie.proof.fitness import Fitness, fitness_of
+from hygie.proof.interventions import ending_accounts
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.chain import RecordVersion
 from hygie.registers.rules import Change
@@ -74,20 +77,22 @@ class Effects:
     def __init__(self, house: House, operator: str) -> None:
         self._house = house
         self._operator = operator
+        self._revocations = Revocations(house, operator)
 
     async def run(self) -> Done:
         """One turn. Raises: what the journal, the KMS and the database raise; the next turn begins again."""
-        today = paris_date(self._house.clock.now_ms())
+        now_ms = self._house.clock.now_ms()
+        today = paris_date(now_ms)
 
-        def read(plane: ProofPlane) -> tuple[Fitness, list[RecordVersion]]:
+        def read(plane: ProofPlane) -> tuple[Fitness, list[RecordVersion], dict[str, str]]:
             known = Known(plane.registers)
-            return fitness_of(known.of, today), known.of(PERSON)
+            return fitness_of(known.of, today), known.of(PERSON), ending_accounts(known.of, now_ms)
 
-        fitness, people = await with_proof(self._house, self._operator, read)
+        fitness, people, ending = await with_proof(self._house, self._operator, read)
         done, there = Done(), set[str]()
-        if fitness.gone or fitness.lapsed or fitness.fit:
+        if fitness.gone or fitness.lapsed or fitness.fit or ending:
             async with open_administration(self._house, self._operator) as acts:
-                closed = await _close(acts, fitness)
+                closed = await _close(acts, {*fitness.gone, *ending})
                 done = Done(closed, *await _hold(acts, fitness))
                 there = {str(row["id"]) for row in await acts.listing("account")}
         told = _told(people, fitness, there, today)
@@ -106,24 +111,23 @@ class Effects:
         written = await with_proof(self._house, self._operator, write)
         done = replace(done, recorded=[f"{one.register} {one.key}" for one in written])
         counts = [len(one) for one in (done.closed, done.suspended, done.resumed, done.recorded)]
+        await self._revocations.keep()
         if any(counts):
             log.info("effects: %d closed, %d suspended, %d resumed, %d recorded", *counts)
         return done
 
 
-async def _close(acts: Administration, fitness: Fitness) -> list[str]:
-    """End every token and habilitation of who has left, then the account. Returns the accounts closed."""
-    if not fitness.gone:
+async def _close(acts: Administration, over: Collection[str]) -> list[str]:
+    """End every token and habilitation of accounts that are over, then the accounts. Returns those closed."""
+    if not over:
         return []
     for row in await acts.listing("token"):
-        if row["account"] in fitness.gone and row["revoked_ms"] is None:
+        if row["account"] in over and row["revoked_ms"] is None:
             await acts.revoke_token(row["id"])
     for row in await acts.listing("habilitation"):
-        if row["account"] in fitness.gone and row["revoked_ms"] is None:
+        if row["account"] in over and row["revoked_ms"] is None:
             await acts.revoke_habilitation(row["id"])
-    wanted = [
-        str(row["id"]) for row in await acts.listing("account") if row["id"] in fitness.gone and row["state"] == "open"
-    ]
+    wanted = [str(row["id"]) for row in await acts.listing("account") if row["id"] in over and row["state"] == "open"]
     for account in wanted:
         await acts.disable_account(account)
     return wanted

@@ -50,6 +50,8 @@ from hygie.probes.canaries.watch import KIND as CANARIES_KIND
 from hygie.probes.canaries.watch import CanaryWatch
 from hygie.probes.door import ask_door, authority_of
 from hygie.probes.reconcile import JournalWatch
+from hygie.recordings import MEASUREMENT as SESSIONS_KIND
+from hygie.recordings import SESSIONS_EVERY_S, SessionKeeper
 from hygie.segments.rows import published_objects
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
@@ -88,6 +90,7 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     "journal-copies": 5_760,
     "rights": 5_760,
     LOGS_KIND: 5_760,
+    SESSIONS_KIND: 20_000,
     "unwraps": 5_760,
     "door": 50_400,
     CANARIES_KIND: 5_760,
@@ -122,6 +125,7 @@ class Upkeep:
             logs, evaluator = LogKeeper(house, records, OPERATOR), Evaluator(house, OPERATOR)
             news, canaries = RegisterNews(records), CanaryWatch(house, pool, OPERATOR)
             grants = Grants(house, records, OPERATOR)
+            sessions = SessionKeeper(house, records, pool, OPERATOR)
 
             async def evaluate() -> None:
                 await logs.begin()  # nothing is added to a log that is behind what was published
@@ -156,6 +160,7 @@ class Upkeep:
                     after_s=EFFECTS_AFTER_S,
                     woken=news.heard,
                 ),
+                every(stop, SESSIONS_EVERY_S, sessions.run),
                 every(stop, EVALUATE_EVERY_S, evaluate, after_s=EVALUATE_AFTER_S),
                 every(stop, PUBLISH_EVERY_S, logs.publish),
                 every(stop, COMPARE_EVERY_S, logs.tidy),

@@ -16,6 +16,7 @@ from hygie.base.actions import KINDS
 from hygie.base.clock import SystemClock, month_of
 from hygie.base.errors import InvalidRequestError, NotFoundError
 from hygie.keys.errors import (
+    CertificateRefusedError,
     DestructionGuardError,
     KeyDestroyedError,
     KmsRequestError,
@@ -288,6 +289,15 @@ class KmsContract:
             assert [(key.public_key, key.until_ms is None) for key in listed] == [(keys["journal"], False), (new, True)]
             with pytest.raises(NotFoundError):
                 await kms.sign("access", b"x")
+
+        self.run(tmp_path, story)
+
+    def test_the_authority_of_interventions_signs_nothing_but_its_certificates(self, tmp_path: Path) -> None:
+        async def story(kms: Kms) -> None:
+            await kms.public_key("intervention")
+            for message in (b"", b"checkpoint", bytes(600)):
+                with pytest.raises(CertificateRefusedError):
+                    await kms.sign("intervention", message)
 
         self.run(tmp_path, story)
 

@@ -64,6 +64,8 @@ ROOM_DIGIT = {
     "exits": "E",
     "oauth": "F",
     "rights": "G",
+    "interventions": "J",
+    "recordings": "J",
 }
 
 

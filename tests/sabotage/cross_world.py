@@ -121,7 +121,9 @@ def works() -> list[Change]:
         change("change", "CHG-1", "done", platform_version=__version__, done_at=at(-20), result="success",
                kind="evolution", degrading=False),
         change("intervention", "INT-1", "done", started_at=at(-15), ended_at=at(-14.9), accounts=["paul"],
-               operator="PER-paul"),
+               operator="PER-paul", kind="pentest", ending_accounts=["old"]),
+        change("recorded-session", "SES-1", "matched", kind="ssh", account="paul", intervention="INT-1",
+               started_at=at(-15), ended_at=at(-14.95)),
         change("continuity-plan", "BCP-1", "in-force", services=["SVC"], dmia_min=240, pdma_min=120, rto_min=60,
                rpo_min=60, approved_on=day(-60), review_on=day(300)),
         change("drill", "DRL-1", "reported", kind="restore", platform_report="d-1", outcome="passed",
@@ -164,7 +166,9 @@ INSERT INTO hygie.tenant VALUES ('\\x{tenant}', 'chu', 'CHU', 0);
 INSERT INTO hygie.environment VALUES ('\\x{place}', '\\x{tenant}', 'prod', 'production', 'hygie_env_1', 'open', 0);
 INSERT INTO hygie.account (id, kind, label, state, created_ms, ends_ms) VALUES
     ('anne', 'person', '', 'open', 0, {later}), ('paul', 'person', '', 'open', 0, {later}),
-    ('old', 'person', '', 'disabled', 0, {later}), ('app', 'application', '', 'open', 0, {later});
+    ('old', 'person', '', 'disabled', 0, {later}),
+    ('guest', 'application', '', 'open', 0, {later}),
+    ('app', 'application', '', 'open', 0, {later});
 INSERT INTO hygie.habilitation (id, account, environment, role, reason, approver, starts_ms, ends_ms, revoked_ms) VALUES
     ('h1', 'paul', '\\x{place}', 'reader', 'soins', 'anne', {long_ago}, {now}, NULL),
     ('h2', 'paul', '\\x{place}', 'reader', 'soins', 'anne', {month_ago}, {later}, NULL),
@@ -176,6 +180,7 @@ INSERT INTO hygie.erasure (id, environment, compartment, instruction, requested_
     ('er-1', '\\x{place}', '\\x00', '{{}}', {month_ago}, {month_ago});
 INSERT INTO hygie.measurement (kind, at_ms, passed, facts) VALUES
     ('backup', {now} - 600000, true, '{{}}'),
+    ('sessions', {now} - 60000, true, '{{"recorded": 0}}'),
     ('drill-site-loss', {now} - 40 * 86400000::bigint, false, '{{"drill": "d-2", "rto_s": 900.0, "rpo_s": 0.0}}'),
     ('drill-restore', {now} - 20 * 86400000::bigint, true, '{{"drill": "d-1", "rto_s": 600.0, "rpo_s": 300.0}}');
 INSERT INTO hygie.measurement (kind, at_ms, passed, facts)

@@ -108,6 +108,17 @@ SABOTAGES: Mapping[str, tuple[Break, str]] = {
         sql(INSERT_RIGHT, "old", "reader", "anne", ms(-300), ms(9)), "HRV-old"
     ),
     "cross.privileged-justified": (sql(INSERT_RIGHT, "paul", "privacy-officer", "anne", ms(-1), ms(9)), "paul"),
+    "cross.ending-account": (
+        add("intervention", "INT-9", "done", kind="pentest", operator="PER-paul", ending_accounts=["guest"],
+            started_at=at(-2), ended_at=at(-1)), "guest (INT-9)"
+    ),
+    "cross.session-matched": (
+        add("recorded-session", "SES-9", "unmatched", kind="ssh", account="paul", wrong="no-login",
+            started_at=at(-1), ended_at=at(-1)), "SES-9"
+    ),
+    "cross.sessions-read": (
+        lambda scene: scene.measured("sessions", 0, passed=False, code="HYG-4J0"), "HYG-4J0"
+    ),
     "cross.duty-held": (amend("person", "PER-anne", duties=["rssi"]), "dpo"),
     "cross.owner-present": (left, "action ACT-2"),
     "cross.policy-acknowledged": (add("person", "PER-new", starts_on=day(-1)), "POL-1 PER-new"),

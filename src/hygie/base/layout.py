@@ -16,6 +16,7 @@
     DATA/upgrades/         copies of the database taken before each upgrade
     DATA/public/           public pages and their data, as they were last published
     DATA/referentials/     référentiels that people imported, canonical JSON
+    DATA/ssh/              what sshd reads: the certificate authority and revoked interventions
     DATA/timestamps/       checkpoints of the journal stamped by a timestamp authority, by month
     DATA/connection.json   what a FHIR client needs: base_url, ca_file, token
 """
@@ -116,6 +117,11 @@ class DataFolder:
     def referentials(self) -> Path:
         """Imported référentiels, one file each."""
         return self.path / "referentials"
+
+    @property
+    def ssh(self) -> Path:
+        """The certificate authority's public key, and the list of revoked interventions."""
+        return self.path / "ssh"
 
     @property
     def timestamps(self) -> Path:

@@ -173,6 +173,16 @@ class ExitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     traces_years: Annotated[int, msgspec.Meta(ge=1, le=30)] = 3
 
 
+class InterventionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the host's staff leave behind on machines, read by ``hygie work``; nothing is by default.
+
+    recordings: the folder of sudo's I/O logs; logins: sshd's log, as journald or rsyslog writes it.
+    """
+
+    recordings: FilePath | None = None
+    logins: FilePath | None = None
+
+
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often the sealer publishes a checkpoint when entries wait, milliseconds."""
 
@@ -216,6 +226,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     approvals: ApprovalSettings = ApprovalSettings()
     limits: LimitSettings = LimitSettings()
     identity_providers: tuple[IdentityProviderSettings, ...] = ()
+    interventions: InterventionSettings = InterventionSettings()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
@@ -268,6 +279,9 @@ def check_settings(settings: Settings, folder: DataFolder) -> None:
     if stamp.url is not None and not stamp.url.startswith(("https://", "http://")):
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="timestamp.url: http(s)://")
     check_providers(settings.identity_providers, production=settings.production)
+    if (settings.interventions.recordings is None) != (settings.interventions.logins is None):
+        detail = "interventions: recordings and logins go together"
+        raise UnreadableSettingsError(file=folder.settings_file.name, detail=detail)
     if settings.host.public_url is not None:
         check_public_url(settings.host.public_url)
     if (settings.host.certificate is None) != (settings.host.key is None):

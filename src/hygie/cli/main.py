@@ -34,8 +34,8 @@ EXIT_UNEXPECTED = 70
 _SERVICES = "init up serve kms unseal work witness demo status verify"
 _CARE = "backup restore drill scrub rebuild erase exit rotate upgrade"
 _PEOPLE = (
-    "tenant environment copy account person application habilitation request token limit network country journal"
-    " traces flows canary"
+    "tenant environment copy account person application habilitation request token limit network country"
+    " intervention journal traces flows canary"
 )
 _PROOF = "posture perimeter certification dossier control referential register evidence publish contract contacts"
 ORDER = (*_SERVICES.split(), *_CARE.split(), *_PEOPLE.split(), *_PROOF.split())

@@ -21,6 +21,10 @@ OPEN: Mapping[str, Text] = {  # what no register settles here, and what is said 
         "Inconnue encore, la disponibilité promise aux contrats : il y faut un jour de mesures.",
         "Still unknown, the availability that contracts promise: it takes a day of measures.",
     ),
+    "cross.sessions-read": Text(
+        "Sans réponse, les sessions d'administration : la démonstration ne lit le journal d'aucune machine.",
+        "Without an answer, administration sessions: the demonstration reads no machine's log.",
+    ),
     "cross.stores-listed": Text(
         "Rouge, les stockages de cette machine : d'autres installations s'y trouvent, qu'aucun registre n'inscrit.",
         "Red, the stores of this machine: other installations lie on it that no register lists.",

@@ -60,6 +60,14 @@ class PeerRefusedError(RefusedError):
     en = "This process is not allowed to ask this of the key service."
 
 
+class CertificateRefusedError(RefusedError):
+    """The authority of SSH certificates was asked to sign something else than a certificate of one intervention."""
+
+    code = "HYG-232"
+    fr = "Le service de clés ne signe, à ce titre, que des certificats SSH d'une heure au plus ({reason})."
+    en = "Under this purpose the key service signs SSH certificates of an hour at most, and nothing else ({reason})."
+
+
 class UnknownKeyError(NotFoundError):
     """The tenant, environment, epoch or key was never made here."""
 

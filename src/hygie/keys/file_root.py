@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hygie.base.clock import Clock, SystemClock
 from hygie.base.passphrase import check_passphrase
-from hygie.keys import sealing
+from hygie.keys import sealing, ssh_authority
 from hygie.keys.errors import (
     KmsSealedError,
     KmsSettingsError,
@@ -212,8 +212,14 @@ class FileRoot:
     # --- signing
 
     def sign(self, purpose: str, message: bytes) -> bytes:
-        """Ed25519 signature of the message as it is."""
+        """Ed25519 signature of the message as it is.
+
+        Raises: CertificateRefusedError: under the purpose of interventions, anything but a short SSH certificate.
+        """
         with self._lock:
+            if purpose == ssh_authority.PURPOSE:
+                public, now_s = self._signing_key(purpose).public, self._clock.now_ms() // 1000
+                ssh_authority.check_signable(message, authority=public, now_s=now_s)
             signer = self._signers.get(purpose)
             if signer is None:
                 private = self._signing_key(purpose).private

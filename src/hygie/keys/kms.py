@@ -22,7 +22,7 @@ HEADS_MAX = 64  # lengths of the unwrap record asked at once
 EPOCHS_LIVE_MAX = 64  # bounds the state file; 64 epochs of 7 days are over a year without destruction
 
 Level = Literal["root", "tenant", "environment"]
-SIGNING_PURPOSES = ("journal", "backup", "erasure", "drill", "dossier")
+SIGNING_PURPOSES = ("journal", "backup", "erasure", "drill", "dossier", "intervention")
 
 
 class KmsProperties(msgspec.Struct, frozen=True):
@@ -190,7 +190,10 @@ class Kms(Protocol):
         """Destroy a month key, irreversibly; it is never made again."""
 
     async def sign(self, purpose: str, message: bytes) -> bytes:
-        """Ed25519 signature (64 bytes) of the message as it is: the caller gives bytes that carry their own context."""
+        """Ed25519 signature (64 bytes) of the message as it is: the caller gives bytes that carry their own context.
+
+        Raises: CertificateRefusedError: under ``intervention``, anything but an SSH certificate of an hour at most.
+        """
         ...
 
     async def public_key(self, purpose: str) -> bytes:

@@ -10,8 +10,11 @@ from hygie.base.civil import paris_date
 from hygie.proof.cross.model import Found, Judge, Look, cards, day_of
 from hygie.proof.facts import AccessFacts
 from hygie.proof.fitness import bound, has_left, trained
+from hygie.proof.interventions import ending_accounts
 from hygie.registers.chain import RecordVersion
 
+ENDING_MS = 300_000  # hygie work closes within half a minute of the end
+SESSIONS_READ_MS = 900_000  # it reads every ten seconds; a busy machine less often
 REVIEW_DAYS_MAX = 365  # HDS v2, requirement 05 D a: rights are looked at again each year
 DUTY_OF_ROLE = {  # a role that registers and checks name → the duty that a person of the register holds
     "achats": "purchasing", "direction": "direction", "dpo": "dpo", "exploitation": "operator", "juridique": "legal",
@@ -152,6 +155,33 @@ def privileged_justified(look: Look) -> Found:
     return Found(wrong, len(rights))
 
 
+def ending_account(look: Look) -> Found:
+    """An account that was opened for an intervention has ended with it."""
+    now_ms = look.context.now_ms
+    over = ending_accounts(look.of, now_ms - ENDING_MS)
+    held = {str(one["id"]) for one in access_of(look).accounts if one["state"] == "open" and one["ends_ms"] > now_ms}
+    held |= {str(one["account"]) for one in live_rights(look)}
+    named = {name for one in look.of("intervention") for name in one.fields.get("ending_accounts", ())}
+    return Found([f"{name} ({over[name]})" for name in sorted(over.keys() & held)], len(named))
+
+
+def session_matched(look: Look) -> Found:
+    """Each session on a machine belongs to an approved intervention, or was explained by two people."""
+    sessions = look.of("recorded-session")
+    return Found([one.key for one in sessions if one.state == "unmatched"], len(sessions))
+
+
+def sessions_read(look: Look) -> Found:
+    """What sshd and sudo leave behind was read within the last minutes."""
+    newest = (look.facts.measurements.value or {}).get("sessions")
+    if newest is None:
+        return Found()
+    late = look.context.now_ms - newest.at_ms > SESSIONS_READ_MS
+    code = str(newest.facts.get("code", ""))
+    wrong = [code or "sessions"] if late or not newest.passed else []
+    return Found(wrong, 1)
+
+
 def duty_held(look: Look) -> Found:
     """Each role that answers for registers and checks is held by somebody present."""
     roles = {look.schema(name).owner for name in look.schemas} | {card.owner for card in cards().values()}
@@ -261,6 +291,9 @@ JUDGES: Mapping[str, Judge] = {
     "cross.right-reviewed": right_reviewed,
     "cross.review-executed": review_executed,
     "cross.privileged-justified": privileged_justified,
+    "cross.ending-account": ending_account,
+    "cross.session-matched": session_matched,
+    "cross.sessions-read": sessions_read,
     "cross.duty-held": duty_held,
     "cross.owner-present": owner_present,
     "cross.policy-acknowledged": policy_acknowledged,

@@ -26,6 +26,7 @@ from hygie.registers.holes import Hole
 from hygie.registers.schema import Schemas
 
 _DOCUMENT_TYPES = ("document", "documents")
+_SEALED = frozenset({("recorded-session", "recording")})  # who reads a dossier has no key; the record tells its digest
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -149,8 +150,11 @@ def _add_writes(
 
 
 def document_fields(schemas: Schemas) -> dict[str, list[str]]:
-    """Register → its fields that name files."""
-    found = {name: [one.id for one in schema.fields if one.type in _DOCUMENT_TYPES] for name, schema in schemas.items()}
+    """Register → its fields that name files which a dossier holds."""
+    found = {
+        name: [one.id for one in schema.fields if one.type in _DOCUMENT_TYPES and (name, one.id) not in _SEALED]
+        for name, schema in schemas.items()
+    }
     return {name: fields for name, fields in found.items() if fields}
 
 

@@ -21,7 +21,9 @@ from hygie.dossiers import run_stamp
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.errors import EntryNotFoundError, JournalTamperedError, TimestampUnavailableError
 from hygie.journal.stamps import last_stamp
+from hygie.proof.dossier.logs import document_fields
 from hygie.proof.errors import EvidenceTamperedError, NothingKnownError, ScopeUnknownError, TrialEvidenceError
+from hygie.registers.schema import shipped_schemas
 from hygie.verify.dossier import DossierReport, DossierVerifier, Keys
 from hygie.verify.errors import DossierTamperedError
 from hygie.verify.main import run
@@ -348,3 +350,9 @@ def test_a_stamped_journal_is_verified_with_the_authoritys_root(database: Dsns, 
             assert again.path.read_bytes() == written.path.read_bytes()  # the stamp was kept
 
     asyncio.run(main())
+
+
+def test_sealed_recordings_are_left_out() -> None:
+    fields = document_fields(shipped_schemas())
+    assert "recorded-session" not in fields
+    assert fields["policy"]

@@ -1,0 +1,124 @@
+"""Which intervention a session belongs to, or why none. Pure.
+
+What is believed: sshd's log of who logged in by which certificate (root writes it, the authority signed the key id),
+and the account that sudo read from the kernel. What a recording says beyond that, the ticket and the connection, is the
+staff member's to type: it must agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from hygie.interventions.iolog import Header
+from hygie.interventions.sshd_log import Login
+from hygie.keys.ssh_authority import LIFE_S_MAX
+
+SHELL = "/usr/local/libexec/hygie-shell"  # what the recorder of a certificate runs, recorded, as the person
+TOUCH_MS = 60_000  # between sshd's line and sudo's first event, and between two clocks
+AFTER_MS = 1_000  # sshd says a login before what is done in it; its line may be dated a moment late
+LIFE_MS = LIFE_S_MAX * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """An approved intervention. account: of its operator on machines; begins_ms, ends_ms: its window, till its end."""
+
+    key: str
+    tenant: str
+    person: str
+    account: str
+    begins_ms: int
+    ends_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a session belongs to. wrong: why to nothing (a choice of the register), empty when it does; login: its SSH
+    login, as far as one was found."""
+
+    allowed: Allowed | None
+    login: Login | None
+    wrong: str = ""
+
+
+def kind_of(header: Header) -> str:
+    """``ssh``, ``psql`` or ``sudo``."""
+    if header.command == SHELL:
+        return "ssh"
+    return "psql" if PurePosixPath(header.command).name == "psql" else "sudo"
+
+
+def claims(header: Header) -> tuple[str, str]:
+    """The ticket and the connection (``address port``) that an SSH recording names; empty for another."""
+    if header.command != SHELL or len(header.arguments) < 2:
+        return "", ""
+    address, _, rest = header.arguments[1].partition(" ")
+    return header.arguments[0], f"{address} {rest.partition(' ')[0]}"
+
+
+def match(
+    header: Header,
+    ended_ms: int,
+    logins: Iterable[Login],
+    allowed: Mapping[str, Allowed],
+    *,
+    authorities: Collection[str],
+) -> Match:
+    """What one recording belongs to.
+
+    Args: ended_ms: of the recording; authorities: fingerprints of the certificate authority, present and former.
+    """
+    login = _login_of(header, [one for one in logins if one.account == header.account])
+    if login is None:
+        return Match(None, None, "no-login")
+    if not login.key_id or login.authority not in authorities:
+        return Match(None, login, "no-certificate")
+    ticket, _ = claims(header)
+    if header.command == SHELL and ticket != login.key_id:
+        return Match(None, login, "other-ticket")
+    wrong, one = judge_login(login, allowed)
+    if one is None:
+        return Match(None, login, wrong)
+    if not one.begins_ms - TOUCH_MS <= header.started_ms <= ended_ms <= one.ends_ms + TOUCH_MS:
+        return Match(None, login, "out-of-window")
+    return Match(one, login)
+
+
+def judge_login(login: Login, allowed: Mapping[str, Allowed]) -> tuple[str, Allowed | None]:
+    """The intervention of a login by certificate, or why it has none."""
+    one = allowed.get(login.key_id)
+    if one is None:
+        return "not-approved", None
+    if one.account != login.account:
+        return "other-account", None
+    return "", one
+
+
+def unrecorded(logins: Sequence[Login], recordings: Sequence[Header], *, before_ms: int) -> list[Login]:
+    """Logins of before an instant that no recording, finished or under way, goes with."""
+    seen = {(one.account, claims(one)[1], one.started_ms) for one in recordings if one.command == SHELL}
+
+    def recorded(login: Login) -> bool:
+        return any(
+            (account, connection) == (login.account, f"{login.address} {login.port}")
+            and abs(started_ms - login.at_ms) <= LIFE_MS
+            for account, connection, started_ms in seen
+        )
+
+    return [one for one in logins if one.at_ms < before_ms and not recorded(one)]
+
+
+def _login_of(header: Header, logins: Sequence[Login]) -> Login | None:
+    """The login that a recording came in by: by its connection for an SSH session, else the last one before it."""
+    _, connection = claims(header)
+    if header.command == SHELL:
+        same = [
+            one
+            for one in logins
+            if f"{one.address} {one.port}" == connection and abs(header.started_ms - one.at_ms) <= TOUCH_MS
+        ]
+    else:
+        same = [one for one in logins if one.at_ms - AFTER_MS <= header.started_ms <= one.at_ms + LIFE_MS]
+    return max(same, key=lambda one: one.at_ms, default=None)

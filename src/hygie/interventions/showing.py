@@ -1,0 +1,36 @@
+"""A recording as a person reads it: what the terminal showed, without what could act on the reader's own. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hygie.interventions.iolog import OUTPUTS, STREAMS, Recording, events_of
+
+# ECMA-48: CSI, OSC and its like with their strings, two-character sequences.
+_ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def shown(recording: Recording) -> Iterator[tuple[float, str]]:
+    """Seconds from the start, and what was written then. What was typed shows as the terminal echoed it.
+
+    Sequences are undone in what one event holds; one that is cut between two leaves harmless characters behind.
+    """
+    at = dict.fromkeys(STREAMS, 0)
+    seconds = 0.0
+    for event in events_of(recording.files["timing"]):
+        seconds += event.after_s
+        if event.stream is None:
+            continue
+        start = at[event.stream]
+        at[event.stream] = start + event.size
+        if event.stream in OUTPUTS:
+            piece = recording.files[STREAMS[event.stream]][start : start + event.size]
+            if text := plain(piece):
+                yield seconds, text
+
+
+def plain(piece: bytes) -> str:
+    """Text alone: no escape sequence, no control character but line feed and tabulation."""
+    return _CONTROLS.sub("", _ESCAPES.sub(b"", piece).decode("utf-8", "replace"))

@@ -1,0 +1,161 @@
+"""What the register of interventions allows: who may act on machines, for which client, from when until when. Pure.
+
+An intervention allows what it said **when it was approved**, and as long as it still says so: a window that is widened
+or an operator who is replaced afterwards, without a second person, allows nothing.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from hygie.base.civil import end_of_day_ms, paris_date
+from hygie.proof.certification.from_registers import Newest
+from hygie.proof.fitness import has_left
+from hygie.registers.chain import RecordVersion
+
+INTERVENTION = "intervention"
+LIVE = ("validated", "in-progress")
+OVER = ("done", "reviewed")
+# What the approver saw: anything else here afterwards, and the approval is of another intervention.
+_APPROVED = ("kind", "operator", "requested_by", "environments", "begins_after", "ends_before", "ends_at", "addresses")
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """An approved intervention, in terms of a machine. tenant: name of the client, empty for the host's own;
+    begins_ms, ends_ms: its window, UTC; over_ms: when it was closed, None while it is live."""
+
+    key: str
+    tenant: str
+    person: str
+    account: str
+    begins_ms: int
+    ends_ms: int
+    addresses: tuple[str, ...] = ()
+    over_ms: int | None = None
+
+
+class NotGrantedError(Exception):
+    """Why an intervention allows nothing: ``state``, ``approval``, ``changed``, ``operator`` or ``window``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def granted(history: Sequence[RecordVersion], people: Sequence[RecordVersion]) -> Granted:
+    """What an intervention allows, or allowed until it was closed.
+
+    Args: history: every version, oldest first; people: newest records of the register of persons.
+    Raises: NotGrantedError.
+    """
+    newest = history[-1]
+    if newest.state not in (*LIVE, *OVER):
+        raise NotGrantedError("state")
+    approved = next((one for one in reversed(history) if one.state == "validated"), None)
+    if approved is None:
+        raise NotGrantedError("approval")
+    if _said(approved) != _said(newest):
+        raise NotGrantedError("changed")
+    operator = next((one for one in people if one.key == approved.fields.get("operator")), None)
+    account = str(operator.fields.get("account", "")) if operator else ""
+    if operator is None or not account:
+        raise NotGrantedError("operator")
+    if not _by_another(approved, operator, people):
+        raise NotGrantedError("approval")
+    begins_ms, ends_ms = window_of(approved.fields)
+    if not 0 < begins_ms < ends_ms:
+        raise NotGrantedError("window")
+    over = next((one.at_ms for one in history if one.state in OVER), None)
+    addresses = tuple(map(str, approved.fields.get("addresses", ())))
+    return Granted(newest.key, approved.tenant, operator.key, account, begins_ms, ends_ms, addresses, over)
+
+
+def window_of(fields: Mapping[str, Any]) -> tuple[int, int]:
+    """First and last millisecond of a window, UTC; 0 for what is not said."""
+    ends = [end_of_day_ms(date.fromisoformat(str(fields["ends_before"])))] if fields.get("ends_before") else []
+    ends += [_instant_ms(fields["ends_at"])] if fields.get("ends_at") else []
+    begins_ms = _instant_ms(fields["begins_after"]) if fields.get("begins_after") else 0
+    return begins_ms, min(ends, default=0)
+
+
+def withdrawn(histories: Iterable[Sequence[RecordVersion]], people: Sequence[RecordVersion], now_ms: int) -> list[str]:
+    """Keys of interventions whose certificates count no more, whatever they say: all that allow nothing now.
+
+    An intervention whose operator has left counts among them; so does one that is over.
+    """
+    today = paris_date(now_ms)
+    found = []
+    for history in histories:
+        try:
+            one = granted(history, people)
+        except NotGrantedError:
+            found.append(history[-1].key)
+            continue
+        person = next(record for record in people if record.key == one.person)
+        if one.over_ms is not None or one.ends_ms < now_ms or has_left(person, today):
+            found.append(one.key)
+    return found
+
+
+def ending_accounts(of: Newest, now_ms: int) -> dict[str, str]:
+    """Accounts that were opened for an intervention which is over or whose window has passed: account → its key.
+
+    The account of somebody who holds a duty of the host is never one of them: it was not opened for an intervention.
+    An account that a live intervention also names goes on.
+    """
+    today = paris_date(now_ms)
+    duty = {
+        str(one.fields["account"])
+        for one in of("person")
+        if one.fields.get("account") and one.fields.get("duties") and not has_left(one, today)
+    }
+    over: dict[str, str] = {}
+    live: set[str] = set()
+    for one in of(INTERVENTION):
+        named = {str(name) for name in one.fields.get("ending_accounts", ())} - duty
+        if one.state in (*OVER, "refused") or (one.state in LIVE and window_of(one.fields)[1] < now_ms):
+            over |= dict.fromkeys(named, one.key)
+        elif one.state in LIVE:
+            live |= named
+    return {account: key for account, key in sorted(over.items()) if account not in live}
+
+
+def _by_another(approved: RecordVersion, operator: RecordVersion, people: Sequence[RecordVersion]) -> bool:
+    """Whether somebody of the register decided: neither who asked, nor who acts, nor who wrote it, by whichever name.
+
+    Somebody who shares a name with one of these counts as that one.
+    """
+    today = paris_date(approved.at_ms)
+    approvers = _who(approved.approver, people)
+    writer = _who(approved.author, people)
+    concerned = _who(str(approved.fields.get("requested_by", "")), people) | {operator.key} | writer
+    here = {one.key for one in people if not has_left(one, today)}
+    return bool(approvers) and approvers <= here and not approvers & concerned and operator.key not in writer
+
+
+def _who(name: str, people: Sequence[RecordVersion]) -> frozenset[str]:
+    """Keys of the persons that a text names by key, account or name; the text itself when it is nobody's."""
+    wanted = _plain(name)
+    found = {
+        one.key
+        for one in people
+        if wanted in {_plain(str(each)) for each in (one.key, one.fields.get("account"), one.fields.get("name"))}
+    }
+    return frozenset(found or {wanted})
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).rpartition(":")[2].strip().casefold()
+
+
+def _said(record: RecordVersion) -> tuple[object, ...]:
+    return (record.tenant, *(record.fields.get(name) for name in _APPROVED))
+
+
+def _instant_ms(stored: object) -> int:
+    return int(datetime.fromisoformat(str(stored)).timestamp() * 1000)

@@ -1,0 +1,346 @@
+"""Somebody who wants onto a machine without anybody's consent, or off it without a trace.
+
+Sessions are left by hand where sudo and sshd would leave them: what these say is what the attacker may choose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from hygie.app import House, open_house
+from hygie.base.ssh import authority_blob, fingerprint
+from hygie.interventions import iolog
+from hygie.interventions.matching import SHELL
+from hygie.keys.errors import CertificateRefusedError
+from hygie.registers.chain import RecordVersion, digest_of
+from tests.acceptance.conftest import Installation, new_installation, populate
+from tests.unit.interventions.stage import log, recording
+
+ADDRESS = "192.0.2.7"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def at(minutes: float) -> str:
+    return (now() + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def day(days: int) -> str:
+    return (now() + timedelta(days=days)).date().isoformat()
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Installation]:
+    """An installation with staff, two clients, a spool and a log of logins."""
+    folder = Path(tempfile.mkdtemp(prefix="hygie-i-"))
+    one = new_installation(folder)
+    spool, logins = folder / "spool", folder / "sshd.log"
+    spool.mkdir()
+    logins.touch()
+    settings = one.data / "hygie.toml"
+    read = f'[interventions]\nrecordings = "{spool}"\nlogins = "{logins}"'
+    settings.write_text(settings.read_text().replace("[interventions]", read))
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
+    try:
+        one.up()
+        populate(one)
+        one.hygie("tenant", "create", "other")
+        for account, duties in (("anne", "rssi"), ("paul", "operator"), ("zoe", ""), ("luc", "operator")):
+            fields = [f"name={account.title()} Durand", f"account={account}", "employer=Hygie", "function=Exploitant"]
+            fields += ["starts_on=2020-01-06", *([f"duties={duties}"] if duties else [])]
+            one.hygie("register", "add", "person", *fields, "--key", f"PER-{account}")
+        yield one
+    finally:
+        with suppress(OSError):
+            one.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _anne(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "anne")
+
+
+def wish(made: Installation, key: str, *fields: str, tenant: str = "chu") -> None:
+    """An intervention that somebody asks for."""
+    first = (
+        *("title=Disque", "kind=maintenance", "origin=host", "requested_by=paul", "reason=Disque plein"),
+        *("health_data=yes", "operator=PER-paul", "remote=yes", "plan=Vider", "country=FR"),
+        *(f"begins_after={at(-5)}", f"ends_before={day(1)}", f"ends_at={at(30)}"),
+    )
+    made.hygie("register", "add", "intervention", *first, *fields, "--key", key, "--tenant", tenant)
+
+
+def approve(made: Installation, key: str, approver: str = "zoe") -> None:
+    made.hygie("register", "amend", "intervention", key, "--state", "validated", "--approver", approver)
+
+
+def certificate(made: Installation, key: str, exit_code: int = 0) -> Any:
+    public = made.data.parent / "key.pub"
+    return made.hygie("intervention", "certificate", key, "--key", str(public), exit_code=exit_code)
+
+
+def refused(made: Installation, key: str, words: str, code: str = "HYG-2J0") -> None:
+    error = certificate(made, key, 20)["error"]
+    assert error["code"] == code
+    assert words in error["message"]
+
+
+def login(made: Installation, key: str, *, port: int = 51_000, account: str = "paul", authority: str = "") -> None:
+    """A line as sshd says it, a second ago."""
+
+    async def main() -> str:
+        async with open_house(made.data) as house:
+            return fingerprint(authority_blob(await house.kms.public_key("intervention")))
+
+    line = f"{(now() - timedelta(seconds=1)).isoformat()} vm-1 sshd[1]: Accepted publickey for {account} from {ADDRESS}"
+    line += f" port {port} ssh2: ED25519-CERT SHA256:x ID {key} (serial 7) CA ED25519 "
+    with (made.data.parent / "sshd.log").open("a") as file:
+        file.write(line + (authority or asyncio.run(main())) + "\n")
+
+
+def session(made: Installation, name: str, ticket: str, *, port: int = 51_000, **changed: Any) -> Path:
+    """A recording that ended now."""
+    arguments = [SHELL, ticket, f"{ADDRESS} {port} 10.0.0.1 22", "0", ""]
+    header = log(timestamp={"seconds": int(now().timestamp())}, runargv=arguments)
+    return recording(made.data.parent / "spool", name, **{"log_json": header, "timing": b"4 0.001 12\n",
+                     "ttyin": b"", "ttyout": f"{name:<12}".encode()[:12], **changed})  # fmt: skip
+
+
+def sessions(made: Installation, *words: str) -> list[dict[str, Any]]:
+    return list(made.hygie("intervention", "sessions", *words))
+
+
+def taken(made: Installation, folder: Path) -> None:
+    made.wait_for(lambda: not folder.exists())
+
+
+def test_nobody_gets_a_certificate_by_his_own_word(made: Installation) -> None:
+    wish(made, "INT-10")
+    refused(made, "INT-10", "neither validated")
+    refused(made, "INT-99", "no such record")
+    approve(made, "INT-10", "paul")
+    refused(made, "INT-10", "not approved by somebody")
+    for key, approver in (("INT-11", "Paul Durand"), ("INT-12", "quelqu'un"), ("INT-13", "PER-paul")):
+        wish(made, key)
+        approve(made, key, approver)
+        refused(made, key, "not approved by somebody")
+    wish(made, "INT-14")
+    approve(made, "INT-14")
+    assert certificate(made, "INT-14")["account"] == "paul"
+    made.hygie("register", "amend", "intervention", "INT-14", f"ends_at={at(600)}", "--state", "in-progress")
+    refused(made, "INT-14", "changed since")
+
+
+def test_who_approves_through_sudo_as_the_operator_does_not_count(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish(made, "INT-15")
+    monkeypatch.setenv("SUDO_USER", "paul")
+    approve(made, "INT-15")
+    refused(made, "INT-15", "not approved by somebody")
+
+
+def test_outside_its_window_or_without_its_operator_it_opens_nothing(made: Installation) -> None:
+    for key, fields in (
+        ("INT-20", (f"begins_after={at(5)}",)),
+        ("INT-21", (f"begins_after={at(-60)}", f"ends_at={at(-1)}")),
+        ("INT-22", (f"begins_after={at(-3_000)}", f"ends_before={day(-1)}", f"ends_at={at(-1_999)}")),
+    ):
+        wish(made, key, *fields)
+        approve(made, key)
+        refused(made, key, "window")
+    wish(made, "INT-23", "operator=PER-luc")
+    approve(made, "INT-23")
+    assert certificate(made, "INT-23")["account"] == "luc"
+    made.hygie("register", "amend", "person", "PER-luc", f"ends_on={day(0)}", "--state", "left")
+    refused(made, "INT-23", "left")
+    made.wait_for(lambda: b"INT-23" in (made.data / "ssh" / "revoked.krl").read_bytes())
+
+
+def test_a_window_cuts_the_certificate(made: Installation) -> None:
+    wish(made, "INT-24", f"ends_at={at(3)}")
+    approve(made, "INT-24")
+    public = str(made.data.parent / "key.pub")
+    given = made.hygie("intervention", "certificate", "INT-24", "--key", public, "--minutes", "60")
+    assert given["until_ms"] <= (now() + timedelta(minutes=3)).timestamp() * 1000
+    assert made.run("intervention", "certificate", "INT-24", "--key", public, "--minutes", "61").returncode == 2
+    secret = str(made.data.parent / "key")
+    assert (
+        made.hygie("intervention", "certificate", "INT-24", "--key", secret, exit_code=10)["error"]["code"] == "HYG-1J0"
+    )
+
+
+def test_the_kms_signs_nothing_else_as_this_authority(made: Installation) -> None:
+    async def ask(house: House, message: bytes) -> None:
+        await house.kms.sign("intervention", message)
+
+    async def main() -> None:
+        async with open_house(made.data) as house:
+            for message in (b"", b"hygie/x\n12\nhash\n", os.urandom(200)):
+                with pytest.raises(CertificateRefusedError):
+                    await ask(house, message)
+
+    asyncio.run(main())
+
+
+def test_a_record_written_without_hygie_opens_nothing(made: Installation) -> None:
+    wish(made, "INT-30")
+    made.hygie("register", "verify")
+
+    async def dsn() -> str:
+        async with open_house(made.data) as house:
+            return house.dsns.owner
+
+    columns = "seq, register, key, version, at_ms, author, approver, tenant, state, reason, body"
+    with psycopg.connect(asyncio.run(dsn()), autocommit=True) as owner:
+        row = owner.execute(f"SELECT {columns} FROM hygie_proof.record WHERE key = 'INT-30'".encode()).fetchone()
+        head = owner.execute("SELECT seq, digest FROM hygie_proof.head WHERE log = 'records'").fetchone()
+        assert row is not None
+        assert head is not None
+        told = (row[4], "local:anne", "zoe", "chu", "validated", "")
+        forged = RecordVersion(head[0] + 1, "intervention", "INT-30", 2, *told, json.loads(row[10]))
+        digest = digest_of(forged, bytes(head[1]))  # as Hygie chains it: only the journal does not say so
+        values = (forged.seq, "intervention", "INT-30", 2, *told, forged.body, digest)
+        marks = ", ".join(["%s"] * len(values))
+        owner.execute(f"INSERT INTO hygie_proof.record ({columns}, digest) VALUES ({marks})".encode(), values)
+        owner.execute("UPDATE hygie_proof.head SET seq = %s, digest = %s WHERE log = 'records'", (forged.seq, digest))
+        try:
+            assert certificate(made, "INT-30", 50)["error"]["code"] == "HYG-5C2"
+        finally:
+            owner.execute("DELETE FROM hygie_proof.record WHERE seq = %s", (forged.seq,))
+            owner.execute("UPDATE hygie_proof.head SET seq = %s, digest = %s WHERE log = 'records'", head)
+    refused(made, "INT-30", "neither validated")
+
+
+def test_a_poisoned_spool_stops_nothing_and_is_named(made: Installation, tmp_path: Path) -> None:
+    wish(made, "INT-40")
+    approve(made, "INT-40")
+    certificate(made, "INT-40")
+    spool = made.data.parent / "spool"
+    (spool / "link").symlink_to(tmp_path)
+    (spool / "file").write_bytes(os.urandom(1_000))
+    os.mkfifo(spool / "pipe")
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"x" * 12)
+    linked = session(made, "aa-linked", "INT-40")
+    (linked / "ttyout").unlink()
+    (linked / "ttyout").symlink_to(outside)
+    session(made, "ab-junk", "INT-40", log_json=os.urandom(300))
+    session(made, "ac-cut", "INT-40", ttyout=b"cut")
+    huge = session(made, "ad-huge", "INT-40", ttyout=b"")
+    with (huge / "ttyout").open("r+b") as sparse:
+        sparse.truncate(iolog.BYTES_MAX + 1)
+    nested = session(made, "ae-nested", "INT-40", port=51_040)
+    (nested / "inside").mkdir()
+    login(made, "INT-40", port=51_040)
+    login(made, "INT-40", port=51_041)
+    good = session(made, "zz-good", "INT-40", port=51_041)
+    taken(made, good)
+    found = [one for one in sessions(made) if one["intervention"] == "INT-40"]
+    assert [one["state"] for one in found] == ["matched", "matched"]
+    wrong = sorted(one["wrong"] for one in sessions(made) if one["state"] == "unmatched")
+    assert wrong == ["damaged", "damaged", "damaged", "too-large"]
+    assert {outside.read_bytes(), b"x" * 12} == {b"x" * 12}
+    made.hygie("intervention", "record")
+    made.journal_published()
+    told = [
+        one for one in made.hygie("journal", "show", "--limit", "500") if one.get("action") == "intervention:record"
+    ]
+    assert len([one for one in told if one["detail"]["session"] == found[0]["session"]]) <= 4, "told once a process"
+    for name in ("link", "file", "pipe", "aa-linked", "ab-junk", "ac-cut", "ad-huge", "ae-nested"):
+        path = spool / name
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def test_a_session_is_not_told_to_another_client(made: Installation) -> None:
+    for key, tenant in (("INT-50", "chu"), ("INT-51", "other")):
+        wish(made, key, tenant=tenant)
+        approve(made, key)
+    before = len(sessions(made, "--tenant", "other"))
+    login(made, "INT-50", port=51_050)
+    lying = session(made, "lying", "INT-51", port=51_050)
+    taken(made, lying)
+    assert len(sessions(made, "--tenant", "other")) == before
+    assert [one["wrong"] for one in sessions(made) if one["wrong"] == "other-ticket"] == ["other-ticket"]
+    login(made, "INT-50", port=51_051)
+    honest = session(made, "honest", "INT-50", port=51_051)
+    taken(made, honest)
+    (own,) = [one for one in sessions(made, "--tenant", "chu") if one["intervention"] == "INT-50"]
+    assert len(sessions(made, "--tenant", "other")) == before
+    words = ("intervention", "replay", own["session"], "--for", "INC-1")
+    assert made.hygie(*words, "--tenant", "other", exit_code=30)["error"]["code"] == "HYG-3J0"
+    assert made.hygie("intervention", "sessions", "--tenant", "nobody", exit_code=30)["error"]["code"] == "HYG-3J0"
+
+
+def test_a_recording_that_was_altered_is_not_shown(made: Installation) -> None:
+    wish(made, "INT-60")
+    approve(made, "INT-60")
+    for number in (1, 2):
+        login(made, "INT-60", port=51_060 + number)
+        taken(made, session(made, f"rec-{number}", "INT-60", port=51_060 + number))
+    one, two = [each["session"] for each in sessions(made) if each["intervention"] == "INT-60"]
+    shown = made.hygie("intervention", "replay", one, "--for", "INC-1")
+    assert "rec-" in json.dumps(shown)
+
+    async def dsn() -> str:
+        async with open_house(made.data) as house:
+            return house.dsns.owner
+
+    def file_of(owner: psycopg.Connection[Any], key: str) -> bytes:
+        row = owner.execute(
+            "SELECT content, sha256 FROM hygie_proof.document WHERE encode(sha256, 'hex') ="
+            " (SELECT body::json->>'recording' FROM hygie_proof.record WHERE key = %s)", (key,)
+        ).fetchone()  # fmt: skip
+        assert row is not None
+        return bytes(row[0])
+
+    put = (
+        b"UPDATE hygie_proof.document SET content = %s WHERE encode(sha256, 'hex') ="
+        b" (SELECT body::json->>'recording' FROM hygie_proof.record WHERE key = %s)"
+    )
+    changes: dict[str, Callable[[bytes, bytes], bytes]] = {
+        "cut": lambda own, _: own[:-1],
+        "altered": lambda own, _: own[:100] + bytes((own[100] ^ 1,)) + own[101:],
+        "another session's": lambda _, others: others,
+    }
+    with psycopg.connect(asyncio.run(dsn()), autocommit=True) as owner:
+        own, others = file_of(owner, one), file_of(owner, two)
+        assert b"rec-" not in own
+        for change in changes.values():
+            owner.execute(put, (change(own, others), one))
+            found = made.hygie("intervention", "replay", one, "--for", "INC-1", exit_code=50)
+            assert found["error"]["code"] == "HYG-5J0"
+        owner.execute(put, (own, one))
+    assert made.hygie("intervention", "replay", one, "--for", "INC-1") == shown
+
+
+def test_an_intruder_s_account_ends_with_the_intrusion_test(made: Installation) -> None:
+    made.hygie("account", "create", "pentest-1", "--kind", "person", "--label", "Testeur")
+    words = ("--role", "reader", "--reason", "test d'intrusion", "--approver", "anne", "--days", "30")
+    made.hygie("habilitation", "grant", "pentest-1", "chu", "prod", *words)
+    wish(made, "INT-70", "kind=pentest", "ending_accounts=pentest-1", f"ends_at={at(0.2)}")
+    approve(made, "INT-70")
+
+    def state() -> tuple[str, bool]:
+        (account,) = [one for one in made.hygie("account", "list") if one["id"] == "pentest-1"]
+        (right,) = [one for one in made.hygie("habilitation", "list") if one["account"] == "pentest-1"]
+        return account["state"], right["revoked_ms"] is None
+
+    assert state() == ("open", True)
+    made.wait_for(lambda: state() == ("disabled", False))
