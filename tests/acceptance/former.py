@@ -48,7 +48,7 @@ UNDO: dict[str, tuple[str, ...]] = {
         "DROP TABLE hygie.active_environment",
         "DROP FUNCTION hygie.take_points, hygie.tell_active",
     ),
-    "0020_break_glass": ("DROP TABLE hygie.break_glass_review, hygie.break_glass",),
+    "0017_break_glass": ("DROP TABLE hygie.break_glass_review, hygie.break_glass",),
 }
 
 
