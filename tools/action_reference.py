@@ -88,6 +88,7 @@ MEANING = {
     Action.ERASURE_APPROVE: "answer a request to erase a patient, naming him again",
     Action.EXPORT_APPROVE: "answer a request for a bulk export to named keys",
     Action.HABILITATION_APPROVE: "answer a request for a habilitation",
+    Action.HABILITATION_REVIEW: "open a campaign of reviews, decide on each right of a place in it",
     Action.RIGHT_RAISE: "ask for one's rights of operations, for a ticket and a time",
     Action.RIGHT_RAISE_APPROVE: "answer such a request, or answer for an emergency after it",
     Action.RIGHT_READ: "list the habilitations of a place",

@@ -22,6 +22,7 @@ from hygie.gate.jwks_source import JwksSource
 from hygie.gate.people import PeopleDoor
 from hygie.gate.person_desk import PersonDesk
 from hygie.gate.requests import Requests
+from hygie.gate.reviews import Reviews
 from hygie.gate.rights_desk import RightsDesk
 from hygie.journal.writer import JournalWriter
 from hygie.oauth.face import CONFIGURATION, TokenFace
@@ -116,7 +117,8 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         desk = SessionDesk(gate, database, journal, house.clock, source=JwksSource(), life_ms=life_ms)
         requests = Requests(database, kms=house.kms, journal=journal, clock=house.clock)
         glass = BreakGlass(database, kms=house.kms, journal=journal, clock=house.clock)
-        rights = RightsDesk(gate, requests, glass, database=database, journal=journal, clock=house.clock)
+        reviews = Reviews(database, kms=house.kms, journal=journal, clock=house.clock)
+        rights = RightsDesk(gate, requests, glass, reviews, database=database, journal=journal, clock=house.clock)
         providers = providers_of(house)
         origins = house.settings.host.origins
         people = PeopleDoor(gate, database, journal, house.clock, kms=house.kms, origins=origins)

@@ -49,6 +49,7 @@ UNDO: dict[str, tuple[str, ...]] = {
         "DROP FUNCTION hygie.take_points, hygie.tell_active",
     ),
     "0017_break_glass": ("DROP TABLE hygie.break_glass_review, hygie.break_glass",),
+    "0018_reviews": ("DROP TABLE hygie.right_review, hygie.review_campaign",),
 }
 
 

@@ -154,6 +154,25 @@ def test_a_break_glass_that_nobody_reviewed_is_red(broken: Broken) -> None:
     assert broken.finding("tech-5.exceptions", ahead_days=3.1).verdict.value == "satisfied"
 
 
+def test_a_campaign_that_is_late_is_red(broken: Broken) -> None:
+    broken.green("tech-5.reviews")
+    campaign, now_ms = secrets.token_hex(8), int(time.time() * 1000)
+    broken.sql(
+        "INSERT INTO hygie.review_campaign SELECT %s, tenant, id, 'revue 2026', 'rita', %s, %s, sha256(id)"
+        " FROM hygie.environment WHERE name = 'prod'",
+        campaign,
+        now_ms,
+        now_ms + 3_600_000,
+    )
+    broken.green("tech-5.reviews")  # there is an hour left
+    broken.red("tech-5.reviews", "revue 2026", ahead_days=0.1)
+    broken.sql(
+        "INSERT INTO hygie.right_review SELECT %s, id, 'keep', 'rita', 1, '', sha256('x') FROM hygie.habilitation",
+        campaign,
+    )
+    assert broken.finding("tech-5.reviews", ahead_days=0.1).verdict.value == "satisfied"
+
+
 def test_a_default_account_is_red(broken: Broken) -> None:
     broken.green("tech-5.accounts")
     broken.made.hygie("account", "create", "admin", "--kind", "person")

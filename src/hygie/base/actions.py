@@ -80,6 +80,7 @@ class Action(StrEnum):
     ERASURE_APPROVE = "erasure:approve"
     EXPORT_APPROVE = "export:approve"
     HABILITATION_APPROVE = "habilitation:approve"
+    HABILITATION_REVIEW = "habilitation:review"
     RIGHT_RAISE = "right:raise"
     RIGHT_RAISE_APPROVE = "right:raise-approve"
     RIGHT_READ = "right:read"

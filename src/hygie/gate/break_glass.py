@@ -26,7 +26,7 @@ from hygie.database.pool import Database
 from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError
 from hygie.gate.requests import is_plain
 from hygie.gate.rights import rights_key
-from hygie.journal.entry import Entry
+from hygie.gate.told_by import act_entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
 from hygie.vault.tokens import BlindIndex
@@ -126,7 +126,9 @@ class BreakGlass:
             row = (made.id, made.account, place, subject, motive, now_ms, ends_ms, mac)
             await connection.execute(_OPEN, row)
             detail = {"opening": made.id, "motive": motive, "minutes": str(minutes), "patient": subject.hex()}
-            await self._journal.append(connection, [_entry(permit, now_ms, detail)])
+            await self._journal.append(
+                connection, [act_entry(permit, now_ms, detail, kind="security", purpose=PURPOSE)]
+            )
         return made
 
     async def review(self, permit: Permit, id_: str, verdict: str, *, why: str = "") -> Opening:
@@ -145,7 +147,10 @@ class BreakGlass:
             done = await connection.execute(_REVIEW, (id_, verdict, permit.account, now_ms, why, mac))
             if done.rowcount != 1:
                 raise RequestOverError()
-            await self._journal.append(connection, [_entry(permit, now_ms, {"opening": id_, "verdict": verdict})])
+            detail = {"opening": id_, "verdict": verdict}
+            await self._journal.append(
+                connection, [act_entry(permit, now_ms, detail, kind="security", purpose=PURPOSE)]
+            )
         return found
 
     async def listing(self, place: Place) -> list[Opening]:
@@ -203,24 +208,3 @@ def _mac(key: bytes, one: Opening) -> bytes:
 
 def _review_mac(key: bytes, one: Opening, given: tuple[str, str, int, str]) -> bytes:
     return hmac.digest(key, canonical("hygie opening review v1", one.id, _mac(key, one), *given), hashlib.sha256)
-
-
-def _entry(permit: Permit, at_ms: int, detail: dict[str, str]) -> Entry:
-    return Entry(
-        action=permit.action,
-        outcome="done",
-        kind="security",
-        at_ms=at_ms,
-        tenant_id=permit.place.tenant_id,
-        environment_id=permit.place.environment_id,
-        account=permit.account,
-        professional_id=permit.professional_id,
-        authentication=permit.authentication,
-        address=permit.address,
-        device=permit.device,
-        country=permit.country,
-        purpose=PURPOSE,
-        habilitation=permit.habilitation,
-        permit_id=permit.permit_id,
-        detail=detail,
-    )

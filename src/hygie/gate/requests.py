@@ -29,7 +29,7 @@ from hygie.base.roles import Role
 from hygie.database.pool import Database
 from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError, TwoPersonsError
 from hygie.gate.rights import rights_key
-from hygie.journal.entry import Entry
+from hygie.gate.told_by import act_entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
 
@@ -197,7 +197,7 @@ class Requests(RequestReader):
             row = (made.id, act.value, *place, told, digest, reason, made.asked_by, now_ms, made.ends_ms, mac)
             await connection.execute(_INSERT, row)
             detail = {"request": made.id, "act": act.value, **_short(what)}
-            await self._journal.append(connection, [_entry(permit, Action.APPROVAL_ASK, now_ms, detail)])
+            await self._journal.append(connection, [act_entry(permit, now_ms, detail, action=Action.APPROVAL_ASK)])
         return made
 
     async def decide(self, permit: Permit, id_: str, verdict: str, *, why: str = "", subject: str = "") -> Request:
@@ -227,7 +227,7 @@ class Requests(RequestReader):
             if (await connection.execute(_DECIDE, row)).rowcount != 1:
                 raise RequestOverError()
             detail = {"request": found.id, "act": found.act.value, "verdict": verdict, **_short(found.what)}
-            await self._journal.append(connection, [_entry(permit, needed, now_ms, detail)])
+            await self._journal.append(connection, [act_entry(permit, now_ms, detail, action=needed)])
         return found
 
     async def spend(self, permit: Permit, act: Action, what: Mapping[str, str], *, subject: str = "") -> Request:
@@ -246,7 +246,9 @@ class Requests(RequestReader):
                 async with self._database.transaction() as connection:
                     await use_up(connection, one.id, now_ms, "used")
                     detail = {"request": one.id, "act": act.value}
-                    await self._journal.append(connection, [_entry(permit, Action.APPROVAL_USE, now_ms, detail)])
+                    await self._journal.append(
+                        connection, [act_entry(permit, now_ms, detail, action=Action.APPROVAL_USE)]
+                    )
                 return one
         raise TwoPersonsError()
 
@@ -324,23 +326,3 @@ def _check(holds: object, reason: str) -> None:
 def _short(what: Mapping[str, str]) -> dict[str, str]:
     """What of a request its entries repeat: who and what, never a long text."""
     return {name: what[name][:200] for name in ("account", "role", "ticket", "types") if what.get(name)}
-
-
-def _entry(permit: Permit, action: Action, at_ms: int, detail: dict[str, str]) -> Entry:
-    return Entry(
-        action=action,
-        outcome="done",
-        kind="administration",
-        at_ms=at_ms,
-        tenant_id=permit.place.tenant_id,
-        environment_id=permit.place.environment_id,
-        account=permit.account,
-        professional_id=permit.professional_id,
-        authentication=permit.authentication,
-        address=permit.address,
-        device=permit.device,
-        country=permit.country,
-        habilitation=permit.habilitation,
-        permit_id=permit.permit_id,
-        detail=detail,
-    )

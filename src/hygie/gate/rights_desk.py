@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hygie.base.actions import Action
+from hygie.base.civil import day_of, end_of_day_ms
 from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError, RefusedError
 from hygie.base.permit import Permit, Place
@@ -23,7 +24,8 @@ from hygie.gate.everywhere import EVERYWHERE
 from hygie.gate.gate import Gate, Whence
 from hygie.gate.narrowing import Limits
 from hygie.gate.requests import ANSWERING, APPROVED, ASKING, ID, REFUSED, WITHDRAWN, Request, Requests
-from hygie.journal.entry import Entry
+from hygie.gate.reviews import Campaign, Reviews
+from hygie.gate.told_by import act_entry
 from hygie.journal.writer import JournalWriter
 
 PERSON = "person"
@@ -55,6 +57,7 @@ class RightsDesk:
         gate: Gate,
         requests: Requests,
         glass: BreakGlass,
+        reviews: Reviews,
         *,
         database: Database,
         journal: JournalWriter,
@@ -63,6 +66,7 @@ class RightsDesk:
         self._gate = gate
         self._requests = requests
         self._glass = glass
+        self._reviews = reviews
         self._database = database
         self._journal = journal
         self._clock = clock
@@ -109,7 +113,7 @@ class RightsDesk:
             cursor = await connection.execute(_RIGHTS, (permit.place.environment_id,))
             names = [column.name for column in cursor.description or ()]
             rows = [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
-        await self._journal.append_now([self._entry(permit, {}, count=len(rows))])
+        await self._journal.append_now([act_entry(permit, self._clock.now_ms(), {}, count=len(rows))])
         return rows
 
     async def revoke(self, caller: Caller, id_: str) -> None:
@@ -123,7 +127,7 @@ class RightsDesk:
             row = await found.fetchone()
             if row is None or not row[0]:
                 raise NotFoundError()
-            await self._journal.append(connection, [self._entry(permit, {"habilitation": id_})])
+            await self._journal.append(connection, [act_entry(permit, now_ms, {"habilitation": id_})])
 
     async def break_glass(self, caller: Caller, patient: str, motive: str, minutes: int) -> dict[str, Any]:
         """Open a record outside one's sets. Raises: as ``Gate.admit`` and ``BreakGlass.open``."""
@@ -143,6 +147,32 @@ class RightsDesk:
         """Review an opening. Raises: as ``Gate.admit`` and ``BreakGlass.review``."""
         permit = await self._admit(caller, Action.BREAK_GLASS_REVIEW)
         await self._glass.review(permit, id_, verdict, why=why)
+
+    async def campaigns(self, caller: Caller) -> list[dict[str, Any]]:
+        """The campaigns of the place. Raises: as ``Gate.admit``."""
+        permit = await self._admit(caller, Action.HABILITATION_REVIEW)
+        return [_told_campaign(one) for one in await self._reviews.listing(permit.place)]
+
+    async def open_campaign(self, caller: Caller, name: str, due: str) -> dict[str, Any]:
+        """Open a campaign, to be ended on a day of Paris. Raises: as ``Gate.admit`` and ``Reviews.open``."""
+        permit = await self._admit(caller, Action.HABILITATION_REVIEW)
+        day = day_of(due)
+        if day is None:
+            raise RequestRefusedError(reason="due")
+        return _told_campaign(await self._reviews.open(permit, name, end_of_day_ms(day)))
+
+    async def reviewed(self, caller: Caller, id_: str) -> list[dict[str, Any]]:
+        """The rights of a campaign and their decisions; the reading is journaled. Raises: as ``Reviews.rights``."""
+        permit = await self._admit(caller, Action.HABILITATION_REVIEW)
+        rows = await self._reviews.rights(permit.place, id_)
+        entry = act_entry(permit, self._clock.now_ms(), {"campaign": id_}, action=Action.RIGHT_READ, count=len(rows))
+        await self._journal.append_now([entry])
+        return rows
+
+    async def decide(self, caller: Caller, id_: str, habilitation: str, decision: str, *, why: str = "") -> None:
+        """Keep or end a right. Raises: as ``Gate.admit`` and ``Reviews.decide``."""
+        permit = await self._admit(caller, Action.HABILITATION_REVIEW)
+        await self._reviews.decide(permit, id_, habilitation, decision, why=why)
 
     async def _admit(self, caller: Caller, action: Action, *, if_held: Collection[Action] = ()) -> Permit:
         permit = await self._gate.admit(
@@ -178,25 +208,10 @@ class RightsDesk:
             found["outcome"] = one.used
         return found
 
-    def _entry(self, permit: Permit, detail: dict[str, str], *, count: int = 0) -> Entry:
-        return Entry(
-            action=permit.action,
-            outcome="done",
-            kind="administration",
-            at_ms=self._clock.now_ms(),
-            tenant_id=permit.place.tenant_id,
-            environment_id=permit.place.environment_id,
-            account=permit.account,
-            professional_id=permit.professional_id,
-            authentication=permit.authentication,
-            address=permit.address,
-            device=permit.device,
-            country=permit.country,
-            habilitation=permit.habilitation,
-            permit_id=permit.permit_id,
-            count=count,
-            detail=detail,
-        )
+
+def _told_campaign(one: Campaign) -> dict[str, Any]:
+    told = {"id": one.id, "name": one.name, "opened_by": one.opened_by, "opened_ms": one.opened_ms}
+    return told | {"due_ms": one.due_ms, "waiting": one.waiting}
 
 
 def told_opening(one: Opening) -> dict[str, Any]:

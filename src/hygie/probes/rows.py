@@ -53,6 +53,18 @@ _EXCEPTIONS = (
     " LEFT JOIN hygie.decision d ON d.request = q.id"
     " WHERE q.act = 'right:raise' AND q.what::jsonb ->> 'emergency' = 'yes' ORDER BY 4, 2"
 )
+_REVIEW = ("habilitation", "account", "at_ms")
+_REVIEWS = (
+    "SELECT r.habilitation, h.account, r.decided_ms FROM hygie.right_review r"
+    " JOIN hygie.habilitation h ON h.id = r.habilitation ORDER BY r.decided_ms, r.habilitation"
+)
+_CAMPAIGN = ("name", "due_ms", "waiting")
+_CAMPAIGNS = (
+    "SELECT c.name, c.due_ms, (SELECT count(*) FROM hygie.habilitation h WHERE h.environment = c.environment"
+    " AND h.starts_ms <= c.opened_ms AND h.revoked_ms IS NULL AND h.ends_ms > c.due_ms AND NOT EXISTS"
+    " (SELECT FROM hygie.right_review r WHERE r.campaign = c.id AND r.habilitation = h.id))"
+    " FROM hygie.review_campaign c ORDER BY c.due_ms, c.id"
+)
 _PLACES = (
     "SELECT t.name, e.name, e.kind, e.state, e.created_ms FROM hygie.environment e"
     " JOIN hygie.tenant t ON t.id = e.tenant WHERE e.state <> 'destroyed' ORDER BY t.name, e.name"
@@ -112,6 +124,8 @@ async def probe_access(house: House) -> AccessFacts:
             habilitations=tuple(dict(zip(_GRANT, row, strict=True)) for row in await _all(connection, _GRANTS)),
             login_roles=tuple(row[0] for row in await _all(connection, _LOGINS)),
             exceptions=tuple(dict(zip(_EXCEPTION, row, strict=True)) for row in await _all(connection, _EXCEPTIONS)),
+            reviews=tuple(dict(zip(_REVIEW, row, strict=True)) for row in await _all(connection, _REVIEWS)),
+            campaigns=tuple(dict(zip(_CAMPAIGN, row, strict=True)) for row in await _all(connection, _CAMPAIGNS)),
         )
 
 

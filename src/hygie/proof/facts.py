@@ -262,7 +262,8 @@ class AccessFacts:
 
     A habilitation has the names of its ``tenant`` and ``place`` (environment) beside its environment's id. exceptions:
     records opened outside a scope and rights raised in an emergency: ``kind``, ``id``, ``account``, ``at_ms``,
-    ``answered`` (somebody else reviewed or answered for it).
+    ``answered`` (somebody else reviewed or answered for it). reviews: decisions on rights: ``habilitation``,
+    ``account``, ``at_ms``; campaigns: ``name``, ``due_ms``, ``waiting`` (rights that live without a decision).
     """
 
     accounts: tuple[dict[str, Any], ...]
@@ -270,6 +271,8 @@ class AccessFacts:
     habilitations: tuple[dict[str, Any], ...]
     login_roles: tuple[str, ...] = ()
     exceptions: tuple[dict[str, Any], ...] = ()
+    reviews: tuple[dict[str, Any], ...] = ()
+    campaigns: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from hygie.gate.rights_desk import Caller, RightsDesk
 from hygie.rights.errors import NoSuchRightsDoorError, RightsBodyError, incident
 
 BODY_BYTES_MAX = 16 * 1024
-DOORS = ("requests", "habilitations", "break-glass")
+DOORS = ("requests", "habilitations", "break-glass", "reviews")
 DEVICE_CHARS_MAX = 128
 CERTIFICATE_KEY = "hygie.certificate"
 ROUTE_KEY = "hygie.route"
@@ -58,6 +58,20 @@ class Reviewed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str = ""
 
 
+class Campaign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A campaign that is opened, to be ended on a day (``2027-01-31``)."""
+
+    name: str
+    due: str
+
+
+class Decided(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of one right: ``keep`` or ``withdraw``."""
+
+    decision: str
+    why: str = ""
+
+
 class RightsFace:
     """The ASGI application. Args: desk: behind this door."""
 
@@ -86,20 +100,24 @@ class RightsFace:
         caller = _caller(scope, headers, tenant, environment)
         what, *rest = parts or [""]
         scope[ROUTE_KEY] = f"rights/{what if what in DOORS else '-'}"
-        if scope["method"] in ("GET", "HEAD") and not rest:
-            return 200, await self._look(caller, what)
+        if scope["method"] in ("GET", "HEAD"):
+            return 200, await self._look(caller, [what, *rest])
         if scope["method"] == "POST":
             return await self._act(caller, [what, *rest], headers, receive)
         raise NoSuchRightsDoorError()
 
-    async def _look(self, caller: Caller, what: str) -> Any:
+    async def _look(self, caller: Caller, path: Sequence[str]) -> Any:
         """A list."""
-        match what:
-            case "requests":
+        match path:
+            case ["requests"]:
                 return {"requests": await self._desk.requests(caller)}
-            case "habilitations":
+            case ["habilitations"]:
                 return {"habilitations": await self._desk.rights(caller)}
-            case "break-glass":
+            case ["reviews"]:
+                return {"campaigns": await self._desk.campaigns(caller)}
+            case ["reviews", id_]:
+                return {"habilitations": await self._desk.reviewed(caller, id_)}
+            case ["break-glass"]:
                 return {"openings": await self._desk.openings(caller)}
         raise NoSuchRightsDoorError()
 
@@ -117,13 +135,27 @@ class RightsFace:
             case ["break-glass"]:
                 opening = await _body(Opened, headers, receive)
                 return 201, await self._desk.break_glass(caller, opening.patient, opening.motive, opening.minutes)
+            case ["reviews"]:
+                campaign = await _body(Campaign, headers, receive)
+                return 201, await self._desk.open_campaign(caller, campaign.name, campaign.due)
+        return 200, await self._end(caller, path, headers, receive)
+
+    async def _end(
+        self, caller: Caller, path: Sequence[str], headers: dict[bytes, bytes], receive: Receive
+    ) -> dict[str, str]:
+        """An act that says the last word on something: its id, and how it stands."""
+        match path:
             case ["break-glass", id_, "review"]:
                 review = await _body(Reviewed, headers, receive)
                 await self._desk.review(caller, id_, review.verdict, why=review.why)
-                return 200, {"id": id_, "state": review.verdict}
+                return {"id": id_, "state": review.verdict}
+            case ["reviews", id_, habilitation]:
+                decided = await _body(Decided, headers, receive)
+                await self._desk.decide(caller, id_, habilitation, decided.decision, why=decided.why)
+                return {"id": habilitation, "state": decided.decision}
             case ["habilitations", id_, "revoke"]:
                 await self._desk.revoke(caller, id_)
-                return 200, {"id": id_, "state": "revoked"}
+                return {"id": id_, "state": "revoked"}
         raise NoSuchRightsDoorError()
 
 

@@ -149,6 +149,24 @@ def exceptions(fact: AccessFacts, context: Context) -> Outcome:
     return satisfied(Text("Accès d'exception revus.", "Exceptional accesses are reviewed."), observed, declared)
 
 
+def reviews(fact: AccessFacts, context: Context) -> Outcome:
+    """Each right of a campaign of reviews has its decision by the day on which it was to end."""
+    late = [one for one in fact.campaigns if one["due_ms"] < context.now_ms and one["waiting"]]
+    observed = Text(
+        f"{len(fact.campaigns)} campagnes, {len(fact.reviews)} décisions, en retard : {len(late)}",
+        f"{len(fact.campaigns)} campaigns, {len(fact.reviews)} decisions, late: {len(late)}",
+    )
+    declared = Text("une décision par droit, à temps", "a decision for each right, in time")
+    if late:
+        first = late[0]
+        why = Text(
+            f"{first['waiting']} droits sans décision : {first['name']}.",
+            f"{first['waiting']} rights without a decision: {first['name']}.",
+        )
+        return unsatisfied(why, observed, declared, same("rights/reviews"))
+    return satisfied(Text("Campagnes de revue tenues.", "Campaigns of reviews are kept."), observed, declared)
+
+
 def second_factor(_: AccessFacts, __: Context) -> Outcome:
     """Administration asks for two factors."""
     return unsatisfied(
@@ -217,6 +235,15 @@ CHECKS = (
         MINUTES_S,
         _T + "test_a_break_glass_that_nobody_reviewed_is_red",
         exceptions,
+    ),
+    Check(
+        "tech-5.reviews",
+        Text("Revues des droits", "Reviews of rights"),
+        Text("Chaque droit d'une campagne a sa décision", "Each right of a campaign has its decision"),
+        "access",
+        MINUTES_S,
+        _T + "test_a_campaign_that_is_late_is_red",
+        reviews,
     ),
     Check(
         "tech-5.second-factor",

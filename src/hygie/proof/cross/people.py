@@ -98,7 +98,7 @@ def undertaking_live(look: Look) -> Found:
 
 
 def right_reviewed(look: Look) -> Found:
-    """A right first granted a year ago or more was reviewed within the year.
+    """A right first granted a year ago or more was reviewed within the year, in the register or in a campaign.
 
     Renewals and interruptions included: a right that was revoked and given back counts from its first grant. That asks
     for a review early rather than late, and nobody escapes one by letting a right lapse for a day.
@@ -112,8 +112,13 @@ def right_reviewed(look: Look) -> Found:
         for one in look.of("habilitation-review", "decided", "executed")
         if str(one.fields["reviewed_on"]) >= oldest.isoformat()
     }
+    decided = {one["habilitation"] for one in access_of(look).reviews if paris_date(one["at_ms"]) >= oldest}
     rights = live_rights(look)
-    wrong = [_right(one) for one in rights if first[_held(one)] < oldest and one["account"] not in reviewed]
+    wrong = [
+        _right(one)
+        for one in rights
+        if first[_held(one)] < oldest and one["account"] not in reviewed and one["id"] not in decided
+    ]
     return Found(wrong, len(rights))
 
 

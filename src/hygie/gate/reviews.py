@@ -1,0 +1,189 @@
+"""Campaigns in which each right of a place is looked at again, and kept or ended at once, by another than its holder.
+
+Source: HDS v2, requirement 05 D a (rights are reviewed); ISO 27001 A.5.18.  A campaign is about the rights that lived
+when it was opened; a right that ended meanwhile needs no decision.  To give less, one withdraws and asks for less.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from hygie.base.actions import Action
+from hygie.base.canonical import canonical
+from hygie.base.clock import Clock
+from hygie.base.errors import NotFoundError
+from hygie.base.naming import looks_like_ins
+from hygie.base.permit import Permit, Place
+from hygie.database.pool import Database
+from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError
+from hygie.gate.requests import is_plain
+from hygie.gate.rights import rights_key
+from hygie.gate.told_by import act_entry
+from hygie.journal.writer import JournalWriter
+from hygie.keys.kms import Kms
+
+DAY_MS = 86_400_000
+DAYS_MAX = 366
+NAME_MIN, NAME_MAX, WHY_MAX = 3, 120, 500
+LISTED_MAX = 200
+KEEP, WITHDRAW = "keep", "withdraw"
+ID = re.compile(r"[0-9a-f]{16}")
+
+Connection = psycopg.AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One campaign of a place. waiting: how many of its rights live still and have no decision."""
+
+    id: str
+    tenant: bytes
+    environment: bytes
+    name: str
+    opened_by: str
+    opened_ms: int
+    due_ms: int
+    mac: bytes = field(repr=False)
+    waiting: int = 0
+
+
+# A right of the campaign c that lived when it was opened and lives still, without a decision.
+_WAITING = (
+    "SELECT count(*) FROM hygie.habilitation h WHERE h.environment = c.environment AND h.starts_ms <= c.opened_ms"
+    " AND h.revoked_ms IS NULL AND h.ends_ms > %s AND NOT EXISTS (SELECT FROM hygie.right_review r"
+    " WHERE r.campaign = c.id AND r.habilitation = h.id)"
+)
+_SELECT = (
+    f"SELECT c.id, c.tenant, c.environment, c.name, c.opened_by, c.opened_ms, c.due_ms, c.mac, ({_WAITING})"  # noqa: S608
+    " FROM hygie.review_campaign c WHERE c.tenant = %s AND c.environment = %s"
+)
+_RIGHTS = (
+    "SELECT h.id, h.account, h.role, h.types, h.reason, h.approver, h.starts_ms, h.ends_ms, h.revoked_ms, r.decision,"
+    " r.decided_by, r.decided_ms, r.why FROM hygie.habilitation h LEFT JOIN hygie.right_review r"
+    " ON r.habilitation = h.id AND r.campaign = %s WHERE h.environment = %s AND h.starts_ms <= %s"
+    " AND (h.revoked_ms IS NULL OR h.revoked_ms > %s) AND h.ends_ms > %s ORDER BY h.account, h.role, h.starts_ms"
+)
+_OPEN = (
+    "INSERT INTO hygie.review_campaign (id, tenant, environment, name, opened_by, opened_ms, due_ms, mac)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_DECIDE = (
+    "INSERT INTO hygie.right_review (campaign, habilitation, decision, decided_by, decided_ms, why, mac)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+)
+_END = "SELECT hygie.end_habilitation(%s, %s, %s)"
+
+
+class Reviews:
+    """Campaigns of one installation. Args: database: a pool of the hosting role, or the owner's."""
+
+    def __init__(self, database: Database, *, kms: Kms, journal: JournalWriter, clock: Clock) -> None:
+        self._database = database
+        self._kms = kms
+        self._journal = journal
+        self._clock = clock
+        self._key: bytes | None = None
+
+    async def open(self, permit: Permit, name: str, due_ms: int) -> Campaign:
+        """A campaign in the permit's place. Raises: RequestRefusedError: a name or a date that does not hold."""
+        now_ms = self._clock.now_ms()
+        _check(NAME_MIN <= len(name) <= NAME_MAX and is_plain(name) and not looks_like_ins(name), "name")
+        _check(now_ms < due_ms <= now_ms + DAYS_MAX * DAY_MS, "due")
+        place, key = permit.place, await self._rights_key()
+        made = Campaign(
+            secrets.token_hex(8), place.tenant_id, place.environment_id, name, permit.account, now_ms, due_ms, b""
+        )
+        row = (made.id, made.tenant, made.environment, name, made.opened_by, now_ms, due_ms, _mac(key, made))
+        async with self._database.transaction() as connection:
+            await connection.execute(_OPEN, row)
+            await self._journal.append(connection, [act_entry(permit, now_ms, {"campaign": made.id})])
+            return await self._one(connection, place, made.id, key)
+
+    async def listing(self, place: Place) -> list[Campaign]:
+        """The newest campaigns of a place."""
+        key = await self._rights_key()
+        query = f"{_SELECT} ORDER BY c.opened_ms DESC LIMIT {LISTED_MAX}"
+        facts = (self._clock.now_ms(), place.tenant_id, place.environment_id)
+        async with self._database.transaction() as connection:
+            found = await (await connection.execute(query.encode(), facts)).fetchall()
+        return [one for one in map(_campaign, found) if hmac.compare_digest(one.mac, _mac(key, one))]
+
+    async def rights(self, place: Place, id_: str) -> list[dict[str, Any]]:
+        """The rights of a campaign, each with its decision if it has one. Raises: NotFoundError."""
+        key = await self._rights_key()
+        async with self._database.transaction() as connection:
+            one = await self._one(connection, place, id_, key)
+            facts = (id_, place.environment_id, one.opened_ms, one.opened_ms, one.opened_ms)
+            cursor = await connection.execute(_RIGHTS, facts)
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+
+    async def decide(self, permit: Permit, id_: str, habilitation: str, decision: str, *, why: str = "") -> None:
+        """Keep a right, or end it now, in every process.
+
+        Raises: NotFoundError: no such campaign or right there; SamePersonError: his own; RequestOverError: decided;
+        RequestRefusedError: no such decision.
+        """
+        _check(decision in (KEEP, WITHDRAW), "decision")
+        _check(len(why) <= WHY_MAX and is_plain(why) and not looks_like_ins(why), "why")
+        key, now_ms = await self._rights_key(), self._clock.now_ms()
+        found = [one for one in await self.rights(permit.place, id_) if one["id"] == habilitation]
+        if not found:
+            raise NotFoundError()
+        if found[0]["account"] == permit.account:
+            raise SamePersonError()
+        row = (id_, habilitation, decision, permit.account, now_ms, why)
+        async with self._database.transaction() as connection:
+            done = await connection.execute(_DECIDE, (*row, _decision_mac(key, row)))
+            if done.rowcount != 1:
+                raise RequestOverError()
+            detail = {"campaign": id_, "habilitation": habilitation, "decision": decision}
+            entries = [act_entry(permit, now_ms, detail)]
+            if decision == WITHDRAW:
+                ended = await (await connection.execute(_END, (habilitation, permit.account, now_ms))).fetchone()
+                if ended is not None and ended[0]:
+                    told = {"habilitation": habilitation}
+                    entries.append(act_entry(permit, now_ms, told, action=Action.HABILITATION_REVOKE))
+            await self._journal.append(connection, entries)
+
+    async def _one(self, connection: Connection, place: Place, id_: str, key: bytes) -> Campaign:
+        if not ID.fullmatch(id_):
+            raise NotFoundError()
+        facts = (self._clock.now_ms(), place.tenant_id, place.environment_id, id_)
+        row = await (await connection.execute(f"{_SELECT} AND c.id = %s".encode(), facts)).fetchone()
+        one = _campaign(row) if row is not None else None
+        if one is None or not hmac.compare_digest(one.mac, _mac(key, one)):
+            raise NotFoundError()
+        return one
+
+    async def _rights_key(self) -> bytes:
+        self._key = self._key or await rights_key(self._kms)
+        return self._key
+
+
+def _campaign(row: Sequence[Any]) -> Campaign:
+    return Campaign(row[0], bytes(row[1]), bytes(row[2]), *row[3:])
+
+
+def _mac(key: bytes, one: Campaign) -> bytes:
+    covered = canonical(
+        *("hygie review v1", one.id, one.tenant, one.environment, one.name, one.opened_by, one.opened_ms, one.due_ms)
+    )
+    return hmac.digest(key, covered, hashlib.sha256)
+
+
+def _decision_mac(key: bytes, row: tuple[str, str, str, str, int, str]) -> bytes:
+    return hmac.digest(key, canonical("hygie right review v1", *row), hashlib.sha256)
+
+
+def _check(holds: object, reason: str) -> None:
+    if not holds:
+        raise RequestRefusedError(reason=reason)
