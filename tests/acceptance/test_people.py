@@ -92,29 +92,6 @@ def test_people_are_enrolled_and_recovered_by_the_command_line(installation: Ins
     assert recovered["detail"]["asked_by"] == "ada"
 
 
-def test_an_approval_is_given_at_the_terminal_by_who_proves_himself(installation: Installation) -> None:
-    """The host's operator asks; somebody of the host's security answers with his own password and code."""
-    last: dict[bytes, int] = {}
-    made = installation
-    made.hygie("account", "create", "sara", "--days", "30")
-    words = ("--role", "security-officer", "--reason", "tests", "--approver", "chief")
-    made.hygie("habilitation", "grant", "sara", "hygie", "platform", *words)
-    secret = activate(made, "sara", made.hygie("person", "enrol", "sara", *HOW)["code"])
-    last[secret] = int(time.time()) // STEP_S
-    what = ("--what", "level=environment", "--what", "tenant=chu", "--what", "environment=prod")
-    id_ = made.hygie("request", "ask", "key:rotate", *what, "--reason", "key seen, ticket 42")["request"]
-    rotation = ("rotate", "environment", "chu", "prod")
-    assert made.hygie(*rotation, exit_code=20)["error"]["code"] == "HYG-263"
-    wrong = typed(made, "request", "approve", id_, "--as", "sara", lines=(PASSWORD, "000000"))
-    assert (wrong.returncode, "HYG-267" in wrong.stderr) == (20, True), wrong.stderr
-    right = typed(made, "request", "approve", id_, "--as", "sara", lines=(PASSWORD, next_code(secret, last=last)))
-    assert right.returncode == 0, right.stderr
-    assert made.hygie(*rotation)["rotated"]
-    assert made.hygie(*rotation, exit_code=20)["error"]["code"] == "HYG-263"
-    answered = made.hygie("journal", "show", "--action", "rotation:approve", "--limit", "1")
-    assert (answered[0]["account"], answered[0]["authentication"]) == ("sara", "password+totp")
-
-
 def test_a_row_brought_back_whole_is_named_by_the_journal(installation: Installation) -> None:
     """Kept in a dump with its MAC, it is what Hygie wrote: only the journal knows that it was withdrawn."""
     installation.hygie("account", "create", "luc", "--days", "30")
@@ -130,3 +107,49 @@ def test_a_row_brought_back_whole_is_named_by_the_journal(installation: Installa
         assert f"authenticator {linked} (withdrawn)" in refused["message"]
         owner.execute("UPDATE hygie.authenticator SET revoked_ms = 1, mac = NULL WHERE id = %s", (linked,))
     assert installation.hygie("journal", "reconcile")["wrong"] == []
+
+
+def test_requests_are_made_and_answered_at_the_terminal_by_who_proves_himself(installation: Installation) -> None:
+    """Officers of a client decide on a right without any door, the host's security on a rotation. Then nobody of the host
+    changes anything without a right that is raised."""
+    made, last = installation, dict[bytes, int]()
+    secrets = {}
+    for name in ("sara", "sam", "rita", "remi"):
+        made.hygie("account", "create", name, "--days", "30", *(("--tenant", "chu") if name[0] == "r" else ()))
+        secrets[name] = activate(made, name, made.hygie("person", "enrol", name, *HOW)["code"])
+        last[secrets[name]] = int(time.time()) // STEP_S
+    made.hygie("account", "create", "late", "--tenant", "chu")
+    made.hygie("environment", "create", "chu", "ward", "--kind", "production")
+    named = ("--reason", "tests", "--approver", "chief")
+    for name in ("rita", "remi"):
+        made.hygie("habilitation", "grant", name, "chu", "ward", "--role", "rights-officer", *named)
+    for name in ("sara", "sam"):
+        made.hygie("habilitation", "grant", name, "hygie", "platform", "--role", "security-officer", *named)
+
+    def said(name: str, *words: str, code: str = "") -> subprocess.CompletedProcess[str]:
+        lines = (PASSWORD, code or next_code(secrets[name], last=last))
+        return typed(made, "request", *words, "--as", name, lines=lines)
+
+    what = ("--what", "account=late", "--what", "role=reader", "--what", "days=30")
+    asked = said("rita", "ask", "habilitation:grant", "chu", "ward", *what, "--reason", "renfort")
+    id_ = json.loads(asked.stdout)["request"]
+    alone = said("rita", "approve", id_, "chu", "ward")
+    assert (alone.returncode, "HYG-264" in alone.stderr) == (20, True), alone.stderr
+    assert said("sara", "approve", id_, "chu", "ward").returncode == 20  # the host decides on no right of a client
+    assert said("remi", "approve", id_, "chu", "ward").returncode == 0
+    granted = made.wait_for(lambda: [one for one in made.hygie("habilitation", "list") if one["account"] == "late"])
+    assert (granted[0]["id"], granted[0]["approver"]) == (id_, "remi")
+
+    rotation = ("rotate", "environment", "chu", "prod")
+    what = ("--what", "level=environment", "--what", "tenant=chu", "--what", "environment=prod")
+    id_ = made.hygie("request", "ask", "key:rotate", *what, "--reason", "key seen, ticket 42")["request"]
+    assert made.hygie(*rotation, exit_code=20)["error"]["code"] == "HYG-263"
+    wrong = said("sara", "approve", id_, code="000000")
+    assert (wrong.returncode, "HYG-267" in wrong.stderr) == (20, True), wrong.stderr
+    assert said("sam", "approve", id_).returncode == 0
+    raised = made.hygie("raise", "INT-2026-42", "--reason", "rotation", "--minutes", "10")["request"]
+    assert said("sara", "approve", raised).returncode == 0
+    assert made.hygie(*rotation)["rotated"]
+    assert made.hygie(*rotation, exit_code=20)["error"]["code"] == "HYG-263"
+    answered = made.hygie("journal", "show", "--action", "rotation:approve", "--limit", "1")
+    assert (answered[0]["account"], answered[0]["authentication"]) == ("sam", "password+totp")

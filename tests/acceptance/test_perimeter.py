@@ -325,9 +325,9 @@ def test_trial_warns_and_production_refuses_what_no_certificate_covers(books: Bo
     assert "In production this is refused: no open production service names chu/other" in warned.stderr
     settings = made.data / "hygie.toml"
     held = settings.read_text()
+    words = ("--role", "application", "--reason", "essai", "--approver", "chief")
+    made.hygie("habilitation", "grant", "app", "chu", "lost", *words)
     settings.write_text(re.sub(r"(?m)^production = false$", "production = true", held))
-    made.hygie("habilitation", "grant", "app", "chu", "lost", "--role", "application", "--reason", "essai",
-               "--approver", "chief")  # fmt: skip
     try:
         refused = made.hygie("environment", "create", "chu", "live", "--kind", "production", exit_code=20)["error"]
         assert refused["code"] == "HYG-261"

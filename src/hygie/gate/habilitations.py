@@ -83,7 +83,7 @@ class Habilitations(Recorded):
         check(theirs or ours, "account of another")
 
     async def _check_two(self, role: Role, place: Place) -> None:
-        """Let nobody grant alone where somebody can approve, nor in production; but the first two who approve there
+        """Let nobody grant alone where two can approve, nor in production; but the first two who approve there
         are named without a request, since nobody could answer it.
 
         Raises: TwoPersonsError.
@@ -92,7 +92,7 @@ class Habilitations(Recorded):
         async with self._database.transaction() as connection:
             officers = len(await holders(connection, place, first, self._clock.now_ms()))
         named_first = role is first and officers < FIRST_NAMED
-        if not named_first and (self.strict or officers):
+        if not named_first and (self.strict or officers >= FIRST_NAMED):
             raise TwoPersonsError()
 
     async def give_up(self, request: Request, code: str) -> None:

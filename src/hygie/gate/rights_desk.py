@@ -6,7 +6,6 @@ the COMMIT on, in every process.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,12 @@ from hygie.base.actions import Action
 from hygie.base.civil import day_of, end_of_day_ms
 from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError, RefusedError
-from hygie.base.permit import Permit, Place
-from hygie.base.roles import HOST, ROLES
+from hygie.base.permit import Permit
 from hygie.database.pool import Database
+from hygie.gate.asked import check_habilitation
 from hygie.gate.break_glass import BreakGlass, Opening
 from hygie.gate.errors import RequestRefusedError
-from hygie.gate.everywhere import EVERYWHERE
 from hygie.gate.gate import Gate, Whence
-from hygie.gate.narrowing import Limits
 from hygie.gate.requests import ANSWERING, APPROVED, ASKING, ID, REFUSED, WITHDRAWN, Request, Requests
 from hygie.gate.reviews import Campaign, Reviews
 from hygie.gate.told_by import act_entry
@@ -35,8 +32,6 @@ _RIGHTS = (
     " FROM hygie.habilitation WHERE environment = %s ORDER BY starts_ms"
 )
 _END = "SELECT hygie.end_habilitation(id, %s, %s) FROM hygie.habilitation WHERE id = %s AND environment = %s"
-_DAYS = re.compile(r"[0-9]{1,4}")
-_WORDS = frozenset({"account", "role", "days", "types", "patients", "purposes"})  # of a habilitation that is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +76,7 @@ class RightsDesk:
             raise RequestRefusedError(reason="act")
         permit = await self._admit(caller, ASKING[wanted])
         if wanted is Action.HABILITATION_GRANT:
-            _check_habilitation(what, permit.place)
+            check_habilitation(what, permit.place)
         made = await self._requests.ask(permit, wanted, what, reason=reason, subject=subject)
         return self._told(made)
 
@@ -228,19 +223,3 @@ def told_opening(one: Opening) -> dict[str, Any]:
     if one.verdict:
         found |= {"reviewed_by": one.reviewed_by, "reviewed_ms": one.reviewed_ms, "why": one.why}
     return found
-
-
-def _check_habilitation(what: Mapping[str, str], place: Place) -> None:
-    """Whether the words ask for a habilitation that could be there.
-
-    Raises: RequestRefusedError; AdministrationError: limits that are none.
-    """
-    card = next((one for role, one in ROLES.items() if role == what.get("role")), None)
-    days = what.get("days", "")
-    if card is None or not set(what) <= _WORDS or not what.get("account"):
-        raise RequestRefusedError(reason="habilitation")
-    if (card.side == HOST) != (place == EVERYWHERE):
-        raise RequestRefusedError(reason="role")
-    if not _DAYS.fullmatch(days) or not 0 < int(days) <= card.days:
-        raise RequestRefusedError(reason="days")
-    Limits.of_row({name: what.get(name, "") for name in ("types", "patients", "purposes")}).check()

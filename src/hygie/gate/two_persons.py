@@ -2,7 +2,7 @@
 a ticket and a time.
 
 Source: docs/adr/0018-two-persons.md.  In production no act of ``ASKING`` is one person's.  In a trial it is, until
-somebody is named who could approve: from then on it takes two there too.
+two are named who could approve: from then on it takes two there too.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class TwoPersons:
 
     async def needed(self, act: Action, place: Place) -> bool:
         """Whether an act takes two persons in a place."""
-        return self._production or bool(await self._answerers(ANSWERING[act], place))
+        return self._production or len(await self._answerers(ANSWERING[act], place)) >= FIRST_NAMED
 
     async def require(self, permit: Permit, act: Action, what: Mapping[str, str], *, subject: str = "") -> str:
         """Use up the approval of exactly this act in the permit's place. Returns its id, nothing where none is needed.

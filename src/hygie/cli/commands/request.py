@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +12,7 @@ from hygie.base.errors import InvalidRequestError
 from hygie.base.language import say
 from hygie.cli.acts import operator_name, run_custody, show_rows
 from hygie.cli.commands.person import shown_by
-from hygie.cli.frame import frame_of
+from hygie.cli.frame import Frame, frame_of
 
 if TYPE_CHECKING:
     from hygie.base.permit import Place
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from hygie.gate.people_administration import PeopleAdministration
     from hygie.gate.requests import Request
 
-# What the machine's people ask for: the host's own acts. A client's people ask at the door of rights.
+# What the machine's own people ask for; a client's people ask at the door of rights, or prove themselves here.
 OURS = (Action.KEY_ROTATE, Action.TENANT_DESTROY)
+THEIRS = (Action.HABILITATION_GRANT, Action.OBJECT_EXPORT, Action.PATIENT_ERASE)
 _PAIRS = say(fr="Ce qui est demandé, NOM=VALEUR ; à répéter.", en="What is asked for, NAME=VALUE; repeat it.")
 
 
@@ -34,8 +35,10 @@ def register(app: typer.Typer) -> None:
     group.command(
         "ask",
         help=say(
-            fr="Demande un acte de l'hébergeur : key:rotate ou tenant:destroy. Une autre personne l'approuve.",
-            en="Ask for an act of the host: key:rotate or tenant:destroy. Somebody else approves it.",
+            fr="Demande un acte qu'une autre personne approuve. Sans --as, ceux de l'hébergeur : key:rotate,"
+            " tenant:destroy ; avec --as, la personne s'authentifie ici, mot de passe et code.",
+            en="Ask for an act that somebody else approves. Without --as, those of the host: key:rotate,"
+            " tenant:destroy; with --as, the person proves himself here, by password and code.",
         ),
         epilog=f"{example}: hygie request ask key:rotate --what level=root --reason 'clé exposée, ticket 42'",
     )(ask)
@@ -65,15 +68,38 @@ def register(app: typer.Typer) -> None:
 
 def ask(
     context: typer.Context,
-    act: Annotated[str, typer.Argument(help="key:rotate, tenant:destroy.")],
+    act: Annotated[str, typer.Argument(help=", ".join((*THEIRS, *OURS)))],
     reason: Annotated[str, typer.Option(help=say(fr="Motif.", en="Why."))],
+    tenant: Annotated[str, typer.Argument(help="Client.")] = "hygie",
+    environment: Annotated[str, typer.Argument(help=say(fr="Environnement.", en="Environment."))] = "platform",
     what: Annotated[list[str] | None, typer.Option(help=_PAIRS)] = None,
+    subject: Annotated[str, typer.Option(help=say(fr="Ce qui ne se dit pas : Patient/…", en="What is not told."))] = "",
+    who: Annotated[str, typer.Option("--as", help=say(fr="Le compte qui demande.", en="The account that asks."))] = "",
 ) -> None:
-    """Ask for an act of the host."""
-    wanted = next((one for one in OURS if one == act), None)
-    if wanted is None:
-        raise InvalidRequestError(reason=", ".join(OURS))
-    _ask(context, wanted, _pairs(what or []), reason)
+    """Ask for an act."""
+    wanted = next((one for one in (*THEIRS, *OURS) if one == act), None)
+    if wanted is None or (not who and wanted not in OURS):
+        raise InvalidRequestError(reason=", ".join((*THEIRS, *OURS) if who else OURS))
+    frame = frame_of(context)
+    shown = shown_by(who) if who else None
+    told = _pairs(what or [])
+
+    async def main(custody: Custody, acts: PeopleAdministration) -> Request:
+        from hygie.app import requests_of
+        from hygie.gate.asked import check_habilitation
+        from hygie.gate.requests import ASKING
+
+        place = await acts.place(tenant, environment)
+        if shown is not None:
+            permit = await acts.permit(shown, ASKING[wanted], place)
+        else:
+            permit = custody.operator.permit(wanted, place)
+        if wanted is Action.HABILITATION_GRANT:
+            check_habilitation(told, place)
+        requests = requests_of(custody.house, custody.owner, custody.journal)
+        return await requests.ask(permit, wanted, told, reason=reason, subject=subject)
+
+    _tell(frame, run_custody(frame, main))
 
 
 def raise_(
@@ -84,28 +110,29 @@ def raise_(
     emergency: Annotated[bool, typer.Option(help=say(fr="Sans attendre.", en="Without waiting."))] = False,
 ) -> None:
     """Ask for one's own rights of operations."""
-    what = {"account": operator_name(), "ticket": ticket, "minutes": str(minutes)}
-    _ask(context, Action.RIGHT_RAISE, what | ({"emergency": "yes"} if emergency else {}), reason)
-
-
-def _ask(context: typer.Context, act: Action, what: Mapping[str, str], reason: str) -> None:
     frame = frame_of(context)
+    what = {"account": operator_name(), "ticket": ticket, "minutes": str(minutes)}
+    what |= {"emergency": "yes"} if emergency else {}
 
     async def main(custody: Custody, _: PeopleAdministration) -> Request:
         from hygie.app import requests_of
         from hygie.gate.everywhere import EVERYWHERE
 
         requests = requests_of(custody.house, custody.owner, custody.journal)
-        return await requests.ask(custody.operator.permit(act, EVERYWHERE), act, what, reason=reason)
+        permit = custody.operator.permit(Action.RIGHT_RAISE, EVERYWHERE)
+        return await requests.ask(permit, Action.RIGHT_RAISE, what, reason=reason)
 
-    made = run_custody(frame, main)
+    _tell(frame, run_custody(frame, main))
+
+
+def _tell(frame: Frame, made: Request) -> None:
     frame.out.line(
         say(
             fr=f"Demande {made.id} : elle attend la réponse d'une autre personne.",
             en=f"Request {made.id}: it waits for somebody else's answer.",
         )
     )
-    frame.out.result({"request": made.id, "act": act.value, "what": dict(what)})
+    frame.out.result({"request": made.id, "act": made.act.value, "what": dict(made.what)})
 
 
 def listing(
