@@ -110,8 +110,8 @@ def test_a_row_brought_back_whole_is_named_by_the_journal(installation: Installa
 
 
 def test_requests_are_made_and_answered_at_the_terminal_by_who_proves_himself(installation: Installation) -> None:
-    """Officers of a client decide on a right without any door, the host's security on a rotation. Then nobody of the host
-    changes anything without a right that is raised."""
+    """Officers of a client decide on a right without any door, the host's security on a rotation. Then nobody changes
+    anything without a right that is raised."""
     made, last = installation, dict[bytes, int]()
     secrets = {}
     for name in ("sara", "sam", "rita", "remi"):
