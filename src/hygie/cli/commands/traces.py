@@ -53,6 +53,14 @@ def register(app: typer.Typer) -> None:
         ),
         epilog=f"{example}: hygie traces export accès.zip chu-x prod 3f2a…",
     )(export)
+    group.command(
+        "audit",
+        help=say(
+            fr="L'audit annuel des traces (EXI 16) : tire un échantillon, y rattache droits et motifs.",
+            en="The yearly audit of traces (EXI 16): draw a sample, match it with rights and reasons.",
+        ),
+        epilog=f"{example}: hygie traces audit chu-x --seed 'dés 4 2 6 1 3 5' --to audit-2026.csv",
+    )(audit)
     app.add_typer(group, name="traces")
 
 
@@ -130,6 +138,26 @@ def export(
         frame.out.result({"path": str(done.path), "entries": done.entries, "disclosed": done.disclosed})
 
     run_work(frame, act)
+
+
+def audit(
+    context: typer.Context,
+    tenant: _Tenant,
+    seed: Annotated[
+        str,
+        typer.Option(help=say(fr="Des mots de l'auditeur : ils tirent l'échantillon.", en="The auditor's own words.")),
+    ],
+    to: Annotated[Path, typer.Option(help=say(fr="Fichier CSV neuf : le rapport.", en="New CSV file: the report."))],
+    sample: Annotated[int, typer.Option(min=1, max=10_000, help=say(fr="Accès tirés.", en="Accesses drawn."))] = 100,
+    since: Annotated[
+        str, typer.Option(help=say(fr="30m 24h 90d, ou une date.", en="30m 24h 90d, or a date."))
+    ] = "365d",
+) -> None:
+    """Audit the traces of a client."""
+    from hygie.cli.traces_audit import Ask
+    from hygie.cli.traces_audit import audit as run
+
+    run(frame_of(context), Ask(tenant, seed, to, sample, since))
 
 
 async def _place(records: Database, tenant: str, environment: str) -> Place:
