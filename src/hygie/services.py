@@ -22,6 +22,7 @@ import uvloop
 
 from hygie.base.errors import UnavailableError
 from hygie.base.hardening import harden_process
+from hygie.base.incidents import place_of
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, kms_socket, load_settings, witness_socket
 from hygie.server.certificates import CertificateFiles, own_certificate
@@ -61,14 +62,6 @@ class Discreet(logging.Formatter):
     def formatException(self, ei: Any) -> str:  # noqa: N802 (logging's own name)
         """``CheckViolation at …/writer.py:131``."""
         return place_of(ei[1]) if ei[1] is not None else ""
-
-
-def place_of(error: BaseException) -> str:
-    """The type of an exception and the line that raised it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{type(error).__name__} at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
 
 
 def discreet_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import secrets
 
 from hygie.base.errors import HygieError, InvalidRequestError, Language, NotFoundError, UnavailableError
+from hygie.base.incidents import numbered
 
 FACE_ROOM = "7"  # the room digit of the face's own error codes: those that no other room has journaled
 
@@ -155,10 +155,4 @@ class ClientGoneError(Exception):
 
 def incident(error: BaseException) -> IncidentError:
     """An error nobody foresaw, as it is told: a number. The log gets its type and its line, never its arguments."""
-    number = secrets.token_hex(8)
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
-    _log.error("incident %s: %s at %s", number, type(error).__name__, place)
-    return IncidentError(incident=number)
+    return IncidentError(incident=numbered(_log, error))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import secrets
 
 from hygie.base.errors import HygieError, InvalidRequestError, NotFoundError
+from hygie.base.incidents import numbered
 
 _log = logging.getLogger("hygie.rights")
 
@@ -38,10 +38,4 @@ class RightsFaceError(HygieError):
 
 def incident(error: Exception) -> RightsFaceError:
     """Log an accident by its type and its line, and make what the caller is told."""
-    number = secrets.token_hex(8)
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
-    _log.error("incident %s: %s at %s", number, type(error).__name__, place)
-    return RightsFaceError(incident=number)
+    return RightsFaceError(incident=numbered(_log, error))
