@@ -19,7 +19,7 @@ from hygie.app import dsns_of, open_administration, open_house, opened
 from hygie.base.layout import DataFolder
 from hygie.base.roles import Role
 from hygie.base.settings import load_settings
-from hygie.gate.break_glass import REVIEW_MS, BreakGlass, Opening
+from hygie.gate.break_glass import REVIEW_MS, BreakGlass, Opening, opened_outside
 from hygie.gate.narrowing import Limits
 from hygie.journal.writer import JournalWriter
 from tests.acceptance.conftest import Answer
@@ -183,6 +183,11 @@ def test_an_opening_ends_and_one_that_nobody_reviewed_is_overdue(night: Night) -
     assert one.ends_ms - one.opened_ms == 60_000
     assert not one.is_overdue(one.opened_ms + REVIEW_MS)
     assert one.is_overdue(one.opened_ms + REVIEW_MS + 1)
-    night.ward.made.wait_for(
-        lambda: night.reads("nurse", f"Patient/{night.ward.ids['bea']}").status == 404, seconds=90.0
-    )
+    for at_ms, open_ in (
+        (one.opened_ms - 1, False),
+        (one.opened_ms, True),
+        (one.ends_ms - 1, True),
+        (one.ends_ms, False),
+    ):
+        assert (opened_outside([one], "BTG", at_ms) is not None) == open_
+    assert opened_outside([one], "TREAT", one.opened_ms) is None

@@ -21,7 +21,7 @@ from hygie.base.canonical import canonical
 from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError
 from hygie.base.naming import looks_like_ins
-from hygie.base.permit import Permit, Place
+from hygie.base.permit import PatientScope, Permit, Place
 from hygie.database.pool import Database
 from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError
 from hygie.gate.requests import is_plain
@@ -90,6 +90,14 @@ _REVIEW = (
     "INSERT INTO hygie.break_glass_review (opening, verdict, reviewed_by, reviewed_ms, why, mac)"
     " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 )
+
+
+def opened_outside(openings: Sequence[Opening], purpose: str, now_ms: int) -> PatientScope | None:
+    """The patients whose records somebody opened outside his sets, for who says that he breaks the glass; else None."""
+    if purpose != PURPOSE or not openings:
+        return None
+    live = frozenset(one.subject for one in openings if one.opened_ms <= now_ms < one.ends_ms)
+    return PatientScope(subjects=live) if live else None
 
 
 async def live_openings(connection: Connection, now_ms: int, key: bytes) -> list[Opening]:

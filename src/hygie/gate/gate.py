@@ -29,7 +29,7 @@ from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.gate import sessions
 from hygie.gate.allowances import Defaults, quota
-from hygie.gate.break_glass import PURPOSE as BREAK_GLASS
+from hygie.gate.break_glass import opened_outside
 from hygie.gate.errors import (
     AuthenticationError,
     ClientRefusedError,
@@ -127,7 +127,7 @@ class Gate:
         bearer = await self._bearer_at(token, (tenant, environment), action, where)
         now_ms = self._clock.now_ms()
         wanted = frozenset(also) | {action}
-        broken = _broken(bearer, purpose, now_ms)
+        broken = opened_outside(bearer.openings, purpose, now_ms)
         fitting: list[tuple[Habilitation, Reach | None]] = []
         for one in bearer.habilitations:
             reach = _reach(bearer, one)
@@ -304,14 +304,6 @@ def _reach(bearer: Bearer, held: Habilitation) -> Reach | None:
     if not held.types:
         return bearer.reach
     return narrowed(bearer.reach, held.actions, held.types)
-
-
-def _broken(bearer: Bearer, purpose: str, now_ms: int) -> PatientScope | None:
-    """The patients whose records a bearer opened outside his sets, for who says that he breaks the glass; else None."""
-    if purpose != BREAK_GLASS or not bearer.openings:
-        return None
-    live = frozenset(one.subject for one in bearer.openings if one.opened_ms <= now_ms < one.ends_ms)
-    return PatientScope(subjects=live) if live else None
 
 
 def _widest(
