@@ -18,10 +18,10 @@ ENVIRONMENT = "hygie_env_31"
 DENIED = psycopg.errors.InsufficientPrivilege
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 # What the role may do in the platform's schema, whole tables then columns; in its own schema it only adds.
-TABLES = {("tenant", "SELECT"), ("environment", "SELECT"), ("measurement", "SELECT")}
+TABLES = {("tenant", "SELECT"), ("environment", "SELECT"), ("measurement", "SELECT"), ("request_use", "SELECT")}
 COLUMNS = {
     "journal_pending": {"INSERT": {"leaf"}},
-    "account": {"SELECT": {"id", "kind", "label", "professional_id", "state", "created_ms", "ends_ms"}},
+    "account": {"SELECT": {"id", "kind", "label", "professional_id", "state", "created_ms", "ends_ms", "tenant"}},
     "token": {"SELECT": {"id", "account", "environment", "created_ms", "expires_ms", "revoked_ms", "exception"}},
     "habilitation": {
         "SELECT": {
@@ -46,6 +46,17 @@ COLUMNS = {
             *("created_ms", "ends_ms", "revoked_ms"),
         },
     },
+    "request": {
+        "SELECT": {
+            *("id", "act", "tenant", "environment", "what", "reason"),
+            *("asked_by", "asked_ms", "ends_ms"),
+        },
+    },
+    "decision": {"SELECT": {"request", "verdict", "decided_by", "decided_ms", "why"}},
+    "break_glass": {"SELECT": {"id", "account", "environment", "motive", "opened_ms", "ends_ms"}},
+    "break_glass_review": {"SELECT": {"opening", "verdict", "reviewed_by", "reviewed_ms", "why"}},
+    "review_campaign": {"SELECT": {"id", "tenant", "environment", "name", "opened_by", "opened_ms", "due_ms"}},
+    "right_review": {"SELECT": {"campaign", "habilitation", "decision", "decided_by", "decided_ms", "why"}},
     "erasure": {"SELECT": {"id", "environment", "requested_ms", "unreadable_ms", "purged_ms", "final_ms"}},
 }
 ADDED_TO = ("record", "document", "catalogue", "batch", "run")
