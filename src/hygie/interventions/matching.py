@@ -111,7 +111,8 @@ def unrecorded(logins: Sequence[Login], recordings: Sequence[Header], *, before_
 
 
 def _login_of(header: Header, logins: Sequence[Login]) -> Login | None:
-    """The login that a recording came in by: by its connection for an SSH session, else the last one before it."""
+    """The login that a recording came in by: by its connection for an SSH session, else the last one before it; where
+    there is none before, one that is dated a moment later."""
     _, connection = claims(header)
     if header.command == SHELL:
         same = [
@@ -120,5 +121,6 @@ def _login_of(header: Header, logins: Sequence[Login]) -> Login | None:
             if f"{one.address} {one.port}" == connection and abs(header.started_ms - one.at_ms) <= TOUCH_MS
         ]
     else:
-        same = [one for one in logins if one.at_ms - AFTER_MS <= header.started_ms <= one.at_ms + LIFE_MS]
+        near = [one for one in logins if one.at_ms - AFTER_MS <= header.started_ms <= one.at_ms + LIFE_MS]
+        same = [one for one in near if one.at_ms <= header.started_ms] or near
     return max(same, key=lambda one: one.at_ms, default=None)

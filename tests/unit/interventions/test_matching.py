@@ -57,6 +57,9 @@ def test_sudo_goes_with_the_last_login_before_it() -> None:
     second = replace(LOGIN, port=51_001, at_ms=START_MS - 100, key_id="INT-2")
     assert found(SUDO, LOGIN, second).allowed == replace(ALLOWED, key="INT-2")
     assert found(SUDO, LOGIN, replace(second, key_id="", authority="")).wrong == "no-certificate"
+    soon = replace(second, at_ms=START_MS + 900)  # somebody logs in again within the second
+    assert found(SUDO, LOGIN, soon).allowed == ALLOWED
+    assert found(SUDO, soon).allowed == replace(ALLOWED, key="INT-2")  # the only one, dated a moment late
 
 
 def test_a_login_without_a_recording_is_named() -> None:
