@@ -67,8 +67,8 @@ def as_(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return lambda name: monkeypatch.setenv("SUDO_USER", name)
 
 
-def intervention(made: Installation, key: str, *fields: str, tenant: str = "chu", approver: str = "zoe") -> None:
-    """An approved intervention of Paul, from a minute ago until in half an hour."""
+def asked_for(made: Installation, key: str, *fields: str, tenant: str = "chu") -> None:
+    """An intervention of Paul that nobody has approved, from a minute ago until in half an hour."""
     first = (
         *("title=Disque plein", "kind=maintenance", "origin=host", "requested_by=paul", "reason=Disque plein"),
         *("health_data=yes", "operator=PER-paul", "remote=yes", "plan=Vider les journaux", "country=FR"),
@@ -76,7 +76,12 @@ def intervention(made: Installation, key: str, *fields: str, tenant: str = "chu"
     )
     words = ("--key", key, *(("--tenant", tenant) if tenant else ()))
     made.hygie("register", "add", "intervention", *first, *fields, *words)
-    made.hygie("register", "amend", "intervention", key, "--state", "validated", "--approver", approver)
+
+
+def intervention(made: Installation, key: str, *fields: str, tenant: str = "chu") -> None:
+    """The same, approved."""
+    asked_for(made, key, *fields, tenant=tenant)
+    made.hygie("register", "amend", "intervention", key, "--state", "validated", "--approver", "zoe")
 
 
 def certified(made: Installation, machine: Machine, key: str, *words: str) -> Path:
@@ -201,7 +206,9 @@ def test_no_other_certificate_opens_the_machine(site: Site, as_: Callable[[str],
                            capture_output=True)  # fmt: skip
     assert asked.returncode == 1
     assert b"REVOKED" in asked.stdout
-    assert made.hygie("intervention", "krl", str(tmp_path / "krl"))["revoked"] == ["INT-0004", "INT-0005"]
+    asked_for(made, "INT-0010")
+    given = made.hygie("intervention", "krl", str(tmp_path / "krl"))["revoked"]
+    assert given == ["INT-0004", "INT-0005"], "not what awaits an approval: its first certificate must count at once"
     refused = made.hygie("intervention", "certificate", "INT-0004", "--key", str(key), exit_code=20)
     assert refused["error"]["code"] == "HYG-2J0"
 

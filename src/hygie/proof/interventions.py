@@ -84,13 +84,16 @@ def window_of(fields: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def withdrawn(histories: Iterable[Sequence[RecordVersion]], people: Sequence[RecordVersion], now_ms: int) -> list[str]:
-    """Keys of interventions whose certificates count no more, whatever they say: all that allow nothing now.
+    """Keys of interventions whose certificates count no more, whatever they say: all that allow nothing any more.
 
-    An intervention whose operator has left counts among them; so does one that is over.
+    An intervention whose operator has left counts among them; so does one that is over. One that was never approved
+    has no certificate: were it listed, the first one made after the approval would be refused until the next list.
     """
     today = paris_date(now_ms)
     found = []
     for history in histories:
+        if not any(version.state in LIVE for version in history):
+            continue
         try:
             one = granted(history, people)
         except NotGrantedError:

@@ -126,6 +126,7 @@ def test_what_allows_nothing_any_more_is_revoked() -> None:
     assert revoked([*approved(), version("done", 3)])
     assert revoked([*approved(), version("refused", 3)])
     assert revoked(approved(approver="paul"))
+    assert not revoked([version("requested")]), "it has no certificate yet, and the first one counts at once"
     assert revoked(approved(), [person("paul", ends_on="2027-03-15"), *PEOPLE[1:]])
 
 
