@@ -24,6 +24,8 @@ from hygie.base.permit import Place
 from hygie.journal.checkpoint import parse_checkpoint, parse_note
 from hygie.journal.entry import Entry
 from hygie.journal.tiles import CHECKPOINT, PREFIX
+from hygie.probes.rows import probe_access
+from hygie.proof.facts import AccessFacts
 from hygie.sites.errors import SiteUnavailableError
 from tests.acceptance.conftest import Answer, Installation, new_installation, populate
 
@@ -249,3 +251,13 @@ def _end_postgres(made: Installation) -> None:
             if not (PROC / str(pid)).exists():
                 break
             time.sleep(0.05)
+
+
+def access_facts(made: Installation) -> AccessFacts:
+    """What checks are told of accounts, rights and their reviews."""
+
+    async def look() -> AccessFacts:
+        async with open_house(made.data) as house:
+            return await probe_access(house)
+
+    return asyncio.run(look())

@@ -23,7 +23,7 @@ from hygie.gate.break_glass import REVIEW_MS, BreakGlass, Opening, opened_outsid
 from hygie.gate.narrowing import Limits
 from hygie.journal.writer import JournalWriter
 from tests.acceptance.conftest import Answer
-from tests.attack.installation import ask, entries
+from tests.attack.installation import access_facts, ask, entries
 from tests.attack.test_gate_doors import act
 from tests.attack.test_two_persons import House
 from tests.attack.ward import FHIR, HIDDEN, Ward, observation, open_ward
@@ -164,6 +164,22 @@ def test_an_opening_written_or_lengthened_by_sql_opens_nothing(night: Night) -> 
     for statement in ("UPDATE hygie.break_glass SET ends_ms = 0", "DELETE FROM hygie.break_glass_review"):
         with psycopg.connect(dsns.hosting) as hosting, pytest.raises(denied):
             hosting.execute(statement.encode())
+
+
+def test_a_review_written_by_sql_answers_for_nothing_and_hides_nothing(night: Night) -> None:
+    reviewed, waiting = night.breaks("nurse").json["id"], night.breaks("nurse").json["id"]
+    fine = {"verdict": "justified", "why": "garde"}
+    assert night.house.door("rita", "POST", f"break-glass/{reviewed}/review", fine).status == 200
+    with psycopg.connect(dsns_of(load_settings(night.ward.made.data), DataFolder(night.ward.made.data)).owner) as owner:
+        copied = (
+            "INSERT INTO hygie.break_glass_review SELECT %s, verdict, reviewed_by, reviewed_ms, why, mac"
+            " FROM hygie.break_glass_review WHERE opening = %s"
+        )
+        owner.execute(copied, (waiting, reviewed))
+    states = {one["id"]: one["state"] for one in night.listed("rita")}
+    assert (states[reviewed], states[waiting]) == ("justified", "waiting")
+    answered = {one["id"]: one["answered"] for one in access_facts(night.ward.made).exceptions}
+    assert (answered[reviewed], answered[waiting]) == (True, False)
 
 
 def test_an_opening_ends_and_one_that_nobody_reviewed_is_overdue(night: Night) -> None:

@@ -22,7 +22,7 @@ from hygie.gate.local import LocalOperator
 from hygie.gate.two_persons import EMERGENCY_ANSWER_MS, TwoPersons, overdue
 from hygie.journal.writer import JournalWriter
 from tests.acceptance.conftest import Answer, Installation
-from tests.attack.installation import attacked, entries
+from tests.attack.installation import access_facts, attacked, entries
 from tests.attack.test_gate_doors import act
 from tests.attack.test_two_persons import House
 
@@ -135,6 +135,19 @@ def test_an_emergency_does_not_wait_and_is_answered_for(staff: Staff) -> None:
     assert id_ in asyncio.run(late())
     assert staff.answer("sam", id_, "refuse").status == 200
     assert id_ not in asyncio.run(late())
+
+
+def test_an_answer_written_by_sql_answers_for_no_emergency(staff: Staff) -> None:
+    answered, waiting = staff.raised("--emergency"), staff.raised("--emergency")
+    assert staff.answer("sam", answered, "refuse").status == 200
+    with staff.house.owner() as owner:
+        copied = (
+            "INSERT INTO hygie.decision (request, verdict, decided_by, decided_ms, why, mac)"
+            " SELECT %s, verdict, decided_by, decided_ms, why, mac FROM hygie.decision WHERE request = %s"
+        )
+        owner.execute(copied, (waiting, answered))
+    told = {one["id"]: one["answered"] for one in access_facts(staff.made).exceptions}
+    assert (told[answered], told[waiting]) == (True, False)
 
 
 def test_the_clients_officer_raises_nobody(staff: Staff) -> None:

@@ -12,7 +12,7 @@ from hygie.app import dsns_of
 from hygie.base.layout import DataFolder
 from hygie.base.roles import Role
 from hygie.base.settings import load_settings
-from tests.attack.installation import entries
+from tests.attack.installation import access_facts, entries
 from tests.attack.test_gate_doors import ask as fhir_ask
 from tests.attack.test_two_persons import House, house
 
@@ -102,3 +102,21 @@ def test_a_campaign_written_by_sql_is_not_there(house: House) -> None:
     for statement in ("UPDATE hygie.right_review SET decision = 'keep'", "DELETE FROM hygie.review_campaign"):
         with psycopg.connect(hosting) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement.encode())
+
+
+def test_a_decision_written_by_sql_is_none(house: House) -> None:
+    decided_one, other = "remi", house.person(role=Role.READER)
+    one = campaign(house)
+    held = rights(house, one["id"])
+    assert decided(house, "rita", one["id"], held[decided_one]["id"]) == 200
+    with house.owner() as owner:
+        copied = (
+            "INSERT INTO hygie.right_review SELECT campaign, %s, decision, decided_by, decided_ms, why, mac"
+            " FROM hygie.right_review WHERE campaign = %s"
+        )
+        owner.execute(copied, (held[other]["id"], one["id"]))
+    shown = rights(house, one["id"])
+    assert (shown[decided_one]["decision"], shown[other]["decision"]) == ("keep", None)
+    seen = {each["habilitation"] for each in access_facts(house.made).reviews}
+    assert held[decided_one]["id"] in seen
+    assert held[other]["id"] not in seen

@@ -145,12 +145,18 @@ def test_a_break_glass_that_nobody_reviewed_is_red(broken: Broken) -> None:
     broken.green("tech-5.exceptions")  # there is an hour left
     broken.red("tech-5.exceptions", id_, ahead_days=0.1)
     broken.sql("INSERT INTO hygie.break_glass_review VALUES (%s, 'justified', 'rita', 1, '', sha256('x'))", id_)
+    broken.red("tech-5.exceptions", id_, ahead_days=0.1)  # nobody reviewed it: somebody wrote so
+    broken.sql("DELETE FROM hygie.break_glass_review")
+    broken.sql("DELETE FROM hygie.break_glass")
     assert broken.finding("tech-5.exceptions", ahead_days=0.1).verdict.value == "satisfied"
     raised = broken.made.hygie("raise", "INT-1", "--reason", "a fire", "--emergency")["request"]
     broken.red("tech-5.exceptions", raised, ahead_days=3.1)
     own = broken.made.hygie("request", "withdraw", raised, exit_code=20)  # that would answer for oneself
     assert own["error"]["code"] == "HYG-264"
     broken.sql("INSERT INTO hygie.decision VALUES (%s, 'refused', 'sara', 1, '', sha256('x'))", raised)
+    broken.red("tech-5.exceptions", raised, ahead_days=3.1)
+    broken.sql("DELETE FROM hygie.decision")
+    broken.sql("DELETE FROM hygie.request")
     assert broken.finding("tech-5.exceptions", ahead_days=3.1).verdict.value == "satisfied"
 
 
@@ -170,6 +176,9 @@ def test_a_campaign_that_is_late_is_red(broken: Broken) -> None:
         "INSERT INTO hygie.right_review SELECT %s, id, 'keep', 'rita', 1, '', sha256('x') FROM hygie.habilitation",
         campaign,
     )
+    broken.red("tech-5.reviews", "revue 2026", ahead_days=0.1)  # nobody decided: somebody wrote so
+    broken.sql("DELETE FROM hygie.right_review")
+    broken.sql("DELETE FROM hygie.review_campaign")
     assert broken.finding("tech-5.reviews", ahead_days=0.1).verdict.value == "satisfied"
 
 

@@ -12,7 +12,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import psycopg
@@ -106,6 +106,13 @@ async def live_openings(connection: Connection, now_ms: int, key: bytes) -> list
     return [one for one in map(_opening, await found.fetchall()) if _is_ours(one, key)]
 
 
+async def openings_kept(connection: Connection, key: bytes) -> list[Opening]:
+    """Every opening, oldest first, for who looks at whether each was reviewed; a review counts if Hygie wrote both."""
+    found = await connection.execute(f"{_SELECT} ORDER BY b.opened_ms, b.id".encode())
+    rows = map(_opening, await found.fetchall())
+    return [one if _is_ours(one, key) and _is_reviewed(one, key) else replace(one, verdict="") for one in rows]
+
+
 class BreakGlass:
     """Openings and their reviews. Args: database: a pool that adds to their tables."""
 
@@ -167,7 +174,8 @@ class BreakGlass:
         query = f"{_SELECT} WHERE b.environment = %s ORDER BY b.opened_ms DESC LIMIT {LISTED_MAX}"
         async with self._database.transaction() as connection:
             found = await connection.execute(query.encode(), (place.environment_id,))
-            return [one for one in map(_opening, await found.fetchall()) if _is_ours(one, key)]
+            ours = [one for one in map(_opening, await found.fetchall()) if _is_ours(one, key)]
+        return [one if _is_reviewed(one, key) else replace(one, verdict="") for one in ours]
 
     async def _one(self, connection: Connection, place: Place, id_: str, key: bytes) -> Opening:
         if not ID.fullmatch(id_):
@@ -200,11 +208,14 @@ def _opening(row: Sequence[Any]) -> Opening:
 
 
 def _is_ours(one: Opening, key: bytes) -> bool:
-    """Whether Hygie wrote the opening as it is, and its review."""
-    if not hmac.compare_digest(one.mac, _mac(key, one)):
-        return False
+    """Whether Hygie wrote the opening as it is."""
+    return hmac.compare_digest(one.mac, _mac(key, one))
+
+
+def _is_reviewed(one: Opening, key: bytes) -> bool:
+    """Whether it has a review, which Hygie wrote: a planted one neither answers for an opening nor hides it."""
     given = (one.verdict, one.reviewed_by, one.reviewed_ms, one.why)
-    return not one.verdict or hmac.compare_digest(one.review_mac, _review_mac(key, one, given))
+    return bool(one.verdict) and hmac.compare_digest(one.review_mac, _review_mac(key, one, given))
 
 
 def _mac(key: bytes, one: Opening) -> bytes:

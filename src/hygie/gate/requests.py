@@ -253,6 +253,14 @@ class Requests(RequestReader):
         raise TwoPersonsError()
 
 
+async def emergencies(connection: Connection, key: bytes) -> list[tuple[Request, bool]]:
+    """Every right raised before an answer, oldest first, and whether it was answered: by a row that Hygie wrote."""
+    where = "WHERE r.act = %s AND r.what::jsonb ->> 'emergency' = 'yes' ORDER BY r.asked_ms, r.id"
+    found = await connection.execute(f"{_SELECT} {where}".encode(), (Action.RIGHT_RAISE.value,))
+    rows = map(_request, await found.fetchall())
+    return [(one, one.decision is not None and _is_ours(one, key)) for one in rows]
+
+
 async def use_up(connection: Connection, id_: str, now_ms: int, outcome: str) -> None:
     """Say that an approval was used, in the transaction of what it was for. Raises: RequestOverError: it was before."""
     used = await connection.execute(

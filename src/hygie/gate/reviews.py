@@ -67,7 +67,7 @@ _SELECT = (
 )
 _RIGHTS = (
     "SELECT h.id, h.account, h.role, h.types, h.reason, h.approver, h.starts_ms, h.ends_ms, h.revoked_ms, r.decision,"
-    " r.decided_by, r.decided_ms, r.why FROM hygie.habilitation h LEFT JOIN hygie.right_review r"
+    " r.decided_by, r.decided_ms, r.why, r.mac FROM hygie.habilitation h LEFT JOIN hygie.right_review r"
     " ON r.habilitation = h.id AND r.campaign = %s WHERE h.environment = %s AND h.starts_ms <= %s"
     " AND (h.revoked_ms IS NULL OR h.revoked_ms > %s) AND h.ends_ms > %s ORDER BY h.account, h.role, h.starts_ms"
 )
@@ -79,7 +79,18 @@ _DECIDE = (
     "INSERT INTO hygie.right_review (campaign, habilitation, decision, decided_by, decided_ms, why, mac)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 )
+_DECISIONS = (
+    b"SELECT r.campaign, r.habilitation, r.decision, r.decided_by, r.decided_ms, r.why, r.mac, h.account"
+    b" FROM hygie.right_review r JOIN hygie.habilitation h ON h.id = r.habilitation"
+    b" ORDER BY r.decided_ms, r.habilitation"
+)
 _END = "SELECT hygie.end_habilitation(%s, %s, %s)"
+
+
+async def decisions(connection: Connection, key: bytes) -> list[tuple[str, str, str, int]]:
+    """Campaign, right, holder and instant (ms) of each decision that Hygie wrote, oldest first."""
+    rows = await (await connection.execute(_DECISIONS)).fetchall()
+    return [(*row[:2], row[7], row[4]) for row in rows if hmac.compare_digest(row[6], _decision_mac(key, row[:6]))]
 
 
 class Reviews:
@@ -124,7 +135,8 @@ class Reviews:
             facts = (id_, place.environment_id, one.opened_ms, one.opened_ms, one.opened_ms)
             cursor = await connection.execute(_RIGHTS, facts)
             names = [column.name for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+            found = [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+        return [_told(key, id_, one) for one in found]
 
     async def decide(self, permit: Permit, id_: str, habilitation: str, decision: str, *, why: str = "") -> None:
         """Keep a right, or end it now, in every process.
@@ -182,6 +194,15 @@ def _mac(key: bytes, one: Campaign) -> bytes:
 
 def _decision_mac(key: bytes, row: tuple[str, str, str, str, int, str]) -> bytes:
     return hmac.digest(key, canonical("hygie right review v1", *row), hashlib.sha256)
+
+
+def _told(key: bytes, campaign: str, one: dict[str, Any]) -> dict[str, Any]:
+    """A right with its decision, if Hygie wrote it; a planted one shows as none."""
+    mac = one.pop("mac")
+    row = (campaign, one["id"], one["decision"], one["decided_by"], one["decided_ms"], one["why"])
+    if mac is None or hmac.compare_digest(mac, _decision_mac(key, row)):
+        return one
+    return one | dict.fromkeys(("decision", "decided_by", "decided_ms", "why"))
 
 
 def _check(holds: object, reason: str) -> None:

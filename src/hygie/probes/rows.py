@@ -8,6 +8,9 @@ import psycopg
 
 from hygie.app import House, opened
 from hygie.database.pool import Database
+from hygie.gate.break_glass import openings_kept
+from hygie.gate.requests import emergencies
+from hygie.gate.reviews import decisions
 from hygie.gate.rights import is_ours, live_rights, rights_key, told
 from hygie.keys.errors import UnwrapRecordBrokenError
 from hygie.proof.facts import (
@@ -46,24 +49,13 @@ _GRANTS = (
     " LEFT JOIN hygie.tenant t ON t.id = e.tenant ORDER BY h.starts_ms, h.id"
 )
 _EXCEPTION = ("kind", "id", "account", "at_ms", "answered")
-_EXCEPTIONS = (
-    "SELECT 'break-glass', b.id, b.account, b.opened_ms, r.opening IS NOT NULL FROM hygie.break_glass b"
-    " LEFT JOIN hygie.break_glass_review r ON r.opening = b.id"
-    " UNION ALL SELECT 'emergency', q.id, q.asked_by, q.asked_ms, d.request IS NOT NULL FROM hygie.request q"
-    " LEFT JOIN hygie.decision d ON d.request = q.id"
-    " WHERE q.act = 'right:raise' AND q.what::jsonb ->> 'emergency' = 'yes' ORDER BY 4, 2"
-)
 _REVIEW = ("habilitation", "account", "at_ms")
-_REVIEWS = (
-    "SELECT r.habilitation, h.account, r.decided_ms FROM hygie.right_review r"
-    " JOIN hygie.habilitation h ON h.id = r.habilitation ORDER BY r.decided_ms, r.habilitation"
-)
 _CAMPAIGN = ("name", "due_ms", "waiting")
+# Rights of each campaign that live still; one row without a right for a campaign that has none.
 _CAMPAIGNS = (
-    "SELECT c.name, c.due_ms, (SELECT count(*) FROM hygie.habilitation h WHERE h.environment = c.environment"
-    " AND h.starts_ms <= c.opened_ms AND h.revoked_ms IS NULL AND h.ends_ms > c.due_ms AND NOT EXISTS"
-    " (SELECT FROM hygie.right_review r WHERE r.campaign = c.id AND r.habilitation = h.id))"
-    " FROM hygie.review_campaign c ORDER BY c.due_ms, c.id"
+    "SELECT c.id, c.name, c.due_ms, h.id FROM hygie.review_campaign c LEFT JOIN hygie.habilitation h"
+    " ON h.environment = c.environment AND h.starts_ms <= c.opened_ms AND h.revoked_ms IS NULL AND h.ends_ms > c.due_ms"
+    " ORDER BY c.due_ms, c.id"
 )
 _PLACES = (
     "SELECT t.name, e.name, e.kind, e.state, e.created_ms FROM hygie.environment e"
@@ -111,6 +103,7 @@ async def _attempt(pool: Database, role: str, table: str) -> Attempt:
 
 async def probe_access(house: House) -> AccessFacts:
     """Accounts, tokens and habilitations, without any secret."""
+    key = await rights_key(house.kms)
     async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
 
         async def listed(columns: str, table: str) -> tuple[dict[str, Any], ...]:
@@ -118,15 +111,33 @@ async def probe_access(house: House) -> AccessFacts:
             found = await connection.execute(f"SELECT {columns} FROM hygie.{table}".encode())  # noqa: S608 (constants)
             return tuple(dict(zip(names, row, strict=True)) for row in await found.fetchall())
 
+        decided = await decisions(connection, key)
         return AccessFacts(
             accounts=await listed("id, kind, state, ends_ms", "account"),
             tokens=await listed("id, account, environment, created_ms, expires_ms, revoked_ms", "token"),
             habilitations=tuple(dict(zip(_GRANT, row, strict=True)) for row in await _all(connection, _GRANTS)),
             login_roles=tuple(row[0] for row in await _all(connection, _LOGINS)),
-            exceptions=tuple(dict(zip(_EXCEPTION, row, strict=True)) for row in await _all(connection, _EXCEPTIONS)),
-            reviews=tuple(dict(zip(_REVIEW, row, strict=True)) for row in await _all(connection, _REVIEWS)),
-            campaigns=tuple(dict(zip(_CAMPAIGN, row, strict=True)) for row in await _all(connection, _CAMPAIGNS)),
+            exceptions=await _exceptions(connection, key),
+            reviews=tuple(dict(zip(_REVIEW, row[1:], strict=True)) for row in decided),
+            campaigns=_campaigns(await _all(connection, _CAMPAIGNS), {(row[0], row[1]) for row in decided}),
         )
+
+
+async def _exceptions(connection: psycopg.AsyncConnection[Any], key: bytes) -> tuple[dict[str, Any], ...]:
+    """Openings of records and rights raised before an answer; a row that Hygie did not write answers for none."""
+    found = [("break-glass", one.id, one.account, one.opened_ms, bool(one.verdict))
+             for one in await openings_kept(connection, key)]  # fmt: skip
+    found += [("emergency", one.id, one.asked_by, one.asked_ms, answered)
+              for one, answered in await emergencies(connection, key)]  # fmt: skip
+    return tuple(dict(zip(_EXCEPTION, row, strict=True)) for row in sorted(found, key=lambda row: (row[3], row[1])))
+
+
+def _campaigns(rows: list[tuple[Any, ...]], decided: set[tuple[str, str]]) -> tuple[dict[str, Any], ...]:
+    found: dict[str, dict[str, Any]] = {}
+    for id_, name, due_ms, right in rows:
+        one = found.setdefault(id_, dict(zip(_CAMPAIGN, (name, due_ms, 0), strict=True)))
+        one["waiting"] += right is not None and (id_, right) not in decided
+    return tuple(found.values())
 
 
 async def _all(connection: psycopg.AsyncConnection[Any], query: LiteralString) -> list[tuple[Any, ...]]:
