@@ -1,7 +1,9 @@
 """Publish what is new in the logs to the sites, and keep the objects few.
 
-Source: docs/formats/proof-segments.md v1.  Nothing here needs to be alone at work: what is written never changes, rows
-of one chain give one content, and the key (log, first number) of ``hygie.proof_object`` lets one row in.
+Source: docs/formats/proof-segments.md v1.  Several processes may publish: what is written never changes, rows of one
+chain give one content, and the key (log, first number) of ``hygie.proof_object`` lets one row in.  From the bytes to
+their row a process is alone on its log (``rows.alone``): each sealing gives other bytes, and sites must hold those
+whose digest the row has.
 """
 
 from __future__ import annotations
@@ -166,10 +168,13 @@ class Publisher:
             return 0
         keys = await self._known_keys()
         sealed = await asyncio.to_thread(seal_file, kind, body, key=keys.key)
-        data = await self._put(_Object(file_name(kind, sha256), await self._signed(sealed), (bytes(32), sha256)))
-        one = _stored(file_name(kind, sha256), kind, data, digest=sha256, plain=len(body.content))
+        wanted = _Object(file_name(kind, sha256), await self._signed(sealed), (bytes(32), sha256))
         async with self._records.transaction() as connection:
-            await rows.add(connection, one)
+            await rows.alone(connection, kind)
+            if await rows.is_stored(connection, wanted.name):
+                return 0
+            data = await self._put(wanted)
+            await rows.add(connection, _stored(wanted.name, kind, data, digest=sha256, plain=len(body.content)))
         return 1
 
     # -- rows of the logs
@@ -182,7 +187,7 @@ class Publisher:
             self._ends[name] = await self._end_on_sites(name, stored)
         end = self._ends[name]
         async with self._records.transaction() as connection:
-            head = await rows.head_of(connection, name)
+            known, head = await rows.stored_end(connection, name), await rows.head_of(connection, name)
             hole = await rows.hole_at(connection, name, end.seq)
             there = await rows.digest_at(connection, name, end.seq) if end.seq else end.digest
             # a site may bring back what was declared lost: it waits for the next start to be taken back
@@ -198,9 +203,10 @@ class Publisher:
             check_rows(name, segment.rows, seq=start.seq, before=start.digest)
         except SegmentBrokenError as error:
             raise LogWentBackError(log=name, seq=end.seq + 1) from error
-        stored_now = await self._place(segment)
         async with self._records.transaction() as connection:
-            added = await rows.add(connection, stored_now)
+            await rows.alone(connection, name)
+            free = await rows.stored_end(connection, name) == known
+            added = free and await rows.add(connection, await self._place(segment))
         if added:
             self._ends[name] = End(segment.last, segment.digest)
         else:  # another process was quicker, with fewer or more rows
@@ -241,9 +247,10 @@ class Publisher:
         if before not in (None, segment.before):
             log.error("a published segment contradicts the database and is passed over: %s", full)
             return end
-        stored_now = await self._place(segment, data)
         async with self._records.transaction() as connection:
-            await rows.replace_inside(connection, stored_now)
+            await rows.alone(connection, segment.log)
+            if not await rows.is_stored(connection, full):
+                await rows.replace_inside(connection, await self._place(segment, data))
         return End(segment.last, segment.digest)
 
     async def _read(self, full: str) -> tuple[Segment | None, bytes]:
@@ -266,9 +273,12 @@ class Publisher:
             opened.append(segment)
         documents = sorted({one for segment in opened for one in segment.documents})
         whole = Segment(name, opened[0].before, [row for one in opened for row in one.rows], documents)
-        merged = await self._place(whole, merged_ms=self._clock.now_ms())
         try:
             async with self._records.transaction() as connection:
+                await rows.alone(connection, name)
+                if await rows.is_stored(connection, whole.name):
+                    return False
+                merged = await self._place(whole, merged_ms=self._clock.now_ms())
                 if not await rows.swap(connection, merged, parts):
                     raise _SwapLostError
         except _SwapLostError:

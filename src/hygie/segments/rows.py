@@ -166,6 +166,17 @@ async def waiting_since_ms(connection: Connection, log: str, published: int) -> 
     return row[0] if row is not None else None
 
 
+async def alone(connection: Connection, log: str) -> None:
+    """Wait until no other process publishes this log, and keep others waiting until the end of the transaction."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"hygie proof {log}",))
+
+
+async def is_stored(connection: Connection, name: str) -> bool:
+    """Whether an object has its row."""
+    found = await connection.execute("SELECT FROM hygie.proof_object WHERE name = %s", (name,))
+    return await found.fetchone() is not None
+
+
 async def add(connection: Connection, one: Stored) -> bool:
     """Note one object. Returns False when another process noted one that begins at the same number."""
     values = (one.name, one.log, one.first, one.last, one.digest, one.plain, one.merged_ms, one.sha256, one.bytes)

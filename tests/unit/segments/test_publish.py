@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -124,8 +125,9 @@ def test_two_processes_at_once_write_one_chain(play: Play) -> None:
         before, named = await logs.dump(), await logs.named()
         expected = {name: sha256 async for name, sha256, _ in rows.published_objects(logs.records)}
         for site in ("paris", "lyon", "lille"):
-            for name in expected:
-                logs.path(site, name).stat()
+            for name, sha256 in expected.items():
+                held = logs.path(site, name).read_bytes()
+                assert hashlib.sha256(held).digest() == sha256, "what a site holds is what the database says it holds"
         await logs.lose()
         assert (await logs.take_back("lyon", named=named)).whole
         assert await logs.dump() == before
