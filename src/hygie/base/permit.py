@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hygie.base.actions import Action
 
@@ -39,10 +39,6 @@ class PatientScope:
     sets: frozenset[str] = frozenset()
     patients: frozenset[str] = frozenset()
     subjects: frozenset[bytes] = frozenset()
-
-    def with_patient(self, id_: str) -> PatientScope:
-        """The same, and one patient more."""
-        return replace(self, patients=self.patients | {id_})
 
     def __or__(self, other: PatientScope) -> PatientScope:
         """What either opens."""

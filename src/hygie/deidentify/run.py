@@ -31,7 +31,6 @@ from hygie.vault.model import NewObject, WriteRequest
 from hygie.vault.vault import Vault
 
 PURPOSE = "TEST-COPY"
-CELLS_MIN = 2
 COPY_BYTES_MAX = 512 * 1024 * 1024  # de-identified JSON held in memory: some 700,000 resources
 WRITE_OBJECTS = 500  # in one transaction; two at once keep the writer busy
 WRITES_AT_ONCE = 2

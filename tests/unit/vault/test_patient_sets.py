@@ -81,10 +81,10 @@ def test_one_patient_more_is_opened_beside_the_set(open_house) -> None:
             mine = ["o0", "o1", "o12", "o2"]
             assert await seen(house, "Observation", "Observation|code|c1") == mine
             assert not await reads(house, "Patient", "p3")
-            wider = WARD.with_patient("p3")
+            wider = WARD | PatientScope(patients=frozenset({"p3"}))
             assert await reads(house, "Patient", "p3", wider)
             assert await seen(house, "Observation", "Observation|code|c1", scope=wider) == sorted([*mine, "o13", "o3"])
-            alone = PatientScope().with_patient("p4")
+            alone = PatientScope(patients=frozenset({"p4"}))
             assert await seen(house, "Observation", "Observation|code|c1", scope=alone) == ["o0", "o4"]
             assert await seen(house, "Observation", "Observation|code|c1", scope=PatientScope()) == ["o0"]
             both = WARD | PatientScope(frozenset({"other"}))
