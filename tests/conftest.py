@@ -23,6 +23,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 
+from hygie.base.language import set_language
 from hygie.database.cluster import Dsns, prepare_cluster
 from hygie.database.embedded import EmbeddedPostgres
 from hygie.database.migrate import migrate
@@ -31,11 +32,23 @@ from hygie.database.migrate import migrate
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# The tests read English where they choose no language, whatever the machine of who runs them speaks.
+for _variable in ("LC_ALL", "LC_MESSAGES"):
+    os.environ.pop(_variable, None)
+os.environ["LANG"] = "C.UTF-8"
+
 settings.register_profile("house", deadline=None)  # a busy machine is no fault of what is tested
 settings.load_profile("house")
 
 TEMPLATE = "hygie_template"
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _language() -> Iterator[None]:
+    """A test that chose a language, or ran a command that did, leaves none to the next."""
+    yield
+    set_language(None)
 
 
 @pytest.fixture(scope="session")

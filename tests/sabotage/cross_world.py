@@ -188,6 +188,20 @@ INSERT INTO hygie.measurement (kind, at_ms, passed, facts)
 """
 
 
+class OneKey:
+    """A KMS whose one key is given: no row of this world has a MAC."""
+
+    async def create_tenant(self, tenant: bytes) -> None:
+        """It is there."""
+
+    async def create_environment(self, tenant: bytes, environment: bytes) -> None:
+        """Likewise."""
+
+    async def environment_key(self, tenant: bytes, environment: bytes, purpose: str) -> bytes:
+        """The key of everything."""
+        return b"k" * 32
+
+
 @dataclass
 class Scene:
     """A world to break. made: facts that no row tells; settings: of the platform."""
@@ -234,7 +248,8 @@ class Scene:
         self.made["pages"] = tuple(found)
 
     def look(self) -> Look:
-        house = cast("House", SimpleNamespace(dsns=self.world.dsns, clock=self.world.clock, settings=self.settings))
+        parts = {"dsns": self.world.dsns, "clock": self.world.clock, "settings": self.settings, "kms": OneKey()}
+        house = cast("House", SimpleNamespace(**parts))
         facts = Facts()
         for name in ("access", "places", "erasures", "drills", "measurements", "availability"):
             value = asyncio.run(getattr(rows, f"probe_{name}")(house))
