@@ -72,8 +72,12 @@ class _Purse:
         self.set(rate)
 
     def set(self, rate: int) -> None:
-        """Take a rate that changed: who was to wait asks anew. rate: points a second."""
+        """Take a rate that changed: who was to wait asks anew, and what was taken ahead at a higher one is given up.
+
+        Args: rate: points a second.
+        """
         self.rate, self.burst, self.blocked_ms = rate, rate * BURST_S, 0
+        self.credit = min(self.credit, self.burst // AHEAD_PART)
 
     @property
     def overdraft(self) -> int:
