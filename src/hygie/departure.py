@@ -11,15 +11,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from hygie.app import House, opened
-from hygie.backups.retention import DAY_MS, RetentionPolicy
+from hygie.backups.retention import DAY_MS
 from hygie.base.actions import Action
 from hygie.base.errors import NotFoundError
 from hygie.base.files import make_private_folder, write_durably
@@ -53,20 +53,20 @@ from hygie.gate.instructed import InstructedGate
 from hygie.gate.recorded import Environment
 from hygie.hosting import open_hosting
 from hygie.keys.kms import Kms
+from hygie.retentions import TRACES, applied, policy_of
 from hygie.vault.upkeep_rows import count_packs
 
 STATEMENT_BYTES_MAX = 16 * 1024 * 1024  # a signed letter, scanned
-MONTHS_KEPT_MS = 366 * DAY_MS  # a backup of the twelfth month still names the client's encrypted objects
 
 
-def terms_of(house: House) -> Terms:
-    """What this installation's contracts promise of an exit."""
+def terms_of(house: House, kept: Mapping[str, int]) -> Terms:
+    """What this installation's contracts promise of an exit. Args: kept: the retentions that apply, by name."""
     settings = house.settings.exit
     return Terms(
         cost=settings.cost,
         export_days=settings.export_days,
         destruction_days=settings.destruction_days,
-        traces_years=settings.traces_years,
+        traces_years=kept[TRACES],
     )
 
 
@@ -89,7 +89,7 @@ async def exit_rooms(custody: Custody, operator: str) -> AsyncIterator[ExitRooms
             reader=await house.journal_reader(sealer),
             witness=witness.key if witness is not None else None,
             installation=await house.origin(),
-            terms=terms_of(house),
+            terms=terms_of(house, await applied(house, custody.owner)),
             hosting=hosting.database,
         )
 
@@ -275,7 +275,7 @@ class Destruction:
         """The first certificate: keys and catalogue are gone, sites are swept as far as they answer."""
         house, export = self.custody.house, record.consent.export
         destroyed = await self._returned(export)
-        now_ms = house.clock.now_ms()
+        now_ms, kept = house.clock.now_ms(), await applied(house, self.custody.owner)
         sites = await sweep(house.sites, [one.place.environment_id for one in destroyed], now_ms=house.clock.now_ms)
         certificate = DestructionCertificate(
             destruction_id=record.id,
@@ -295,9 +295,9 @@ class Destruction:
             unreadable_in_service_ms=now_ms,
             sites=sites,
             unreadable_in_every_copy_due_ms=now_ms + COPIES_MS,
-            backup_objects_until_ms=now_ms + MONTHS_KEPT_MS,
-            remains=_remains(house, now_ms),
-            terms=terms_of(house),
+            backup_objects_until_ms=now_ms + policy_of(kept).longest_ms,
+            remains=_remains(kept, now_ms),
+            terms=terms_of(house, kept),
             issued_ms=now_ms,
         )
         certificate = _dated_sites(certificate, sites)
@@ -317,23 +317,22 @@ def _destroyed(one: Environment, covered: Covered, now_ms: int) -> DestroyedEnvi
     )
 
 
-def _remains(house: House, now_ms: int) -> list[Remains]:
-    """What stays, why, until when."""
-    years = house.settings.exit.traces_years
+def _remains(kept: Mapping[str, int], now_ms: int) -> list[Remains]:
+    """What stays, why, until when. Args: kept: the retentions that apply, by name."""
     return [
         Remains(
             what_fr="Traces d'accès et d'administration au journal (pseudonymes, comptes, instants ; aucune donnée de"
             " santé) : preuve de ce qui fut fait, conservée pendant leur durée légale ; feuilles et preuves demeurent.",
             what_en="Access and administration traces in the journal (pseudonyms, accounts, instants; no health data):"
             " evidence of what was done, kept for their legal retention; leaves and proofs stay.",
-            until_ms=now_ms + years * 366 * DAY_MS,
+            until_ms=now_ms + kept[TRACES] * 366 * DAY_MS,
         ),
         Remains(
             what_fr="Objets chiffrés sur la cible de sauvegarde, que plus aucune clé n'ouvre, jusqu'à la fin de leur"
             " conservation.",
             what_en="Encrypted objects on the backup target, which no key opens any more, until the end of their"
             " retention.",
-            until_ms=now_ms + MONTHS_KEPT_MS,
+            until_ms=now_ms + policy_of(kept).longest_ms,
         ),
         Remains(
             what_fr="Nom du client, de ses environnements, ordres, consentement, certificats (effacements de patients"
@@ -432,13 +431,6 @@ async def keep_exits(house: House, operator: str) -> list[DestructionCertificate
     await sweep(house.sites, gone, now_ms=house.clock.now_ms)
     async with open_custody(house, operator) as custody:
         return await close_destructions(custody)
-
-
-async def retention(house: House, policy: RetentionPolicy | None = None) -> RetentionPolicy:
-    """The retention of backups, with the instant before which no copy of keys may stay."""
-    async with opened(house.dsns.sealer, size=1) as sealer:
-        since_ms = await records.keys_since(sealer)
-    return replace(policy or RetentionPolicy(), keys_since_ms=since_ms)
 
 
 async def papers(custody: Custody, tenant_id: bytes) -> list[Path]:

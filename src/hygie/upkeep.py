@@ -28,7 +28,7 @@ from hygie.base.clock import SteadyClock
 from hygie.base.errors import HygieError
 from hygie.custody import Custody, Turn, finish_erasures, keep_ledgers, mark_first_target, new_target
 from hygie.database.pool import Database
-from hygie.departure import keep_exits, retention
+from hygie.departure import keep_exits
 from hygie.dossiers import run_stamp
 from hygie.effects import EFFECTS_EVERY_S, NEWS_EVERY_S, Effects, RegisterNews
 from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
@@ -52,6 +52,7 @@ from hygie.probes.door import ask_door, authority_of
 from hygie.probes.reconcile import JournalWatch
 from hygie.recordings import MEASUREMENT as SESSIONS_KIND
 from hygie.recordings import SESSIONS_EVERY_S, SessionKeeper
+from hygie.retentions import backups_kept, lengthen
 from hygie.segments.rows import published_objects
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
@@ -121,6 +122,7 @@ class Upkeep:
         async with opened(house.dsns.sealer, size=3) as records, opened(house.dsns.hosting, size=2) as pool:
             voids = VoidWatch(SteadyClock())  # a date that jumps must not make a write under way look old
             await _say_started(house, pool)
+            await lengthen(house, OPERATOR)  # settings are read at a start only
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
             logs, evaluator = LogKeeper(house, records, OPERATOR), Evaluator(house, OPERATOR)
             news, canaries = RegisterNews(records), CanaryWatch(house, pool, OPERATOR)
@@ -391,7 +393,7 @@ async def run_due_backup(house: House, records: Database, pool: Database) -> boo
     if last_ms is not None and house.clock.now_ms() - last_ms < settings.every_minutes * 60_000:
         return False
     async with backup_rooms(house, records, pool, OPERATOR) as rooms:
-        await run_backup(rooms, rpo_s=settings.rpo_minutes * 60, purge=await retention(house))
+        await run_backup(rooms, rpo_s=settings.rpo_minutes * 60, purge=await backups_kept(house))
     return True
 
 
@@ -407,7 +409,7 @@ async def run_backup_after_exit(
     async with backup_rooms(house, records, pool, custody.operator.account) as rooms:
         report = await run_backup(rooms, rpo_s=house.settings.backups.rpo_minutes * 60)
         await keep_keys_since(custody.owner, destruction_id, report.created_at_ms)
-        await purge_backups(rooms, await retention(house))
+        await purge_backups(rooms, await backups_kept(house))
     return report.number
 
 

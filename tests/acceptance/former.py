@@ -50,6 +50,7 @@ UNDO: dict[str, tuple[str, ...]] = {
     ),
     "0017_break_glass": ("DROP TABLE hygie.break_glass_review, hygie.break_glass",),
     "0018_reviews": ("DROP TABLE hygie.right_review, hygie.review_campaign",),
+    "0019_retentions": ("DROP TABLE hygie.retention",),
 }
 
 

@@ -55,6 +55,7 @@ COLUMNS = {
     "decision": {"SELECT": {"request", "verdict", "decided_by", "decided_ms", "why"}},
     "break_glass": {"SELECT": {"id", "account", "environment", "motive", "opened_ms", "ends_ms"}},
     "break_glass_review": {"SELECT": {"opening", "verdict", "reviewed_by", "reviewed_ms", "why"}},
+    "retention": {"SELECT": {"name", "rank", "value", "since_ms", "request"}},
     "review_campaign": {"SELECT": {"id", "tenant", "environment", "name", "opened_by", "opened_ms", "due_ms"}},
     "right_review": {"SELECT": {"campaign", "habilitation", "decision", "decided_by", "decided_ms", "why"}},
     "erasure": {"SELECT": {"id", "environment", "requested_ms", "unreadable_ms", "purged_ms", "final_ms"}},

@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("proof", "console", "exits", "deidentify", "interventions"),
     ("app", "processes"),
     ("custody", "hosting", "probes", "proving"),
+    ("retentions",),
     ("evaluation", "logkeeping", "departure", "copying", "dossiers", "papers", "perimeter"),
     ("machines",),
     ("recordings",),

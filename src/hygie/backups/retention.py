@@ -31,6 +31,11 @@ class RetentionPolicy:
     young_hours: int = 24
     keys_since_ms: int = 0
 
+    @property
+    def longest_ms(self) -> int:
+        """How long a snapshot lives at most, when one is taken each day."""
+        return max(self.daily, 7 * self.weekly, -(-366 * self.monthly // 12)) * DAY_MS
+
 
 def kept_snapshots(created: Sequence[tuple[str, int]], policy: RetentionPolicy, *, now_ms: int) -> set[str]:
     """Names to keep among (name, created_at_ms). The newest is always kept, and what claims to be of the future."""

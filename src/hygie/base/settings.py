@@ -150,7 +150,8 @@ class BackupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     The promise concerns the loss of *all* sites; the loss of one costs neither data nor time. rpo_minutes (PDMA): twice
     the cadence by default, so that one backup that fails does not break it. rto_minutes (DMIA): at 5,000 resources/s,
-    four hours bring back 72 million.
+    four hours bring back 72 million. daily, weekly, monthly: how many snapshots are kept, the newest of each day, week
+    and month that has one; a smaller number counts once two persons agreed (``hygie retention shorten``).
     """
 
     path: FilePath = "backup"
@@ -158,13 +159,16 @@ class BackupSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     every_minutes: Annotated[int, msgspec.Meta(ge=5, le=10_080)] = 60
     rpo_minutes: Annotated[int, msgspec.Meta(ge=5, le=43_200)] = 120
     rto_minutes: Annotated[int, msgspec.Meta(ge=1, le=43_200)] = 240
+    daily: Annotated[int, msgspec.Meta(ge=1, le=366)] = 7
+    weekly: Annotated[int, msgspec.Meta(ge=0, le=520)] = 4
+    monthly: Annotated[int, msgspec.Meta(ge=0, le=360)] = 12
 
 
 class ExitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What contracts promise of an exit (R.1111-11 CSP, 12° to 14°); repeated in every manifest and certificate.
 
     cost: in words; export_days, destruction_days: from the order, and from the consent; traces_years: how long access
-    traces stay after the end, whatever was destroyed.
+    traces stay after the end, whatever was destroyed; likewise, a smaller number takes two persons.
     """
 
     cost: Text = "included in the hosting price"

@@ -50,6 +50,7 @@ ASKING: Final[Mapping[Action, Action]] = {
     Action.KEY_ROTATE: Action.KEY_ROTATE,
     Action.OBJECT_EXPORT: Action.OBJECT_EXPORT,
     Action.PATIENT_ERASE: Action.PATIENT_ERASE,
+    Action.RETENTION_SET: Action.RETENTION_SET,
     Action.RIGHT_RAISE: Action.RIGHT_RAISE,
     Action.TENANT_DESTROY: Action.TENANT_DESTROY,
 }
@@ -58,6 +59,7 @@ ANSWERING: Final[Mapping[Action, Action]] = {
     Action.KEY_ROTATE: Action.ROTATION_APPROVE,
     Action.OBJECT_EXPORT: Action.EXPORT_APPROVE,
     Action.PATIENT_ERASE: Action.ERASURE_APPROVE,
+    Action.RETENTION_SET: Action.RETENTION_APPROVE,
     Action.RIGHT_RAISE: Action.RIGHT_RAISE_APPROVE,
     Action.TENANT_DESTROY: Action.DESTRUCTION_APPROVE,
 }

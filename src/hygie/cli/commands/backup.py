@@ -125,13 +125,13 @@ def check(context: typer.Context) -> None:
     """Check the whole target."""
     from hygie.backups.errors import BackupDamagedError
     from hygie.backups.run import check_backups
-    from hygie.departure import retention
+    from hygie.retentions import backups_kept
 
     frame = frame_of(context)
 
     async def act(house: House, rooms: BackupRooms) -> None:
         with frame.out.step(say(fr="Relecture de la cible", en="Reading the target again")):
-            report = await check_backups(rooms, await retention(house))
+            report = await check_backups(rooms, await backups_kept(house))
         faults = [{"snapshot": f.snapshot, "name": f.name, "reason": f.reason} for f in report.faults]
         for fault in faults:
             frame.out.warn(f"{fault['snapshot']} {fault['name']} {fault['reason']}")
@@ -161,12 +161,12 @@ def check(context: typer.Context) -> None:
 def purge(context: typer.Context) -> None:
     """Remove what retention does not keep."""
     from hygie.backups.run import purge_backups
-    from hygie.departure import retention
+    from hygie.retentions import backups_kept
 
     frame = frame_of(context)
 
     async def act(house: House, rooms: BackupRooms) -> None:
-        manifests, objects = await purge_backups(rooms, await retention(house))
+        manifests, objects = await purge_backups(rooms, await backups_kept(house))
         frame.out.line(
             say(
                 fr=f"{len(manifests)} instantanés et {len(objects)} objets retirés.",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hygie.gate.requests import Request
 
 # What the machine's own people ask for; a client's people ask at the door of rights, or prove themselves here.
-OURS = (Action.KEY_ROTATE, Action.TENANT_DESTROY)
+OURS = (Action.KEY_ROTATE, Action.RETENTION_SET, Action.TENANT_DESTROY)
 THEIRS = (Action.HABILITATION_GRANT, Action.OBJECT_EXPORT, Action.PATIENT_ERASE)
 _PAIRS = say(fr="Ce qui est demandé, NOM=VALEUR ; à répéter.", en="What is asked for, NAME=VALUE; repeat it.")
 
@@ -36,9 +36,9 @@ def register(app: typer.Typer) -> None:
         "ask",
         help=say(
             fr="Demande un acte qu'une autre personne approuve. Sans --as, ceux de l'hébergeur : key:rotate,"
-            " tenant:destroy ; avec --as, la personne s'authentifie ici, mot de passe et code.",
+            " retention:set, tenant:destroy ; avec --as, la personne s'authentifie ici, mot de passe et code.",
             en="Ask for an act that somebody else approves. Without --as, those of the host: key:rotate,"
-            " tenant:destroy; with --as, the person proves himself here, by password and code.",
+            " retention:set, tenant:destroy; with --as, the person proves himself here, by password and code.",
         ),
         epilog=f"{example}: hygie request ask key:rotate --what level=root --reason 'clé exposée, ticket 42'",
     )(ask)
