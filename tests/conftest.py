@@ -41,6 +41,7 @@ settings.register_profile("house", deadline=None)  # a busy machine is no fault 
 settings.load_profile("house")
 
 TEMPLATE = "hygie_template"
+ROLES = "hygie_hosting, hygie_sealer, hygie_console, hygie_watch"
 _numbers = itertools.count(1)
 
 
@@ -65,12 +66,13 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 
 def dsns_of(server: EmbeddedPostgres, name: str) -> Dsns:
-    """The three ways into one database of the test server."""
+    """The ways into one database of the test server."""
     return Dsns(
         owner=server.dsn("hygie_owner", name),
         hosting=server.dsn("hygie_hosting", name),
         sealer=server.dsn("hygie_sealer", name),
         console=server.dsn("hygie_console", name),
+        watch=server.dsn("hygie_watch", name),
     )
 
 
@@ -92,7 +94,7 @@ def new_database(postgres: EmbeddedPostgres, _template: str) -> Callable[[], Dsn
         with psycopg.connect(postgres.dsn("postgres", "postgres"), autocommit=True) as admin:
             admin.execute(f"CREATE DATABASE {name} OWNER hygie_owner TEMPLATE {_template}".encode())
             admin.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC".encode())
-            admin.execute(f"GRANT CONNECT ON DATABASE {name} TO hygie_hosting, hygie_sealer, hygie_console".encode())
+            admin.execute(f"GRANT CONNECT ON DATABASE {name} TO {ROLES}".encode())
         return dsns_of(postgres, name)
 
     return make

@@ -17,8 +17,8 @@ HEAD = """\
 Written by `tools/error_reference.py` from the classes; do not edit by hand. The first digit is the family, the
 second the room (0 base, 1 database, 2 journal, 3 keys, 4 sites, 5 vault, 6 and H gate, 7 faces, 8 backups, 9
 command line, A registers, B proof, C published logs, D copies, E exits, F the token door, G the door of rights, J
-interventions). A code never changes meaning. *Retry*: the same request may succeed later, unchanged. Words in
-braces are facts, never health data.
+interventions, L hardening, M patching, N availability, W watch). A code never changes meaning. *Retry*: the same
+request may succeed later, unchanged. Words in braces are facts, never health data.
 
 """
 FAMILIES = {

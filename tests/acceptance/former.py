@@ -51,6 +51,11 @@ UNDO: dict[str, tuple[str, ...]] = {
     "0017_break_glass": ("DROP TABLE hygie.break_glass_review, hygie.break_glass",),
     "0018_reviews": ("DROP TABLE hygie.right_review, hygie.review_campaign",),
     "0019_retentions": ("DROP TABLE hygie.retention",),
+    "0020_watch": (
+        "DROP TABLE hygie.finding_evidence, hygie.finding_act, hygie.finding, hygie.watch_state, hygie.watch_cursor",
+        "DROP OWNED BY hygie_watch",
+        "DROP ROLE hygie_watch",
+    ),
 }
 
 
@@ -66,7 +71,7 @@ def undo_since(connection: psycopg.Connection[Any], first: str, *, keep_console:
     undone = migrations_since(first)
     for name in reversed(undone):
         for statement in UNDO[name]:
-            if not (keep_console and "hygie_console" in statement):
+            if not (keep_console and ("hygie_console" in statement or "hygie_watch" in statement)):
                 connection.execute(statement.encode())
     connection.execute("DELETE FROM hygie.migration WHERE scope = '' AND name >= %s", (first,))
     return undone

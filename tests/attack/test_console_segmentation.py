@@ -18,7 +18,9 @@ ENVIRONMENT = "hygie_env_31"
 DENIED = psycopg.errors.InsufficientPrivilege
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 # What the role may do in the platform's schema, whole tables then columns; in its own schema it only adds.
-TABLES = {("tenant", "SELECT"), ("environment", "SELECT"), ("measurement", "SELECT"), ("request_use", "SELECT")}
+TABLES = {("tenant", "SELECT"), ("environment", "SELECT"), ("measurement", "SELECT"), ("request_use", "SELECT")} | {
+    (table, "SELECT") for table in ("finding", "finding_act", "finding_evidence", "watch_cursor")
+}
 COLUMNS = {
     "journal_pending": {"INSERT": {"leaf"}},
     "account": {"SELECT": {"id", "kind", "label", "professional_id", "state", "created_ms", "ends_ms", "tenant"}},

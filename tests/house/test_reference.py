@@ -66,6 +66,10 @@ ROOM_DIGIT = {
     "rights": "G",
     "interventions": "J",
     "recordings": "J",
+    "hardening": "L",
+    "patching": "M",
+    "availability": "N",
+    "watch": "W",
 }
 
 

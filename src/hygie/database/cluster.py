@@ -17,7 +17,8 @@ OWNER = "hygie_owner"
 HOSTING = "hygie_hosting"
 SEALER = "hygie_sealer"
 CONSOLE = "hygie_console"
-LOGIN_ROLES = (OWNER, HOSTING, SEALER, CONSOLE)
+WATCH = "hygie_watch"
+LOGIN_ROLES = (OWNER, HOSTING, SEALER, CONSOLE, WATCH)
 CONNECT_TIMEOUT_S = 10
 
 # Databases in which nothing is kept: nobody but a superuser has business there.
@@ -34,12 +35,13 @@ _EVERYONE_MAY_NOT = (
 @dataclass(frozen=True, slots=True)
 class Dsns:
     """How to reach one database. owner: migrations and environments; hosting: the pool; sealer: the journal; console:
-    registers and evidence."""
+    registers and evidence; watch: what it looks at, and findings."""
 
     owner: str
     hosting: str
     sealer: str
     console: str
+    watch: str
 
 
 def dsns_by(dsn: Callable[[str], str]) -> Dsns:
@@ -48,7 +50,7 @@ def dsns_by(dsn: Callable[[str], str]) -> Dsns:
     Raises: PostgresPlaceError: a role of this version has no password yet.
     """
     try:
-        return Dsns(owner=dsn(OWNER), hosting=dsn(HOSTING), sealer=dsn(SEALER), console=dsn(CONSOLE))
+        return Dsns(owner=dsn(OWNER), hosting=dsn(HOSTING), sealer=dsn(SEALER), console=dsn(CONSOLE), watch=dsn(WATCH))
     except KeyError as error:
         raise PostgresPlaceError(reason="started by an earlier version: stop it, then hygie up") from error
 

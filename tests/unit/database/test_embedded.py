@@ -18,7 +18,16 @@ import psycopg
 import pytest
 
 from hygie.database import embedded, launcher, postmaster, programs
-from hygie.database.cluster import CONSOLE, HOSTING, OWNER, SEALER, check_server, prepare_cluster, set_login_passwords
+from hygie.database.cluster import (
+    CONSOLE,
+    HOSTING,
+    OWNER,
+    SEALER,
+    WATCH,
+    check_server,
+    prepare_cluster,
+    set_login_passwords,
+)
 from hygie.database.embedded import EmbeddedPostgres, socket_folder
 from hygie.database.environments import create_environment_schema, destroy_environment_schema
 from hygie.database.errors import (
@@ -389,13 +398,13 @@ def test_a_managed_server_is_prepared_without_a_superuser(server: EmbeddedPostgr
     server.start()
     with psycopg.connect(server.dsn("postgres", "postgres"), autocommit=True) as admin:
         admin.execute("DROP DATABASE hygie")
-        admin.execute("DROP ROLE hygie_hosting, hygie_sealer, hygie_console")
+        admin.execute("DROP ROLE hygie_hosting, hygie_sealer, hygie_console, hygie_watch")
         admin.execute("REVOKE ALL ON LANGUAGE plpgsql FROM hygie_owner")
         admin.execute("DROP ROLE hygie_owner")
         admin.execute("CREATE ROLE managed LOGIN CREATEROLE CREATEDB PASSWORD 'managed'")
         admin.execute("GRANT CONNECT ON DATABASE postgres TO managed")
     managed = psycopg.conninfo.make_conninfo(server.dsn("postgres", "postgres"), user="managed", password="managed")
-    passwords = {role: f"of {role}" for role in (HOSTING, SEALER, CONSOLE)}
+    passwords = {role: f"of {role}" for role in (HOSTING, SEALER, CONSOLE, WATCH)}
     for _ in range(2):  # idempotent
         prepare_cluster(managed, owner_password="drawn")
         owner = psycopg.conninfo.make_conninfo(managed, user=OWNER, password="drawn", dbname="hygie")

@@ -13,7 +13,7 @@ TOKEN_DAYS_MAX = 90  # a stolen token is worth at most a season
 DEFAULT_NAMES = frozenset(
     ("admin", "administrator", "administrateur", "default", "demo", "guest", "root", "test", "user")
 )
-DATABASE_ROLES = frozenset(("hygie_owner", "hygie_hosting", "hygie_sealer", "hygie_console", "postgres"))
+DATABASE_ROLES = frozenset(("hygie_owner", "hygie_hosting", "hygie_sealer", "hygie_console", "hygie_watch", "postgres"))
 DAY_MS = 86_400_000
 
 

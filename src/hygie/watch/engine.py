@@ -1,0 +1,199 @@
+"""Events through every rule: what speaks now. No I/O; the states that changed are given to whoever keeps them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hygie.watch.events import Event, Fields
+from hygie.watch.sigma import Card, Correlation, EventRule, Rule
+from hygie.watch.windows import new_state
+
+GROUPS_MAX = 100_000  # states in memory, of one rule: who asks under a new name each time does not fill it
+VALUE_CHARACTERS_MAX = 200
+_SINCE = "\0since"  # the group that keeps when a rule was first loaded
+
+Key = tuple[str, str]  # rule, group
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule that speaks. group: the values by which its findings are told apart; ranks: of the events it names."""
+
+    card: Card
+    group: Mapping[str, str]
+    at_ms: int
+    source: str
+    ranks: tuple[int, ...]
+    fields: Fields
+
+    @property
+    def grouping(self) -> str:
+        """The group as one text."""
+        return _text_of(self.group)
+
+
+@dataclass(slots=True)
+class Kept:
+    """What one group of one rule remembers, as JSON holds it, and when it was last touched."""
+
+    state: Any
+    touched_ms: int
+
+
+class Engine:
+    """The rules of one watch with what they remember.
+
+    Args: rules: loaded; kept: states of before, by rule and group.
+    Raises: KeyError: a correlation names a rule that is not there (see :mod:`hygie.watch.ruleset`).
+    """
+
+    def __init__(self, rules: Sequence[Rule], kept: Mapping[Key, Kept]) -> None:
+        self._events: dict[str, list[_Loaded]] = {}
+        self._correlations: list[Correlation] = [one for one in rules if isinstance(one, Correlation)]
+        self._absences: list[EventRule] = []
+        self._states: dict[str, dict[str, _Live]] = {}
+        self.dirty: set[Key] = set()
+        by_name = {name: one for one in rules if isinstance(one, EventRule) for name in (one.card.name, one.card.id)}
+        loaded = {id(one): _Loaded(one) for one in rules if isinstance(one, EventRule)}
+        for correlation in self._correlations:
+            self._states[correlation.card.id] = {}
+            for number, name in enumerate(correlation.rules):
+                loaded[id(by_name[name])].correlations.append((correlation, number))
+        for one in loaded.values():
+            self._events.setdefault(one.rule.service, []).append(one)
+            if one.rule.first or one.rule.absent_ms:
+                self._states[one.rule.card.id] = {}
+            if one.rule.absent_ms:
+                self._absences.append(one.rule)
+        spans = {one.card.id: one for one in self._correlations}
+        for (rule, group), was in kept.items():
+            if rule in self._states:
+                state = new_state(spans[rule], was.state) if rule in spans else was.state
+                self._states[rule][group] = _Live(state, was.touched_ms)
+
+    def take(self, events: Iterable[Event]) -> list[Hit]:
+        """What speaks of these events, in their order."""
+        hits: list[Hit] = []
+        for event in events:
+            for loaded in (*self._events.get(event.source, ()), *self._events.get("", ())):
+                if loaded.rule.matches(event.fields):
+                    self._matched(loaded, event, hits)
+        return hits
+
+    def absent(self, now_ms: int) -> list[Hit]:
+        """Rules whose event has not come for too long. The first time counts from when the rule was loaded."""
+        hits = []
+        for rule in self._absences:
+            last = self._since(rule.card.id, now_ms)
+            if now_ms - last.touched_ms > rule.absent_ms:
+                hits.append(Hit(rule.card, {}, now_ms, rule.service, (), {"silent_ms": now_ms - last.touched_ms}))
+        return hits
+
+    def state(self, key: Key) -> Kept | None:
+        """What a group remembers now; None when it is forgotten."""
+        live = self._states.get(key[0], {}).get(key[1])
+        if live is None:
+            return None
+        return Kept(live.state if key[0] not in self._ids() else live.state.kept(), live.touched_ms)
+
+    def forget(self, now_ms: int) -> list[Key]:
+        """Let go of windows that are over. Returns: whose."""
+        gone: list[Key] = []
+        for rule in self._correlations:
+            states = self._states[rule.card.id]
+            over = [group for group, live in states.items() if now_ms - live.touched_ms > rule.span_ms]
+            for group in over:
+                del states[group]
+            gone += [(rule.card.id, group) for group in over]
+        self.dirty -= set(gone)
+        return gone
+
+    def _ids(self) -> set[str]:
+        return {one.card.id for one in self._correlations}
+
+    def _matched(self, loaded: _Loaded, event: Event, hits: list[Hit]) -> None:
+        rule = loaded.rule
+        if rule.absent_ms:
+            self._touch(rule.card.id, _SINCE, event.at_ms)
+        elif rule.first:
+            if self._first(rule, event):
+                hits.append(_hit(rule.card, _group(rule.first, event.fields), event, (event.rank,)))
+        elif rule.alone:
+            hits.append(_hit(rule.card, _group(rule.group, event.fields), event, (event.rank,)))
+        for correlation, number in loaded.correlations:
+            self._correlate(correlation, number, loaded.rule, event, hits)
+
+    def _correlate(self, rule: Correlation, number: int, base: EventRule, event: Event, hits: list[Hit]) -> None:
+        named = {base.card.name, base.card.id}
+        group: dict[str, str] = {}
+        for name in rule.group:
+            places = (rule.aliases or {}).get(name)
+            place = next((one for which, one in places.items() if which in named), name) if places else name
+            value = event.fields.get(place)
+            if value is None:
+                return  # Sigma: what lacks a field of the group is in no group
+            group[name] = str(value)[:VALUE_CHARACTERS_MAX]
+        counted = event.fields.get(rule.field) if rule.field else ""
+        if counted is None:
+            return
+        states, text = self._states[rule.card.id], _text_of(group)
+        live = states.get(text)
+        if live is None:
+            if len(states) >= GROUPS_MAX:
+                oldest = min(states, key=lambda one: states[one].touched_ms)
+                del states[oldest]
+            live = states[text] = _Live(new_state(rule), event.at_ms)
+        live.touched_ms = max(live.touched_ms, event.at_ms)
+        self.dirty.add((rule.card.id, text))
+        ranks = live.state.add((number,), event.at_ms, event.rank, str(counted)[:VALUE_CHARACTERS_MAX])
+        if ranks:
+            hits.append(_hit(rule.card, group, event, tuple(ranks)))
+
+    def _first(self, rule: EventRule, event: Event) -> bool:
+        """Whether these values are new, and the rule has learnt long enough to say so."""
+        states, group = self._states[rule.card.id], _text_of(_group(rule.first, event.fields))
+        since = self._since(rule.card.id, event.at_ms)
+        known = group in states
+        if not known and len(states) >= GROUPS_MAX:
+            return False
+        self._touch(rule.card.id, group, event.at_ms)
+        return not known and event.at_ms - int(since.state) >= rule.learning_ms
+
+    def _since(self, rule: str, now_ms: int) -> _Live:
+        states = self._states[rule]
+        if _SINCE not in states:
+            states[_SINCE] = _Live(now_ms, now_ms)
+            self.dirty.add((rule, _SINCE))
+        return states[_SINCE]
+
+    def _touch(self, rule: str, group: str, at_ms: int) -> None:
+        live = self._states[rule].setdefault(group, _Live(at_ms, at_ms))
+        live.touched_ms = max(live.touched_ms, at_ms)
+        self.dirty.add((rule, group))
+
+
+@dataclass(slots=True)
+class _Loaded:
+    rule: EventRule
+    correlations: list[tuple[Correlation, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Live:
+    state: Any  # of a correlation: State; of a first sight: the instant
+    touched_ms: int
+
+
+def _hit(card: Card, group: Mapping[str, str], event: Event, ranks: tuple[int, ...]) -> Hit:
+    return Hit(card, group, event.at_ms, event.source, ranks, event.fields)
+
+
+def _group(names: Sequence[str], fields: Fields) -> dict[str, str]:
+    return {name: str(fields[name])[:VALUE_CHARACTERS_MAX] for name in names if name in fields}
+
+
+def _text_of(group: Mapping[str, str]) -> str:
+    return json.dumps(dict(sorted(group.items())), ensure_ascii=False, separators=(",", ":"))
