@@ -335,4 +335,4 @@ def _check(holds: object, reason: str) -> None:
 
 def _short(what: Mapping[str, str]) -> dict[str, str]:
     """What of a request its entries repeat: who and what, never a long text."""
-    return {name: what[name][:200] for name in ("account", "role", "ticket", "types") if what.get(name)}
+    return {name: what[name][:200] for name in ("account", "role", "ticket", "types", "emergency") if what.get(name)}
