@@ -2,7 +2,8 @@
 
 Source: sudoers(5), "I/O LOG FILES": ``log.json`` says who ran what; ``timing`` holds a line for each piece of terminal
 or pipe (kind, seconds since the one before, bytes); one file holds each stream. A finished log has no write bit on
-``timing``. Files may be compressed (gzip), which is undone within a bound.
+``timing``. sudo can compress them (``compress_io``); ``setup`` turns that off, and nothing is ever unpacked here: bytes
+that begin as gzip does are what the person's own command wrote.
 
 Who is recorded does not write here, root does. What stands in the folder is judged all the same: links, pipes, huge
 files, bytes that are no recording, headers that lie.
@@ -13,7 +14,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +31,6 @@ LOG_BYTES_MAX = 256 * 1024  # a command line is at most 128 KiB on Linux
 BYTES_MAX = 48 * 1024 * 1024  # of a whole recording, opened: an hour of a busy terminal takes some hundred kilobytes
 EVENTS_MAX = 2_000_000
 GAP_S_MAX = 86_400.0
-_GZIP = b"\x1f\x8b"
 _WINDOW, _SUSPEND = 5, 7
 _EVENT = re.compile(rb"(\d) (\d{1,9}(?:\.\d{1,9})?) (?:(\d{1,10})(?: \d{1,10})?|[A-Z0-9+]{1,16})", re.ASCII)
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -219,7 +218,7 @@ def _folder(path: Path) -> Iterator[int]:
 
 
 def _file(folder: int, name: str, bytes_max: int) -> bytes:
-    """A regular file of a folder, opened if it is compressed. Raises: TooLargeError; RecordingDamagedError."""
+    """A regular file of a folder, as it stands. Raises: TooLargeError; RecordingDamagedError."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not make the reader wait
     try:
         descriptor = os.open(name, flags, dir_fd=folder)
@@ -233,17 +232,4 @@ def _file(folder: int, name: str, bytes_max: int) -> bytes:
         data = file.read(bytes_max + 1)
     if len(data) > bytes_max:
         raise TooLargeError(reason=name)
-    return _opened(data, name, bytes_max) if data.startswith(_GZIP) else data
-
-
-def _opened(data: bytes, name: str, bytes_max: int) -> bytes:
-    opener = zlib.decompressobj(31)
-    try:
-        plain = opener.decompress(data, bytes_max + 1)
-    except zlib.error as error:
-        raise RecordingDamagedError(reason=name) from error
-    if len(plain) > bytes_max:
-        raise TooLargeError(reason=name)
-    if not opener.eof or opener.unused_data:
-        raise RecordingDamagedError(reason=name)
-    return plain
+    return data

@@ -69,6 +69,7 @@ def sudoers(accounts: Sequence[str], recordings: PurePosixPath, reader: str) -> 
     lines = [
         f"Defaults iolog_dir={recordings}, iolog_file=%{{user}}-%Y%m%d%H%M%S-XXXXXX",
         f"Defaults iolog_user={reader}, iolog_mode=0600, iolog_flush, !log_passwords, !ignore_iolog_errors",
+        "Defaults !compress_io",
     ]
     for account in accounts:
         lines += [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,17 +41,14 @@ FILES: Mapping[str, bytes] = {
 }
 
 
-def recording(
-    spool: Path, name: str = "paul-20270115-abcdef", *, packed: bool = False, **changed: bytes | None
-) -> Path:
+def recording(spool: Path, name: str = "paul-20270115-abcdef", **changed: bytes | None) -> Path:
     """A finished recording. Args: changed: content of ``log_json``, ``timing``… otherwise, None to leave one out."""
     folder = spool / name
     folder.mkdir(parents=True)
     files = dict(FILES) | {key.replace("log_json", "log.json"): value for key, value in changed.items()}
     for each, content in files.items():
         if content is not None:
-            zipped = packed and each not in ("log.json", "log")
-            (folder / each).write_bytes(gzip.compress(content) if zipped else content)
+            (folder / each).write_bytes(content)
     if (folder / "timing").exists():
         (folder / "timing").chmod(0o400)
     return folder
