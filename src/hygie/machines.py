@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from hygie.app import House
 from hygie.base.actions import Action
@@ -33,6 +34,7 @@ from hygie.base.ssh import (
 )
 from hygie.database.pool import Database
 from hygie.interventions.errors import InterventionRefusedError
+from hygie.interventions.matching import Certificate
 from hygie.interventions.pseudonyms import pseudonym, pseudonym_key, role_of
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.writer import JournalWriter
@@ -49,6 +51,8 @@ from hygie.segments.format import RECORDS
 AUTHORITY_FILE, REVOKED_FILE = "authority.pub", "revoked.krl"
 SERIAL_BYTES = 5  # told in a register: a number of fewer digits than a patient's
 BEGINS_BEFORE_S = 30  # for a machine whose clock is behind
+KIND = "administration"  # class of the entries
+CERTIFICATES_MAX = 100_000  # of a month
 _REASONS = {
     "absent": ("aucune fiche de ce nom", "no such record"),
     "account": ("le compte de l'intervenant n'en est pas un de machine", "the operator's account is none of a machine"),
@@ -154,6 +158,34 @@ async def authority_prints(house: House) -> frozenset[str]:
     return frozenset(
         fingerprint(authority_blob(one)) for one in (present, *(k.public_key for k in keys if k.purpose == PURPOSE))
     )
+
+
+async def certificates_given(house: House, records: Database, months: Iterable[str]) -> dict[str, Certificate]:
+    """Certificates that the journal says were given in some months (UTC, ``2026-11``), by serial.
+
+    Args: records: opened as the sealer. An entry counts as soon as it is durable, as a certificate is then given.
+    Raises: JournalTamperedError; KmsUnavailableError; DatabaseUnavailableError.
+    """
+    reader = await house.journal_reader(records)
+    entries = await reader.waiting(PLATFORM, KIND)  # first: what gets its index meanwhile is found below
+    for month in sorted(months):
+        found = await reader.search(
+            PLATFORM, month, kinds=(KIND,), actions=(Action.INTERVENTION_CERTIFY,), limit=CERTIFICATES_MAX
+        )
+        entries += [one.entry for one in found if one.entry is not None]
+    return dict(one for one in map(_given, entries) if one is not None)
+
+
+def _given(entry: Entry) -> tuple[str, Certificate] | None:
+    """The serial and the certificate that an entry tells; None for another one."""
+    if entry.action is not Action.INTERVENTION_CERTIFY or entry.outcome != "done":
+        return None
+    told = entry.detail
+    try:
+        until_ms = int(datetime.fromisoformat(told["until"]).timestamp() * 1000)
+        return told["serial"], Certificate(told["intervention"], told["account"], told["key"], until_ms)
+    except (KeyError, ValueError):
+        return None  # whoever may add to the journal must not stop the reading by it
 
 
 class Revocations:
@@ -265,7 +297,7 @@ def _entry(account: str, outcome: str, at_ms: int, detail: dict[str, str], tenan
     return Entry(
         action=Action.INTERVENTION_CERTIFY,
         outcome=outcome,
-        kind="administration",
+        kind=KIND,
         at_ms=at_ms,
         tenant_id=tenant_id,
         account=account,

@@ -20,13 +20,24 @@ from typing import Any
 from hygie.app import House
 from hygie.backups.run import measure
 from hygie.base.actions import Action
-from hygie.base.clock import iso_ms
+from hygie.base.clock import iso_ms, month_of
 from hygie.base.errors import HygieError, UnavailableError
 from hygie.base.naming import looks_like_ins
 from hygie.database.pool import Database
 from hygie.interventions.errors import RecordingDamagedError
 from hygie.interventions.iolog import Header, Recording, TooLargeError, Waiting, read_header, read_recording, waiting
-from hygie.interventions.matching import Allowed, Match, judge_login, kind_of, match, unrecorded
+from hygie.interventions.matching import (
+    LIFE_MS,
+    TOUCH_MS,
+    Allowed,
+    Believed,
+    Certificate,
+    Match,
+    judge_login,
+    kind_of,
+    match,
+    unrecorded,
+)
 from hygie.interventions.naming import digest_of, short_name
 from hygie.interventions.pseudonyms import pseudonym, pseudonym_key, role_of
 from hygie.interventions.sealed import meaning_of, seal_recording
@@ -34,7 +45,7 @@ from hygie.interventions.sshd_log import Login, logins
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.leaf import month_at
 from hygie.journal.writer import JournalWriter
-from hygie.machines import authority_prints, tenant_id_of
+from hygie.machines import authority_prints, certificates_given, tenant_id_of
 from hygie.perimeter import Known
 from hygie.proof.interventions import INTERVENTION, NotGrantedError, granted
 from hygie.proving import ProofPlane, with_proof
@@ -162,6 +173,7 @@ class SessionKeeper:
         self._told: set[str] = set()
         self._left: set[str] = set()  # folders that were taken in and could not be removed
         self._known = _Known()
+        self._certificates: dict[str, Certificate] = {}
         self._spool = house.folder.resolve(set_.recordings) if set_.recordings else None
         self._log = LoginLog(house.folder.resolve(set_.logins)) if set_.logins else None
 
@@ -196,16 +208,25 @@ class SessionKeeper:
         if not over and not alone:  # nearly always: registers are not read for nothing
             return []
         known = self._known = await with_proof(self._house, self._operator, _look)
-        prints = await authority_prints(self._house)
+        believed = await self._believed(known, sshd.known)
         done: list[str] = []
         for folder in over:
-            session = await asyncio.to_thread(_session_of, spool, folder, sshd.known, known.allowed, prints)
+            session = await asyncio.to_thread(_session_of, spool, folder, sshd.known, believed)
             there += [session.header] if session.header else []
             done += await self._keep(session, known, spool)
         for login in unrecorded(sshd.known, there, before_ms=now_ms - LATE_MS):
             if self._is_new(login):
-                done += await self._keep(_of_login(login, known.allowed, prints), known, spool)
+                done += await self._keep(_of_login(login, believed), known, spool)
         return done
+
+    async def _believed(self, known: _Known, logins_: Sequence[Login]) -> Believed:
+        """What sessions are held to now. The journal is read again only for a certificate that was not met before."""
+        prints = await authority_prints(self._house)
+        new = [one for one in logins_ if one.authority in prints and one.serial not in self._certificates]
+        months = {month_of(one.at_ms + shift_ms) for one in new for shift_ms in (-LIFE_MS - TOUCH_MS, TOUCH_MS)}
+        if months:
+            self._certificates |= await certificates_given(self._house, self._records, months)
+        return Believed(known.allowed, self._certificates, prints)
 
     def _sorted(self, spool: Path, folders: Sequence[Waiting], now_ms: int) -> tuple[list[Waiting], list[Header]]:
         """Recordings to take in at this turn, and the headers of the others."""
@@ -330,9 +351,7 @@ def _look(plane: ProofPlane) -> _Known:
     return found
 
 
-def _session_of(
-    spool: Path, one: Waiting, known: Sequence[Login], allowed: dict[str, Allowed], prints: frozenset[str]
-) -> Session:
+def _session_of(spool: Path, one: Waiting, known: Sequence[Login], believed: Believed) -> Session:
     """A finished folder as a session. What is damaged or too large has its header at best."""
     try:
         recording = read_recording(spool, one.name)
@@ -344,21 +363,19 @@ def _session_of(
             header = read_header(spool, one.name)
         except (HygieError, OSError):
             return Session(_refused_key(one), "sudo", "-", one.changed_ms, Match(None, None, wrong))
-        login = match(header, header.started_ms, known, allowed, authorities=prints).login
+        login = match(header, header.started_ms, known, believed).login
         found = Match(None, login, wrong)
         return Session(_refused_key(one), kind_of(header), header.account, header.started_ms, found, header)
     header = recording.header
-    found = match(header, recording.ended_ms, known, allowed, authorities=prints)
+    found = match(header, recording.ended_ms, known, believed)
     key = f"SES-{short_name(recording.archive)}"
     told = (kind_of(header), header.account, header.started_ms)
     return Session(key, *told, found, header, recording, one.name, _refused_key(one))
 
 
-def _of_login(login: Login, allowed: dict[str, Allowed], prints: frozenset[str]) -> Session:
+def _of_login(login: Login, believed: Believed) -> Session:
     """A login that nothing recorded."""
-    wrong = "no-recording" if login.key_id and login.authority in prints else "no-certificate"
-    if wrong == "no-recording":
-        wrong = judge_login(login, allowed)[0] or wrong
+    wrong = judge_login(login, believed)[0] or "no-recording"
     return Session(f"SES-{login.name}", "ssh", login.account, login.at_ms, Match(None, login, wrong))
 
 

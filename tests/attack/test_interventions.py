@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from hygie.app import House, open_house
-from hygie.base.ssh import authority_blob, fingerprint
+from hygie.base.ssh import authority_blob, fingerprint, read_public_line
 from hygie.interventions import iolog
 from hygie.interventions.matching import SHELL
 from hygie.keys.errors import CertificateRefusedError
@@ -101,15 +101,19 @@ def refused(made: Installation, key: str, words: str, code: str = "HYG-2J0") -> 
     assert words in error["message"]
 
 
-def login(made: Installation, key: str, *, port: int = 51_000, account: str = "paul", authority: str = "") -> None:
-    """A line as sshd says it, a second ago."""
+def login(
+    made: Installation, key: str, *, port: int = 51_000, account: str = "paul", serial: str = "", authority: str = ""
+) -> None:
+    """A line as sshd says it, a second ago. serial: of a certificate; none: of a new one of this intervention."""
 
     async def main() -> str:
         async with open_house(made.data) as house:
             return fingerprint(authority_blob(await house.kms.public_key("intervention")))
 
+    own = read_public_line((made.data.parent / "key.pub").read_bytes()).print
+    serial = serial or certificate(made, key)["serial"]
     line = f"{(now() - timedelta(seconds=1)).isoformat()} vm-1 sshd[1]: Accepted publickey for {account} from {ADDRESS}"
-    line += f" port {port} ssh2: ED25519-CERT SHA256:x ID {key} (serial 7) CA ED25519 "
+    line += f" port {port} ssh2: ED25519-CERT {own} ID {key} (serial {serial}) CA ED25519 "
     with (made.data.parent / "sshd.log").open("a") as file:
         file.write(line + (authority or asyncio.run(main())) + "\n")
 
@@ -286,6 +290,20 @@ def test_a_session_is_not_told_to_another_client(made: Installation) -> None:
     words = ("intervention", "replay", own["session"], "--for", "INC-1")
     assert made.hygie(*words, "--tenant", "other", exit_code=30)["error"]["code"] == "HYG-3J0"
     assert made.hygie("intervention", "sessions", "--tenant", "nobody", exit_code=30)["error"]["code"] == "HYG-3J0"
+
+
+def test_a_line_about_a_certificate_that_nobody_was_given_opens_nothing(made: Installation) -> None:
+    for key in ("INT-52", "INT-53"):
+        wish(made, key, tenant="other")
+        approve(made, key)
+    own = certificate(made, "INT-52")["serial"]
+    lines = (("INT-52", "7", 51_052), ("INT-53", own, 51_053), ("INT-53", "", 51_054))
+    for key, serial, port in lines:
+        login(made, key, serial=serial, port=port)
+        taken(made, session(made, f"told-{port}", key, port=port))
+    assert [one["wrong"] for one in sessions(made) if one["wrong"] == "no-certificate"] == ["no-certificate"] * 2
+    other = [one["intervention"] for one in sessions(made, "--tenant", "other")]
+    assert [one for one in other if one in ("INT-52", "INT-53")] == ["INT-53"]
 
 
 def test_a_recording_that_was_altered_is_not_shown(made: Installation) -> None:

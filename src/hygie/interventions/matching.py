@@ -1,8 +1,8 @@
 """Which intervention a session belongs to, or why none. Pure.
 
-What is believed: sshd's log of who logged in by which certificate (root writes it, the authority signed the key id),
-and the account that sudo read from the kernel. What a recording says beyond that, the ticket and the connection, is the
-staff member's to type: it must agree.
+What is believed: sshd's log of who logged in by which certificate, as far as the journal says that this very
+certificate was given, and the account that sudo read from the kernel. What a recording says beyond that, the
+ticket and the connection, is the staff member's to type: it must agree.
 """
 
 from __future__ import annotations
@@ -34,6 +34,37 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate that was given. intervention, account: what it opens; key: fingerprint of the person's public key;
+    until_ms: its end, UTC."""
+
+    intervention: str
+    account: str
+    key: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """What sessions are held to.
+
+    allowed: approved interventions by key; certificates: those that the journal says were given, by serial;
+    authorities: fingerprints of the certificate authority, present and former.
+    """
+
+    allowed: Mapping[str, Allowed]
+    certificates: Mapping[str, Certificate]
+    authorities: Collection[str]
+
+    def certificate_of(self, login: Login) -> Certificate | None:
+        """The certificate that a login came in by; None when it is none that was given."""
+        one = self.certificates.get(login.serial)
+        told = (login.key_id, login.account, login.key)
+        given = one is not None and (one.intervention, one.account, one.key) == told
+        return one if given and login.authority in self.authorities else None
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """What a session belongs to. wrong: why to nothing (a choice of the register), empty when it does; login: its SSH
     login, as far as one was found."""
@@ -58,27 +89,20 @@ def claims(header: Header) -> tuple[str, str]:
     return header.arguments[0], f"{address} {rest.partition(' ')[0]}"
 
 
-def match(
-    header: Header,
-    ended_ms: int,
-    logins: Iterable[Login],
-    allowed: Mapping[str, Allowed],
-    *,
-    authorities: Collection[str],
-) -> Match:
+def match(header: Header, ended_ms: int, logins: Iterable[Login], believed: Believed) -> Match:
     """What one recording belongs to.
 
-    Args: ended_ms: of the recording; authorities: fingerprints of the certificate authority, present and former.
+    Args: ended_ms: of the recording.
     """
     login = _login_of(header, [one for one in logins if one.account == header.account])
     if login is None:
         return Match(None, None, "no-login")
-    if not login.key_id or login.authority not in authorities:
-        return Match(None, login, "no-certificate")
+    wrong, one = judge_login(login, believed)
+    if wrong == "no-certificate":
+        return Match(None, login, wrong)
     ticket, _ = claims(header)
     if header.command == SHELL and ticket != login.key_id:
         return Match(None, login, "other-ticket")
-    wrong, one = judge_login(login, allowed)
     if one is None:
         return Match(None, login, wrong)
     if not one.begins_ms - TOUCH_MS <= header.started_ms <= ended_ms <= one.ends_ms + TOUCH_MS:
@@ -86,9 +110,11 @@ def match(
     return Match(one, login)
 
 
-def judge_login(login: Login, allowed: Mapping[str, Allowed]) -> tuple[str, Allowed | None]:
-    """The intervention of a login by certificate, or why it has none."""
-    one = allowed.get(login.key_id)
+def judge_login(login: Login, believed: Believed) -> tuple[str, Allowed | None]:
+    """The intervention of a login, or why it has none."""
+    if believed.certificate_of(login) is None:
+        return "no-certificate", None
+    one = believed.allowed.get(login.key_id)
     if one is None:
         return "not-approved", None
     if one.account != login.account:

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hygie.interventions.iolog import Header
-from hygie.interventions.matching import SHELL, Allowed
+from hygie.interventions.matching import SHELL, Allowed, Believed, Certificate
 from hygie.interventions.sshd_log import Login
 
 START_S = 1_800_000_000
 START_MS = START_S * 1000
 AUTHORITY = "SHA256:authority"
-LOGIN = Login("vm-1", "paul", "192.0.2.7", 51_000, START_MS - 200, "INT-1", "7", AUTHORITY)
+KEY = "SHA256:abc"
+LOGIN = Login("vm-1", "paul", "192.0.2.7", 51_000, START_MS - 200, "INT-1", "7", AUTHORITY, KEY)
 ALLOWED = Allowed("INT-1", "chu", "PER-paul", "paul", START_MS - 60_000, START_MS + 600_000)
+SECOND = replace(LOGIN, port=51_001, at_ms=START_MS - 100, key_id="INT-2", serial="8")
+BELIEVED = Believed(
+    {"INT-1": ALLOWED, "INT-2": replace(ALLOWED, key="INT-2")},
+    {
+        "7": Certificate("INT-1", "paul", KEY, START_MS + 600_000),
+        "8": Certificate("INT-2", "paul", KEY, START_MS + 600_000),
+        "9": Certificate("INT-9", "paul", KEY, START_MS + 600_000),
+    },
+    frozenset({AUTHORITY}),
+)
 
 
 def log(**changed: Any) -> bytes:

@@ -9,15 +9,14 @@ import pytest
 from hygie.interventions.iolog import Header
 from hygie.interventions.matching import LIFE_MS, TOUCH_MS, Match, kind_of, match, unrecorded
 from hygie.interventions.sshd_log import Login, logins
-from tests.unit.interventions.stage import ALLOWED, AUTHORITY, LOGIN, START_MS, header
+from tests.unit.interventions.stage import ALLOWED, BELIEVED, LOGIN, SECOND, START_MS, header
 
 SUDO = header(command="/usr/bin/id", run_as="root", arguments=())
 END_MS = START_MS + 30_000
 
 
 def found(one: Header = header(), *known: Login, ended_ms: int = END_MS) -> Match:  # noqa: B008 (frozen)
-    return match(one, ended_ms, known or (LOGIN,), {"INT-1": ALLOWED, "INT-2": replace(ALLOWED, key="INT-2")},
-                 authorities={AUTHORITY})  # fmt: skip
+    return match(one, ended_ms, known or (LOGIN,), BELIEVED)
 
 
 def test_a_session_of_an_approved_intervention_is_its_own() -> None:
@@ -36,7 +35,14 @@ def test_a_session_of_an_approved_intervention_is_its_own() -> None:
         (header(arguments=("INT-2", "192.0.2.7 51000 x 22")), LOGIN, "other-ticket"),
         (header(), replace(LOGIN, key_id="", authority=""), "no-certificate"),
         (header(), replace(LOGIN, authority="SHA256:other"), "no-certificate"),
-        (header(arguments=("INT-9", "192.0.2.7 51000 x 22")), replace(LOGIN, key_id="INT-9"), "not-approved"),
+        (header(), replace(LOGIN, serial="6"), "no-certificate"),
+        (header(arguments=("INT-2", "192.0.2.7 51000 x 22")), replace(LOGIN, key_id="INT-2"), "no-certificate"),
+        (header(), replace(LOGIN, key="SHA256:other"), "no-certificate"),
+        (
+            header(arguments=("INT-9", "192.0.2.7 51000 x 22")),
+            replace(LOGIN, key_id="INT-9", serial="9"),
+            "not-approved",
+        ),
         (SUDO, replace(LOGIN, at_ms=START_MS + 5_000), "no-login"),
         (SUDO, replace(LOGIN, at_ms=START_MS - LIFE_MS - 1), "no-login"),
     ],
@@ -46,18 +52,19 @@ def test_the_least_doubt_leaves_it_without(one: Header, login: Login, wrong: str
 
 
 def test_another_account_and_another_time_are_refused() -> None:
-    other = {"INT-1": replace(ALLOWED, account="anne")}
-    assert match(header(), END_MS, [LOGIN], other, authorities={AUTHORITY}).wrong == "other-account"
+    other = replace(BELIEVED, allowed={"INT-1": replace(ALLOWED, account="anne")})
+    assert match(header(), END_MS, [LOGIN], other).wrong == "other-account"
+    anne = replace(LOGIN, account="anne")
+    assert match(header(account="anne"), END_MS, [anne], other).wrong == "no-certificate", "it was given to paul"
     assert found(ended_ms=ALLOWED.ends_ms + TOUCH_MS + 1).wrong == "out-of-window"
-    late = {"INT-1": replace(ALLOWED, begins_ms=START_MS + TOUCH_MS + 1)}
-    assert match(header(), END_MS, [LOGIN], late, authorities={AUTHORITY}).wrong == "out-of-window"
+    late = replace(BELIEVED, allowed={"INT-1": replace(ALLOWED, begins_ms=START_MS + TOUCH_MS + 1)})
+    assert match(header(), END_MS, [LOGIN], late).wrong == "out-of-window"
 
 
 def test_sudo_goes_with_the_last_login_before_it() -> None:
-    second = replace(LOGIN, port=51_001, at_ms=START_MS - 100, key_id="INT-2")
-    assert found(SUDO, LOGIN, second).allowed == replace(ALLOWED, key="INT-2")
-    assert found(SUDO, LOGIN, replace(second, key_id="", authority="")).wrong == "no-certificate"
-    soon = replace(second, at_ms=START_MS + 900)  # somebody logs in again within the second
+    assert found(SUDO, LOGIN, SECOND).allowed == replace(ALLOWED, key="INT-2")
+    assert found(SUDO, LOGIN, replace(SECOND, key_id="", authority="")).wrong == "no-certificate"
+    soon = replace(SECOND, at_ms=START_MS + 900)  # somebody logs in again within the SECOND
     assert found(SUDO, LOGIN, soon).allowed == ALLOWED
     assert found(SUDO, soon).allowed == replace(ALLOWED, key="INT-2")  # the only one, dated a moment late
 
