@@ -32,6 +32,7 @@ BYTES_MAX = 48 * 1024 * 1024  # of a whole recording, opened: an hour of a busy 
 EVENTS_MAX = 2_000_000
 GAP_S_MAX = 86_400.0
 _WINDOW, _SUSPEND = 5, 7
+_SHELL = "SHELL="
 _EVENT = re.compile(rb"(\d) (\d{1,9}(?:\.\d{1,9})?) (?:(\d{1,10})(?: \d{1,10})?|[A-Z0-9+]{1,16})", re.ASCII)
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
@@ -58,13 +59,15 @@ class _Log(msgspec.Struct, frozen=True):
     command: str
     submithost: str = ""
     runargv: tuple[str, ...] = ()
+    runenv: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a recording says of itself, in characters that any log may hold; ``""`` for what is otherwise.
 
-    started_ms: UTC; arguments: of the command, as they stand.
+    started_ms: UTC; arguments: of the command, as they stand; login_shell: of the account that it ran as, by the
+    machine's accounts.
     """
 
     account: str
@@ -73,6 +76,7 @@ class Header:
     command: str
     arguments: tuple[str, ...]
     started_ms: int
+    login_shell: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,8 @@ def _header(data: bytes) -> Header:
     if not 0 < started_ms < 4_102_444_800_000 or not _SAFE.fullmatch(log.submituser):  # until the year 2100
         raise RecordingDamagedError(reason=LOG)
     run_as, host = (one if _SAFE.fullmatch(one) else "" for one in (log.runuser, log.submithost))
-    return Header(log.submituser, run_as, host, log.command, log.runargv[1:], started_ms)
+    shell = next((one.removeprefix(_SHELL) for one in log.runenv if one.startswith(_SHELL)), "")
+    return Header(log.submituser, run_as, host, log.command, log.runargv[1:], started_ms, shell)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from hygie.interventions.sshd_log import Login
 from hygie.keys.ssh_authority import LIFE_S_MAX
 
 SHELL = "/usr/local/libexec/hygie-shell"  # what the recorder of a certificate runs, recorded, as the person
+# Login shells that read no file of the person before they run the recorder: dash, or what acts as sh.
+LOGIN_SHELLS = frozenset({"/bin/sh", "/usr/bin/sh", "/bin/dash", "/usr/bin/dash"})
 TOUCH_MS = 60_000  # between sshd's line and sudo's first event, and between two clocks
 AFTER_MS = 1_000  # sshd says a login before what is done in it; its line may be dated a moment late
 LIFE_MS = LIFE_S_MAX * 1000
@@ -98,16 +100,21 @@ def match(header: Header, ended_ms: int, logins: Iterable[Login], believed: Beli
     if login is None:
         return Match(None, None, "no-login")
     wrong, one = judge_login(login, believed)
-    if wrong == "no-certificate":
-        return Match(None, login, wrong)
-    ticket, _ = claims(header)
-    if header.command == SHELL and ticket != login.key_id:
+    if wrong != "no-certificate" and header.command == SHELL and claims(header)[0] != login.key_id:
         return Match(None, login, "other-ticket")
     if one is None:
         return Match(None, login, wrong)
+    wrong = _wrong_within(header, ended_ms, one)
+    return Match(None if wrong else one, login, wrong)
+
+
+def _wrong_within(header: Header, ended_ms: int, one: Allowed) -> str:
+    """Why a recording is not as its intervention allows."""
+    if header.command == SHELL and header.login_shell not in LOGIN_SHELLS:
+        return "login-shell"  # what ran before the recorder, or beside it, nobody knows
     if not one.begins_ms - TOUCH_MS <= header.started_ms <= ended_ms <= one.ends_ms + TOUCH_MS:
-        return Match(None, login, "out-of-window")
-    return Match(one, login)
+        return "out-of-window"
+    return ""
 
 
 def judge_login(login: Login, believed: Believed) -> tuple[str, Allowed | None]:

@@ -39,7 +39,7 @@ def log(**changed: Any) -> bytes:
         "runuser": "paul",
         "submithost": "vm-1",
         "runargv": [SHELL, "INT-1", "192.0.2.7 51000 192.0.2.1 22", "1800000600", ""],
-        "runenv": ["PATH=/bin"],
+        "runenv": ["PATH=/bin", "SHELL=/bin/sh"],
     }
     return json.dumps(whole | changed).encode()
 
@@ -75,5 +75,6 @@ def header(**changed: Any) -> Header:
         "command": SHELL,
         "arguments": ("INT-1", "192.0.2.7 51000 192.0.2.1 22", "1800000600", ""),
         "started_ms": START_MS,
+        "login_shell": "/bin/sh",
     }
     return Header(**(whole | changed))

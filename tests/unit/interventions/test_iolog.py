@@ -25,7 +25,7 @@ def test_a_finished_recording_is_read_whole(tmp_path: Path) -> None:
     assert (found.name, found.finished) == (folder.name, True)
     got = read_recording(tmp_path, folder.name)
     assert (got.header.account, got.header.host, got.header.command) == ("paul", "vm-1", SHELL)
-    assert got.header.arguments[0] == "INT-1"
+    assert (got.header.arguments[0], got.header.login_shell) == ("INT-1", "/bin/sh")
     assert (got.header.started_ms, got.ended_ms) == (START_MS + 5, START_MS + 2_005)
     assert [(round(at, 2), piece) for at, piece in shown(got)] == [(0.5, "$ ls\n"), (2.0, "vide\n")]
     assert open_archive(got.archive) == got

@@ -43,6 +43,8 @@ def test_a_session_of_an_approved_intervention_is_its_own() -> None:
             replace(LOGIN, key_id="INT-9", serial="9"),
             "not-approved",
         ),
+        (header(login_shell="/bin/bash"), LOGIN, "login-shell"),
+        (header(login_shell=""), LOGIN, "login-shell"),
         (SUDO, replace(LOGIN, at_ms=START_MS + 5_000), "no-login"),
         (SUDO, replace(LOGIN, at_ms=START_MS - LIFE_MS - 1), "no-login"),
     ],
