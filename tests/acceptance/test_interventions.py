@@ -160,7 +160,10 @@ def test_a_recording_is_shown_to_an_officer_alone_and_that_is_told(site: Site, a
     machine.ssh(certified(made, machine, "INT-0003"), "printf 'mot \\033]0;piege\\007de passe\\n'")
     (session,) = [one["session"] for one in of_intervention(made, "INT-0003", 1)]
     shown = made.hygie("intervention", "replay", session, "--for", "INC-3", "--tenant", "chu")
-    assert "".join(text for _, text in shown["pieces"]) == "mot de passe\n", "no sequence reaches the reader's terminal"
+    asked, *pieces = [text for _, text in shown["pieces"]]
+    assert asked.startswith("$ /usr/local/libexec/hygie-shell INT-0003 '127.0.0.1 ")
+    assert "".join(pieces) == "mot de passe\n", "no sequence reaches the reader's terminal"
+    assert "printf" in asked
     for who, words in (("paul", ()), ("root", ()), ("zoe", ())):
         as_(who)
         refused = made.hygie("intervention", "replay", session, "--for", "INC-3", *words, exit_code=20)

@@ -25,7 +25,7 @@ from hygie.interventions.errors import RecordingDamagedError
 
 LOG, TIMING = "log.json", "timing"
 STREAMS = {0: "stdin", 1: "stdout", 2: "stderr", 3: "ttyin", 4: "ttyout"}
-OUTPUTS = frozenset({1, 2, 4})
+GIVEN, TYPED = 0, 3
 NAMES = (LOG, TIMING, *STREAMS.values())
 LOG_BYTES_MAX = 256 * 1024  # a command line is at most 128 KiB on Linux
 BYTES_MAX = 48 * 1024 * 1024  # of a whole recording, opened: an hour of a busy terminal takes some hundred kilobytes

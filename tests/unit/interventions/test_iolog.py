@@ -27,7 +27,9 @@ def test_a_finished_recording_is_read_whole(tmp_path: Path) -> None:
     assert (got.header.account, got.header.host, got.header.command) == ("paul", "vm-1", SHELL)
     assert (got.header.arguments[0], got.header.login_shell) == ("INT-1", "/bin/sh")
     assert (got.header.started_ms, got.ended_ms) == (START_MS + 5, START_MS + 2_005)
-    assert [(round(at, 2), piece) for at, piece in shown(got)] == [(0.5, "$ ls\n"), (2.0, "vide\n")]
+    first, *rest = [(round(at, 2), piece) for at, piece in shown(got)]
+    assert first == (0.0, f"$ {SHELL} INT-1 '192.0.2.7 51000 192.0.2.1 22' 1800000600 ''\n")
+    assert rest == [(0.5, "$ ls\n"), (2.0, "vide\n")]
     assert open_archive(got.archive) == got
 
 
@@ -146,3 +148,15 @@ def test_nothing_of_a_recording_acts_on_the_terminal_of_its_reader() -> None:
     hostile = b"a\x1b[2Jb\x1b]0;title\x07c\x1bPq#0\x1b\\d\x9b31me\x1b(0f\x1bc\x08\x07\xe2\x80\xaeg\x1b"
     assert not {"\x1b", "\x9b", "\x07", "\x08", "\u202e"} & set(plain(hostile))
     assert plain(b"\x1b[1;31mrouge\x1b[0m\tet\r\nreste") == "rouge\tet\nreste"
+
+
+def test_what_a_command_was_given_without_a_terminal_shows(tmp_path: Path) -> None:
+    script = b"grep Dupont /srv/a\nrm \x1b[8m-rf\x1b[0m /srv/a\n"
+    asked = ["/bin/bash", "-s", "a\x1b]0;x\x07b", "c\nd"]
+    timing = f"0 0.1 {len(script)}\n1 0.2 3\n".encode()
+    files = {"stdin": script, "stdout": b"ok\n", "ttyin": b"", "ttyout": b""}
+    header = log(command="/bin/bash", runargv=asked)
+    got = read_recording(tmp_path, recording(tmp_path, timing=timing, log_json=header, **files).name)
+    assert "".join(text for _, text in shown(got)) == (
+        "$ /bin/bash -s 'ab' 'c d'\n< grep Dupont /srv/a\n< rm -rf /srv/a\nok\n"
+    )
