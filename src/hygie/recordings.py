@@ -13,7 +13,7 @@ import logging
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ class Session:
 
     @property
     def tenant(self) -> str:
-        """The client it was for; empty for the host itself, or for nobody known."""
+        """The client it was for, also when something of it is wrong; empty for the host itself, or for nobody known."""
         return self.found.allowed.tenant if self.found.allowed else ""
 
 
@@ -363,8 +363,7 @@ def _session_of(spool: Path, one: Waiting, known: Sequence[Login], believed: Bel
             header = read_header(spool, one.name)
         except (HygieError, OSError):
             return Session(_refused_key(one), "sudo", "-", one.changed_ms, Match(None, None, wrong))
-        login = match(header, header.started_ms, known, believed).login
-        found = Match(None, login, wrong)
+        found = replace(match(header, header.started_ms, known, believed), wrong=wrong)
         return Session(_refused_key(one), kind_of(header), header.account, header.started_ms, found, header)
     header = recording.header
     found = match(header, recording.ended_ms, known, believed)
@@ -375,8 +374,8 @@ def _session_of(spool: Path, one: Waiting, known: Sequence[Login], believed: Bel
 
 def _of_login(login: Login, believed: Believed) -> Session:
     """A login that nothing recorded."""
-    wrong = judge_login(login, believed)[0] or "no-recording"
-    return Session(f"SES-{login.name}", "ssh", login.account, login.at_ms, Match(None, login, wrong))
+    wrong, one = judge_login(login, believed)
+    return Session(f"SES-{login.name}", "ssh", login.account, login.at_ms, Match(one, login, wrong or "no-recording"))
 
 
 def _refused_key(one: Waiting) -> str:

@@ -292,6 +292,31 @@ def test_a_session_is_not_told_to_another_client(made: Installation) -> None:
     assert made.hygie("intervention", "sessions", "--tenant", "nobody", exit_code=30)["error"]["code"] == "HYG-3J0"
 
 
+def test_a_client_reads_also_what_went_wrong_in_its_interventions(made: Installation) -> None:
+    wish(made, "INT-54")
+    approve(made, "INT-54")
+    for port in (51_055, 51_056):
+        login(made, "INT-54", port=port)
+    cut = session(made, "cut-54", "INT-54", port=51_055, ttyout=b"cut")
+    bash = session(made, "bash-54", "INT-54", port=51_056)
+    named = json.loads((bash / "log.json").read_bytes()) | {"runenv": ["SHELL=/bin/bash"]}
+    (bash / "log.json").write_text(json.dumps(named))
+    odd = log(timestamp={"seconds": int(now().timestamp())}, command="/bin/ls", runargv=["/bin/ls", "cafe"])
+    taken(made, session(made, "odd-54", "INT-54", log_json=odd.replace(b"cafe", b"caf\xe9")))
+
+    def told() -> list[tuple[str, str]]:
+        own = [one for one in sessions(made, "--tenant", "chu") if one["intervention"] == "INT-54"]
+        return sorted((one["state"], one["wrong"] or "") for one in own)
+
+    made.wait_for(lambda: len(told()) == 3)
+    assert told() == [("matched", ""), ("unmatched", "damaged"), ("unmatched", "login-shell")]
+    made.journal_published()
+    rows = made.hygie("journal", "show", "--limit", "500", "--tenant", "chu")
+    own = [one for one in rows if one.get("action") == "intervention:record" and one["purpose"] == "INT-54"]
+    assert sorted(one["kind"] for one in own) == ["access", "security", "security"]
+    shutil.rmtree(cut)
+
+
 def test_a_line_about_a_certificate_that_nobody_was_given_opens_nothing(made: Installation) -> None:
     for key in ("INT-52", "INT-53"):
         wish(made, key, tenant="other")

@@ -27,7 +27,7 @@ LOG, TIMING = "log.json", "timing"
 STREAMS = {0: "stdin", 1: "stdout", 2: "stderr", 3: "ttyin", 4: "ttyout"}
 GIVEN, TYPED = 0, 3
 NAMES = (LOG, TIMING, *STREAMS.values())
-LOG_BYTES_MAX = 256 * 1024  # a command line is at most 128 KiB on Linux
+LOG_BYTES_MAX = 8 * 1024 * 1024  # of log.json: a command line is 6 MiB at most on Linux (execve(2)), mostly far less
 BYTES_MAX = 48 * 1024 * 1024  # of a whole recording, opened: an hour of a busy terminal takes some hundred kilobytes
 EVENTS_MAX = 2_000_000
 GAP_S_MAX = 86_400.0
@@ -202,8 +202,9 @@ def _held(files: Mapping[str, bytes]) -> Recording:
 
 def _header(data: bytes) -> Header:
     try:
-        log = msgspec.json.decode(data, type=_Log)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # arguments are bytes, which sudo writes as they are: one that is no UTF-8 must not hide who ran the command
+        log = msgspec.json.decode(data.decode("utf-8", "replace"), type=_Log)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise RecordingDamagedError(reason=LOG) from error
     started_ms = log.timestamp.seconds * 1000 + log.timestamp.nanoseconds // 1_000_000
     if not 0 < started_ms < 4_102_444_800_000 or not _SAFE.fullmatch(log.submituser):  # until the year 2100

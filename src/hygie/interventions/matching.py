@@ -68,8 +68,8 @@ class Believed:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a session belongs to. wrong: why to nothing (a choice of the register), empty when it does; login: its SSH
-    login, as far as one was found."""
+    """What a session belongs to, as far as its login leaves no doubt. wrong: why it is not as it should be (a choice of
+    the register), empty when it is; login: its SSH login, as far as one was found."""
 
     allowed: Allowed | None
     login: Login | None
@@ -104,8 +104,7 @@ def match(header: Header, ended_ms: int, logins: Iterable[Login], believed: Beli
         return Match(None, login, "other-ticket")
     if one is None:
         return Match(None, login, wrong)
-    wrong = _wrong_within(header, ended_ms, one)
-    return Match(None if wrong else one, login, wrong)
+    return Match(one, login, _wrong_within(header, ended_ms, one))
 
 
 def _wrong_within(header: Header, ended_ms: int, one: Allowed) -> str:

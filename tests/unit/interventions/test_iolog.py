@@ -52,6 +52,7 @@ DAMAGED: dict[str, dict[str, Any]] = {
     "time backwards": {"timing": FILES["timing"].replace(b"0.250000000", b"-1.0")},
     "a day in one step": {"timing": FILES["timing"].replace(b"0.250000000", b"99999999")},
     "no header": {"log_json": None},
+    "nested header": {"log_json": b"[" * 100_000},
     "junk header": {"log_json": b"\xff\x00{"},
     "header of another shape": {"log_json": b"[]"},
     "no user": {"log_json": log(submituser="")},
@@ -92,6 +93,14 @@ def test_what_a_header_says_in_other_characters_is_dropped(tmp_path: Path) -> No
     folder = recording(tmp_path, log_json=log(submithost="vm\x1b[2J", runuser="a b"))
     found = read_header(tmp_path, folder.name)
     assert (found.host, found.run_as) == ("", "")
+
+
+def test_an_argument_that_is_no_utf_8_hides_nobody(tmp_path: Path) -> None:
+    odd = log(command="/bin/ls", runargv=["/bin/ls", "cafe"]).replace(b"cafe", b"caf\xe9")
+    got = read_recording(tmp_path, recording(tmp_path, log_json=odd).name)
+    assert (got.header.account, got.header.arguments) == ("paul", ("caf\ufffd",))
+    assert got.files["log.json"] == odd, "kept as it stood"
+    assert next(shown(got)) == (0.0, "$ /bin/ls 'caf\ufffd'\n")
 
 
 def test_huge_files_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

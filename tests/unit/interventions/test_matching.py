@@ -43,8 +43,6 @@ def test_a_session_of_an_approved_intervention_is_its_own() -> None:
             replace(LOGIN, key_id="INT-9", serial="9"),
             "not-approved",
         ),
-        (header(login_shell="/bin/bash"), LOGIN, "login-shell"),
-        (header(login_shell=""), LOGIN, "login-shell"),
         (SUDO, replace(LOGIN, at_ms=START_MS + 5_000), "no-login"),
         (SUDO, replace(LOGIN, at_ms=START_MS - LIFE_MS - 1), "no-login"),
     ],
@@ -53,12 +51,17 @@ def test_the_least_doubt_leaves_it_without(one: Header, login: Login, wrong: str
     assert (found(one, login).allowed, found(one, login).wrong) == (None, wrong)
 
 
+@pytest.mark.parametrize("shell", ["/bin/bash", "", "/usr/bin/zsh"])
+def test_a_login_shell_that_could_leave_the_recorder_is_named(shell: str) -> None:
+    assert found(header(login_shell=shell)) == Match(ALLOWED, LOGIN, "login-shell")
+
+
 def test_another_account_and_another_time_are_refused() -> None:
     other = replace(BELIEVED, allowed={"INT-1": replace(ALLOWED, account="anne")})
     assert match(header(), END_MS, [LOGIN], other).wrong == "other-account"
     anne = replace(LOGIN, account="anne")
     assert match(header(account="anne"), END_MS, [anne], other).wrong == "no-certificate", "it was given to paul"
-    assert found(ended_ms=ALLOWED.ends_ms + TOUCH_MS + 1).wrong == "out-of-window"
+    assert found(ended_ms=ALLOWED.ends_ms + TOUCH_MS + 1) == Match(ALLOWED, LOGIN, "out-of-window")
     late = replace(BELIEVED, allowed={"INT-1": replace(ALLOWED, begins_ms=START_MS + TOUCH_MS + 1)})
     assert match(header(), END_MS, [LOGIN], late).wrong == "out-of-window"
 
