@@ -203,9 +203,9 @@ class SessionKeeper:
             folders = await asyncio.to_thread(waiting, spool, at_most=FOLDERS_MAX)
         except OSError as error:
             raise LogUnreadableError(reason=error.strerror or "spool") from error
-        over, there = await asyncio.to_thread(self._sorted, spool, folders, now_ms)
+        over, lasting, there = await asyncio.to_thread(self._sorted, spool, folders, now_ms)
         alone = [one for one in unrecorded(sshd.known, there, before_ms=now_ms - LATE_MS) if self._is_new(one)]
-        if not over and not alone:  # nearly always: registers are not read for nothing
+        if not over and not lasting and not alone:  # nearly always: registers are not read for nothing
             return []
         known = self._known = await with_proof(self._house, self._operator, _look)
         believed = await self._believed(known, sshd.known)
@@ -214,6 +214,8 @@ class SessionKeeper:
             session = await asyncio.to_thread(_session_of, spool, folder, sshd.known, believed)
             there += [session.header] if session.header else []
             done += await self._keep(session, known, spool)
+        for folder, header in lasting:
+            done += await self._keep(_lasting(folder, header, now_ms, sshd.known, believed), known, spool)
         for login in unrecorded(sshd.known, there, before_ms=now_ms - LATE_MS):
             if self._is_new(login):
                 done += await self._keep(_of_login(login, believed), known, spool)
@@ -228,9 +230,13 @@ class SessionKeeper:
             self._certificates |= await certificates_given(self._house, self._records, months)
         return Believed(known.allowed, self._certificates, prints)
 
-    def _sorted(self, spool: Path, folders: Sequence[Waiting], now_ms: int) -> tuple[list[Waiting], list[Header]]:
-        """Recordings to take in at this turn, and the headers of the others."""
+    def _sorted(
+        self, spool: Path, folders: Sequence[Waiting], now_ms: int
+    ) -> tuple[list[Waiting], list[tuple[Waiting, Header]], list[Header]]:
+        """Recordings to take in at this turn; those under way for longer than any certificate, which are named at once
+        whenever they may end; the headers of all others."""
         over: list[Waiting] = []
+        lasting: list[tuple[Waiting, Header]] = []
         others: list[Header] = []
         for one in folders:
             ended = one.finished or one.changed_ms < now_ms - ABANDONED_MS
@@ -239,8 +245,12 @@ class SessionKeeper:
                 over.append(one)
                 continue
             with contextlib.suppress(HygieError, OSError):
-                others.append(read_header(spool, one.name))
-        return over, others
+                header = read_header(spool, one.name)
+                others.append(header)
+                late = not ended and header.started_ms < now_ms - LIFE_MS - TOUCH_MS
+                if late and _lasting_key(one) not in self._known.sessions and len(lasting) < TURN_MAX:
+                    lasting.append((one, header))
+        return over, lasting, others
 
     def _is_new(self, login: Login) -> bool:
         return login.name not in self._known.logins
@@ -370,6 +380,17 @@ def _session_of(spool: Path, one: Waiting, known: Sequence[Login], believed: Bel
     key = f"SES-{short_name(recording.archive)}"
     told = (kind_of(header), header.account, header.started_ms)
     return Session(key, *told, found, header, recording, one.name, _refused_key(one))
+
+
+def _lasting(one: Waiting, header: Header, now_ms: int, known: Sequence[Login], believed: Believed) -> Session:
+    """A recording that is under way when its certificate must have ended; its end is recorded again, by what it is."""
+    found = match(header, now_ms, known, believed)
+    found = replace(found, wrong=found.wrong or "out-of-window")
+    return Session(_lasting_key(one), kind_of(header), header.account, header.started_ms, found, header)
+
+
+def _lasting_key(one: Waiting) -> str:
+    return f"SES-{short_name(f'{one.name} under way'.encode())}"
 
 
 def _of_login(login: Login, believed: Believed) -> Session:

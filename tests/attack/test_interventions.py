@@ -317,6 +317,27 @@ def test_a_client_reads_also_what_went_wrong_in_its_interventions(made: Installa
     shutil.rmtree(cut)
 
 
+def test_a_recording_that_never_ends_is_named_when_its_certificate_must_have_ended(made: Installation) -> None:
+    begun = int((now() - timedelta(minutes=62)).timestamp())
+    arguments = [SHELL, "INT-55", f"{ADDRESS} 51057 10.0.0.1 22", "99999999999", ""]
+    endless = session(
+        made, "endless", "INT-55", log_json=log(timestamp={"seconds": begun}, runargv=arguments), timing=None
+    )
+    (endless / "timing").write_bytes(b"4 0.001 12\n")  # and a byte every hour
+    begun_at = datetime.fromtimestamp(begun, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def told() -> list[str]:
+        return [one["wrong"] for one in sessions(made) if one["started_at"] == begun_at]
+
+    made.wait_for(lambda: told() != [])
+    made.hygie("intervention", "record")
+    assert told() == ["no-login"], "once, while it goes on"
+    assert endless.exists()
+    (endless / "timing").chmod(0o400)
+    taken(made, endless)
+    assert told() == ["no-login", "no-login"]
+
+
 def test_a_line_about_a_certificate_that_nobody_was_given_opens_nothing(made: Installation) -> None:
     for key in ("INT-52", "INT-53"):
         wish(made, key, tenant="other")

@@ -96,7 +96,7 @@ def match(header: Header, ended_ms: int, logins: Iterable[Login], believed: Beli
 
     Args: ended_ms: of the recording.
     """
-    login = _login_of(header, [one for one in logins if one.account == header.account])
+    login = _login_of(header, [one for one in logins if one.account == header.account], believed)
     if login is None:
         return Match(None, None, "no-login")
     wrong, one = judge_login(login, believed)
@@ -104,14 +104,15 @@ def match(header: Header, ended_ms: int, logins: Iterable[Login], believed: Beli
         return Match(None, login, "other-ticket")
     if one is None:
         return Match(None, login, wrong)
-    return Match(one, login, _wrong_within(header, ended_ms, one))
+    return Match(one, login, _wrong_within(header, ended_ms, one, believed.certificates[login.serial]))
 
 
-def _wrong_within(header: Header, ended_ms: int, one: Allowed) -> str:
-    """Why a recording is not as its intervention allows."""
+def _wrong_within(header: Header, ended_ms: int, one: Allowed, certificate: Certificate) -> str:
+    """Why a recording is not as its intervention and its certificate allow."""
     if header.command == SHELL and header.login_shell not in LOGIN_SHELLS:
         return "login-shell"  # what ran before the recorder, or beside it, nobody knows
-    if not one.begins_ms - TOUCH_MS <= header.started_ms <= ended_ms <= one.ends_ms + TOUCH_MS:
+    ends_ms = min(one.ends_ms, certificate.until_ms)  # the recorder ends a session with its certificate
+    if not one.begins_ms - TOUCH_MS <= header.started_ms <= ended_ms <= ends_ms + TOUCH_MS:
         return "out-of-window"
     return ""
 
@@ -142,9 +143,9 @@ def unrecorded(logins: Sequence[Login], recordings: Sequence[Header], *, before_
     return [one for one in logins if one.at_ms < before_ms and not recorded(one)]
 
 
-def _login_of(header: Header, logins: Sequence[Login]) -> Login | None:
-    """The login that a recording came in by: by its connection for an SSH session, else the last one before it; where
-    there is none before, one that is dated a moment later."""
+def _login_of(header: Header, logins: Sequence[Login], believed: Believed) -> Login | None:
+    """The login that a recording came in by: by its connection for an SSH session, else the last one before it whose
+    certificate had not ended; where there is none before, one that is dated a moment later."""
     _, connection = claims(header)
     if header.command == SHELL:
         same = [
@@ -155,4 +156,10 @@ def _login_of(header: Header, logins: Sequence[Login]) -> Login | None:
     else:
         near = [one for one in logins if one.at_ms - AFTER_MS <= header.started_ms <= one.at_ms + LIFE_MS]
         same = [one for one in near if one.at_ms <= header.started_ms] or near
+        same = [one for one in same if not _had_ended(one, header.started_ms, believed)] or same
     return max(same, key=lambda one: one.at_ms, default=None)
+
+
+def _had_ended(login: Login, at_ms: int, believed: Believed) -> bool:
+    certificate = believed.certificate_of(login)
+    return certificate is not None and certificate.until_ms + TOUCH_MS < at_ms

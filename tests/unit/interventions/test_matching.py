@@ -66,6 +66,22 @@ def test_another_account_and_another_time_are_refused() -> None:
     assert match(header(), END_MS, [LOGIN], late).wrong == "out-of-window"
 
 
+def test_a_session_is_held_to_its_own_certificate() -> None:
+    long = {"INT-1": replace(ALLOWED, ends_ms=START_MS + 9 * 3_600_000)}
+    day = replace(BELIEVED, allowed=long)
+    until_ms = BELIEVED.certificates["7"].until_ms
+    for one in (header(), SUDO):
+        assert match(one, until_ms + TOUCH_MS, [LOGIN], day).wrong == ""
+        assert match(one, until_ms + TOUCH_MS + 1, [LOGIN], day) == Match(long["INT-1"], LOGIN, "out-of-window")
+
+
+def test_sudo_does_not_go_with_a_login_whose_certificate_had_ended() -> None:
+    short = replace(BELIEVED.certificates["8"], until_ms=START_MS - TOUCH_MS - 1)
+    known = replace(BELIEVED, certificates=dict(BELIEVED.certificates) | {"8": short})
+    assert match(SUDO, END_MS, [LOGIN, SECOND], known).allowed == ALLOWED
+    assert match(SUDO, END_MS, [SECOND], known).wrong == "out-of-window"
+
+
 def test_sudo_goes_with_the_last_login_before_it() -> None:
     assert found(SUDO, LOGIN, SECOND).allowed == replace(ALLOWED, key="INT-2")
     assert found(SUDO, LOGIN, replace(SECOND, key_id="", authority="")).wrong == "no-certificate"
