@@ -42,7 +42,7 @@ from hygie.keys.ssh_authority import KEY_ID, LIFE_S_MAX, PRINCIPAL, PURPOSE, for
 from hygie.logkeeping import verify_log
 from hygie.perimeter import Known
 from hygie.proof.fitness import fitness_of
-from hygie.proof.interventions import INTERVENTION, LIVE, Granted, NotGrantedError, granted, withdrawn
+from hygie.proof.interventions import INTERVENTION, LIVE, Granted, NotGrantedError, People, granted, withdrawn
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.chain import RecordVersion
 from hygie.registers.errors import RegisterNotFoundError
@@ -61,7 +61,10 @@ _REASONS = {
         "pas approuvée par une personne du registre autre que le demandeur, l'intervenant et le rédacteur",
         "not approved by somebody of the register other than who asked, who acts and who wrote it",
     ),
-    "changed": ("modifiée depuis son approbation", "changed since it was approved"),
+    "changed": (
+        "modifiée depuis son approbation, ou le compte de l'intervenant",
+        "changed since it was approved, or the operator's account was",
+    ),
     "fitness": (
         "l'intervenant est parti, ou sa formation ou son engagement ne vaut plus",
         "the operator has left, or their training or undertaking has lapsed",
@@ -241,7 +244,7 @@ def _look(plane: ProofPlane, key: str, now_ms: int) -> _Found:
     except RegisterNotFoundError as error:
         raise NotGrantedError("absent") from error
     known = Known(plane.registers)
-    people = known.of("person")
+    people = People.of(plane.registers.versions("person"))
     one = granted(history, people)
     if one.over_ms is not None or history[-1].state not in LIVE:
         raise NotGrantedError("over")
@@ -249,7 +252,7 @@ def _look(plane: ProofPlane, key: str, now_ms: int) -> _Found:
         raise NotGrantedError("fitness")
     if not one.begins_ms <= now_ms < one.ends_ms:
         raise NotGrantedError("window")
-    person = next(record for record in people if record.key == one.person)
+    person = people.versions[one.person][-1]
     return _Found(one, tuple(map(str, person.fields.get("duties", ()))))
 
 
@@ -257,7 +260,7 @@ def _withdrawn(plane: ProofPlane, now_ms: int) -> tuple[str, ...]:
     histories: dict[str, list[RecordVersion]] = {}
     for version in plane.registers.versions(INTERVENTION):
         histories.setdefault(version.key, []).append(version)
-    people = Known(plane.registers).of("person")
+    people = People.of(plane.registers.versions("person"))
     return tuple(sorted(withdrawn(histories.values(), people, now_ms)))
 
 

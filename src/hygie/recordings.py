@@ -47,7 +47,7 @@ from hygie.journal.leaf import month_at
 from hygie.journal.writer import JournalWriter
 from hygie.machines import authority_prints, certificates_given, tenant_id_of
 from hygie.perimeter import Known
-from hygie.proof.interventions import INTERVENTION, NotGrantedError, granted
+from hygie.proof.interventions import INTERVENTION, NotGrantedError, People, granted
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.chain import RecordVersion
 from hygie.registers.engine import DOCUMENT_BYTES_MAX
@@ -344,8 +344,8 @@ class SessionKeeper:
 
 def _look(plane: ProofPlane) -> _Known:
     known = Known(plane.registers)
-    people = known.of("person")
-    found = _Known(duties={one.key: tuple(map(str, one.fields.get("duties", ()))) for one in people})
+    people = People.of(plane.registers.versions("person"))
+    found = _Known(duties={one.key: tuple(map(str, one.fields.get("duties", ()))) for one in people.newest})
     histories: dict[str, list[RecordVersion]] = {}
     for version in plane.registers.versions(INTERVENTION):
         histories.setdefault(version.key, []).append(version)

@@ -151,6 +151,17 @@ def test_nobody_gets_a_certificate_by_his_own_word(made: Installation) -> None:
     refused(made, "INT-14", "changed since")
 
 
+def test_an_account_that_is_given_to_the_operator_after_the_approval_opens_nothing(made: Installation) -> None:
+    person = ("name=Eve Durand", "employer=Hygie", "function=Exploitant", "starts_on=2020-01-06", "duties=operator")
+    made.hygie("register", "add", "person", *person, "account=eve", "--key", "PER-eve")
+    wish(made, "INT-16", "operator=PER-eve")
+    approve(made, "INT-16")
+    assert certificate(made, "INT-16")["account"] == "eve"
+    made.hygie("register", "amend", "person", "PER-eve", "account=mallory")
+    refused(made, "INT-16", "changed since")
+    made.wait_for(lambda: b"INT-16" in (made.data / "ssh" / "revoked.krl").read_bytes())
+
+
 def test_who_approves_through_sudo_as_the_operator_does_not_count(
     made: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
