@@ -1,8 +1,8 @@
 """Sessions on machines, taken from where sudo and sshd leave them: matched, sealed, recorded, journaled, shown.
 
-Order: the sealed recording and its record are durable, then the entries, then the folder goes. A turn that is cut does
-the same again: a session's name is made of its content. What cannot be taken in is left where it is, and recorded as
-unmatched: nothing passes unseen.
+Order: the entries are durable, then the sealed recording and its record, then the folder goes. A turn that is cut does
+the same again: a session's name is made of its content, and what has its record was told. What cannot be taken in is
+left where it is, and recorded as unmatched: nothing passes unseen.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class SessionKeeper:
         self._journal = JournalWriter(pool, house.month_keys, house.clock)
         self._operator = operator
         set_ = house.settings.interventions
-        self._told: set[str] = set()
+        self._told: set[str] = set()  # sessions that have their entries; their records may be to come
         self._left: set[str] = set()  # folders that were taken in and could not be removed
         self._known = _Known()
         self._certificates: dict[str, Certificate] = {}
@@ -256,16 +256,14 @@ class SessionKeeper:
         return login.name not in self._known.logins
 
     async def _keep(self, session: Session, known: _Known, spool: Path) -> list[str]:
-        """Record one session, tell it, remove its folder. Returns its key, when it is new."""
+        """Tell one session, record it, remove its folder. Returns its key, when it is new."""
         new = session.key not in known.sessions
         sha256 = digest_of(session.recording.archive) if session.recording else ""
+        if new and session.key not in self._told:  # once, however often its record is refused
+            await self._tell(session, known, sha256)
+            self._told.add(session.key)
         if new:
             await self._record(session, sha256)
-        if new or (
-            session.recording is not None and session.key not in self._told
-        ):  # again after a cut between the record and its entries
-            await self._tell(session, known, sha256)
-        self._told.add(session.key)
         if session.recording is not None:
             try:
                 await asyncio.to_thread(_remove, spool / session.folder)
