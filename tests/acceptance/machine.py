@@ -164,8 +164,9 @@ class Machine:
     def _follow(self) -> None:
         assert self.process is not None
         assert self.process.stderr is not None
+        host = socket.gethostname()
         with self.process.stderr, self.log.open("ab") as log:
             for line in self.process.stderr:
                 at = datetime.now(UTC).isoformat()
-                log.write(f"{at} vm-1 sshd[{self.process.pid}]: ".encode() + line.rstrip(b"\r\n") + b"\n")
+                log.write(f"{at} {host} sshd[{self.process.pid}]: ".encode() + line.rstrip(b"\r\n") + b"\n")
                 log.flush()

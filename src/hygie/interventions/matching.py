@@ -96,7 +96,8 @@ def match(header: Header, ended_ms: int, logins: Iterable[Login], believed: Beli
 
     Args: ended_ms: of the recording.
     """
-    login = _login_of(header, [one for one in logins if one.account == header.account], believed)
+    here = [one for one in logins if one.account == header.account and same_machine(one.host, header.host)]
+    login = _login_of(header, here, believed)
     if login is None:
         return Match(None, None, "no-login")
     wrong, one = judge_login(login, believed)
@@ -131,16 +132,24 @@ def judge_login(login: Login, believed: Believed) -> tuple[str, Allowed | None]:
 
 def unrecorded(logins: Sequence[Login], recordings: Sequence[Header], *, before_ms: int) -> list[Login]:
     """Logins of before an instant that no recording, finished or under way, goes with."""
-    seen = {(one.account, claims(one)[1], one.started_ms) for one in recordings if one.command == SHELL}
+    seen = {(one.account, claims(one)[1], one.host, one.started_ms) for one in recordings if one.command == SHELL}
 
     def recorded(login: Login) -> bool:
         return any(
             (account, connection) == (login.account, f"{login.address} {login.port}")
+            and same_machine(host, login.host)
             and abs(started_ms - login.at_ms) <= LIFE_MS
-            for account, connection, started_ms in seen
+            for account, connection, host, started_ms in seen
         )
 
     return [one for one in logins if one.at_ms < before_ms and not recorded(one)]
+
+
+def same_machine(one: str, other: str) -> bool:
+    """Whether two names are of one machine: sudo says its domain where syslog leaves it out."""
+    names = [name.casefold().partition(".") for name in (one, other)]
+    (host, _, domain), (other_host, _, other_domain) = names
+    return bool(host) and host == other_host and (not domain or not other_domain or domain == other_domain)
 
 
 def _login_of(header: Header, logins: Sequence[Login], believed: Believed) -> Login | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hygie.interventions.iolog import Header
-from hygie.interventions.matching import LIFE_MS, TOUCH_MS, Match, kind_of, match, unrecorded
+from hygie.interventions.matching import LIFE_MS, TOUCH_MS, Match, kind_of, match, same_machine, unrecorded
 from hygie.interventions.sshd_log import Login, logins
 from tests.unit.interventions.stage import ALLOWED, BELIEVED, LOGIN, SECOND, START_MS, header
 
@@ -31,6 +31,9 @@ def test_a_session_of_an_approved_intervention_is_its_own() -> None:
         (header(account="anne"), LOGIN, "no-login"),
         (header(arguments=("INT-1", "192.0.2.7 51001 x 22")), LOGIN, "no-login"),
         (header(arguments=()), LOGIN, "no-login"),
+        (header(host="vm-9"), LOGIN, "no-login"),
+        (replace(SUDO, host="vm-9"), LOGIN, "no-login"),
+        (replace(SUDO, host=""), LOGIN, "no-login"),
         (header(started_ms=START_MS + TOUCH_MS + 1), LOGIN, "no-login"),
         (header(arguments=("INT-2", "192.0.2.7 51000 x 22")), LOGIN, "other-ticket"),
         (header(), replace(LOGIN, key_id="", authority=""), "no-certificate"),
@@ -90,10 +93,31 @@ def test_sudo_goes_with_the_last_login_before_it() -> None:
     assert found(SUDO, soon).allowed == replace(ALLOWED, key="INT-2")  # the only one, dated a moment late
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("vm-1", "vm-1", True),
+        ("vm-1.hosting.example", "VM-1", True),
+        ("vm-1.a.example", "vm-1.b.example", False),
+        ("vm-1", "vm-10", False),
+        ("", "", False),
+        (".a", ".a", False),
+    ],
+)
+def test_a_machine_is_known_with_its_domain_or_without(one: str, other: str, same: bool) -> None:
+    assert (same_machine(one, other), same_machine(other, one)) == (same, same)
+
+
 def test_a_login_without_a_recording_is_named() -> None:
     assert unrecorded([LOGIN], [header()], before_ms=END_MS) == []
     assert unrecorded([LOGIN], [], before_ms=LOGIN.at_ms) == [], "too early to tell"
-    for lacking in ([], [SUDO], [header(account="anne")], [header(arguments=("INT-1", "192.0.2.7 51001 x 22"))]):
+    for lacking in (
+        [],
+        [SUDO],
+        [header(host="vm-9")],
+        [header(account="anne")],
+        [header(arguments=("INT-1", "192.0.2.7 51001 x 22"))],
+    ):
         assert unrecorded([LOGIN], lacking, before_ms=END_MS) == [LOGIN]
 
 
