@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,11 +20,12 @@ from hygie.app import House
 from hygie.backups.run import measure
 from hygie.base.actions import Action
 from hygie.base.clock import iso_ms, month_of
-from hygie.base.errors import HygieError, UnavailableError
+from hygie.base.errors import HygieError
 from hygie.base.naming import looks_like_ins
 from hygie.database.pool import Database
-from hygie.interventions.errors import RecordingDamagedError
+from hygie.interventions.errors import LogUnreadableError, RecordingDamagedError
 from hygie.interventions.iolog import Header, Recording, TooLargeError, Waiting, read_header, read_recording, waiting
+from hygie.interventions.login_log import LoginLog
 from hygie.interventions.matching import (
     LIFE_MS,
     TOUCH_MS,
@@ -41,7 +41,7 @@ from hygie.interventions.matching import (
 from hygie.interventions.naming import digest_of, short_name
 from hygie.interventions.pseudonyms import pseudonym, pseudonym_key, role_of
 from hygie.interventions.sealed import meaning_of, seal_recording
-from hygie.interventions.sshd_log import Login, logins
+from hygie.interventions.sshd_log import Login
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.leaf import month_at
 from hygie.journal.writer import JournalWriter
@@ -62,72 +62,8 @@ TURN_MAX = 200  # recordings of one turn; the others wait for the next
 FOLDERS_MAX = 20_000  # of a spool: some months of refused ones, which people have left there
 ABANDONED_MS = 2 * 3_600_000  # a recording without an end: its machine was cut; a certificate lives an hour
 LATE_MS = 60_000  # a login has its recording, begun at least, within a second
-LOG_BYTES_MAX = 64 * 1024 * 1024  # of sshd's log, at a start: some weeks of a machine that strangers knock at
-KEPT_MS = 35 * 86_400_000
 
 log = logging.getLogger("hygie.recordings")
-
-
-class LogUnreadableError(UnavailableError):
-    """sshd's log or sudo's folder cannot be read: sessions go unseen."""
-
-    code = "HYG-4J0"
-    fr = "Le journal de sshd ou le dossier des enregistrements ne se lit pas ({reason})."
-    en = "sshd's log, or the folder of recordings, cannot be read ({reason})."
-
-
-class LoginLog:
-    """sshd's log, followed from turn to turn through its rotation."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = -1
-        self._rest = b""
-        self.known: list[Login] = []
-
-    def follow(self, now_ms: int) -> None:
-        """Read what is new. Raises: LogUnreadableError."""
-        try:
-            if self._descriptor < 0:
-                self._descriptor = self._open()
-                self._skip()
-            self._read()
-            if self._rotated():
-                self.close()
-                self._descriptor = self._open()
-                self._read()
-        except OSError as error:
-            self.close()
-            raise LogUnreadableError(reason=error.strerror or "log") from error
-        self.known = [one for one in self.known if one.at_ms >= now_ms - KEPT_MS]
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor, self._rest = -1, b""
-
-    def _open(self) -> int:
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise LogUnreadableError(reason="not a file")
-        return descriptor
-
-    def _skip(self) -> None:
-        size = os.fstat(self._descriptor).st_size
-        if size > LOG_BYTES_MAX:
-            os.lseek(self._descriptor, size - LOG_BYTES_MAX, os.SEEK_SET)
-
-    def _rotated(self) -> bool:
-        ours, there = os.fstat(self._descriptor), self._path.stat()
-        cut = there.st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR)
-        return (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino) or cut
-
-    def _read(self) -> None:
-        while piece := os.read(self._descriptor, 1 << 20):
-            whole, _, self._rest = (self._rest + piece).rpartition(b"\n")
-            self.known += logins(whole)
 
 
 @dataclass(frozen=True, slots=True)
