@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -139,11 +139,11 @@ def is_ours(right: Right, key: bytes) -> bool:
         return False
 
 
-async def live_rights(connection: Connection, now_ms: int) -> list[Right]:
-    """Every row of the tables of ``COVERED`` that is neither ended nor withdrawn, true or not; accounts first."""
+async def live_rights(connection: Connection, now_ms: int, tables: Iterable[str] = COVERED) -> list[Right]:
+    """Every row of these tables of ``COVERED`` that is neither ended nor withdrawn, true or not; accounts first."""
     found: list[Right] = []
-    for table, covered in COVERED.items():
-        columns = (*covered, *LIMITS.get(table, ()))
+    for table in tables:
+        columns = (*COVERED[table], *LIMITS.get(table, ()))
         statement = sql.SQL("SELECT {}, mac FROM {} WHERE ").format(
             sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier("hygie", table)
         ) + sql.SQL(_LIVE[table])
