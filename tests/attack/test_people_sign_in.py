@@ -404,3 +404,9 @@ def test_rights_are_decided_through_an_application_of_rights_only(ward: Ward) ->
     assert (ask(nurse, "requests"), ask(nurse, "habilitations")) == (200, 403)
     plain = ward.token(ward.launch(scope="user/*.rs hygie/rights"))
     assert (ask(plain, "requests"), read(ward, plain)) == (403, 404)  # mobile is no application of rights
+    for role in ("reader", "caregiver"):  # roles of people, which may ask: the application that holds one may not
+        ward.application(f"show-{role}", role)
+        made.hygie("application", "add-redirect", f"show-{role}", HERE, "--public")
+        with ward.browser() as browser:
+            ward.proven(browser, ward.launch(client=f"show-{role}", scope="hygie/rights"), number).submit("continue")
+            assert browser.told["error"] == "invalid_scope"

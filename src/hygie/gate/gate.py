@@ -149,7 +149,7 @@ class Gate:
             purpose=purpose[:TEXT_CHARACTERS_MAX],
             address=where.address,
             device=where.device,
-            also=(frozenset(also) | (held.actions & frozenset(if_held))) - {action},
+            also=(frozenset(also) | _open(reach, held.actions & frozenset(if_held))) - {action},
             reach=reach,
             patients=patients | broken if patients is not None and broken is not None else patients,
             country=self.told(where)[2],
@@ -217,12 +217,12 @@ class Gate:
         return bearer if bearer is not None and self._clock.now_ms() < bearer.expires_ms else None
 
     def _of_session(self, token: str) -> Bearer | None:
-        found = self._opened.get(token)
-        if found is not None or self._sessions_key is None:
+        found, now_ms = self._opened.get(token), self._clock.now_ms()
+        if (found is not None and now_ms < found.expires_ms) or self._sessions_key is None:
             return found
         session = sessions.open_session(token, self._sessions_key)
-        bearer = self._snapshot.bearer_of(session) if session is not None else None
-        if bearer is not None:
+        bearer = self._snapshot.bearer_of(session, now_ms) if session is not None else None
+        if bearer is not None and now_ms < bearer.expires_ms:
             if len(self._opened) >= BEARERS_KEPT_MAX:
                 self._opened.clear()
             self._opened[token] = bearer
@@ -319,6 +319,11 @@ def _widest(
         one.patients for one, other in fitting if one.patients and one.actions == first.actions and other == reach
     ]
     return first, reach, functools.reduce(operator.or_, scopes)
+
+
+def _open(reach: Reach | None, actions: frozenset[Action]) -> frozenset[Action]:
+    """Those of these actions that are open on some type."""
+    return actions if reach is None else frozenset(action for action in actions if reach.get(action))
 
 
 def _reaches(reach: Reach | None, actions: Collection[Action], types: Collection[str]) -> bool:

@@ -28,7 +28,7 @@ from hygie.gate.proofs import Proven
 from hygie.gate.scopes import RIGHTS, parse_scopes
 from hygie.gate.sessions import CUT, CUT_KEPT_MS, SCOPE_BYTES_MAX, Session, new_id, seal_session
 from hygie.gate.sign_in import CODE_LIFE_MS, Code, close_code, open_code, sign_in_key
-from hygie.gate.snapshot import Account, Bearer, Habilitation, through
+from hygie.gate.snapshot import Account, Bearer, held_of, lent_by, through
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -121,7 +121,7 @@ class PersonDesk:
             raise ClientRefusedError(reason="client")
         for key in account.keys:
             if key.kind in REDIRECTS and key.value == redirect_uri and now_ms < key.ends_ms:
-                if place is None or not _live(account, place, now_ms):
+                if place is None or not lent_by(account, place, now_ms):
                     raise ClientRefusedError(reason="place")
                 return Registered(account, key, place)
         raise ClientRefusedError(reason="redirect")
@@ -180,7 +180,7 @@ class PersonDesk:
             if place is None or place.environment_id != said.environment_id:
                 raise CodeRefusedError(reason="place")
             session = self._session(said, verifier, redirect_uri, proof.where.certificate)
-            bearer = self._gate.snapshot.bearer_of(session)
+            bearer = self._gate.snapshot.bearer_of(session, self._clock.now_ms())
             if bearer is None:  # the person, the proof or the application was closed meanwhile
                 raise CodeRefusedError(reason="closed")
             await self._take(said)
@@ -243,7 +243,7 @@ class PersonDesk:
         detail = {"session": session.id.hex(), "key": session.key, "scope": scope}
         row = (session.id, session.account, session.application, session.environment_id)
         async with self._database.transaction() as connection:
-            times = (session.authentication[:200], session.issued_ms, bearer.expires_ms)
+            times = (session.authentication[:200], session.issued_ms, session.expires_ms)
             await connection.execute(_SHOW, (*row, *times))
             await self._journal.append(
                 connection, [_entry(Action.SESSION_OPEN, bearer, session.issued_ms, where, detail)]
@@ -287,7 +287,8 @@ class PersonDesk:
         """What of the scopes both the person and the application may have there."""
         if person is None or person.kind != PERSON or now_ms >= person.ends_ms:
             return ()
-        kept = through(through(scopes, _live(person, place, now_ms)), _live(application, place, now_ms))
+        held = [one for one in person.habilitations.get(place.environment_id, ()) if one.is_live(now_ms)]
+        kept = through(held_of(scopes, held), lent_by(application, place, now_ms))
         return kept if sum(map(len, kept)) <= SCOPE_BYTES_MAX else ()
 
     def _bearer(self, person: Account | None, proven: Proven, registered: Registered) -> Bearer:
@@ -319,10 +320,6 @@ def person_scopes(text: str) -> tuple[str, ...]:
         return parse_scopes(asked)
     except ValueError as error:
         raise ScopeError() from error
-
-
-def _live(account: Account, place: Place, now_ms: int) -> list[Habilitation]:
-    return [one for one in account.habilitations.get(place.environment_id, ()) if one.is_live(now_ms)]
 
 
 def _entry(action: Action, bearer: Bearer, at_ms: int, where: Whence, detail: dict[str, str]) -> Entry:
