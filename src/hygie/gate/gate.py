@@ -59,11 +59,12 @@ log = logging.getLogger("hygie.gate")
 
 
 class Whence(NamedTuple):
-    """Where a request comes from, as bounded text."""
+    """Where a request comes from, as bounded text. permit_id: of the permit that it has, when it asks anew."""
 
     address: str
     device: str
     certificate: bytes = b""
+    permit_id: bytes = b""
 
 
 class Gate:
@@ -111,19 +112,21 @@ class Gate:
         address: str = "",
         device: str = "",
         certificate: bytes = b"",
+        renews: bytes = b"",
     ) -> Permit:
         """A permit for ``action`` (and each of ``also``) in one environment.
 
         Args: if_held: actions that the permit is for too if the bearer is entitled to them; types: of resources that
         are known to be concerned; weight: how many entries a bundle has; purpose: of use, which habilitations that are
-        limited to some must find there; certificate: SHA-256 of the client's, if it showed one.
+        limited to some must find there; certificate: SHA-256 of the client's, if it showed one; renews: id of the
+        permit that this one replaces while a request lasts: it keeps it, so that one request is one in every record.
         Raises: AuthenticationError: no live token, or shown by another client than its own; NotFoundError: no such
         place, or not the bearer's (one answer); ElsewhereError: from a country that is not allowed;
         RefusedError: no live habilitation for the action on these types, or scopes that leave it out; RateLimitedError;
         TooManyRefusalsError; UnavailableError: rights or journal cannot be read or written, so nobody is admitted.
         Every refusal is durable in the journal before it is raised.
         """
-        where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate)
+        where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate, renews)
         bearer = await self._bearer_at(token, (tenant, environment), action, where)
         now_ms = self._clock.now_ms()
         wanted = frozenset(also) | {action}
@@ -139,7 +142,7 @@ class Gate:
         await self.rates.charge(self._snapshot, bearer, action, self.told(where), weight=weight)
         held, reach, patients = _widest(fitting)
         return Permit(
-            permit_id=os.urandom(16),
+            permit_id=renews or os.urandom(16),
             account=bearer.account,
             professional_id=bearer.professional_id,
             authentication=bearer.authentication,
@@ -292,6 +295,7 @@ class Gate:
                     address=where.address,
                     device=where.device,
                     country=self.told(where)[2],
+                    permit_id=where.permit_id,
                     detail={"code": error.code} | reason,
                 )
             ]
