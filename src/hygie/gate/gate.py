@@ -17,6 +17,7 @@ import logging
 import operator
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import psycopg
@@ -132,10 +133,9 @@ class Gate:
         wanted = frozenset(also) | {action}
         broken = opened_outside(bearer.openings, purpose, now_ms)
         fitting: list[tuple[Habilitation, Reach | None]] = []
-        for one in bearer.habilitations:
-            reach = _reach(bearer, one)
-            serves = broken is not None or one.serves(purpose) or not action.startswith("object:")
-            if wanted <= one.actions and one.is_live(now_ms) and serves and _reaches(reach, wanted, types):
+        for held in bearer.habilitations:
+            reach, one = _reach(bearer, held), _serving(held, action, purpose, broken)
+            if one is not None and one.gives(wanted) and one.is_live(now_ms) and _reaches(reach, wanted, types):
                 fitting.append((one, reach))
         if not fitting:
             await self.refuse(RefusedError(), action, bearer, where)
@@ -301,6 +301,14 @@ class Gate:
             ]
         )
         raise error
+
+
+def _serving(held: Habilitation, action: Action, purpose: str, broken: PatientScope | None) -> Habilitation | None:
+    """What of a habilitation counts for who states this purpose: all of it; the records that he opened outside its
+    sets, whose own purposes stay; or nothing."""
+    if held.serves(purpose) or not action.startswith("object:"):
+        return held
+    return replace(held, patients=broken) if broken is not None and held.patients is not None else None
 
 
 def _reach(bearer: Bearer, held: Habilitation) -> Reach | None:

@@ -29,6 +29,12 @@ from hygie.gate.sessions import Session
 Connection = psycopg.AsyncConnection[Any]
 
 
+# Asked for and answered by a person who answers for the environment: no object says which patients it is about.
+_OF_THE_WHOLE = frozenset(
+    {Action.ERASURE_APPROVE, Action.EXPORT_APPROVE, Action.OBJECT_COPY, Action.OBJECT_EXPORT, Action.PATIENT_ERASE}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Habilitation:
     """One grant: what may be done, from when, until when.
@@ -53,6 +59,12 @@ class Habilitation:
     def rights(self) -> frozenset[Action]:
         """What of it is done at the door of rights, or elsewhere but on health data."""
         return frozenset(action for action in self.actions if not action.startswith("object:"))
+
+    def gives(self, actions: frozenset[Action]) -> bool:
+        """Whether it gives all of these: what takes or destroys of a whole environment is not given by one that is
+        limited to some of it."""
+        is_limited = self.types or self.purposes or self.patients is not None
+        return actions <= self.actions and not (is_limited and actions & _OF_THE_WHOLE)
 
     def is_live(self, now_ms: int) -> bool:
         """Whether it counts at this instant."""
