@@ -14,7 +14,15 @@ from hygie.base.errors import RefusedError
 from hygie.base.roles import Role
 from hygie.gate.clients import REDIRECT, REDIRECT_PUBLIC
 from hygie.gate.desk import Opened, Proof, SessionDesk
-from hygie.gate.errors import AdministrationError, ClientRefusedError, CodeRefusedError, ScopeError, SignInRefusedError
+from hygie.gate.errors import (
+    AdministrationError,
+    ClientRefusedError,
+    CodeRefusedError,
+    ElsewhereError,
+    ScopeError,
+    SignInRefusedError,
+)
+from hygie.gate.gate import Whence
 from hygie.gate.jwks_source import JwksSource
 from hygie.gate.narrowing import WHOLE, Limits
 from hygie.gate.person_desk import PersonDesk, Registered, challenge_of, is_challenge, person_scopes
@@ -22,7 +30,7 @@ from hygie.gate.proofs import Proven
 from hygie.gate.scopes import RIGHTS
 from hygie.gate.sessions import Session, open_session, seal_session
 from hygie.gate.snapshot import proof_by_number
-from tests.unit.gate.peoples_stage import WARD, Stage, staged
+from tests.unit.gate.peoples_stage import WARD, Stage, journaled, staged
 
 HERE = ("chu", "prod")
 BACK = "https://dpi.example/callback"
@@ -180,6 +188,34 @@ def test_a_number_that_two_accounts_have_names_neither(open_house: Any) -> None:
         )
         with pytest.raises(SignInRefusedError):
             await ward.proven()
+
+    run(open_house, main)
+
+
+ABROAD = Whence("8.8.8.8", "browser")
+
+
+async def countries(ward: Ward, action: Action, account: str = "jeanne") -> list[str]:
+    """Where somebody was, as her entries say it."""
+    said = await journaled(ward.stage.house)
+    return [one.country for one in said if one.action is action and one.account == account]
+
+
+def test_nobody_enters_from_where_data_may_not_be_reached(open_house: Any) -> None:
+    """The sign-in is done, the application is hers: the code and the session each look at where they are asked from."""
+
+    async def main(ward: Ward) -> None:
+        registered = await ward.desk.registered(HERE, "dpi", BACK, WARD)
+        how = {"challenge": challenge_of(VERIFIER), "scopes": ("user/*.rs",)}
+        with pytest.raises(ElsewhereError):
+            await ward.desk.code(registered, await ward.proven(), where=ABROAD, **how)  # type: ignore[arg-type]
+        code, proof = await ward.code(), Proof("dpi", "", ABROAD, frozenset())
+        with pytest.raises(ElsewhereError):
+            await ward.desk.exchange(HERE, proof, code=code, verifier=VERIFIER, redirect_uri=BACK)
+        await ward.exchange(code)  # it was not used up
+        await ward.desk.end_all(await ward.proven(), registered, WARD)
+        assert await countries(ward, Action.SESSION_OPEN) == ["US inferred", "US inferred", "FR assumed"]
+        assert await countries(ward, Action.SESSION_CLOSE) == ["FR assumed"]
 
     run(open_house, main)
 
