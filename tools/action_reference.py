@@ -13,11 +13,12 @@ HEAD = """\
 
 Written by `tools/action_reference.py` from `hygie.base.actions` and `base/roles.toml`; do not edit by hand. The same
 words are rights and the journal's event names. A habilitation grants one role in one environment, or on the platform
-(`hygie`, `platform`) for the host's roles. There is no wildcard.
+(`hygie`, `platform`) for the host's roles. There is no wildcard. In a trial, until two are named who could approve, the
+host's operator grants alone.
 
 ## Roles
 
-| role | name | whose | held at most | needs two other persons | actions |
+| role | name | whose | held at most | takes besides its holder | actions |
 |---|---|---|---|---|---|
 {roles}
 ## Actions
@@ -120,8 +121,8 @@ def page() -> str:
     rows, cards = [], []
     for role, card in ROLES.items():
         given = ", ".join(f"`{action}`" for action in Action if action in card.actions)
-        sensitive = "yes" if card.sensitive else "in production"
-        cards.append(f"| `{role}` | {card.fr}, *{card.en}* | {card.side} | {card.days} d | {sensitive} | {given} |\n")
+        besides = "two persons" if card.sensitive else "one person, who approves"
+        cards.append(f"| `{role}` | {card.fr}, *{card.en}* | {card.side} | {card.days} d | {besides} | {given} |\n")
     for action in Action:
         roles = ", ".join(role for role in Role if action in ACTIONS_OF_ROLE[role]) or "none"
         rows.append(f"| `{action}` | {MEANING[action]} | {roles} |\n")

@@ -15,7 +15,7 @@ from hygie.base.roles import ROLES, Role
 from hygie.database.pool import Database
 from hygie.gate.errors import NotRaisedError
 from hygie.gate.everywhere import EVERYWHERE
-from hygie.gate.requests import ANSWERING, APPROVED, FIRST_NAMED, REFUSED, Request, Requests, holders
+from hygie.gate.requests import ANSWERING, APPROVED, FIRST_NAMED, Request, Requests, holders, is_answered
 
 HOUR_MS = 3_600_000
 RAISE_MINUTES_MAX = 480
@@ -71,7 +71,7 @@ class TwoPersons:
     def _is_live(self, one: Request) -> bool:
         verdict = one.decision.verdict if one.decision is not None else ""
         begins_ms = one.decision.at_ms if verdict == APPROVED and one.decision is not None else one.asked_ms
-        if verdict != APPROVED and (one.what.get("emergency") != "yes" or verdict == REFUSED):
+        if verdict != APPROVED and not (one.is_emergency and not verdict):
             return False
         return begins_ms <= self._now_ms < begins_ms + raised_minutes(one.what) * 60_000
 
@@ -96,8 +96,5 @@ def overdue(requests: list[Request], now_ms: int) -> list[Request]:
     return [
         one
         for one in requests
-        if one.act is Action.RIGHT_RAISE
-        and one.what.get("emergency") == "yes"
-        and one.decision is None
-        and now_ms > one.asked_ms + EMERGENCY_ANSWER_MS
+        if one.is_emergency and not is_answered(one) and now_ms > one.asked_ms + EMERGENCY_ANSWER_MS
     ]
