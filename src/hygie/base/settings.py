@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import tomli_w
 
+from hygie.base.channels import ChannelSettings, StepSettings, check_channels, secrets_of
 from hygie.base.errors import Language, SettingsError
 from hygie.base.files import write_durably
 from hygie.base.hardening import Swap
@@ -238,6 +239,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     identity_providers: tuple[IdentityProviderSettings, ...] = ()
     interventions: InterventionSettings = InterventionSettings()
     watch: WatchSettings = WatchSettings()
+    channels: tuple[ChannelSettings, ...] = ()
+    escalation: tuple[StepSettings, ...] = ()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
@@ -290,6 +293,7 @@ def check_settings(settings: Settings, folder: DataFolder) -> None:
     if stamp.url is not None and not stamp.url.startswith(("https://", "http://")):
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="timestamp.url: http(s)://")
     check_providers(settings.identity_providers, production=settings.production)
+    check_channels(settings.channels, settings.escalation, production=settings.production)
     if (settings.interventions.recordings is None) != (settings.interventions.logins is None):
         detail = "interventions: recordings and logins go together"
         raise UnreadableSettingsError(file=folder.settings_file.name, detail=detail)
@@ -348,8 +352,9 @@ def write_settings(data: Path, settings: Settings) -> Path:
     check_settings(settings, folder)
     head = "# Settings of this Hygie installation. Each one is explained in docs/reference/settings.md.\n\n"
     told = _without_none(msgspec.to_builtins(settings))
-    if not settings.identity_providers:
-        del told["identity_providers"]  # an empty one would stand in the way of the [[tables]] that somebody adds
+    for name in ("identity_providers", "channels", "escalation"):
+        if not told[name]:
+            del told[name]  # an empty one would stand in the way of the [[tables]] that somebody adds
     write_durably(folder.settings_file, (head + tomli_w.dumps(told)).encode())
     return folder.settings_file
 
@@ -372,7 +377,8 @@ def check_machine(settings: Settings, folder: DataFolder, *, swap: Swap | None =
     Args: swap: a state to judge instead of the machine's.
     Raises: ExposedFileError (HYG-605), ClearSwapError (HYG-606, in production).
     """
-    for path in (settings.host.key, settings.kms.credential, *(one.secret for one in settings.identity_providers)):
+    secrets = (*(one.secret for one in settings.identity_providers), *secrets_of(settings.channels))
+    for path in (settings.host.key, settings.kms.credential, *secrets):
         if path is not None and not path.startswith(SYSTEMD_PREFIX):
             check_secret_file(folder.resolve(path))
     try:
