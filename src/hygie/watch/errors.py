@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hygie.base.errors import InvalidRequestError
+from hygie.base.errors import InvalidRequestError, UnavailableError
 
 
 class RuleInvalidError(InvalidRequestError):
@@ -23,3 +23,35 @@ class FindingStateError(InvalidRequestError):
     code = "HYG-1W1"
     fr = "Cette alerte ne le permet pas ({reason})."
     en = "This finding does not allow it ({reason})."
+
+
+class ChannelUnreachableError(UnavailableError):
+    """A channel's receiver could not be reached, or did not answer in time."""
+
+    code = "HYG-4W0"
+    fr = "Le canal {channel} ne répond pas ({reason})."
+    en = "The channel {channel} does not answer ({reason})."
+
+
+class ChannelUntrustedError(UnavailableError):
+    """A channel's receiver shows a certificate that nobody we know signed, or that is not its own."""
+
+    code = "HYG-4W1"
+    fr = "Le canal {channel} ne prouve pas qui il est ({reason})."
+    en = "The channel {channel} does not prove who it is ({reason})."
+
+
+class ChannelRefusedError(UnavailableError):
+    """A channel's receiver answered, and did not take the message."""
+
+    code = "HYG-4W2"
+    fr = "Le canal {channel} a refusé le message ({reason})."
+    en = "The channel {channel} refused the message ({reason})."
+
+
+class ChannelSecretError(UnavailableError):
+    """The private file of a channel does not hold what it should."""
+
+    code = "HYG-4W3"
+    fr = "Le fichier privé du canal {channel} ne convient pas ({reason})."
+    en = "The private file of the channel {channel} does not hold ({reason})."
