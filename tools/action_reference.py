@@ -98,6 +98,7 @@ MEANING = {
     Action.RIGHT_READ: "list the habilitations of a place",
     Action.ROTATION_APPROVE: "answer a request to rotate a key out of its time",
     Action.FINDING_OPEN: "a rule of the watch spoke; held by no role",
+    Action.FINDING_TELL: "somebody was told of a finding by a channel, or could not be; held by no role",
     Action.CANARY_FOUND: "a value of a canary record was found where no record may be readable; held by no role",
     Action.KEY_ANCHOR: "the head of the KMS's key record, or that the record no longer holds it; held by no role",
     Action.RIGHT_REFUSED: "rows of rights written without Hygie were passed over; held by no role",

@@ -19,8 +19,11 @@ from hygie.journal.entry import PLATFORM
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.rules import Change
 from hygie.watch import findings
+from hygie.watch.couriers import Courier
 from hygie.watch.errors import FindingStateError
 from hygie.watch.findings import Act, Finding, FindingAct
+from hygie.watch.messages import CHANNEL_CARD, trial_message
+from hygie.watch.notices import Notice, notices_of
 from hygie.watch.ruleset import load_rules
 from hygie.watch.sigma import Card
 from hygie.watching import rules_folder
@@ -37,6 +40,7 @@ class Shown:
     card: Card | None
     acts: Sequence[FindingAct]
     evidence: Sequence[tuple[str, int, bytes]]
+    notices: Sequence[Notice]
 
     @property
     def title(self) -> str:
@@ -63,12 +67,30 @@ async def shown(custody: Custody, id_: str) -> Shown:
     async with custody.owner.transaction() as connection:
         finding = await findings.find(connection, id_)
         acts, evidence = await findings.acts_of(connection, id_), await findings.evidence_of(connection, id_)
-    return Shown(finding, cards(custody.house).get(finding.rule), acts, evidence)
+        told = await notices_of(connection, id_)
+    return Shown(finding, cards(custody.house).get(finding.rule), acts, evidence, told)
 
 
 def cards(house: House) -> dict[str, Card]:
     """What each loaded rule says of itself, by id. Blocks."""
-    return {rule.card.id: rule.card for rule in load_rules(rules_folder(house)).rules}
+    return {rule.card.id: rule.card for rule in load_rules(rules_folder(house)).rules} | {CHANNEL_CARD.id: CHANNEL_CARD}
+
+
+async def try_channel(custody: Custody, name: str) -> str:
+    """Send a trial by one channel of the settings. Returns: what its receiver answered.
+
+    Raises: NotFoundError: no such channel; as :func:`hygie.watch.channels.deliver`.
+    """
+    house = custody.house
+    channel = next((one for one in house.settings.channels if one.name == name), None)
+    if channel is None:
+        raise NotFoundError()
+    courier = Courier(channel, house.folder)
+    try:
+        async with custody.operator.act(Action.FINDING_HANDLE, detail={"act": "test", "channel": name}):
+            return await courier.carry(trial_message(house.clock.now_ms()))
+    finally:
+        courier.close()
 
 
 async def handle(custody: Custody, id_: str, what: Act) -> Finding:

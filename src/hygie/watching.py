@@ -1,13 +1,14 @@
-"""``hygie watch``: facts are followed, rules speak, findings are opened. Its process has no right over any data.
+"""``hygie watch``: facts are followed, rules speak, findings are opened and told. Its process has no right over data.
 
 Each turn is one transaction: what was read, what rules remember of it, the findings and their entries.  A watch that is
-killed goes on from there.  Source: docs/adr/0029-watch.md.
+killed goes on from there.  Source: docs/adr/0029-watch.md, 0030-escalation.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,19 +20,22 @@ from hygie.journal.reader import JournalReader
 from hygie.journal.writer import JournalWriter
 from hygie.loops import every
 from hygie.watch import memory
+from hygie.watch.couriers import Courier
 from hygie.watch.engine import Engine, Hit, Key
+from hygie.watch.escalation import Escalation
 from hygie.watch.events import JOURNAL
 from hygie.watch.findings import Finding, keep_hits
 from hygie.watch.ruleset import RuleSet, check_samples, load_rules
 from hygie.watch.sources import CheckSource, JournalSource, MeasurementSource, Page, Source
 
 FOLLOW_EVERY_S = 0.5  # with the sealer's own half second, a second from an act to its finding
+TELL_EVERY_S = 1.0  # what is due, and each channel
 TICK_EVERY_S = 30.0  # silences and windows that are over
 MEASURE_EVERY_S = 60.0
 BEHIND_MAX = 20_000  # entries: some seconds of a busy installation
 NAMES_MAX = 20
 KIND = "watch"  # of its measurements
-POOL = 2
+POOL = 3
 
 log = logging.getLogger("hygie.watch")
 
@@ -65,12 +69,27 @@ class Watch:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set."""
+        telling = self._escalation()
         await asyncio.gather(
             *(every(stop, FOLLOW_EVERY_S, partial(self.follow, one), share_max=1.0) for one in self._sources),
             every(stop, TICK_EVERY_S, self.tick),
             every(stop, MEASURE_EVERY_S, self.measure),
+            every(stop, TELL_EVERY_S, telling.plan, share_max=1.0),
+            *(every(stop, TELL_EVERY_S, partial(telling.deliver, one), share_max=1.0) for one in telling.couriers),
+            _close(stop, telling.couriers),
         )
         await self._journal.close()
+
+    def _escalation(self) -> Escalation:
+        settings, folder = self._house.settings, self._house.folder
+        return Escalation(
+            self._database,
+            self._journal,
+            self._house.clock,
+            steps=settings.escalation,
+            couriers=[Courier(one, folder) for one in settings.channels],
+            cards={rule.card.id: rule.card for rule in self.rules.rules},
+        )
 
     async def follow_all(self) -> list[Finding]:
         """One turn of every source. Returns: the findings that were opened."""
@@ -153,6 +172,13 @@ class Turn:
     digests: dict[int, bytes] = field(default_factory=dict)
     gone: list[Key] = field(default_factory=list)
     moved: tuple[str, int] | None = None
+
+
+async def _close(stop: asyncio.Event, couriers: Sequence[Courier]) -> None:
+    """A receiver that hangs does not hold up the end of the process."""
+    await stop.wait()
+    for one in couriers:
+        one.close()
 
 
 async def open_watch(house: House, database: Database) -> Watch:

@@ -56,6 +56,7 @@ UNDO: dict[str, tuple[str, ...]] = {
         "DROP OWNED BY hygie_watch",
         "DROP ROLE hygie_watch",
     ),
+    "0021_escalation": ("DROP TABLE hygie.notice",),
 }
 
 

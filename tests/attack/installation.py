@@ -40,11 +40,12 @@ __all__ = ["Answer", "Installation"]
 
 @contextmanager
 def attacked(
-    *, processes: int = 1, settings: dict[str, str] | None = None, rules: Path | None = None
+    *, processes: int = 1, settings: dict[str, str] | None = None, rules: Path | None = None, **fields: object
 ) -> Iterator[Installation]:
     """A running installation with its tenant ``chu``, environment ``prod`` and account ``app``; removed at the end.
 
-    Args: settings: lines of ``hygie.toml`` to change: name -> value as TOML; rules: the folder of a SOC's own.
+    Args: settings: lines of ``hygie.toml`` to change: name -> value as TOML; rules: the folder of a SOC's own;
+    fields: of the settings, as they are read.
     """
     folder = Path(tempfile.mkdtemp(prefix="hygie-x-"))
     made = new_installation(folder)
@@ -53,8 +54,9 @@ def attacked(
     for name, value in changes.items():
         path.write_text(re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", path.read_text()))
     if rules is not None:
-        with_rules = msgspec.structs.replace(load_settings(made.data), watch=WatchSettings(rules=str(rules)))
-        write_settings(made.data, with_rules)
+        fields["watch"] = WatchSettings(rules=str(rules))
+    if fields:
+        write_settings(made.data, msgspec.structs.replace(load_settings(made.data), **fields))
     try:
         made.up()
         populate(made, operator="local:test", days=30, token_days=1)

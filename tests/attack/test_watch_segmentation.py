@@ -15,7 +15,7 @@ from tests.attack.test_environment_segmentation import tables_of
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 ENVIRONMENT = "hygie_env_1"
 OWN = {"watch_cursor", "watch_state"}
-FINDINGS = {"finding", "finding_act", "finding_evidence"}
+FINDINGS = {"finding", "finding_act", "finding_evidence", "notice"}
 READ = {"journal_entry", "journal_head", "tenant", "environment", "measurement"}
 TABLES = {
     *((table, right) for table in OWN for right in ("SELECT", "INSERT", "UPDATE", "DELETE")),
@@ -26,6 +26,7 @@ TABLES = {
 COLUMNS = {
     ("journal_pending", "INSERT"): {"leaf"},
     ("finding", "UPDATE"): {"last_ms", "count", "state", "owner", "incident"},
+    ("notice", "UPDATE"): {"due_ms", "sent_ms", "tries", "code", "state"},
     ("account", "SELECT"): {
         *("id", "kind", "label", "professional_id", "state", "tenant", "created_ms", "ends_ms"),
     },
@@ -82,6 +83,8 @@ def test_it_reaches_no_environment_and_becomes_nobody(hostile: psycopg.Connectio
         "DELETE FROM hygie.finding",
         "UPDATE hygie.finding_act SET words = ''",
         "UPDATE hygie.finding SET level = 'low'",
+        "DELETE FROM hygie.notice",
+        "UPDATE hygie.notice SET channel = 'mine'",
         "DELETE FROM hygie.journal_entry",
         "SELECT * FROM hygie.journal_pending",
         "SELECT hygie.trim_measurements('door', 1)",

@@ -92,6 +92,7 @@ class Action(StrEnum):
     # written by the platform about itself: nobody is entitled to them
     CANARY_FOUND = "canary:found"
     FINDING_OPEN = "finding:open"
+    FINDING_TELL = "finding:tell"
     KEY_ANCHOR = "key:anchor"
     RIGHT_REFUSED = "right:refused"
 

@@ -18,7 +18,7 @@ from hygie.watch import memory
 from hygie.watch.events import CHECK, JOURNAL, MEASUREMENT, Event, Value, of_entry
 from hygie.watch.findings import digest_of
 
-OWN_ACTIONS = frozenset({"finding:open", "finding:handle"})  # what the watch itself says is no news
+OWN_ACTIONS = frozenset({"finding:open", "finding:handle", "finding:tell"})  # what the watch itself says is no news
 PAGE_ROWS = 2_000
 LATE_ROWS = 50  # ids are drawn before their transaction commits: so many of before are looked at again
 FACTS_MAX = 50

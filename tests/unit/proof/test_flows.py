@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hygie.base.channels import FileSettings, SyslogSettings, WebhookSettings
 from hygie.base.layout import DataFolder
 from hygie.base.settings import DatabaseSettings, Settings, TimestampSettings, WitnessSettings, default_settings
 from hygie.proof.flows.compare import compare, said
@@ -55,9 +56,15 @@ def test_settings_add_what_is_elsewhere() -> None:
         database=DatabaseSettings(dsn="host=a.example,/run/pg port=5433,5434 dbname=hygie"),
         witness=WitnessSettings(url="https://witness.example:7070"),
         timestamp=TimestampSettings(url="http://stamp.example/tsr", authority="/etc/ca.pem"),
+        channels=(
+            WebhookSettings(name="soc", url="https://soc.example/in", secret="key"),
+            SyslogSettings(name="siem", host="siem.example"),
+            FileSettings(name="file", path="/var/told"),
+        ),
     )
     found = lines(settings, "https://app.example/jwks", "https://app.example/jwks")
     assert where(found, "database") == ["/run/pg/.s.PGSQL.5434", "a.example:5433"]
+    assert where(found, "channels") == ["/var/told", "siem.example:6514", "soc.example:443"]
     assert where(found, "witness") == ["witness.example:7070"]
     assert where(found, "timestamp") == ["stamp.example:80"]
     assert where(found, "jwks") == ["app.example:443"]

@@ -45,6 +45,10 @@ def register(app: typer.Typer) -> None:
         epilog=f"{example}: hygie finding incident 3f2a… --kind account --lead PER-0001",
     )(incident)
     group.command(
+        "test-channel",
+        help=say(fr="Envoyer un essai par un canal, et dire ce qui est venu.", en="Send a trial by a channel."),
+    )(test_channel)
+    group.command(
         "rules",
         help=say(
             fr="Les règles chargées ; avec un dossier, celles-là aussi, chacune essayée sur ses exemples.",
@@ -107,6 +111,14 @@ def show(context: typer.Context, finding: Annotated[str, typer.Argument(help=_ID
         frame.out.line(say(fr=one.card.todo_fr, en=one.card.todo))
     columns = [say(fr="quand", en="when"), say(fr="acte", en="act"), say(fr="qui", en="who"), ""]
     frame.out.table(columns, [[instant(each.at_ms), each.kind, each.who, each.words] for each in one.acts])
+    if one.notices:
+        columns = [say(fr="dû", en="due"), say(fr="étape", en="step"), say(fr="canal", en="channel")]
+        columns += [say(fr="état", en="state"), say(fr="essais", en="tries"), say(fr="réponse", en="answer")]
+        cells = [
+            [instant(each.planned_ms), each.step, each.channel, each.state, each.tries, each.code]
+            for each in one.notices
+        ]
+        frame.out.table(columns, cells)
     named = ", ".join(f"{source} {rank}" for source, rank, _ in one.evidence)
     frame.out.line(say(fr=f"Preuves : {named or '-'}", en=f"Evidence: {named or '-'}"))
     frame.out.result(
@@ -118,6 +130,19 @@ def show(context: typer.Context, finding: Annotated[str, typer.Argument(help=_ID
             ],
             "evidence": [
                 {"source": source, "rank": rank, "sha256": digest.hex()} for source, rank, digest in one.evidence
+            ],
+            "notices": [
+                {
+                    "step": each.step,
+                    "channel": each.channel,
+                    "planned_ms": each.planned_ms,
+                    "due_ms": each.due_ms,
+                    "sent_ms": each.sent_ms,
+                    "tries": each.tries,
+                    "code": each.code,
+                    "state": each.state,
+                }
+                for each in one.notices
             ],
         }
     )
@@ -199,6 +224,28 @@ def incident(
         )
     )
     frame.out.result({"incident": key, "findings": findings})
+
+
+def test_channel(
+    context: typer.Context,
+    channel: Annotated[str, typer.Argument(help=say(fr="Son nom dans hygie.toml.", en="Its name in hygie.toml."))],
+) -> None:
+    """Try a channel."""
+    frame = frame_of(context)
+
+    async def main(custody: Custody, _: PeopleAdministration) -> str:
+        from hygie.handling import try_channel
+
+        return await try_channel(custody, channel)
+
+    answer = run_custody(frame, main)
+    frame.out.line(
+        say(
+            fr=f"Le canal {channel} a pris l'essai ({answer}). Vérifiez qu'il est arrivé.",
+            en=f"The channel {channel} took the trial ({answer}). See that it came.",
+        )
+    )
+    frame.out.result({"channel": channel, "answer": answer})
 
 
 def rules(

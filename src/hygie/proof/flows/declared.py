@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from psycopg.conninfo import conninfo_to_dict
 
+from hygie.base.channels import ChannelSettings, FileSettings, WebhookSettings
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, kms_socket, witness_socket
 from hygie.proof.flows.model import Endpoint, Line
@@ -72,6 +73,7 @@ def declared_lines(
         "kms": (Endpoint("unix", str(kms_socket(settings, folder))),),
         "witness": (_witness(settings, folder, resolve),),
         "timestamp": _timestamp(settings, resolve),
+        "channels": tuple(_channel(one, folder, resolve) for one in settings.channels),
         "jwks": tuple(_url(one, resolve) for one in sorted(set(jwks))),
         "sites": tuple(Endpoint("files", str(folder.resolve(one.path))) for one in settings.sites),
         "backup": (Endpoint("files", str(folder.resolve(settings.backups.path))),),
@@ -117,6 +119,14 @@ def _timestamp(settings: Settings, resolve: Resolve) -> tuple[Endpoint, ...]:
     if stamp.url is not None:
         return (_url(stamp.url, resolve),)
     return (Endpoint("program", stamp.command[0]),) if stamp.command is not None else ()
+
+
+def _channel(one: ChannelSettings, folder: DataFolder, resolve: Resolve) -> Endpoint:
+    if isinstance(one, FileSettings):
+        return Endpoint("files", str(folder.resolve(one.path)))
+    if isinstance(one, WebhookSettings):
+        return _url(one.url, resolve)
+    return Endpoint("tcp", f"{one.host}:{one.port}", resolve(one.host, one.port))
 
 
 def _url(url: str, resolve: Resolve) -> Endpoint:

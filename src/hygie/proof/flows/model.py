@@ -22,6 +22,7 @@ PARTIES = {
     "administration": Text("ligne de commande", "command line"),
     "timestamp": Text("autorité d'horodatage", "timestamp authority"),
     "application": Text("application (ses clés)", "application (its keys)"),
+    "channel": Text("canaux d'alerte", "alert channels"),
     "sites": Text("sites", "sites"),
     "backup": Text("cible de sauvegarde", "backup target"),
     "system": Text("système", "system"),
