@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import os
 import zipfile
@@ -39,6 +40,12 @@ def test_a_canary_is_drawn_from_its_key_and_its_number_alone() -> None:
     assert "hygie" not in str(CANARY.resource).lower()
 
 
+def stored_values(canary: Canary) -> list[str]:
+    """Its words as the record has them, one value each."""
+    (name,), (address,), (telecom,) = (canary.resource[one] for one in ("name", "address", "telecom"))
+    return [name["family"], *name["given"], *address["line"], telecom["value"]]
+
+
 def test_its_terms_are_those_of_its_words_only() -> None:
     terms = CANARY.terms()
     assert len(terms) >= len(CANARY.words)
@@ -54,6 +61,10 @@ def test_every_word_is_seen_and_named(wrap: Callable[[bytes], bytes]) -> None:
     for canary in (CANARY, other):
         for needle in needles(canary.words):
             assert finder.seek(wrap(b".." + needle + b"..")) == canary.name
+        for stored in stored_values(canary):
+            for encoding in ("utf-8", "latin-1", "utf-16-le"):
+                assert finder.seek(wrap(b".." + stored.encode(encoding) + b"..")) == canary.name, stored
+            assert finder.seek(wrap(base64.b64encode(b"..." + stored.encode() + b"..."))) == canary.name, stored
     assert finder.seek(wrap(b"nothing to see here")) is None
 
 
@@ -63,7 +74,7 @@ def test_files_are_read_when_they_change_and_again_while_they_hold_a_word(
     (tmp_path / "packs").mkdir()
     (tmp_path / "sealed").mkdir()
     (tmp_path / "logs").mkdir()
-    leak = CANARY.words[2].encode()
+    leak = stored_values(CANARY)[2].encode()
     for name in ("packs/a", "sealed/a"):
         (tmp_path / name).write_bytes(leak)
     for number in range(5):
@@ -86,7 +97,7 @@ def test_a_word_across_two_chunks_and_inside_an_archive_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(places, "CHUNK_BYTES", 512)
-    leak = CANARY.words[1].encode()
+    leak = stored_values(CANARY)[1].encode()
     for cut in range(1, len(leak)):
         (tmp_path / f"cut-{cut}").write_bytes(b"x" * (512 - cut) + leak + b"x" * 9)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
