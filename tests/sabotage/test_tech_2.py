@@ -328,7 +328,13 @@ def test_a_search_that_did_not_read_all_is_not_green() -> None:
         return tech_2.canaries(measured, context).verdict.value
 
     assert verdict() == "satisfied"
-    for changes in ({"files_left": 2}, {"failed": ["x: OSError"]}, {"control": False}, {"lacking": ["chu/prod"]}):
+    for changes in (
+        {"files_left": 2},
+        {"tables_left": 1},
+        {"failed": ["x: OSError"]},
+        {"control": False},
+        {"lacking": ["chu/prod"]},
+    ):
         assert verdict(**changes) == "unknown", changes
     assert tech_2.canaries({}, context).verdict.value == "unknown"
 
