@@ -144,6 +144,46 @@ def test_a_resource_without_what_r4_requires_is_left_out_with_what_needs_it() ->
     assert copy.counts == CellCount(1, 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("system", "code", "unit"),
+    [
+        ("http://loinc.org", "30525-0", "a"),
+        ("http://loinc.org", "35659-2", "a"),
+        ("http://loinc.org", "39016-1", "d"),
+        ("http://loinc.org", "63900-5", "wk"),
+        ("http://loinc.org", "35267-4", "a"),
+        ("http://snomed.info/sct", "424144002", "a"),
+        ("http://snomed.info/sct", "397669002", "d"),
+        ("http://snomed.info/sct", "445518008", "d"),
+        ("http://loinc.org", "718-7", "a"),
+        ("http://loinc.org", "718-7", "a_j"),
+        ("http://loinc.org", "718-7", "mo"),
+        ("http://loinc.org", "718-7", "a{age}"),
+        ("http://loinc.org", "718-7", "1.a"),
+    ],
+)
+def test_an_age_is_shown_as_coarsely_as_k_asks_and_nowhere_else(system: str, code: str, unit: str) -> None:
+    copy = Copy(k=3, cells=3)
+    for number in range(4):
+        copy.take(patient(number), f"c{number}")
+        quantity = {"value": 87, "system": "http://unitsofmeasure.org", "code": unit}
+        concept = {"coding": [{"system": system, "code": code}]}
+        copy.take(observation(number, number, code=concept, valueQuantity=quantity), f"c{number}")
+        more = observation(number, number, component=[{"code": concept, "valueQuantity": quantity}])
+        copy.take(more | {"id": f"c{number}"}, f"c{number}")
+    assert "87" not in json.dumps([one.get("valueQuantity", one.get("component")) for one in copy.end()])
+
+
+@pytest.mark.parametrize("unit", ["/a", "mol", "mmol/L", "mo1", "d", "am", "kg"])
+def test_other_units_leave(unit: str) -> None:
+    copy = Copy()
+    for number in range(3):
+        copy.take(patient(number), f"c{number}")
+        quantity = {"value": 87, "system": "http://unitsofmeasure.org", "code": unit}
+        copy.take(observation(number, number, valueQuantity=quantity), f"c{number}")
+    assert {one["valueQuantity"]["code"] for one in of_type(copy.end(), "Observation")} == {unit}
+
+
 def test_data_of_a_patient_whose_own_resource_is_gone_are_not_copied() -> None:
     copy = Copy()
     for number in range(2):
