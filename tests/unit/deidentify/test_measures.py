@@ -26,27 +26,56 @@ CODES += [(ATC, code) for code in ("C09AA05", "C09AA04", "C09BA01", "N02BE01")]
 holdings = st.lists(st.tuples(st.sampled_from(CODES), st.integers(0, 12)), max_size=120)
 
 
-@given(holdings, st.integers(2, 6))
-def test_every_code_of_the_result_is_held_by_enough_people(held: list[tuple[tuple[str, str], int]], k: int) -> None:
-    cells = Cells(shipped_rules().systems)
-    for (system, code), who in held:
-        assert cells.admit(system, code, bytes([who]))
-    counts = cells.decide(k)
-    after: dict[str, set[int]] = {}
+def shown_after(cells: Cells, held: list[tuple[tuple[str, str], int]]) -> dict[tuple[str, str], set[bytes]]:
+    """Who shows which code of a result."""
+    found: dict[tuple[str, str], set[bytes]] = {}
     for (system, code), who in held:
         end = cells.resolve(system, code)
         if end is not None:
             assert code.startswith(end)
-            after.setdefault(end, set()).add(who)
+            found.setdefault((system, end), set()).add(bytes([who]))
+    return found
+
+
+@given(holdings, st.integers(2, 6))
+def test_every_code_of_the_result_is_held_by_enough_people(held: list[tuple[tuple[str, str], int]], k: int) -> None:
+    cells = Cells(shipped_rules().systems)
+    for cell, _ in held:
+        assert cells.admit(*cell)
+    cells.coarsen(shown_after(cells, held), k)
+    after = shown_after(cells, held)
     assert all(len(people) >= k for people in after.values())
+    assert not cells.coarsen(after, k)
+    counts = cells.count()
     assert counts.kept + counts.generalised + counts.dropped == len({cell for cell, _ in held})
+    assert counts.kept + counts.generalised == sum(
+        cells.resolve(*cell) is not None for cell in {one for one, _ in held}
+    )
+
+
+@given(holdings, st.integers(2, 6), st.sets(st.integers(0, 12)))
+def test_people_who_go_after_a_count_leave_no_small_cell(
+    held: list[tuple[tuple[str, str], int]], k: int, gone: set[int]
+) -> None:
+    cells = Cells(shipped_rules().systems)
+    for cell, _ in held:
+        cells.admit(*cell)
+    cells.coarsen(shown_after(cells, held), k)
+    left = [one for one in held if one[1] not in gone]
+    while cells.coarsen(shown_after(cells, left), k):
+        pass
+    assert all(len(people) >= k for people in shown_after(cells, left).values())
 
 
 def test_rare_codes_join_their_parent() -> None:
     cells = Cells(shipped_rules().systems)
-    for who, code in enumerate(["F32.0", "F32.1", "F32.9", "I10", "I10", "I10", "S52.5"]):
-        cells.admit(ICD, code, bytes([who]))
-    counts = cells.decide(3)
+    codes = ["F32.0", "F32.1", "F32.9", "I10", "I10", "I10", "S52.5"]
+    held = [((ICD, code), who) for who, code in enumerate(codes)]
+    for cell, _ in held:
+        cells.admit(*cell)
+    assert cells.coarsen(shown_after(cells, held), 3)
+    assert not cells.coarsen(shown_after(cells, held), 3)
+    counts = cells.count()
     assert (counts.kept, counts.generalised, counts.dropped) == (1, 3, 1)
     assert cells.resolve(ICD, "F32.9") == "F32"
     assert cells.resolve(ICD, "I10") == "I10"
@@ -67,7 +96,7 @@ def test_rare_codes_join_their_parent() -> None:
 )
 def test_a_code_of_an_unknown_system_or_form_does_not_leave(system: object, code: object) -> None:
     cells = Cells(shipped_rules().systems)
-    assert not any(cells.admit(system, code, bytes([who])) for who in range(9))
+    assert not cells.admit(system, code)
 
 
 crowds = st.lists(
