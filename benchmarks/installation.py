@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 TENANT = "bench"
 STOP_S_MAX = 60
-_GROUPS = {" serve ": "serve", " work ": "work", " kms ": "kms", " witness ": "witness"}
+_GROUPS = {" serve ": "serve", " work ": "work", " watch ": "watch", " kms ": "kms", " witness ": "witness"}
 
 
 class Installation:

@@ -13,11 +13,12 @@ HEAD = """\
 
 Written by `tools/action_reference.py` from `hygie.base.actions` and `base/roles.toml`; do not edit by hand. The same
 words are rights and the journal's event names. A habilitation grants one role in one environment, or on the platform
-(`hygie`, `platform`) for the host's roles. There is no wildcard.
+(`hygie`, `platform`) for the host's roles. There is no wildcard. In a trial, until two are named who could approve, the
+host's operator grants alone.
 
 ## Roles
 
-| role | name | whose | held at most | needs two other persons | actions |
+| role | name | whose | held at most | takes besides its holder | actions |
 |---|---|---|---|---|---|
 {roles}
 ## Actions
@@ -53,6 +54,7 @@ MEANING = {
     Action.DRILL_RUN: "run a drill in a sandbox",
     Action.ENVIRONMENT_CREATE: "create an environment of a tenant",
     Action.ENVIRONMENT_DESTROY: "destroy an environment with its keys",
+    Action.FINDING_HANDLE: "acknowledge, assign, comment, close a finding, or make it an incident",
     Action.HABILITATION_GRANT: "grant a role to an account",
     Action.HABILITATION_RESUME: "take up a suspended habilitation again, once training and undertaking hold",
     Action.HABILITATION_REVOKE: "take a role back before its end date",
@@ -95,6 +97,7 @@ MEANING = {
     Action.RIGHT_RAISE_APPROVE: "answer such a request, or answer for an emergency after it",
     Action.RIGHT_READ: "list the habilitations of a place",
     Action.ROTATION_APPROVE: "answer a request to rotate a key out of its time",
+    Action.FINDING_OPEN: "a rule of the watch spoke; held by no role",
     Action.CANARY_FOUND: "a value of a canary record was found where no record may be readable; held by no role",
     Action.KEY_ANCHOR: "the head of the KMS's key record, or that the record no longer holds it; held by no role",
     Action.RIGHT_REFUSED: "rows of rights written without Hygie were passed over; held by no role",
@@ -118,8 +121,8 @@ def page() -> str:
     rows, cards = [], []
     for role, card in ROLES.items():
         given = ", ".join(f"`{action}`" for action in Action if action in card.actions)
-        sensitive = "yes" if card.sensitive else "in production"
-        cards.append(f"| `{role}` | {card.fr}, *{card.en}* | {card.side} | {card.days} d | {sensitive} | {given} |\n")
+        besides = "two persons" if card.sensitive else "one person, who approves"
+        cards.append(f"| `{role}` | {card.fr}, *{card.en}* | {card.side} | {card.days} d | {besides} | {given} |\n")
     for action in Action:
         roles = ", ".join(role for role in Role if action in ACTIONS_OF_ROLE[role]) or "none"
         rows.append(f"| `{action}` | {MEANING[action]} | {roles} |\n")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from hygie.app import House
 from hygie.base.actions import Action
@@ -33,6 +34,7 @@ from hygie.base.ssh import (
 )
 from hygie.database.pool import Database
 from hygie.interventions.errors import InterventionRefusedError
+from hygie.interventions.matching import Certificate
 from hygie.interventions.pseudonyms import pseudonym, pseudonym_key, role_of
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.writer import JournalWriter
@@ -40,7 +42,7 @@ from hygie.keys.ssh_authority import KEY_ID, LIFE_S_MAX, PRINCIPAL, PURPOSE, for
 from hygie.logkeeping import verify_log
 from hygie.perimeter import Known
 from hygie.proof.fitness import fitness_of
-from hygie.proof.interventions import INTERVENTION, LIVE, Granted, NotGrantedError, granted, withdrawn
+from hygie.proof.interventions import INTERVENTION, LIVE, Granted, NotGrantedError, People, granted, withdrawn
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.chain import RecordVersion
 from hygie.registers.errors import RegisterNotFoundError
@@ -49,6 +51,8 @@ from hygie.segments.format import RECORDS
 AUTHORITY_FILE, REVOKED_FILE = "authority.pub", "revoked.krl"
 SERIAL_BYTES = 5  # told in a register: a number of fewer digits than a patient's
 BEGINS_BEFORE_S = 30  # for a machine whose clock is behind
+KIND = "administration"  # class of the entries
+CERTIFICATES_MAX = 100_000  # of a month
 _REASONS = {
     "absent": ("aucune fiche de ce nom", "no such record"),
     "account": ("le compte de l'intervenant n'en est pas un de machine", "the operator's account is none of a machine"),
@@ -57,7 +61,10 @@ _REASONS = {
         "pas approuvée par une personne du registre autre que le demandeur, l'intervenant et le rédacteur",
         "not approved by somebody of the register other than who asked, who acts and who wrote it",
     ),
-    "changed": ("modifiée depuis son approbation", "changed since it was approved"),
+    "changed": (
+        "modifiée depuis son approbation, ou le compte de l'intervenant",
+        "changed since it was approved, or the operator's account was",
+    ),
     "fitness": (
         "l'intervenant est parti, ou sa formation ou son engagement ne vaut plus",
         "the operator has left, or their training or undertaking has lapsed",
@@ -156,6 +163,34 @@ async def authority_prints(house: House) -> frozenset[str]:
     )
 
 
+async def certificates_given(house: House, records: Database, months: Iterable[str]) -> dict[str, Certificate]:
+    """Certificates that the journal says were given in some months (UTC, ``2026-11``), by serial.
+
+    Args: records: opened as the sealer. An entry counts as soon as it is durable, as a certificate is then given.
+    Raises: JournalTamperedError; KmsUnavailableError; DatabaseUnavailableError.
+    """
+    reader = await house.journal_reader(records)
+    entries = await reader.waiting(PLATFORM, KIND)  # first: what gets its index meanwhile is found below
+    for month in sorted(months):
+        found = await reader.search(
+            PLATFORM, month, kinds=(KIND,), actions=(Action.INTERVENTION_CERTIFY,), limit=CERTIFICATES_MAX
+        )
+        entries += [one.entry for one in found if one.entry is not None]
+    return dict(one for one in map(_given, entries) if one is not None)
+
+
+def _given(entry: Entry) -> tuple[str, Certificate] | None:
+    """The serial and the certificate that an entry tells; None for another one."""
+    if entry.action is not Action.INTERVENTION_CERTIFY or entry.outcome != "done":
+        return None
+    told = entry.detail
+    try:
+        until_ms = int(datetime.fromisoformat(told["until"]).timestamp() * 1000)
+        return told["serial"], Certificate(told["intervention"], told["account"], told["key"], until_ms)
+    except (KeyError, ValueError):
+        return None  # whoever may add to the journal must not stop the reading by it
+
+
 class Revocations:
     """The list that sshd reads (``RevokedKeys``): of every intervention that allows nothing now."""
 
@@ -209,7 +244,7 @@ def _look(plane: ProofPlane, key: str, now_ms: int) -> _Found:
     except RegisterNotFoundError as error:
         raise NotGrantedError("absent") from error
     known = Known(plane.registers)
-    people = known.of("person")
+    people = People.of(plane.registers.versions("person"))
     one = granted(history, people)
     if one.over_ms is not None or history[-1].state not in LIVE:
         raise NotGrantedError("over")
@@ -217,7 +252,7 @@ def _look(plane: ProofPlane, key: str, now_ms: int) -> _Found:
         raise NotGrantedError("fitness")
     if not one.begins_ms <= now_ms < one.ends_ms:
         raise NotGrantedError("window")
-    person = next(record for record in people if record.key == one.person)
+    person = people.versions[one.person][-1]
     return _Found(one, tuple(map(str, person.fields.get("duties", ()))))
 
 
@@ -225,7 +260,7 @@ def _withdrawn(plane: ProofPlane, now_ms: int) -> tuple[str, ...]:
     histories: dict[str, list[RecordVersion]] = {}
     for version in plane.registers.versions(INTERVENTION):
         histories.setdefault(version.key, []).append(version)
-    people = Known(plane.registers).of("person")
+    people = People.of(plane.registers.versions("person"))
     return tuple(sorted(withdrawn(histories.values(), people, now_ms)))
 
 
@@ -265,7 +300,7 @@ def _entry(account: str, outcome: str, at_ms: int, detail: dict[str, str], tenan
     return Entry(
         action=Action.INTERVENTION_CERTIFY,
         outcome=outcome,
-        kind="administration",
+        kind=KIND,
         at_ms=at_ms,
         tenant_id=tenant_id,
         account=account,

@@ -1,8 +1,8 @@
 """Sessions on machines, taken from where sudo and sshd leave them: matched, sealed, recorded, journaled, shown.
 
-Order: the sealed recording and its record are durable, then the entries, then the folder goes. A turn that is cut does
-the same again: a session's name is made of its content. What cannot be taken in is left where it is, and recorded as
-unmatched: nothing passes unseen.
+Order: the entries are durable, then the sealed recording and its record, then the folder goes. A turn that is cut does
+the same again: a session's name is made of its content, and what has its record was told. What cannot be taken in is
+left where it is, and recorded as unmatched: nothing passes unseen.
 """
 
 from __future__ import annotations
@@ -11,32 +11,43 @@ import asyncio
 import contextlib
 import logging
 import os
-import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hygie.app import House
 from hygie.backups.run import measure
 from hygie.base.actions import Action
-from hygie.base.clock import iso_ms
-from hygie.base.errors import HygieError, UnavailableError
+from hygie.base.clock import iso_ms, month_of
+from hygie.base.errors import HygieError
 from hygie.base.naming import looks_like_ins
 from hygie.database.pool import Database
-from hygie.interventions.errors import RecordingDamagedError
+from hygie.interventions.errors import LogUnreadableError, RecordingDamagedError
 from hygie.interventions.iolog import Header, Recording, TooLargeError, Waiting, read_header, read_recording, waiting
-from hygie.interventions.matching import Allowed, Match, judge_login, kind_of, match, unrecorded
+from hygie.interventions.login_log import LoginLog
+from hygie.interventions.matching import (
+    LIFE_MS,
+    TOUCH_MS,
+    Allowed,
+    Believed,
+    Certificate,
+    Match,
+    judge_login,
+    kind_of,
+    match,
+    unrecorded,
+)
 from hygie.interventions.naming import digest_of, short_name
 from hygie.interventions.pseudonyms import pseudonym, pseudonym_key, role_of
 from hygie.interventions.sealed import meaning_of, seal_recording
-from hygie.interventions.sshd_log import Login, logins
+from hygie.interventions.sshd_log import Login
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.leaf import month_at
 from hygie.journal.writer import JournalWriter
-from hygie.machines import authority_prints, tenant_id_of
+from hygie.machines import authority_prints, certificates_given, tenant_id_of
 from hygie.perimeter import Known
-from hygie.proof.interventions import INTERVENTION, NotGrantedError, granted
+from hygie.proof.interventions import INTERVENTION, NotGrantedError, People, granted
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.chain import RecordVersion
 from hygie.registers.engine import DOCUMENT_BYTES_MAX
@@ -51,72 +62,8 @@ TURN_MAX = 200  # recordings of one turn; the others wait for the next
 FOLDERS_MAX = 20_000  # of a spool: some months of refused ones, which people have left there
 ABANDONED_MS = 2 * 3_600_000  # a recording without an end: its machine was cut; a certificate lives an hour
 LATE_MS = 60_000  # a login has its recording, begun at least, within a second
-LOG_BYTES_MAX = 64 * 1024 * 1024  # of sshd's log, at a start: some weeks of a machine that strangers knock at
-KEPT_MS = 35 * 86_400_000
 
 log = logging.getLogger("hygie.recordings")
-
-
-class LogUnreadableError(UnavailableError):
-    """sshd's log or sudo's folder cannot be read: sessions go unseen."""
-
-    code = "HYG-4J0"
-    fr = "Le journal de sshd ou le dossier des enregistrements ne se lit pas ({reason})."
-    en = "sshd's log, or the folder of recordings, cannot be read ({reason})."
-
-
-class LoginLog:
-    """sshd's log, followed from turn to turn through its rotation."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = -1
-        self._rest = b""
-        self.known: list[Login] = []
-
-    def follow(self, now_ms: int) -> None:
-        """Read what is new. Raises: LogUnreadableError."""
-        try:
-            if self._descriptor < 0:
-                self._descriptor = self._open()
-                self._skip()
-            self._read()
-            if self._rotated():
-                self.close()
-                self._descriptor = self._open()
-                self._read()
-        except OSError as error:
-            self.close()
-            raise LogUnreadableError(reason=error.strerror or "log") from error
-        self.known = [one for one in self.known if one.at_ms >= now_ms - KEPT_MS]
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor, self._rest = -1, b""
-
-    def _open(self) -> int:
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise LogUnreadableError(reason="not a file")
-        return descriptor
-
-    def _skip(self) -> None:
-        size = os.fstat(self._descriptor).st_size
-        if size > LOG_BYTES_MAX:
-            os.lseek(self._descriptor, size - LOG_BYTES_MAX, os.SEEK_SET)
-
-    def _rotated(self) -> bool:
-        ours, there = os.fstat(self._descriptor), self._path.stat()
-        cut = there.st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR)
-        return (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino) or cut
-
-    def _read(self) -> None:
-        while piece := os.read(self._descriptor, 1 << 20):
-            whole, _, self._rest = (self._rest + piece).rpartition(b"\n")
-            self.known += logins(whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +83,7 @@ class Session:
 
     @property
     def tenant(self) -> str:
-        """The client it was for; empty for the host itself, or for nobody known."""
+        """The client it was for, also when something of it is wrong; empty for the host itself, or for nobody known."""
         return self.found.allowed.tenant if self.found.allowed else ""
 
 
@@ -159,9 +106,10 @@ class SessionKeeper:
         self._journal = JournalWriter(pool, house.month_keys, house.clock)
         self._operator = operator
         set_ = house.settings.interventions
-        self._told: set[str] = set()
+        self._told: set[str] = set()  # sessions that have their entries; their records may be to come
         self._left: set[str] = set()  # folders that were taken in and could not be removed
         self._known = _Known()
+        self._certificates: dict[str, Certificate] = {}
         self._spool = house.folder.resolve(set_.recordings) if set_.recordings else None
         self._log = LoginLog(house.folder.resolve(set_.logins)) if set_.logins else None
 
@@ -191,25 +139,40 @@ class SessionKeeper:
             folders = await asyncio.to_thread(waiting, spool, at_most=FOLDERS_MAX)
         except OSError as error:
             raise LogUnreadableError(reason=error.strerror or "spool") from error
-        over, there = await asyncio.to_thread(self._sorted, spool, folders, now_ms)
+        over, lasting, there = await asyncio.to_thread(self._sorted, spool, folders, now_ms)
         alone = [one for one in unrecorded(sshd.known, there, before_ms=now_ms - LATE_MS) if self._is_new(one)]
-        if not over and not alone:  # nearly always: registers are not read for nothing
+        if not over and not lasting and not alone:  # nearly always: registers are not read for nothing
             return []
         known = self._known = await with_proof(self._house, self._operator, _look)
-        prints = await authority_prints(self._house)
+        believed = await self._believed(known, sshd.known)
         done: list[str] = []
         for folder in over:
-            session = await asyncio.to_thread(_session_of, spool, folder, sshd.known, known.allowed, prints)
+            session = await asyncio.to_thread(_session_of, spool, folder, sshd.known, believed)
             there += [session.header] if session.header else []
             done += await self._keep(session, known, spool)
+        for folder, header in lasting:
+            done += await self._keep(_lasting(folder, header, now_ms, sshd.known, believed), known, spool)
         for login in unrecorded(sshd.known, there, before_ms=now_ms - LATE_MS):
             if self._is_new(login):
-                done += await self._keep(_of_login(login, known.allowed, prints), known, spool)
+                done += await self._keep(_of_login(login, believed), known, spool)
         return done
 
-    def _sorted(self, spool: Path, folders: Sequence[Waiting], now_ms: int) -> tuple[list[Waiting], list[Header]]:
-        """Recordings to take in at this turn, and the headers of the others."""
+    async def _believed(self, known: _Known, logins_: Sequence[Login]) -> Believed:
+        """What sessions are held to now. The journal is read again only for a certificate that was not met before."""
+        prints = await authority_prints(self._house)
+        new = [one for one in logins_ if one.authority in prints and one.serial not in self._certificates]
+        months = {month_of(one.at_ms + shift_ms) for one in new for shift_ms in (-LIFE_MS - TOUCH_MS, TOUCH_MS)}
+        if months:
+            self._certificates |= await certificates_given(self._house, self._records, months)
+        return Believed(known.allowed, self._certificates, prints)
+
+    def _sorted(
+        self, spool: Path, folders: Sequence[Waiting], now_ms: int
+    ) -> tuple[list[Waiting], list[tuple[Waiting, Header]], list[Header]]:
+        """Recordings to take in at this turn; those under way for longer than any certificate, which are named at once
+        whenever they may end; the headers of all others."""
         over: list[Waiting] = []
+        lasting: list[tuple[Waiting, Header]] = []
         others: list[Header] = []
         for one in folders:
             ended = one.finished or one.changed_ms < now_ms - ABANDONED_MS
@@ -218,23 +181,25 @@ class SessionKeeper:
                 over.append(one)
                 continue
             with contextlib.suppress(HygieError, OSError):
-                others.append(read_header(spool, one.name))
-        return over, others
+                header = read_header(spool, one.name)
+                others.append(header)
+                late = not ended and header.started_ms < now_ms - LIFE_MS - TOUCH_MS
+                if late and _lasting_key(one) not in self._known.sessions and len(lasting) < TURN_MAX:
+                    lasting.append((one, header))
+        return over, lasting, others
 
     def _is_new(self, login: Login) -> bool:
         return login.name not in self._known.logins
 
     async def _keep(self, session: Session, known: _Known, spool: Path) -> list[str]:
-        """Record one session, tell it, remove its folder. Returns its key, when it is new."""
+        """Tell one session, record it, remove its folder. Returns its key, when it is new."""
         new = session.key not in known.sessions
         sha256 = digest_of(session.recording.archive) if session.recording else ""
+        if new and session.key not in self._told:  # once, however often its record is refused
+            await self._tell(session, known, sha256)
+            self._told.add(session.key)
         if new:
             await self._record(session, sha256)
-        if new or (
-            session.recording is not None and session.key not in self._told
-        ):  # again after a cut between the record and its entries
-            await self._tell(session, known, sha256)
-        self._told.add(session.key)
         if session.recording is not None:
             try:
                 await asyncio.to_thread(_remove, spool / session.folder)
@@ -313,8 +278,8 @@ class SessionKeeper:
 
 def _look(plane: ProofPlane) -> _Known:
     known = Known(plane.registers)
-    people = known.of("person")
-    found = _Known(duties={one.key: tuple(map(str, one.fields.get("duties", ()))) for one in people})
+    people = People.of(plane.registers.versions("person"))
+    found = _Known(duties={one.key: tuple(map(str, one.fields.get("duties", ()))) for one in people.newest})
     histories: dict[str, list[RecordVersion]] = {}
     for version in plane.registers.versions(INTERVENTION):
         histories.setdefault(version.key, []).append(version)
@@ -330,9 +295,7 @@ def _look(plane: ProofPlane) -> _Known:
     return found
 
 
-def _session_of(
-    spool: Path, one: Waiting, known: Sequence[Login], allowed: dict[str, Allowed], prints: frozenset[str]
-) -> Session:
+def _session_of(spool: Path, one: Waiting, known: Sequence[Login], believed: Believed) -> Session:
     """A finished folder as a session. What is damaged or too large has its header at best."""
     try:
         recording = read_recording(spool, one.name)
@@ -344,22 +307,30 @@ def _session_of(
             header = read_header(spool, one.name)
         except (HygieError, OSError):
             return Session(_refused_key(one), "sudo", "-", one.changed_ms, Match(None, None, wrong))
-        login = match(header, header.started_ms, known, allowed, authorities=prints).login
-        found = Match(None, login, wrong)
+        found = replace(match(header, header.started_ms, known, believed), wrong=wrong)
         return Session(_refused_key(one), kind_of(header), header.account, header.started_ms, found, header)
     header = recording.header
-    found = match(header, recording.ended_ms, known, allowed, authorities=prints)
+    found = match(header, recording.ended_ms, known, believed)
     key = f"SES-{short_name(recording.archive)}"
     told = (kind_of(header), header.account, header.started_ms)
     return Session(key, *told, found, header, recording, one.name, _refused_key(one))
 
 
-def _of_login(login: Login, allowed: dict[str, Allowed], prints: frozenset[str]) -> Session:
+def _lasting(one: Waiting, header: Header, now_ms: int, known: Sequence[Login], believed: Believed) -> Session:
+    """A recording that is under way when its certificate must have ended; its end is recorded again, by what it is."""
+    found = match(header, now_ms, known, believed)
+    found = replace(found, wrong=found.wrong or "out-of-window")
+    return Session(_lasting_key(one), kind_of(header), header.account, header.started_ms, found, header)
+
+
+def _lasting_key(one: Waiting) -> str:
+    return f"SES-{short_name(f'{one.name} under way'.encode())}"
+
+
+def _of_login(login: Login, believed: Believed) -> Session:
     """A login that nothing recorded."""
-    wrong = "no-recording" if login.key_id and login.authority in prints else "no-certificate"
-    if wrong == "no-recording":
-        wrong = judge_login(login, allowed)[0] or wrong
-    return Session(f"SES-{login.name}", "ssh", login.account, login.at_ms, Match(None, login, wrong))
+    wrong, one = judge_login(login, believed)
+    return Session(f"SES-{login.name}", "ssh", login.account, login.at_ms, Match(one, login, wrong or "no-recording"))
 
 
 def _refused_key(one: Waiting) -> str:

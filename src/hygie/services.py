@@ -1,4 +1,4 @@
-"""The long-running processes: what ``hygie serve``, ``work``, ``kms`` and ``witness`` do, each alone in its process.
+"""The long-running processes: what ``hygie serve``, ``work``, ``watch``, ``kms`` and ``witness`` do, each in its own.
 
 Each loads what it needs and no more: the process that holds the keys has neither the faces nor the registers in memory.
 """
@@ -157,6 +157,25 @@ async def _work(data: Path, ready_fd: int | None) -> None:
         # What the upkeep wrote last is on the sites; the journal that names it must be there too.
         with contextlib.suppress(UnavailableError, OSError):  # it waits in the database, as after a kill
             await sealer.seal_once()
+
+
+def watch(data: Path, *, ready_fd: int | None = None) -> None:
+    """The watch's process, until SIGTERM. Blocks."""
+    begin("watch")
+    _run(_watch(data, ready_fd))
+
+
+async def _watch(data: Path, ready_fd: int | None) -> None:
+    from hygie.app import open_house
+    from hygie.watching import run_watch
+
+    ready = asyncio.Event()
+    async with open_house(data) as house:
+        telling = asyncio.create_task(_tell_when(ready, ready_fd))
+        try:
+            await run_watch(house, _stop_event(), ready)
+        finally:
+            telling.cancel()
 
 
 def kms(

@@ -1,6 +1,6 @@
 """Start everything on one machine, in order, and keep it running: what ``hygie up`` does.
 
-PostgreSQL → migrations → KMS → journal's key → witness → work → one hosting process per core.
+PostgreSQL → migrations → KMS → journal's key → witness → work → watch → one hosting process per core.
 """
 
 from __future__ import annotations
@@ -186,6 +186,7 @@ def services(settings: Settings, folder: DataFolder, secret: Secret, listener: s
     if settings.witness.url is None:
         listed.append(Service("witness", (*data, "witness", "--ready-fd", READY_FD)))
     listed.append(Service("work", (*data, "work", "--ready-fd", READY_FD)))
+    listed.append(Service("watch", (*data, "watch", "--ready-fd", READY_FD)))
     accept = ("--listen-fd", str(listener.fileno()))
     for number in range(settings.host.processes):
         serve = (*data, "serve", "--ready-fd", READY_FD, *accept)

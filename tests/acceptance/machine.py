@@ -26,7 +26,7 @@ from hygie.keys.ssh_authority import RECORDER
 from tests.acceptance.conftest import free_port
 
 SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"
-PEOPLE = {"paul": 64_201, "anne": 64_202}
+PEOPLE = {"paul": (64_201, "/bin/sh"), "anne": (64_202, "/bin/sh"), "luc": (64_203, "/bin/bash")}
 START_S_MAX = 20.0
 COMMAND_S_MAX = 90.0  # a busy machine, and one session that is cut after half a minute
 
@@ -136,12 +136,12 @@ class Machine:
         self.log.touch()
         for name in ("passwd", "group", "shadow"):
             shutil.copy(f"/etc/{name}", etc / name)
-        for name, uid in PEOPLE.items():
+        for name, (uid, shell) in PEOPLE.items():
             home = self.folder / "home" / name
             home.mkdir(parents=True)
             os.chown(home, uid, uid)
             with (etc / "passwd").open("a") as passwd, (etc / "shadow").open("a") as shadow:
-                passwd.write(f"{name}:x:{uid}:{uid}::{home}:/bin/sh\n")
+                passwd.write(f"{name}:x:{uid}:{uid}::{home}:{shell}\n")
                 shadow.write(f"{name}:*:19000:0:99999:7:::\n")
             with (etc / "group").open("a") as group:
                 group.write(f"{name}:x:{uid}:\n")
@@ -164,8 +164,9 @@ class Machine:
     def _follow(self) -> None:
         assert self.process is not None
         assert self.process.stderr is not None
+        host = socket.gethostname()
         with self.process.stderr, self.log.open("ab") as log:
             for line in self.process.stderr:
                 at = datetime.now(UTC).isoformat()
-                log.write(f"{at} vm-1 sshd[{self.process.pid}]: ".encode() + line.rstrip(b"\r\n") + b"\n")
+                log.write(f"{at} {host} sshd[{self.process.pid}]: ".encode() + line.rstrip(b"\r\n") + b"\n")
                 log.flush()

@@ -41,13 +41,14 @@ def site() -> Iterator[Site]:
     settings = made.data / "hygie.toml"
     read = f'[interventions]\nrecordings = "{machine.recordings}"\nlogins = "{machine.log}"'
     settings.write_text(settings.read_text().replace("[interventions]", read))
-    setup = ("--account", "paul", "--account", "anne", "--recordings", str(machine.recordings))
+    setup = ("--account", "paul", "--account", "anne", "--account", "luc", "--recordings", str(machine.recordings))
     made.hygie("intervention", "setup", str(machine.files), *setup)
     try:
         machine.start()
         made.up()
         populate(made)
-        for name, duty in (("Anne Martin", "rssi"), ("Paul Durand", "operator"), ("Zoé Roux", "")):
+        for name, duty in (("Anne Martin", "rssi"), ("Paul Durand", "operator"), ("Luc Petit", "operator"),
+                           ("Zoé Roux", "")):  # fmt: skip
             account = name.split()[0].lower().replace("é", "e")
             fields = [f"name={name}", f"account={account}", "employer=Hygie", "function=Exploitant"]
             fields += ["starts_on=2020-01-06", *([f"duties={duty}"] if duty else [])]
@@ -159,7 +160,10 @@ def test_a_recording_is_shown_to_an_officer_alone_and_that_is_told(site: Site, a
     machine.ssh(certified(made, machine, "INT-0003"), "printf 'mot \\033]0;piege\\007de passe\\n'")
     (session,) = [one["session"] for one in of_intervention(made, "INT-0003", 1)]
     shown = made.hygie("intervention", "replay", session, "--for", "INC-3", "--tenant", "chu")
-    assert "".join(text for _, text in shown["pieces"]) == "mot de passe\n", "no sequence reaches the reader's terminal"
+    asked, *pieces = [text for _, text in shown["pieces"]]
+    assert asked.startswith("$ /usr/local/libexec/hygie-shell INT-0003 '127.0.0.1 ")
+    assert "".join(pieces) == "mot de passe\n", "no sequence reaches the reader's terminal"
+    assert "printf" in asked
     for who, words in (("paul", ()), ("root", ()), ("zoe", ())):
         as_(who)
         refused = made.hygie("intervention", "replay", session, "--for", "INC-3", *words, exit_code=20)
@@ -241,3 +245,22 @@ def test_a_session_outside_an_intervention_is_named(site: Site, as_: Callable[[s
     assert unmatched == {("paul", "ssh", "no-login"), ("root", "ssh", "no-certificate")}
     told = [one for one in entries(made) if one["kind"] == "security" and one["action"] == "intervention:record"]
     assert {one["detail"]["wrong"] for one in told} == {"no-login", "no-certificate"}
+
+
+def test_who_runs_the_recorder_for_show_before_a_shell_of_his_own_is_named(
+    site: Site, as_: Callable[[str], None]
+) -> None:
+    made, machine = site
+    as_("anne")
+    intervention(made, "INT-0011", "operator=PER-luc")
+    key = certified(made, machine, "INT-0011")
+    own = machine.folder / "home" / "luc" / ".bashrc"  # his own bash reads it before it starts the recorder
+    own.write_text(
+        'sudo -n -u luc /usr/local/libexec/hygie-shell INT-0011 "$SSH_CONNECTION" 9999999999 true </dev/null\n'
+        "exec /bin/echo hors de vue\n"
+    )
+    done = machine.ssh(key, "true", user="luc")
+    assert done.stdout == b"hors de vue\n", "nobody recorded this"
+    made.wait_for(lambda: any(one["account"] == "luc" for one in sessions(made)))
+    (found,) = [one for one in sessions(made) if one["account"] == "luc"]
+    assert (found["state"], found["wrong"]) == ("unmatched", "login-shell")

@@ -19,8 +19,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from hygie.app import House, open_administration, open_house, opened
 from hygie.base.permit import Place
+from hygie.base.settings import WatchSettings, load_settings, write_settings
 from hygie.journal.checkpoint import parse_checkpoint, parse_note
 from hygie.journal.entry import Entry
 from hygie.journal.tiles import CHECKPOINT, PREFIX
@@ -30,16 +33,18 @@ from hygie.sites.errors import SiteUnavailableError
 from tests.acceptance.conftest import Answer, Installation, new_installation, populate
 
 PROC = Path("/proc")
-SERVICES = ("postgres", "kms", "witness", "work", "serve")
+SERVICES = ("postgres", "kms", "witness", "work", "watch", "serve")
 
 __all__ = ["Answer", "Installation"]
 
 
 @contextmanager
-def attacked(*, processes: int = 1, settings: dict[str, str] | None = None) -> Iterator[Installation]:
+def attacked(
+    *, processes: int = 1, settings: dict[str, str] | None = None, rules: Path | None = None
+) -> Iterator[Installation]:
     """A running installation with its tenant ``chu``, environment ``prod`` and account ``app``; removed at the end.
 
-    Args: settings: lines of ``hygie.toml`` to change: name -> value as TOML.
+    Args: settings: lines of ``hygie.toml`` to change: name -> value as TOML; rules: the folder of a SOC's own.
     """
     folder = Path(tempfile.mkdtemp(prefix="hygie-x-"))
     made = new_installation(folder)
@@ -47,6 +52,9 @@ def attacked(*, processes: int = 1, settings: dict[str, str] | None = None) -> I
     path = made.data / "hygie.toml"
     for name, value in changes.items():
         path.write_text(re.sub(rf"(?m)^{name} = .*$", f"{name} = {value}", path.read_text()))
+    if rules is not None:
+        with_rules = msgspec.structs.replace(load_settings(made.data), watch=WatchSettings(rules=str(rules)))
+        write_settings(made.data, with_rules)
     try:
         made.up()
         populate(made, operator="local:test", days=30, token_days=1)

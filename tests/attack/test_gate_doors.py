@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import statistics
 import threading
@@ -129,6 +130,40 @@ def test_a_token_stolen_is_worth_nothing_once_the_command_that_revokes_it_return
             thread.join()
     assert {status for began, status in late if began > revoked} == {401}
     assert 200 in {status for _, status in late}, "the thief read until then"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("POST", "Patient", "application/fhir+json"),
+        ("PUT", "Patient/slowly", "application/fhir+json"),
+        ("PUT", "Patient?family=Secretdejeanne2", "application/fhir+json"),
+        ("POST", "Binary", "application/pdf"),
+    ],
+)
+def test_a_body_that_was_under_way_when_its_sender_was_shut_out_is_not_kept(
+    town: Town, method: str, path: str, kind: str
+) -> None:
+    """Two KiB a second are allowed: a body may take hours, and its sender be long gone."""
+    made = town.made
+    id_, stolen = token_and_id(made)
+    body = json.dumps({**PATIENT, "id": "slowly"} if method == "PUT" else PATIENT).encode()
+    headers = {"Authorization": f"Bearer {stolen}", "Content-Type": kind, "Content-Length": str(len(body))}
+    before = made.fhir("GET", f"{path.partition('?')[0].partition('/')[0]}/_history?_count=100").json.get("entry", [])
+    connection = connected(made)
+    connection.putrequest(method, f"/chu/prod/fhir/{path}")
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders(body[:10])
+    time.sleep(1.0)
+    act(made, ("revoke_token", (id_,), {}))
+    connection.send(body[10:])
+    answer = connection.getresponse()
+    assert (answer.status, b"HYG-260" in answer.read()) == (401, True)
+    connection.close()
+    after = made.fhir("GET", f"{path.partition('?')[0].partition('/')[0]}/_history?_count=100").json.get("entry", [])
+    assert len(after) == len(before)
+    assert made.hygie("journal", "reconcile")  # each key that was given for it has its entry
 
 
 def test_a_disabled_account_and_an_ended_habilitation_stop_at_once(town: Town) -> None:

@@ -13,18 +13,23 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
-from hygie.app import House, open_house
-from hygie.base.ssh import authority_blob, fingerprint
+from hygie.app import House, open_house, opened
+from hygie.base.ssh import authority_blob, fingerprint, read_public_line
 from hygie.interventions import iolog
 from hygie.interventions.matching import SHELL
+from hygie.journal.errors import JournalUnavailableError
+from hygie.journal.writer import JournalWriter
 from hygie.keys.errors import CertificateRefusedError
+from hygie.recordings import SessionKeeper
 from hygie.registers.chain import RecordVersion, digest_of
 from tests.acceptance.conftest import Installation, new_installation, populate
 from tests.unit.interventions.stage import log, recording
@@ -101,15 +106,19 @@ def refused(made: Installation, key: str, words: str, code: str = "HYG-2J0") -> 
     assert words in error["message"]
 
 
-def login(made: Installation, key: str, *, port: int = 51_000, account: str = "paul", authority: str = "") -> None:
-    """A line as sshd says it, a second ago."""
+def login(
+    made: Installation, key: str, *, port: int = 51_000, account: str = "paul", serial: str = "", authority: str = ""
+) -> None:
+    """A line as sshd says it, a second ago. serial: of a certificate; none: of a new one of this intervention."""
 
     async def main() -> str:
         async with open_house(made.data) as house:
             return fingerprint(authority_blob(await house.kms.public_key("intervention")))
 
+    own = read_public_line((made.data.parent / "key.pub").read_bytes()).print
+    serial = serial or certificate(made, key)["serial"]
     line = f"{(now() - timedelta(seconds=1)).isoformat()} vm-1 sshd[1]: Accepted publickey for {account} from {ADDRESS}"
-    line += f" port {port} ssh2: ED25519-CERT SHA256:x ID {key} (serial 7) CA ED25519 "
+    line += f" port {port} ssh2: ED25519-CERT {own} ID {key} (serial {serial}) CA ED25519 "
     with (made.data.parent / "sshd.log").open("a") as file:
         file.write(line + (authority or asyncio.run(main())) + "\n")
 
@@ -145,6 +154,17 @@ def test_nobody_gets_a_certificate_by_his_own_word(made: Installation) -> None:
     assert certificate(made, "INT-14")["account"] == "paul"
     made.hygie("register", "amend", "intervention", "INT-14", f"ends_at={at(600)}", "--state", "in-progress")
     refused(made, "INT-14", "changed since")
+
+
+def test_an_account_that_is_given_to_the_operator_after_the_approval_opens_nothing(made: Installation) -> None:
+    person = ("name=Eve Durand", "employer=Hygie", "function=Exploitant", "starts_on=2020-01-06", "duties=operator")
+    made.hygie("register", "add", "person", *person, "account=eve", "--key", "PER-eve")
+    wish(made, "INT-16", "operator=PER-eve")
+    approve(made, "INT-16")
+    assert certificate(made, "INT-16")["account"] == "eve"
+    made.hygie("register", "amend", "person", "PER-eve", "account=mallory")
+    refused(made, "INT-16", "changed since")
+    made.wait_for(lambda: b"INT-16" in (made.data / "ssh" / "revoked.krl").read_bytes())
 
 
 def test_who_approves_through_sudo_as_the_operator_does_not_count(
@@ -262,7 +282,8 @@ def test_a_poisoned_spool_stops_nothing_and_is_named(made: Installation, tmp_pat
     told = [
         one for one in made.hygie("journal", "show", "--limit", "500") if one.get("action") == "intervention:record"
     ]
-    assert len([one for one in told if one["detail"]["session"] == found[0]["session"]]) <= 4, "told once a process"
+    for key in (one["session"] for one in found):
+        assert len([one for one in told if one["detail"]["session"] == key]) == 2, "the host's and the client's, once"
     for name in ("link", "file", "pipe", "aa-linked", "ab-junk", "ac-cut", "ad-huge", "ae-nested"):
         path = spool / name
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -286,6 +307,99 @@ def test_a_session_is_not_told_to_another_client(made: Installation) -> None:
     words = ("intervention", "replay", own["session"], "--for", "INC-1")
     assert made.hygie(*words, "--tenant", "other", exit_code=30)["error"]["code"] == "HYG-3J0"
     assert made.hygie("intervention", "sessions", "--tenant", "nobody", exit_code=30)["error"]["code"] == "HYG-3J0"
+
+
+def test_a_client_reads_also_what_went_wrong_in_its_interventions(made: Installation) -> None:
+    wish(made, "INT-54")
+    approve(made, "INT-54")
+    for port in (51_055, 51_056):
+        login(made, "INT-54", port=port)
+    cut = session(made, "cut-54", "INT-54", port=51_055, ttyout=b"cut")
+    bash = session(made, "bash-54", "INT-54", port=51_056)
+    named = json.loads((bash / "log.json").read_bytes()) | {"runenv": ["SHELL=/bin/bash"]}
+    (bash / "log.json").write_text(json.dumps(named))
+    odd = log(timestamp={"seconds": int(now().timestamp())}, command="/bin/ls", runargv=["/bin/ls", "cafe"])
+    taken(made, session(made, "odd-54", "INT-54", log_json=odd.replace(b"cafe", b"caf\xe9")))
+
+    def told() -> list[tuple[str, str]]:
+        own = [one for one in sessions(made, "--tenant", "chu") if one["intervention"] == "INT-54"]
+        return sorted((one["state"], one["wrong"] or "") for one in own)
+
+    made.wait_for(lambda: len(told()) == 3)
+    assert told() == [("matched", ""), ("unmatched", "damaged"), ("unmatched", "login-shell")]
+    made.journal_published()
+    rows = made.hygie("journal", "show", "--limit", "500", "--tenant", "chu")
+    own = [one for one in rows if one.get("action") == "intervention:record" and one["purpose"] == "INT-54"]
+    assert sorted(one["kind"] for one in own) == ["access", "security", "security"]
+    shutil.rmtree(cut)
+
+
+def test_a_recording_that_never_ends_is_named_when_its_certificate_must_have_ended(made: Installation) -> None:
+    begun = int((now() - timedelta(minutes=62)).timestamp())
+    arguments = [SHELL, "INT-55", f"{ADDRESS} 51057 10.0.0.1 22", "99999999999", ""]
+    endless = session(
+        made, "endless", "INT-55", log_json=log(timestamp={"seconds": begun}, runargv=arguments), timing=None
+    )
+    (endless / "timing").write_bytes(b"4 0.001 12\n")  # and a byte every hour
+    begun_at = datetime.fromtimestamp(begun, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def told() -> list[str]:
+        return [one["wrong"] for one in sessions(made) if one["started_at"] == begun_at]
+
+    made.wait_for(lambda: told() != [])
+    made.hygie("intervention", "record")
+    assert told() == ["no-login"], "once, while it goes on"
+    assert endless.exists()
+    (endless / "timing").chmod(0o400)
+    taken(made, endless)
+    assert told() == ["no-login", "no-login"]
+
+
+def test_a_session_whose_entries_were_cut_is_told_at_the_next_turn(
+    made: Installation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spool, sshd = tmp_path / "spool", tmp_path / "sshd.log"
+    spool.mkdir()
+    at_ = (now() - timedelta(minutes=2)).isoformat()
+    sshd.write_text(f"{at_} vm-1 sshd[1]: Accepted password for root from {ADDRESS} port 51058 ssh2\n")
+
+    async def down(*_: object) -> None:
+        raise JournalUnavailableError(part="database")
+
+    async def main() -> list[str]:
+        async with (
+            open_house(made.data) as there,
+            opened(there.dsns.sealer, size=2) as records,
+            opened(there.dsns.hosting, size=2) as pool,
+        ):
+            set_ = msgspec.structs.replace(there.settings.interventions, recordings=str(spool), logins=str(sshd))
+            house = replace(there, settings=msgspec.structs.replace(there.settings, interventions=set_))
+            with monkeypatch.context() as cut:
+                cut.setattr(JournalWriter, "append_now", down)
+                with pytest.raises(JournalUnavailableError):
+                    await SessionKeeper(house, records, pool, "local:anne").run()
+            return await SessionKeeper(house, records, pool, "local:anne").run()  # another process
+
+    (key,) = asyncio.run(main())
+    made.journal_published()
+    rows = made.hygie("journal", "show", "--limit", "500")
+    told = [one["detail"] for one in rows if one.get("action") == "intervention:record"]
+    assert [one["wrong"] for one in told if one["session"] == key] == ["no-certificate"]
+
+
+def test_a_line_about_a_certificate_that_nobody_was_given_opens_nothing(made: Installation) -> None:
+    for key in ("INT-52", "INT-53"):
+        wish(made, key, tenant="other")
+        approve(made, key)
+    own = certificate(made, "INT-52")["serial"]
+    before = [one["wrong"] for one in sessions(made)].count("no-certificate")
+    lines = (("INT-52", "7", 51_052), ("INT-53", own, 51_053), ("INT-53", "", 51_054))
+    for key, serial, port in lines:
+        login(made, key, serial=serial, port=port)
+        taken(made, session(made, f"told-{port}", key, port=port))
+    assert [one["wrong"] for one in sessions(made)].count("no-certificate") - before == 2
+    other = [one["intervention"] for one in sessions(made, "--tenant", "other")]
+    assert [one for one in other if one in ("INT-52", "INT-53")] == ["INT-53"]
 
 
 def test_a_recording_that_was_altered_is_not_shown(made: Installation) -> None:

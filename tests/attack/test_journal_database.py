@@ -58,6 +58,20 @@ def test_a_row_deleted_moved_altered_or_backdated_is_named(database: Dsns, attac
     asyncio.run(main())
 
 
+def test_what_waits_for_its_index_is_read_and_bytes_that_open_as_nothing_stop_no_one(database: Dsns) -> None:
+    async def main() -> None:
+        async with world(database) as made:
+            own = made.entries(2, kind="administration")
+            await made.writer.append_now([*own, *made.entries(1), *made.entries(1, OTHER_TENANT, "administration")])
+            junk = pack_head("administration", TENANT, made.clock.now_ms()) + bytes(200)
+            await made.sql("INSERT INTO hygie.journal_pending (leaf) VALUES (%s), (%s)", (junk, bytes(117)))
+            assert await reader_of(made).waiting(TENANT, "administration") == own
+            await made.sealer().seal_once()
+            assert await reader_of(made).waiting(TENANT, "administration") == []
+
+    asyncio.run(main())
+
+
 async def exported(made: World) -> object:
     path = made.folder / "export"
     await reader_of(made).export(path)

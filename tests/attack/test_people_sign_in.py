@@ -266,6 +266,27 @@ def test_scopes_are_what_person_and_application_both_may(ward: Ward) -> None:
         assert "code" not in browser.told
 
 
+def test_nobody_enters_from_a_country_that_is_not_allowed(ward: Ward) -> None:
+    launch = ward.launch()
+    code = ward.code(launch)
+    network = ward.made.hygie("network", "add", "127.0.0.1/32", "--country", "CH", "--label", "attack")["network"]
+    try:
+        with ward.browser() as browser:
+            ward.proven(browser, ward.launch()).submit("continue")
+            assert browser.answer.status_code == 403
+            assert "HYG-2H0" in browser.page.text
+            assert "location" not in browser.answer.headers
+        answer = launch.exchange(code)
+        assert answer.status_code == 403
+        assert "access_token" not in answer.text
+    finally:
+        ward.made.hygie("network", "remove", network)
+    abroad = [one for one in entries(ward.made, country="CH declared") if one.account == "jeanne"]
+    assert {"person:prove", "session:open"} <= {one.action.value for one in abroad}
+    assert {one.outcome for one in abroad if one.action.value == "session:open"} == {"refused"}
+    assert launch.exchange(code).status_code == 200
+
+
 # --- the end of sessions
 
 
@@ -404,3 +425,9 @@ def test_rights_are_decided_through_an_application_of_rights_only(ward: Ward) ->
     assert (ask(nurse, "requests"), ask(nurse, "habilitations")) == (200, 403)
     plain = ward.token(ward.launch(scope="user/*.rs hygie/rights"))
     assert (ask(plain, "requests"), read(ward, plain)) == (403, 404)  # mobile is no application of rights
+    for role in ("reader", "caregiver"):  # roles of people, which may ask: the application that holds one may not
+        ward.application(f"show-{role}", role)
+        made.hygie("application", "add-redirect", f"show-{role}", HERE, "--public")
+        with ward.browser() as browser:
+            ward.proven(browser, ward.launch(client=f"show-{role}", scope="hygie/rights"), number).submit("continue")
+            assert browser.told["error"] == "invalid_scope"

@@ -55,17 +55,18 @@ def staff() -> Iterator[Staff]:
         how = {"reason": "named by the direction", "approver": "direction", "days": 30}
         act(
             made,
-            *(("create_account", (name,), person) for name in SECURITY),
+            *(("create_account", (name,), person) for name in (*SECURITY, "carl")),
             *(("create_account", (name,), person | {"tenant": "chu"}) for name in ("paule", "pierre", "rita")),
             *(("grant", (name, "chu", "prod"), how | {"role": Role.PRIVACY_OFFICER}) for name in ("paule", "pierre")),
             ("grant", ("rita", "chu", "prod"), how | {"role": Role.RIGHTS_OFFICER}),
+            ("grant", ("carl", "hygie", "platform"), how | {"role": Role.OPERATOR, "days": 1}),
             *(("grant", (name, "hygie", "platform"), how | {"role": Role.SECURITY_OFFICER}) for name in SECURITY),
         )
         house = House(made)
         raise_by(made)
         for name in ("paule", "pierre", "rita"):
             house.tokens[name] = made.hygie("token", "create", name, "chu", "prod")["token"]
-        for name in SECURITY:
+        for name in (*SECURITY, "carl"):
             house.tokens[name] = made.hygie("token", "create", name, "hygie", "platform")["token"]
         patient = {"resourceType": "Patient", "id": SECRET, "name": [{"family": "Jeanne"}]}
         assert made.fhir("PUT", f"Patient/{SECRET}", patient).status == 201
@@ -135,6 +136,23 @@ def test_an_emergency_does_not_wait_and_is_answered_for(staff: Staff) -> None:
     assert id_ in asyncio.run(late())
     assert staff.answer("sam", id_, "refuse").status == 200
     assert id_ not in asyncio.run(late())
+
+
+def test_an_emergency_is_not_withdrawn_from_whoever_answers_for_it(staff: Staff) -> None:
+    id_ = staff.raised("--emergency")
+    assert staff.made.hygie("request", "withdraw", id_, exit_code=10)["error"]["code"] == "HYG-165"
+    assert staff.answer("sam", id_, "refuse").status == 200
+    ordinary = staff.raised()
+    assert staff.made.hygie("request", "withdraw", ordinary)["state"] == "withdrawn"
+
+
+def test_nobody_raises_rights_at_the_door(staff: Staff) -> None:
+    """Rights are raised where they count, by who is to have them: the door would let one name somebody else."""
+    what = {"account": operator_name(), "ticket": "INT-2026-0009", "minutes": "60", "emergency": "yes"}
+    answer = staff.house.door(
+        "carl", "POST", "requests", {"act": "right:raise", "what": what, "reason": "disk"}, place=HOST
+    )
+    assert (answer.status, answer.json["code"]) == (400, "HYG-165")
 
 
 def test_an_answer_written_by_sql_answers_for_no_emergency(staff: Staff) -> None:

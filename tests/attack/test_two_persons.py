@@ -62,13 +62,13 @@ class House:
         folder = DataFolder.at(self.made.data)
         return psycopg.connect(dsns_of(load_settings(folder.path), folder).owner, autocommit=True)
 
-    def person(self, *, role: Role | None = None, tenant: str = "chu") -> str:
+    def person(self, *, role: Role | None = None, tenant: str = "chu", **limits: str) -> str:
         """One more person of a client, with a token, and a role if somebody approves it."""
         name = f"p{secrets.token_hex(4)}"
         self.made.hygie("account", "create", name, "--tenant", tenant)
         self.tokens[name] = self.made.hygie("token", "create", name, "chu", "prod")["token"]
         if role is not None:
-            id_ = self.asks("rita", {"account": name, "role": role.value, "days": "30"})
+            id_ = self.asks("rita", {"account": name, "role": role.value, "days": "30", **limits})
             assert self.answers("remi", id_).status == 200
             self.made.wait_for(lambda: self.state(id_)["state"] == "used", seconds=GRANTED_S)
         return name
@@ -132,6 +132,39 @@ def test_nobody_approves_for_himself(house: House) -> None:
     id_ = house.asks("rita", {"account": "remi", "role": "privacy-officer", "days": "10"})
     answer = house.answers("remi", id_)
     assert (answer.status, answer.json["code"]) == (403, "HYG-264")
+
+
+def test_a_sensitive_role_takes_two_persons_besides_its_holder(house: House) -> None:
+    for role in ("privacy-officer", "rights-officer"):
+        what = {"account": "rita", "role": role, "days": "10"}
+        answer = house.door("rita", "POST", "requests", {"act": GRANT, "what": what, "reason": "soins"})
+        assert (answer.status, answer.json["code"]) == (400, "HYG-165")
+    house.asks("rita", {"account": "rita", "role": "reader", "days": "10"})
+
+
+def test_one_withdraws_what_one_asked_for_oneself(house: House) -> None:
+    id_ = house.asks("rita", {"account": "rita", "role": "reader", "days": "10"})
+    assert house.answers("rita", id_).status == 403
+    assert house.answers("rita", id_, "withdraw").status == 200
+    assert house.state(id_)["state"] == "withdrawn"
+
+
+LIMITS = ({"types": "Observation"}, {"patients": "Group/ward"}, {"purposes": "TREAT"})
+
+
+@pytest.mark.parametrize("limits", LIMITS, ids=lambda one: next(iter(one)))
+def test_who_is_limited_decides_on_nothing_of_the_whole(house: House, limits: dict[str, str]) -> None:
+    """An order to erase or to export says nothing that a limit could be held against."""
+    limited = house.person(role=Role.PRIVACY_OFFICER, **limits)
+    body = {"act": "patient:erase", "what": {}, "reason": "demande du DPO", "subject": "Patient/p1"}
+    assert house.door(limited, "POST", "requests", body).status == 403
+    export = {"act": "object:export", "what": {"reference": "R"}, "reason": "fin de contrat"}
+    assert house.door(limited, "POST", "requests", export).status == 403
+    whole = house.person(role=Role.PRIVACY_OFFICER)
+    for asked, more in ((body, {"subject": "Patient/p1"}), (export, {})):
+        id_ = house.door(whole, "POST", "requests", asked).json["id"]
+        assert house.answers(limited, id_, **more).status == 403
+        assert house.answers("remi", id_, **more).status == 200
 
 
 def test_another_place_has_no_such_request(house: House) -> None:

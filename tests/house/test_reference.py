@@ -65,7 +65,6 @@ ROOM_DIGIT = {
     "oauth": "F",
     "rights": "G",
     "interventions": "J",
-    "recordings": "J",
     "hardening": "L",
     "patching": "M",
     "availability": "N",

@@ -8,12 +8,16 @@ import sys
 import time
 from dataclasses import replace
 
+import msgspec
+
+from hygie.base.identity_providers import IdentityProviderSettings
 from hygie.base.layout import DataFolder
 from hygie.base.settings import default_settings, load_settings
 from hygie.probes.machine import probe_processes
 from hygie.proof.checks import tech_5
 from hygie.proof.facts import ProcessesFacts, ProcessFacts, RightsFacts
 from hygie.proof.model import Context
+from tests.acceptance.test_people import activate
 from tests.sabotage.conftest import Broken
 
 CONTEXT = Context(default_settings(), now_ms=1)
@@ -195,5 +199,37 @@ def test_a_default_account_is_red(broken: Broken) -> None:
     broken.green("tech-5.accounts")
 
 
-def test_no_second_factor_is_red(broken: Broken) -> None:
-    broken.red("tech-5.second-factor")
+def test_an_administrator_without_a_second_factor_is_red(broken: Broken) -> None:
+    assert broken.verdict("tech-5.second-factor") == "unknown", "nobody administers through Hygie yet"
+    why = ("--reason", "tests", "--approver", "chief")
+    broken.made.hygie("account", "create", "olga", "--days", "30")
+    broken.made.hygie("habilitation", "grant", "olga", "chu", "prod", "--role", "rights-officer", *why)
+    broken.red("tech-5.second-factor", "Without a second factor: olga")
+    how = ("--how", "in person", "--delivered-by", "anne")
+    activate(broken.made, "olga", broken.made.hygie("person", "enrol", "olga", *how)["code"])
+    broken.green("tech-5.second-factor")
+    broken.sql("UPDATE hygie.authenticator SET revoked_ms = 1 WHERE account = 'olga' AND kind = 'totp'")
+    broken.red("tech-5.second-factor", "olga")
+    broken.sql(
+        "INSERT INTO hygie.authenticator SELECT 'forged', account, 'webauthn', value, label, delivered_how,"
+        " delivered_by, created_ms, ends_ms, NULL, sha256('x') FROM hygie.authenticator"
+        " WHERE account = 'olga' AND kind = 'password'"
+    )
+    broken.red("tech-5.second-factor", "olga")  # no key was registered: somebody wrote so
+    broken.sql("DELETE FROM hygie.authenticator WHERE id = 'forged'")
+    broken.sql("UPDATE hygie.authenticator SET revoked_ms = NULL WHERE account = 'olga' AND kind = 'totp'")
+    broken.green("tech-5.second-factor")
+    token = broken.made.hygie("token", "create", "olga", "chu", "prod")
+    broken.red("tech-5.second-factor", "A token is enough to enter: olga")
+    broken.made.hygie("token", "revoke", token["id"])
+    broken.green("tech-5.second-factor")
+    fact, one = broken.facts("access").access.value, {"account": "olga", "kind": "oidc"}
+    assert fact is not None
+    linked = replace(fact, authenticators=(one,))
+    provider = IdentityProviderSettings(name="k", label="K", issuer="https://k", client_id="c", secret="s")
+    for levels, verdict in (((), "unsatisfied"), (("mfa",), "satisfied")):
+        asked = msgspec.structs.replace(provider, acr=levels)
+        settings = msgspec.structs.replace(CONTEXT.settings, identity_providers=(asked,))
+        assert tech_5.second_factor(linked, replace(CONTEXT, settings=settings)).verdict.value == verdict
+    broken.made.hygie("account", "disable", "olga")
+    assert broken.verdict("tech-5.second-factor") == "unknown"

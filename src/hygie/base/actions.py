@@ -43,6 +43,7 @@ class Action(StrEnum):
     DRILL_RUN = "drill:run"
     ENVIRONMENT_CREATE = "environment:create"
     ENVIRONMENT_DESTROY = "environment:destroy"
+    FINDING_HANDLE = "finding:handle"
     HABILITATION_GRANT = "habilitation:grant"
     HABILITATION_RESUME = "habilitation:resume"
     HABILITATION_REVOKE = "habilitation:revoke"
@@ -90,6 +91,7 @@ class Action(StrEnum):
 
     # written by the platform about itself: nobody is entitled to them
     CANARY_FOUND = "canary:found"
+    FINDING_OPEN = "finding:open"
     KEY_ANCHOR = "key:anchor"
     RIGHT_REFUSED = "right:refused"
 

@@ -187,6 +187,12 @@ class InterventionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     logins: FilePath | None = None
 
 
+class WatchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the watch looks for. rules: a folder of Sigma rules of one's own, beside those that come with Hygie."""
+
+    rules: FilePath | None = None
+
+
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often the sealer publishes a checkpoint when entries wait, milliseconds."""
 
@@ -231,6 +237,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     limits: LimitSettings = LimitSettings()
     identity_providers: tuple[IdentityProviderSettings, ...] = ()
     interventions: InterventionSettings = InterventionSettings()
+    watch: WatchSettings = WatchSettings()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``

@@ -31,11 +31,11 @@ EXIT_INTERRUPTED = 130
 EXIT_UNEXPECTED = 70
 
 # The order of the help page. A name is listed only when its file exists.
-_SERVICES = "init up serve kms unseal work witness demo status verify"
+_SERVICES = "init up serve kms unseal work watch witness demo status verify"
 _CARE = "backup retention restore drill scrub rebuild erase exit rotate upgrade"
 _PEOPLE = (
     "tenant environment copy account person application habilitation request token limit network country"
-    " intervention journal traces flows canary"
+    " intervention finding journal traces flows canary"
 )
 _PROOF = "posture perimeter certification dossier control referential register evidence publish contract contacts"
 ORDER = (*_SERVICES.split(), *_CARE.split(), *_PEOPLE.split(), *_PROOF.split())

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -185,13 +186,19 @@ async def send_answer(
 
 
 async def _send_pieces(send: Send, receive: Receive, pieces: AsyncIterator[bytes]) -> bool:
-    """All of a stream, or what the client stayed for: what nobody takes is neither read nor opened. Whether all."""
+    """All of a stream, or what the client stayed for: what nobody takes is neither read nor opened. Whether all: nor is
+    it when the client's rights were withdrawn meanwhile, which the gate has written."""
     gone = asyncio.ensure_future(_until_gone(receive))
     try:
         async for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             if gone.done():
                 return False
+    except HygieError as error:
+        if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return False
+    else:
         return True
     finally:
         gone.cancel()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -92,6 +94,7 @@ class Binaries:
             patients=one.patients,
             new=one.new,
             if_version=one.if_version,
+            renew=partial(self._do.fresh, call),
         )
         return self._stored(call, one, written)
 
@@ -129,8 +132,17 @@ class Binaries:
             answer.body = held[start:stop]
         else:
             answer.headers.append((b"content-length", b"%d" % (stop - start)))
-            answer.stream = content.read(start, stop)
+            answer.stream = self._stream_out(call, content.read(start, stop))
         return answer
+
+    async def _stream_out(self, call: Call, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """A content, for as long as the caller may read it: who takes it slowly takes hours.
+
+        Raises: as ``Interactions.fresh``: the answer then ends short of its length.
+        """
+        async for piece in pieces:
+            await self._do.fresh(call)
+            yield piece
 
     @staticmethod
     async def _as_resource(stored: Stored, content: Content | None) -> Answer:

@@ -92,14 +92,14 @@ class Bundles:
         first, *others = sorted({_ACTION_OF_WRITE[entry.method] for entry in writes} or {Action.OBJECT_READ})
         # a PUT creates what is not there; the vault looks at each type
         held = UPSERT if first is Action.OBJECT_UPDATE or Action.OBJECT_UPDATE in others else frozenset[Action]()
-        permit = await self._do.admit(call, first, frozenset(others), if_held=held, weight=max(1, len(writes)))
+        await self._do.admit(call, first, frozenset(others), if_held=held, weight=max(1, len(writes)))
         await self._do.turn(call)
         handlers = [self._reader(call, entry) for entry in reads]
         transaction = Transaction(call.base)
         request = await transaction.prepare(writes, Breath(partial(self._do.turns.crowded, call.place)))
         if turn is not None:
             turn.end()  # the next large bundle is parsed while this one becomes durable
-        written = await self._do.vault.write(permit, request) if writes else []
+        written = await self._do.vault.write(await self._do.fresh(call), request) if writes else []
         whole = preferred_return(call.headers.get(b"prefer"), "minimal") == "representation"
         parts = dict(_write_parts(transaction.done, written, whole=whole))
         room = _Room(call)

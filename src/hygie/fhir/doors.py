@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from hygie.base.actions import Action
@@ -29,10 +29,12 @@ class GateDoor(Protocol):
         address: str = "",
         device: str = "",
         certificate: bytes = b"",
+        renews: bytes = b"",
     ) -> Permit:
         """A permit for ``action`` and each of ``also`` on these types, what is held of ``if_held``, or a refusal.
 
-        Args: weight: how many entries a bundle has, which count against the caller's rate.
+        Args: weight: how many entries a bundle has, which count against the caller's rate; renews: id of the permit
+        that this one replaces while a request lasts.
         """
         ...
 
@@ -108,8 +110,12 @@ class VaultDoor(Protocol):
         patients: tuple[str, ...] = (),
         new: bool = False,
         if_version: int | None = None,
+        renew: Callable[[], Awaitable[Permit]] | None = None,
     ) -> Written:
-        """A content stored without being held whole; ``header`` becomes the body of its object."""
+        """A content stored without being held whole; ``header`` becomes the body of its object.
+
+        Args: renew: gives the permit as it is once all was received.
+        """
         ...
 
     async def open_stream(

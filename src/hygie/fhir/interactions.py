@@ -37,7 +37,7 @@ from hygie.fhir.structures import Parsed, encode, parse, parse_clean
 from hygie.vault.errors import AmbiguousConditionError, ObjectDeletedError
 from hygie.vault.model import NewObject, Stored, WriteRequest, Written
 
-STALE_S = 0.5  # a permit that waited longer for its turn is asked anew: who is shut out is out within a second
+STALE_S = 0.5  # a permit older than this is asked anew before it is used: who is shut out is out within a second
 WITH_BODY = frozenset({"POST", "PUT"})  # a turn is taken once the body is there: who sends slowly keeps no turn
 UPSERT = frozenset({Action.OBJECT_CREATE})  # a PUT creates what is not there (update as create)
 _KEY = "request"  # a single interaction has one condition
@@ -140,23 +140,35 @@ class Interactions:
             address=call.address,
             device=call.device,
         )
-        call.permit = await ask(weight=weight)
-        call.readmit = partial(ask, weight=0)
+        call.asked_s = monotonic()
+        permit = call.permit = await ask(weight=weight)
+        call.readmit = partial(ask, weight=0, renews=permit.permit_id)
         if call.method not in WITH_BODY:
             await self.turn(call)
-        return call.permit
+            return await self.fresh(call)
+        return permit
 
     async def turn(self, call: Call) -> None:
         """Wait for this environment's turn in the process, once; what lets it in comes first.
 
-        Raises: CrowdedError; as ``admit``: rights are asked again after a wait in which they may have been withdrawn.
+        Raises: CrowdedError; as ``fresh``, if the call was admitted before.
         """
         if call.turn is not None:
             return
-        began_s = monotonic()
         call.turn = await self.turns.take(call.place)
-        if monotonic() - began_s > STALE_S and call.readmit is not None:
-            await call.readmit()
+        if call.permit is not None:
+            await self.fresh(call)
+
+    async def fresh(self, call: Call) -> Permit:
+        """The permit of an admitted call as rights are now: it may have sent its body, or waited, for hours.
+
+        Raises: as ``admit``: rights were withdrawn meanwhile.
+        """
+        assert call.permit is not None
+        if call.readmit is not None and monotonic() - call.asked_s > STALE_S:
+            call.asked_s = monotonic()
+            call.permit = await call.readmit()
+        return call.permit
 
     async def recognise(self, call: Call) -> None:
         """Ask the gate whether the caller is anybody here, when only its body says what it asks."""
@@ -205,15 +217,15 @@ class Interactions:
 
     async def create(self, call: Call) -> Answer:
         """POST Type, with If-None-Exist or without."""
-        permit = await self.admit(call, Action.OBJECT_CREATE)
+        await self.admit(call, Action.OBJECT_CREATE)
         one = new_object(await self.parsed_of(call), draw_id(), call.base, new=True)
         query = call.headers.get(b"if-none-exist")
         if query is not None:
-            return await self._create_if_none(call, permit, one, query_text(query))
-        (written,) = await self.vault.write(permit, WriteRequest([one]))
+            return await self._create_if_none(call, one, query_text(query))
+        (written,) = await self.vault.write(await self.fresh(call), WriteRequest([one]))
         return self._stored(call, one, written)
 
-    async def _create_if_none(self, call: Call, permit: Permit, one: NewObject, query: str) -> Answer:
+    async def _create_if_none(self, call: Call, one: NewObject, query: str) -> Answer:
         existing: list[str] = []
 
         def build(found: Mapping[str, Sequence[str]]) -> list[NewObject]:
@@ -223,7 +235,7 @@ class Interactions:
             return [] if existing else [one]
 
         request = WriteRequest(build, [condition(_KEY, call.type, query.lstrip("?"), call.base)])
-        written = await self.vault.write(permit, request)
+        written = await self.vault.write(await self.fresh(call), request)
         if not existing:
             return self._stored(call, one, written[0])
         # What exists is named, not shown: showing it would need the right to read.
@@ -232,12 +244,12 @@ class Interactions:
     async def update(self, call: Call) -> Answer:
         """PUT Type/id, with If-Match or without; creates under the client's id what is not there."""
         expected = self.expected_version(call)
-        permit = await self.admit(call, Action.OBJECT_UPDATE, if_held=UPSERT)
+        await self.admit(call, Action.OBJECT_UPDATE, if_held=UPSERT)
         parsed = await self.parsed_of(call)
         if parsed.resource.id != call.id:
             raise BodyError("id-address")
         one = new_object(parsed, call.id, call.base, if_version=expected)
-        (written,) = await self.vault.write(permit, WriteRequest([one]))
+        (written,) = await self.vault.write(await self.fresh(call), WriteRequest([one]))
         return self._stored(call, one, written)
 
     @staticmethod
@@ -250,7 +262,7 @@ class Interactions:
     async def conditional_update(self, call: Call) -> Answer:
         """PUT Type?query: updates the one that matches, creates when none does."""
         expected = self.expected_version(call)
-        permit = await self.admit(call, Action.OBJECT_UPDATE, if_held=UPSERT)
+        await self.admit(call, Action.OBJECT_UPDATE, if_held=UPSERT)
         parsed = await self.parsed_of(call)
         fresh = [parsed]  # making an object changes the resource: a second time needs it anew
         made: list[NewObject] = []
@@ -261,7 +273,7 @@ class Interactions:
             return made
 
         request = WriteRequest(build, [condition(_KEY, call.type, call.query, call.base)])
-        (written,) = await self.vault.write(permit, request)
+        (written,) = await self.vault.write(await self.fresh(call), request)
         return self._stored(call, made[0], written)
 
     async def delete(self, call: Call) -> Answer:

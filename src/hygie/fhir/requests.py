@@ -51,12 +51,13 @@ class Call:
 
     base: this environment's own FHIR address; type, id, version: filled by the router; body: a batch entry's resource,
     text; certificate: SHA-256 of the one that the client showed, if any; permit: what the gate gave, None until then;
-    turn: its environment's, None until it has one; readmit: asks the gate the same again.
+    turn: its environment's, None until it has one; readmit: asks the gate the same again; asked_s: when it was asked
+    last, by the machine's steady clock.
     """
 
     __slots__ = (
-        "address", "base", "body", "certificate", "device", "environment", "headers", "id", "method", "permit",
-        "purpose", "query", "readmit", "receive", "tenant", "token", "turn", "type", "version",
+        "address", "asked_s", "base", "body", "certificate", "device", "environment", "headers", "id", "method",
+        "permit", "purpose", "query", "readmit", "receive", "tenant", "token", "turn", "type", "version",
     )  # fmt: skip
 
     def __init__(self, method: str, query: str, headers: dict[bytes, bytes], receive: Receive) -> None:
@@ -72,6 +73,7 @@ class Call:
         self.permit: Permit | None = None
         self.turn: Turn | None = None
         self.readmit: Callable[[], Awaitable[Permit]] | None = None
+        self.asked_s = 0.0
 
     @property
     def place(self) -> str:

@@ -55,11 +55,12 @@ class Searches:
     async def _search(
         self, call: Call, type_: str, parameters: list[tuple[str, str]], path: str, *, patient: str | None = None
     ) -> Answer:
-        permit = call.permit or await self._do.admit(call, Action.OBJECT_SEARCH)
+        if call.permit is None:
+            await self._do.admit(call, Action.OBJECT_SEARCH)
         await self._do.turn(call)
         lenient = b"handling=lenient" in call.headers.get(b"prefer", b"")
         query, used = compile_search(type_, parameters, call.base, patient=patient, lenient=lenient)
-        page = await self._do.vault.search(permit, query)
+        page = await self._do.vault.search(await self._do.fresh(call), query)
         # a link says what was searched: what was left out shows, and who follows it need not be lenient
         used += [(name, value) for name, value in parameters if name == CURSOR]
         return Answer(200, searchset(call.base, page, _links(call.base, path, used, page), query))

@@ -18,7 +18,7 @@ from hygie.database.environments import create_environment_schema, destroy_envir
 from hygie.gate.administration_rows import Row, check, one_row, touch
 from hygie.gate.clients import check_value
 from hygie.gate.everywhere import EVERYWHERE, HOST_TENANT
-from hygie.gate.habilitations import ACCOUNT, DAY_MS, HABILITATION_DAYS_MAX, Habilitations
+from hygie.gate.habilitations import ACCOUNT, APP, DAY_MS, HABILITATION_DAYS_MAX, Habilitations
 from hygie.gate.recorded import Environment
 from hygie.journal.entry import PLATFORM
 
@@ -27,7 +27,6 @@ TOKEN_RANDOM_BYTES = 32
 ACCOUNT_DAYS_MAX = 1_100
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 EXCEPTION_MIN, EXCEPTION_MAX = 10, 500  # characters: a reason that somebody can review
-APP = "application"
 PRODUCTION = "production"
 KINDS = ("production", "pre-production", "test", "demonstration")
 

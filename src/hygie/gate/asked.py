@@ -10,14 +10,16 @@ from hygie.base.roles import HOST, ROLES
 from hygie.gate.errors import RequestRefusedError
 from hygie.gate.everywhere import EVERYWHERE
 from hygie.gate.narrowing import Limits
+from hygie.gate.requests import is_same
 
 _DAYS = re.compile(r"[0-9]{1,4}")
 _WORDS = frozenset({"account", "role", "days", "types", "patients", "purposes"})
 
 
-def check_habilitation(what: Mapping[str, str], place: Place) -> None:
+def check_habilitation(what: Mapping[str, str], place: Place, asker: str) -> None:
     """Whether the words ask for a habilitation that could be there.
 
+    Args: asker: account of who asks: a sensitive role takes two persons besides its holder.
     Raises: RequestRefusedError; AdministrationError: limits that are none.
     """
     card = next((one for role, one in ROLES.items() if role == what.get("role")), None)
@@ -26,6 +28,8 @@ def check_habilitation(what: Mapping[str, str], place: Place) -> None:
         raise RequestRefusedError(reason="habilitation")
     if (card.side == HOST) != (place == EVERYWHERE):
         raise RequestRefusedError(reason="role")
+    if card.sensitive and is_same(asker, what["account"]):
+        raise RequestRefusedError(reason="holder")
     if not _DAYS.fullmatch(days) or not 0 < int(days) <= card.days:
         raise RequestRefusedError(reason="days")
     Limits.of_row({name: what.get(name, "") for name in ("types", "patients", "purposes")}).check()

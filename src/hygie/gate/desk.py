@@ -21,7 +21,7 @@ from hygie.gate.errors import ClientKeyError, ClientRefusedError, ElsewhereError
 from hygie.gate.gate import Gate, Whence
 from hygie.gate.jwks_source import JwksSource
 from hygie.gate.scopes import granted, parse_scopes
-from hygie.gate.sessions import SCOPE_BYTES_MAX, Session, new_id, seal_session
+from hygie.gate.sessions import SCOPE_BYTES_MAX, Session, new_id, open_session, seal_session
 from hygie.gate.snapshot import Account, Bearer
 from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.writer import JournalWriter
@@ -140,7 +140,8 @@ class SessionDesk:
             proved = await self._proved(proof, Action.SESSION_CLOSE)
             if bearer is None or not bearer.session or bearer.held_by != proved.account.id:
                 return
-        now_ms = self._clock.now_ms()
+        session, now_ms = open_session(token, self._gate.sessions_key), self._clock.now_ms()
+        assert session is not None
         entry = Entry(
             action=Action.SESSION_CLOSE,
             outcome="done",
@@ -158,7 +159,7 @@ class SessionDesk:
             detail={"session": bearer.session.hex()},
         )
         async with self._database.transaction() as connection:
-            await connection.execute(_END, (bearer.session, bearer.expires_ms, now_ms))
+            await connection.execute(_END, (session.id, session.expires_ms, now_ms))
             await self._journal.append(connection, [entry])
 
     async def _proved(self, proof: Proof, action: Action) -> Proved:

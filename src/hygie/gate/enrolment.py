@@ -92,10 +92,12 @@ class Activation:
             raise EnrolmentRefusedError()
         return found
 
-    async def password(self, account: Account | None, code: str, chosen: Chosen, where: Whence) -> None:
+    async def password(
+        self, account: Account | None, code: str, chosen: Chosen, where: Whence, *, country: str = ""
+    ) -> None:
         """A password and a TOTP secret, which replace the former ones and end their sessions.
 
-        Args: account: as the rights say it now.
+        Args: account: as the rights say it now; country: as ``Gate.told`` says it, nothing at a terminal.
         Raises: EnrolmentRefusedError; PasswordRefusedError; AuthenticatorRefusedError; SignInsBusyError.
         """
         enrolment = self.enrolment(account, code)
@@ -111,18 +113,21 @@ class Activation:
             self._sealed(account.id, PASSWORD, kept.encode()),
             self._sealed(account.id, TOTP, chosen.secret),
         ]
-        await self._activate(account, enrolment, code, new, where)
+        await self._activate(account, enrolment, code, new, (where, country))
         await take(self._database, new[1].id, step, now_ms)  # the code that was shown signs nobody in
 
-    async def key(self, account: Account | None, code: str, answer: Answer, label: str, where: Whence) -> None:
+    async def key(
+        self, account: Account | None, code: str, answer: Answer, label: str, where: Whence, *, country: str
+    ) -> None:
         """A security key or passkey, beside those that the person has.
 
+        Args: as ``password``.
         Raises: EnrolmentRefusedError; AuthenticatorRefusedError: it is registered already.
         """
         enrolment = self.enrolment(account, code)
         assert account is not None
         new = _New(new_id(), WEBAUTHN, answer.value, _printable(label)[:LABEL_CHARACTERS_MAX])
-        await self._activate(account, enrolment, code, [new], where)
+        await self._activate(account, enrolment, code, [new], (where, country))
         await take(self._database, new.id, answer.counter, self._clock.now_ms())
 
     def _sealed(self, account: str, kind: str, secret: bytes) -> _New:
@@ -130,7 +135,7 @@ class Activation:
         return _New(id_, kind, seal_secret(secret, self._key, id_, account, kind), "")
 
     async def _activate(
-        self, account: Account, enrolment: Authenticator, code: str, new: Sequence[_New], where: Whence
+        self, account: Account, enrolment: Authenticator, code: str, new: Sequence[_New], where: tuple[Whence, str]
     ) -> None:
         rights = await rights_key(self._kms)
         now_ms = self._clock.now_ms()
@@ -158,7 +163,8 @@ class Activation:
         except psycopg.errors.UniqueViolation as error:
             raise AuthenticatorRefusedError(reason="registered already") from error
 
-    def _entry(self, action: Action, account: Account, detail: dict[str, str], where: Whence) -> Entry:
+    def _entry(self, action: Action, account: Account, detail: dict[str, str], where: tuple[Whence, str]) -> Entry:
+        whence, country = where
         return Entry(
             action=action,
             outcome="done",
@@ -167,8 +173,9 @@ class Activation:
             account=account.id,
             professional_id=account.professional_id,
             authentication=ENROLMENT,
-            address=where.address,
-            device=where.device,
+            address=whence.address,
+            device=whence.device,
+            country=country,
             detail={"account": account.id, **detail},
         )
 

@@ -17,6 +17,7 @@ import logging
 import operator
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import psycopg
@@ -59,11 +60,12 @@ log = logging.getLogger("hygie.gate")
 
 
 class Whence(NamedTuple):
-    """Where a request comes from, as bounded text."""
+    """Where a request comes from, as bounded text. permit_id: of the permit that it has, when it asks anew."""
 
     address: str
     device: str
     certificate: bytes = b""
+    permit_id: bytes = b""
 
 
 class Gate:
@@ -111,35 +113,36 @@ class Gate:
         address: str = "",
         device: str = "",
         certificate: bytes = b"",
+        renews: bytes = b"",
     ) -> Permit:
         """A permit for ``action`` (and each of ``also``) in one environment.
 
         Args: if_held: actions that the permit is for too if the bearer is entitled to them; types: of resources that
         are known to be concerned; weight: how many entries a bundle has; purpose: of use, which habilitations that are
-        limited to some must find there; certificate: SHA-256 of the client's, if it showed one.
+        limited to some must find there; certificate: SHA-256 of the client's, if it showed one; renews: id of the
+        permit that this one replaces while a request lasts: it keeps it, so that one request is one in every record.
         Raises: AuthenticationError: no live token, or shown by another client than its own; NotFoundError: no such
         place, or not the bearer's (one answer); ElsewhereError: from a country that is not allowed;
         RefusedError: no live habilitation for the action on these types, or scopes that leave it out; RateLimitedError;
         TooManyRefusalsError; UnavailableError: rights or journal cannot be read or written, so nobody is admitted.
         Every refusal is durable in the journal before it is raised.
         """
-        where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate)
+        where = Whence(address[:TEXT_CHARACTERS_MAX], device[:TEXT_CHARACTERS_MAX], certificate, renews)
         bearer = await self._bearer_at(token, (tenant, environment), action, where)
         now_ms = self._clock.now_ms()
         wanted = frozenset(also) | {action}
         broken = opened_outside(bearer.openings, purpose, now_ms)
         fitting: list[tuple[Habilitation, Reach | None]] = []
-        for one in bearer.habilitations:
-            reach = _reach(bearer, one)
-            serves = broken is not None or one.serves(purpose) or not action.startswith("object:")
-            if wanted <= one.actions and one.is_live(now_ms) and serves and _reaches(reach, wanted, types):
+        for held in bearer.habilitations:
+            reach, one = _reach(bearer, held), _serving(held, action, purpose, broken)
+            if one is not None and one.gives(wanted) and one.is_live(now_ms) and _reaches(reach, wanted, types):
                 fitting.append((one, reach))
         if not fitting:
             await self.refuse(RefusedError(), action, bearer, where)
         await self.rates.charge(self._snapshot, bearer, action, self.told(where), weight=weight)
         held, reach, patients = _widest(fitting)
         return Permit(
-            permit_id=os.urandom(16),
+            permit_id=renews or os.urandom(16),
             account=bearer.account,
             professional_id=bearer.professional_id,
             authentication=bearer.authentication,
@@ -149,7 +152,7 @@ class Gate:
             purpose=purpose[:TEXT_CHARACTERS_MAX],
             address=where.address,
             device=where.device,
-            also=(frozenset(also) | (held.actions & frozenset(if_held))) - {action},
+            also=(frozenset(also) | _open(reach, held.actions & frozenset(if_held))) - {action},
             reach=reach,
             patients=patients | broken if patients is not None and broken is not None else patients,
             country=self.told(where)[2],
@@ -217,12 +220,12 @@ class Gate:
         return bearer if bearer is not None and self._clock.now_ms() < bearer.expires_ms else None
 
     def _of_session(self, token: str) -> Bearer | None:
-        found = self._opened.get(token)
-        if found is not None or self._sessions_key is None:
+        found, now_ms = self._opened.get(token), self._clock.now_ms()
+        if (found is not None and now_ms < found.expires_ms) or self._sessions_key is None:
             return found
         session = sessions.open_session(token, self._sessions_key)
-        bearer = self._snapshot.bearer_of(session) if session is not None else None
-        if bearer is not None:
+        bearer = self._snapshot.bearer_of(session, now_ms) if session is not None else None
+        if bearer is not None and now_ms < bearer.expires_ms:
             if len(self._opened) >= BEARERS_KEPT_MAX:
                 self._opened.clear()
             self._opened[token] = bearer
@@ -292,11 +295,20 @@ class Gate:
                     address=where.address,
                     device=where.device,
                     country=self.told(where)[2],
+                    permit_id=where.permit_id,
                     detail={"code": error.code} | reason,
                 )
             ]
         )
         raise error
+
+
+def _serving(held: Habilitation, action: Action, purpose: str, broken: PatientScope | None) -> Habilitation | None:
+    """What of a habilitation counts for who states this purpose: all of it; the records that he opened outside its
+    sets, whose own purposes stay; or nothing."""
+    if held.serves(purpose) or not action.startswith("object:"):
+        return held
+    return replace(held, patients=broken) if broken is not None and held.patients is not None else None
 
 
 def _reach(bearer: Bearer, held: Habilitation) -> Reach | None:
@@ -319,6 +331,11 @@ def _widest(
         one.patients for one, other in fitting if one.patients and one.actions == first.actions and other == reach
     ]
     return first, reach, functools.reduce(operator.or_, scopes)
+
+
+def _open(reach: Reach | None, actions: frozenset[Action]) -> frozenset[Action]:
+    """Those of these actions that are open on some type."""
+    return actions if reach is None else frozenset(action for action in actions if reach.get(action))
 
 
 def _reaches(reach: Reach | None, actions: Collection[Action], types: Collection[str]) -> bool:

@@ -18,6 +18,7 @@ from hygie.gate.requests import FIRST_NAMED, Request, holders, use_up
 from hygie.gate.rights import mac_of, print_of, rights_key, suspended_mac
 
 DAY_MS = 86_400_000
+APP = "application"
 REASON_MIN, REASON_MAX = 3, 500
 HABILITATION_DAYS_MAX = max(card.days for card in ROLES.values())
 ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -78,6 +79,8 @@ class Habilitations(Recorded):
         check(row is not None, "no such account")
         assert row is not None
         check(row[0] == "person" or not card.sensitive, "role of a person")
+        # A person who held it would decide on rights without what holds for the officers of rights.
+        check(row[0] == APP or card.role is not Role.RIGHTS_APPLICATION, "role of an application")
         theirs = card.side == CLIENT and row[1] is not None and bytes(row[1]) == place.tenant_id
         ours = row[1] is None and (card.side == HOST or not self.strict)
         check(theirs or ours, "account of another")

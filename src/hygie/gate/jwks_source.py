@@ -20,7 +20,7 @@ from hygie.gate.errors import ClientKeyError
 
 FRESH_S = 300.0  # a key that was withdrawn there is out of use here after this
 KEPT_S = 3_600.0
-AGAIN_S = 30.0  # between two fetches that an unknown kid provokes: nobody makes us a hammer
+AGAIN_S = 30.0  # between two fetches of an address, whatever came of the first: nobody makes us a hammer
 FETCH_S_MAX = 3.0
 
 Fetch = Callable[[str], bytes]
@@ -32,7 +32,6 @@ log = logging.getLogger("hygie.gate")
 class _Kept:
     keys: Sequence[PublicJwk]
     fetched_s: float
-    asked_s: float
 
 
 class JwksSource:
@@ -41,6 +40,7 @@ class JwksSource:
     def __init__(self, fetch: Fetch | None = None) -> None:
         self._fetch = fetch or _fetch
         self._kept: dict[str, _Kept] = {}
+        self._asked_s: dict[str, float] = {}  # addresses that never answered too
         self._asking: dict[str, asyncio.Task[None]] = {}
 
     async def keys(self, url: str, kid: str) -> Sequence[PublicJwk]:
@@ -51,7 +51,8 @@ class JwksSource:
         kept, now_s = self._kept.get(url), monotonic()
         lacks = kept is None or not any(one.kid == kid for one in kept.keys)
         old = kept is None or now_s - kept.fetched_s > FRESH_S
-        if kept is None or ((lacks or old) and now_s - kept.asked_s > AGAIN_S):
+        due = url not in self._asked_s or now_s - self._asked_s[url] > AGAIN_S
+        if ((lacks or old) and due) or (kept is None and url in self._asking):
             await self._ask(url)
         kept = self._kept.get(url)
         if kept is None or monotonic() - kept.fetched_s > KEPT_S:
@@ -67,16 +68,13 @@ class JwksSource:
         await asyncio.shield(task)
 
     async def _renew(self, url: str) -> None:
-        kept = self._kept.get(url)
-        if kept is not None:
-            kept.asked_s = monotonic()
+        self._asked_s[url] = monotonic()
         try:
             keys = parse_jwks(await asyncio.to_thread(self._fetch, url))
         except (OSError, ClientKeyError, http.client.HTTPException) as error:
             log.warning("a key set was not fetched: %s", type(error).__name__)
             return
-        now_s = monotonic()
-        self._kept[url] = _Kept(keys, now_s, now_s)
+        self._kept[url] = _Kept(keys, monotonic())
 
 
 def _fetch(url: str) -> bytes:

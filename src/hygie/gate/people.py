@@ -140,7 +140,7 @@ class PeopleDoor:
         parts, name = await self._parts(), account.strip().lower()
         found = self._gate.snapshot.accounts.get(name)
         try:
-            await parts.activation.password(found, code, chosen, where)
+            await parts.activation.password(found, code, chosen, where, country=self._gate.told(where)[2])
         except EnrolmentRefusedError as error:
             await self._gate.refuse(error, Action.AUTHENTICATOR_CREATE, bearer_of_person(found), where)
 
@@ -169,7 +169,7 @@ class PeopleDoor:
             parts.activation.enrolment(found, code)
             answer = parts.webauthn.registered(response, name, self._clock.now_ms())
             await self._use_up(answer)
-            await parts.activation.key(found, code, answer, label, where)
+            await parts.activation.key(found, code, answer, label, where, country=self._gate.told(where)[2])
         except (EnrolmentRefusedError, SignInRefusedError) as error:
             await self._gate.refuse(error, Action.AUTHENTICATOR_CREATE, bearer_of_person(found, BY_WEBAUTHN), where)
 
@@ -216,13 +216,13 @@ class PeopleDoor:
             raise SignInRefusedError(reason="replayed", locks=0)
 
     async def _admit(self, proven: Proven, account: Account, where: Whence) -> Proven:
-        await self._journal.append_now([proven_entry(proven, account, where)])
+        await self._journal.append_now([proven_entry(proven, account, where, self._gate.told(where)[2])])
         return proven
 
     async def _refuse(
         self, error: SignInRefusedError, account: Account | None, where: Whence, method: str = BY_PASSWORD
     ) -> None:
-        locked = lock_entries(error, account, where, self._clock.now_ms())
+        locked = lock_entries(error, account, where, self._clock.now_ms(), self._gate.told(where)[2])
         if locked:
             await self._journal.append_now(locked)
         await self._gate.refuse(error, Action.PERSON_PROVE, bearer_of_person(account, method), where)

@@ -174,7 +174,7 @@ class PeopleAdministration(Administration):
         now_ms = self._clock.now_ms()
         account = (await self._rights()).accounts[proven.account]
         held = account.habilitations.get(place.environment_id, ())
-        live = next((one for one in held if action in one.actions and one.is_live(now_ms)), None)
+        live = next((one for one in held if one.gives(frozenset({action})) and one.is_live(now_ms)), None)
         if live is None:
             error = RefusedError()
             await self._refused(error, action, proven.account)

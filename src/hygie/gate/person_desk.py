@@ -22,13 +22,13 @@ from hygie.base.permit import Place
 from hygie.database.pool import Database
 from hygie.gate.clients import REDIRECT_PUBLIC, REDIRECTS, ClientKey
 from hygie.gate.desk import APPLICATION, Opened, Proof, SessionDesk
-from hygie.gate.errors import ClientRefusedError, CodeRefusedError, ScopeError
+from hygie.gate.errors import ClientRefusedError, CodeRefusedError, ElsewhereError, ScopeError
 from hygie.gate.gate import Gate, Whence
 from hygie.gate.proofs import Proven
 from hygie.gate.scopes import RIGHTS, parse_scopes
 from hygie.gate.sessions import CUT, CUT_KEPT_MS, SCOPE_BYTES_MAX, Session, new_id, seal_session
 from hygie.gate.sign_in import CODE_LIFE_MS, Code, close_code, open_code, sign_in_key
-from hygie.gate.snapshot import Account, Bearer, Habilitation, through
+from hygie.gate.snapshot import Account, Bearer, held_of, lent_by, through
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -121,7 +121,7 @@ class PersonDesk:
             raise ClientRefusedError(reason="client")
         for key in account.keys:
             if key.kind in REDIRECTS and key.value == redirect_uri and now_ms < key.ends_ms:
-                if place is None or not _live(account, place, now_ms):
+                if place is None or not lent_by(account, place, now_ms):
                     raise ClientRefusedError(reason="place")
                 return Registered(account, key, place)
         raise ClientRefusedError(reason="redirect")
@@ -131,12 +131,15 @@ class PersonDesk:
     ) -> str:
         """A code for this application, which it must change for a session within a minute, once.
 
-        Raises: ScopeError: nothing of it is borne out by the person's and the application's habilitations; the refusal
-        is in the journal.
+        Raises: ScopeError: nothing of it is borne out by the person's and the application's habilitations;
+        ElsewhereError: the person is where data may not be reached from; the refusal is in the journal.
         """
         await self._gate.refresh()
         now_ms = self._clock.now_ms()
         person = self._gate.snapshot.accounts.get(proven.account)
+        if not self._is_within(registered.place, where):
+            known = self._bearer(person, proven, registered)
+            await self._gate.refuse(ElsewhereError(), Action.SESSION_OPEN, known, where)
         kept = self._borne_out(person, registered.application, registered.place, scopes, now_ms)
         if person is None or not kept:
             await self._gate.refuse(ScopeError(), Action.SESSION_OPEN, self._bearer(person, proven, registered), where)
@@ -166,8 +169,8 @@ class PersonDesk:
         """The session of a code; it is in the journal before its token is given.
 
         A code that is shown again ends the session that it gave: one of the two who had it stole it (RFC 6749, 4.1.2).
-        Raises: ClientRefusedError; CodeRefusedError: its reason is for the journal; TooManyRefusalsError;
-        UnavailableError. Every refusal is in the journal.
+        Raises: ClientRefusedError; CodeRefusedError: its reason is for the journal; ElsewhereError;
+        TooManyRefusalsError; UnavailableError. Every refusal is in the journal.
         """
         bearer: Bearer | None = None
         try:
@@ -180,9 +183,11 @@ class PersonDesk:
             if place is None or place.environment_id != said.environment_id:
                 raise CodeRefusedError(reason="place")
             session = self._session(said, verifier, redirect_uri, proof.where.certificate)
-            bearer = self._gate.snapshot.bearer_of(session)
+            bearer = self._gate.snapshot.bearer_of(session, self._clock.now_ms())
             if bearer is None:  # the person, the proof or the application was closed meanwhile
                 raise CodeRefusedError(reason="closed")
+            if not self._is_within(place, proof.where):
+                raise ElsewhereError()
             await self._take(said)
         except HygieError as error:
             await self._gate.refuse(error, Action.SESSION_OPEN, bearer, proof.where)
@@ -243,10 +248,10 @@ class PersonDesk:
         detail = {"session": session.id.hex(), "key": session.key, "scope": scope}
         row = (session.id, session.account, session.application, session.environment_id)
         async with self._database.transaction() as connection:
-            times = (session.authentication[:200], session.issued_ms, bearer.expires_ms)
+            times = (session.authentication[:200], session.issued_ms, session.expires_ms)
             await connection.execute(_SHOW, (*row, *times))
             await self._journal.append(
-                connection, [_entry(Action.SESSION_OPEN, bearer, session.issued_ms, where, detail)]
+                connection, [self._entry(Action.SESSION_OPEN, bearer, session.issued_ms, where, detail)]
             )
 
     def name_of(self, account: str) -> str:
@@ -276,7 +281,7 @@ class PersonDesk:
         now_ms = self._clock.now_ms()
         person = self._gate.snapshot.accounts.get(proven.account)
         bearer = self._bearer(person, proven, registered)
-        entry = _entry(Action.SESSION_CLOSE, bearer, now_ms, where, {"sessions": "all"})
+        entry = self._entry(Action.SESSION_CLOSE, bearer, now_ms, where, {"sessions": "all"})
         async with self._database.transaction() as connection:
             await connection.execute(CUT, (proven.account, now_ms, now_ms + CUT_KEPT_MS))
             await self._journal.append(connection, [entry])
@@ -287,7 +292,8 @@ class PersonDesk:
         """What of the scopes both the person and the application may have there."""
         if person is None or person.kind != PERSON or now_ms >= person.ends_ms:
             return ()
-        kept = through(through(scopes, _live(person, place, now_ms)), _live(application, place, now_ms))
+        held = [one for one in person.habilitations.get(place.environment_id, ()) if one.is_live(now_ms)]
+        kept = through(held_of(scopes, held), lent_by(application, place, now_ms))
         return kept if sum(map(len, kept)) <= SCOPE_BYTES_MAX else ()
 
     def _bearer(self, person: Account | None, proven: Proven, registered: Registered) -> Bearer:
@@ -295,6 +301,30 @@ class PersonDesk:
         number = person.professional_id if person is not None else ""
         how = f"{proven.method} acr={proven.acr}" if proven.acr else proven.method
         return Bearer(proven.account, number, registered.place, 0, (), how, application=registered.application.id)
+
+    def _is_within(self, place: Place, where: Whence) -> bool:
+        """Whether data of a place may be reached from there."""
+        geography = self._gate.snapshot.geography
+        return self._gate.whereabouts.allows(geography, place, where.address, self._clock.now_ms())
+
+    def _entry(self, action: Action, bearer: Bearer, at_ms: int, where: Whence, detail: dict[str, str]) -> Entry:
+        address, device, country = self._gate.told(where)
+        return Entry(
+            action=action,
+            outcome="done",
+            kind="security",
+            at_ms=at_ms,
+            tenant_id=bearer.place.tenant_id,
+            environment_id=bearer.place.environment_id,
+            account=bearer.account,
+            professional_id=bearer.professional_id,
+            authentication=bearer.authentication,
+            on_behalf_of=bearer.application,
+            address=address,
+            device=device,
+            country=country,
+            detail=detail,
+        )
 
 
 def challenge_of(verifier: str) -> str:
@@ -319,25 +349,3 @@ def person_scopes(text: str) -> tuple[str, ...]:
         return parse_scopes(asked)
     except ValueError as error:
         raise ScopeError() from error
-
-
-def _live(account: Account, place: Place, now_ms: int) -> list[Habilitation]:
-    return [one for one in account.habilitations.get(place.environment_id, ()) if one.is_live(now_ms)]
-
-
-def _entry(action: Action, bearer: Bearer, at_ms: int, where: Whence, detail: dict[str, str]) -> Entry:
-    return Entry(
-        action=action,
-        outcome="done",
-        kind="security",
-        at_ms=at_ms,
-        tenant_id=bearer.place.tenant_id,
-        environment_id=bearer.place.environment_id,
-        account=bearer.account,
-        professional_id=bearer.professional_id,
-        authentication=bearer.authentication,
-        on_behalf_of=bearer.application,
-        address=where.address,
-        device=where.device,
-        detail=detail,
-    )

@@ -137,26 +137,28 @@ def bearer_of_person(account: Account | None, method: str = "") -> Bearer | None
     return Bearer(account.id, account.professional_id, Place(PLATFORM, PLATFORM, ""), 0, (), method)
 
 
-def proven_entry(proven: Proven, account: Account, where: Whence) -> Entry:
-    """What the journal says of a sign-in."""
+def proven_entry(proven: Proven, account: Account, where: Whence, country: str = "") -> Entry:
+    """What the journal says of a sign-in. Args: country: as ``Gate.told`` says it; nothing at a terminal."""
     detail = {"authenticator": proven.authenticator, "acr": proven.acr[:100]}
-    return _entry(Action.PERSON_PROVE, proven.at_ms, account, (proven.method, where), detail)
+    return _entry(Action.PERSON_PROVE, proven.at_ms, account, (proven.method, where, country), detail)
 
 
-def lock_entries(error: SignInRefusedError, account: Account | None, where: Whence, now_ms: int) -> list[Entry]:
+def lock_entries(
+    error: SignInRefusedError, account: Account | None, where: Whence, now_ms: int, country: str = ""
+) -> list[Entry]:
     """What the journal says of a failure that locks; an alert too, from the third lock of a day on."""
     locks = int(error.facts.get("locks") or 0)
     if not locks:
         return []
     detail = {"code": error.code, "locks": str(locks)}
     actions = [Action.PERSON_LOCK, *([Action.PERSON_ALERT] if locks >= ALERT_AT else [])]
-    return [_entry(action, now_ms, account, (BY_PASSWORD, where), detail) for action in actions]
+    return [_entry(action, now_ms, account, (BY_PASSWORD, where, country), detail) for action in actions]
 
 
 def _entry(
-    action: Action, at_ms: int, account: Account | None, who: tuple[str, Whence], detail: dict[str, str]
+    action: Action, at_ms: int, account: Account | None, who: tuple[str, Whence, str], detail: dict[str, str]
 ) -> Entry:
-    method, where = who
+    method, where, country = who
     known = account if account is not None and account.kind == PERSON else None
     return Entry(
         action=action,
@@ -168,5 +170,6 @@ def _entry(
         authentication=method,
         address=where.address,
         device=where.device,
+        country=country,
         detail=detail,
     )

@@ -40,6 +40,7 @@ WHAT_CHARACTERS_MAX = 4_000
 LISTED_MAX = 500
 FIRST_NAMED = 2  # who may approve in a place: named without a request, since nobody could answer it
 ID = re.compile(r"[0-9a-f]{16}")
+LOCAL = "local:"  # before the name of a person behind a terminal of the machine
 APPROVED, REFUSED, WITHDRAWN = "approved", "refused", "withdrawn"
 
 Connection = psycopg.AsyncConnection[Any]
@@ -92,6 +93,11 @@ class Request:
     mac: bytes = field(repr=False)
     decision: Decision | None = None
     used: str | None = None
+
+    @property
+    def is_emergency(self) -> bool:
+        """Whether rights are raised by it before anybody answered."""
+        return self.act is Action.RIGHT_RAISE and self.what.get("emergency") == "yes"
 
     def state(self, now_ms: int) -> str:
         """``waiting``, ``approved``, ``refused``, ``withdrawn``, ``used`` or ``over``."""
@@ -183,6 +189,7 @@ class Requests(RequestReader):
         """
         told = json.dumps(dict(sorted(what.items())), ensure_ascii=False, separators=(",", ":"))
         _check(act in ASKING and permit.allows(ASKING[act]), "act")
+        _check(act is not Action.RIGHT_RAISE or what.get("account") == permit.account, "account")
         _check(len(reason.strip()) >= REASON_MIN and len(reason) <= TEXT_MAX, "reason")
         _check(len(told) <= WHAT_CHARACTERS_MAX, "size")
         _check(not looks_like_ins(reason) and not looks_like_ins(told), "ins")
@@ -207,7 +214,8 @@ class Requests(RequestReader):
 
         Args: subject: what the request does not tell, named again by who approves.
         Raises: NotFoundError; SamePersonError: he asked, or it is for him; RequestOverError: answered, used or over;
-        RequestRefusedError: the subject is not the one, or a text does not hold.
+        RequestRefusedError: the subject is not the one, a text does not hold, or an emergency is to be answered, not
+        withdrawn.
         """
         _check(len(why) <= TEXT_MAX and is_plain(why) and is_plain(subject) and not looks_like_ins(why), "why")
         now_ms, key = self._clock.now_ms(), await self._rights_key()
@@ -215,9 +223,11 @@ class Requests(RequestReader):
             found = await self._one(connection, permit.place, id_, key)
             needed = Action.APPROVAL_WITHDRAW if verdict == WITHDRAWN else ANSWERING[found.act]
             _check(permit.allows(needed), "verdict")
-            if (verdict == WITHDRAWN) != (permit.account == found.asked_by):
-                raise SamePersonError()
-            if permit.account == found.what.get("account"):
+            if verdict == WITHDRAWN:
+                _check(not found.is_emergency, "emergency")
+                if permit.account != found.asked_by:
+                    raise SamePersonError()
+            elif any(is_same(permit.account, one) for one in (found.asked_by, found.what.get("account", ""))):
                 raise SamePersonError()
             if found.state(now_ms) != "waiting":
                 raise RequestOverError()
@@ -256,11 +266,17 @@ class Requests(RequestReader):
 
 
 async def emergencies(connection: Connection, key: bytes) -> list[tuple[Request, bool]]:
-    """Every right raised before an answer, oldest first, and whether it was answered: by a row that Hygie wrote."""
+    """Every right raised before an answer, oldest first, and whether it was answered: by somebody else, in a row that
+    Hygie wrote."""
     where = "WHERE r.act = %s AND r.what::jsonb ->> 'emergency' = 'yes' ORDER BY r.asked_ms, r.id"
     found = await connection.execute(f"{_SELECT} {where}".encode(), (Action.RIGHT_RAISE.value,))
     rows = map(_request, await found.fetchall())
-    return [(one, one.decision is not None and _is_ours(one, key)) for one in rows]
+    return [(one, is_answered(one) and _is_ours(one, key)) for one in rows]
+
+
+def is_answered(one: Request) -> bool:
+    """Whether somebody else approved or refused it: who withdraws answers for nothing."""
+    return one.decision is not None and one.decision.verdict != WITHDRAWN
 
 
 async def raises_kept(connection: Connection, key: bytes) -> list[Request]:
@@ -281,6 +297,11 @@ async def use_up(connection: Connection, id_: str, now_ms: int, outcome: str) ->
     )
     if used.rowcount != 1:
         raise RequestOverError()
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two accounts are of one person, as far as names tell: ``local:alice`` is the account ``alice``."""
+    return one.removeprefix(LOCAL).casefold() == other.removeprefix(LOCAL).casefold()
 
 
 def is_plain(text: str) -> bool:
@@ -345,4 +366,4 @@ def _check(holds: object, reason: str) -> None:
 
 def _short(what: Mapping[str, str]) -> dict[str, str]:
     """What of a request its entries repeat: who and what, never a long text."""
-    return {name: what[name][:200] for name in ("account", "role", "ticket", "types") if what.get(name)}
+    return {name: what[name][:200] for name in ("account", "role", "ticket", "types", "emergency") if what.get(name)}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
@@ -139,10 +139,10 @@ def is_ours(right: Right, key: bytes) -> bool:
         return False
 
 
-async def live_rights(connection: Connection, now_ms: int) -> list[Right]:
-    """Every row of the tables of ``COVERED`` that is neither ended nor withdrawn, true or not; accounts first."""
+async def live_rights(connection: Connection, now_ms: int, tables: Iterable[str] = COVERED) -> list[Right]:
+    """Every row of these tables of ``COVERED`` that is neither ended nor withdrawn, true or not; accounts first."""
     found: list[Right] = []
-    for table in COVERED:
+    for table in tables:
         found += await _rights(connection, table, " WHERE " + _LIVE[table], (now_ms,))
     return found
 

@@ -72,11 +72,11 @@ class RightsDesk:
         """Ask for an act. Raises: as ``Gate.admit`` and ``Requests.ask``; RequestRefusedError: no such act, or words
         that are not those of its kind."""
         wanted = next((one for one in ASKING if one == act), None)
-        if wanted is None:
+        if wanted is None or wanted is Action.RIGHT_RAISE:  # raised where it counts, for who asks: on the machine
             raise RequestRefusedError(reason="act")
         permit = await self._admit(caller, ASKING[wanted])
         if wanted is Action.HABILITATION_GRANT:
-            check_habilitation(what, permit.place)
+            check_habilitation(what, permit.place, permit.account)
         made = await self._requests.ask(permit, wanted, what, reason=reason, subject=subject)
         return self._told(made)
 
@@ -180,7 +180,9 @@ class RightsDesk:
             device=caller.where.device,
             certificate=caller.where.certificate,
         )
-        if self._gate.snapshot.accounts[permit.account].kind != PERSON:  # a program decides on nobody's rights
+        # Looked up after a wait: the account may be closed by now. A program decides on nobody's rights.
+        account = self._gate.snapshot.accounts.get(permit.account)
+        if account is None or account.kind != PERSON:
             await self._gate.refuse(RefusedError(), action, self._gate.bearer(caller.token), caller.where)
         return permit
 

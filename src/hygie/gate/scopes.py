@@ -52,12 +52,15 @@ def parse_scopes(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def reach_of(scopes: Iterable[str]) -> Reach:
-    """What scopes in version 2's words open: types by action."""
+def reach_of(scopes: Iterable[str], rights: Iterable[Action] = ()) -> Reach:
+    """What scopes in version 2's words open: types by action.
+
+    Args: rights: what ``hygie/rights`` opens: what the application through which a person acts holds of it.
+    """
     opened: dict[Action, set[str]] = {}
     for scope in scopes:
         if scope == RIGHTS:
-            opened |= {action: {EVERY_TYPE} for action in Action if not action.startswith("object:")}
+            opened |= {action: {EVERY_TYPE} for action in rights}
             continue
         type_, _, letters = scope.partition("/")[2].rpartition(".")
         for letter in letters:
@@ -66,15 +69,17 @@ def reach_of(scopes: Iterable[str]) -> Reach:
     return {action: frozenset(types) for action, types in opened.items()}
 
 
-def granted(scopes: Iterable[str], actions: frozenset[Action], types: frozenset[str]) -> tuple[str, ...]:
+def granted(
+    scopes: Iterable[str], actions: frozenset[Action], types: frozenset[str], *, rights: bool = False
+) -> tuple[str, ...]:
     """What of the asked scopes a habilitation bears out.
 
-    Args: actions: of its role; types: it is limited to, all when empty.
+    Args: actions: of its role; types: it is limited to, all when empty; rights: whether it bears out ``hygie/rights``.
     """
     kept: dict[str, None] = {}
     for scope in scopes:
         if scope == RIGHTS:
-            if any(not action.startswith("object:") for action in actions):
+            if rights:
                 kept[RIGHTS] = None
             continue
         context, _, rest = scope.partition("/")

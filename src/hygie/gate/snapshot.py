@@ -29,6 +29,12 @@ from hygie.gate.sessions import Session
 Connection = psycopg.AsyncConnection[Any]
 
 
+# Asked for and answered by a person who answers for the environment: no object says which patients it is about.
+_OF_THE_WHOLE = frozenset(
+    {Action.ERASURE_APPROVE, Action.EXPORT_APPROVE, Action.OBJECT_COPY, Action.OBJECT_EXPORT, Action.PATIENT_ERASE}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Habilitation:
     """One grant: what may be done, from when, until when.
@@ -37,12 +43,28 @@ class Habilitation:
     """
 
     id: str
-    actions: frozenset[Action]
+    role: Role
     types: frozenset[str]
     starts_ms: int
     ends_ms: int
     patients: PatientScope | None = None
     purposes: frozenset[str] = frozenset()
+
+    @property
+    def actions(self) -> frozenset[Action]:
+        """All that its role gives."""
+        return ACTIONS_OF_ROLE[self.role]
+
+    @property
+    def rights(self) -> frozenset[Action]:
+        """What of it is done at the door of rights, or elsewhere but on health data."""
+        return frozenset(action for action in self.actions if not action.startswith("object:"))
+
+    def gives(self, actions: frozenset[Action]) -> bool:
+        """Whether it gives all of these: what takes or destroys of a whole environment is not given by one that is
+        limited to some of it."""
+        is_limited = self.types or self.purposes or self.patients is not None
+        return actions <= self.actions and not (is_limited and actions & _OF_THE_WHOLE)
 
     def is_live(self, now_ms: int) -> bool:
         """Whether it counts at this instant."""
@@ -94,10 +116,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Whom one token stands for. authentication: how it was proved; expires_ms: the earliest of the token's and the
-    account's end; scopes: those of the token; reach: what they open, None without; session: its id, or nothing;
-    binding: SHA-256 of the certificate that must present it, or nothing; application: through which a person acts, or
-    nothing; public: whether that one has nothing to prove itself with."""
+    """Whom one token stands for. authentication: how it was proved; expires_ms: the earliest end of what it rests on,
+    when it is looked up again; scopes: those of the token; reach: what they open, None without; session: its id, or
+    nothing; binding: SHA-256 of the certificate that must present it, or nothing; application: through which a person
+    acts, or nothing; public: whether that one has nothing to prove itself with."""
 
     account: str
     professional_id: str
@@ -138,7 +160,7 @@ class Snapshot:
     allowances: Allowances = field(default_factory=dict)
     geography: Geography = field(default_factory=Geography)
 
-    def bearer_of(self, session: Session) -> Bearer | None:
+    def bearer_of(self, session: Session, now_ms: int) -> Bearer | None:
         """Whom an access token stands for; None: its account or environment is not open, the key or the authenticator
         that proved the account was withdrawn, or the session was ended."""
         account = self.accounts.get(session.account)
@@ -161,26 +183,26 @@ class Snapshot:
             binding=session.binding,
             openings=account.openings.get(place.environment_id, ()),
         )
-        return self._through(bearer, session) if session.application else bearer
+        return self._through(bearer, session, now_ms) if session.application else bearer
 
-    def _through(self, bearer: Bearer, session: Session) -> Bearer | None:
+    def _through(self, bearer: Bearer, session: Session, now_ms: int) -> Bearer | None:
         """A person's session: nothing once its application is closed, has no right left there or lost the address that
         it was given at, or once the person ended all of them; and never more than the application may have itself."""
         application = self.accounts.get(session.application)
-        held = application.habilitations.get(session.environment_id, ()) if application is not None else ()
-        if application is None or not held or session.proven_ms < self.cuts.get(session.account, 0):
+        if application is None or session.proven_ms < self.cuts.get(session.account, 0):
             return None
         redirect = next((one for one in application.keys if one.id == session.redirect), None)
-        if redirect is None:
+        lent = lent_by(application, bearer.place, now_ms)
+        scopes = through(session.scopes, lent)
+        if redirect is None or not scopes:
             return None
-        scopes = through(session.scopes, held)
-        if not scopes:
-            return None
+        # It ends with the first of the application's habilitations that it rests on: what is left is less.
+        ends_ms = min(one.ends_ms for one in lent if through(scopes, [one]))
         return replace(
             bearer,
-            expires_ms=min(bearer.expires_ms, application.ends_ms, redirect.ends_ms, max(one.ends_ms for one in held)),
+            expires_ms=min(bearer.expires_ms, application.ends_ms, redirect.ends_ms, ends_ms),
             scopes=scopes,
-            reach=reach_of(scopes),
+            reach=reach_of(scopes, frozenset[Action]().union(*(one.rights for one in lent if _decides(one)))),
             application=session.application,
             public=redirect.kind == REDIRECT_PUBLIC,
         )
@@ -190,10 +212,35 @@ class Snapshot:
         return next((one for one in self.places.values() if one.environment_id == environment_id), None)
 
 
-def through(scopes: Iterable[str], held: Iterable[Habilitation]) -> tuple[str, ...]:
-    """What of the scopes these habilitations bear out."""
+def lent_by(application: Account, place: Place, now_ms: int) -> list[Habilitation]:
+    """The application's live habilitations through which a person acts there.
+
+    Not those that are limited to patients or purposes: a permit has one limit of each, the person's own, and the
+    application's would be forgotten.
+    """
+    held = application.habilitations.get(place.environment_id, ())
+    return [one for one in held if one.is_live(now_ms) and one.patients is None and not one.purposes]
+
+
+def through(scopes: Iterable[str], lent: Iterable[Habilitation]) -> tuple[str, ...]:
+    """What of the scopes an application's habilitations bear out."""
+    return _borne_out(scopes, ((one, _decides(one)) for one in lent))
+
+
+def held_of(scopes: Iterable[str], held: Iterable[Habilitation]) -> tuple[str, ...]:
+    """What of the scopes a person's habilitations bear out."""
+    return _borne_out(scopes, ((one, bool(one.rights)) for one in held))
+
+
+def _borne_out(scopes: Iterable[str], held: Iterable[tuple[Habilitation, bool]]) -> tuple[str, ...]:
     asked = tuple(scopes)
-    return tuple(dict.fromkeys(one for each in held for one in granted(asked, each.actions, each.types)))
+    found = (one for each, rights in held for one in granted(asked, each.actions, each.types, rights=rights))
+    return tuple(dict.fromkeys(found))
+
+
+def _decides(one: Habilitation) -> bool:
+    """Whether a person decides on rights through who holds it: an application that shows records is not for that."""
+    return one.role is Role.RIGHTS_APPLICATION
 
 
 GENERATION = "SELECT value FROM hygie.gate_generation"  # the number that every change of rights raises
@@ -247,7 +294,7 @@ def _accounts(rights: Sequence[Right], openings: Sequence[Opening]) -> dict[str,
             limits = Limits.of_row(one)
             made = Habilitation(
                 one["id"],
-                ACTIONS_OF_ROLE[Role(one["role"])],
+                Role(one["role"]),
                 limits.types,
                 one["starts_ms"],
                 one["ends_ms"],

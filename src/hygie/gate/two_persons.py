@@ -15,7 +15,7 @@ from hygie.base.roles import ROLES, Role
 from hygie.database.pool import Database
 from hygie.gate.errors import NotRaisedError
 from hygie.gate.everywhere import EVERYWHERE
-from hygie.gate.requests import ANSWERING, APPROVED, FIRST_NAMED, REFUSED, Request, Requests, holders
+from hygie.gate.requests import ANSWERING, APPROVED, FIRST_NAMED, Request, Requests, holders, is_answered
 
 HOUR_MS = 3_600_000
 RAISE_MINUTES_MAX = 480
@@ -26,6 +26,7 @@ EMERGENCY_ANSWER_MS = 72 * HOUR_MS
 DAILY = frozenset(
     {
         *(Action.APPROVAL_ASK, Action.APPROVAL_USE, Action.APPROVAL_WITHDRAW, Action.RIGHT_RAISE),
+        Action.FINDING_HANDLE,
         *(Action.CHECK_RUN, Action.DOSSIER_EXPORT, Action.JOURNAL_EXPORT, Action.JOURNAL_READ),
         *(Action.REGISTER_EXPORT, Action.REGISTER_WRITE, Action.REFERENTIAL_IMPORT, Action.STATUS_READ),
     }
@@ -81,13 +82,12 @@ class TwoPersons:
 
 def raised_spans(one: Request) -> list[tuple[int, int]]:
     """From when until when (ms, UTC, the end exclusive) a request raised rights: in an emergency since it was asked
-    for, until it was refused; else, and anew, since it was approved."""
+    for, until it was answered; else, and anew, since it was approved."""
     long_ms, given = raised_minutes(one.what) * 60_000, one.decision
     found = []
-    if one.what.get("emergency") == "yes":
-        refused_ms = given.at_ms if given is not None and given.verdict == REFUSED else None
+    if one.is_emergency:
         ends_ms = one.asked_ms + long_ms
-        found.append((one.asked_ms, ends_ms if refused_ms is None else min(ends_ms, refused_ms)))
+        found.append((one.asked_ms, ends_ms if given is None else min(ends_ms, given.at_ms)))
     if given is not None and given.verdict == APPROVED:
         found.append((given.at_ms, given.at_ms + long_ms))
     return found
@@ -105,8 +105,5 @@ def overdue(requests: list[Request], now_ms: int) -> list[Request]:
     return [
         one
         for one in requests
-        if one.act is Action.RIGHT_RAISE
-        and one.what.get("emergency") == "yes"
-        and one.decision is None
-        and now_ms > one.asked_ms + EMERGENCY_ANSWER_MS
+        if one.is_emergency and not is_answered(one) and now_ms > one.asked_ms + EMERGENCY_ANSWER_MS
     ]

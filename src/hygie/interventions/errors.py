@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hygie.base.errors import IntegrityError, InvalidRequestError, NotFoundError, RefusedError
+from hygie.base.errors import IntegrityError, InvalidRequestError, NotFoundError, RefusedError, UnavailableError
 
 
 class PublicKeyError(InvalidRequestError):
@@ -35,6 +35,14 @@ class SessionNotFoundError(NotFoundError):
     code = "HYG-3J0"
     fr = "Aucune session de ce nom, ou sans enregistrement."
     en = "No such session, or none with a recording."
+
+
+class LogUnreadableError(UnavailableError):
+    """sshd's log or sudo's folder cannot be read: sessions go unseen."""
+
+    code = "HYG-4J0"
+    fr = "Le journal de sshd ou le dossier des enregistrements ne se lit pas ({reason})."
+    en = "sshd's log, or the folder of recordings, cannot be read ({reason})."
 
 
 class RecordingDamagedError(IntegrityError):

@@ -2,7 +2,8 @@
 
 Source: sudoers(5), "I/O LOG FILES": ``log.json`` says who ran what; ``timing`` holds a line for each piece of terminal
 or pipe (kind, seconds since the one before, bytes); one file holds each stream. A finished log has no write bit on
-``timing``. Files may be compressed (gzip), which is undone within a bound.
+``timing``. sudo can compress them (``compress_io``); ``setup`` turns that off, and nothing is ever unpacked here: bytes
+that begin as gzip does are what the person's own command wrote.
 
 Who is recorded does not write here, root does. What stands in the folder is judged all the same: links, pipes, huge
 files, bytes that are no recording, headers that lie.
@@ -13,7 +14,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ from hygie.interventions.errors import RecordingDamagedError
 
 LOG, TIMING = "log.json", "timing"
 STREAMS = {0: "stdin", 1: "stdout", 2: "stderr", 3: "ttyin", 4: "ttyout"}
-OUTPUTS = frozenset({1, 2, 4})
+GIVEN, TYPED = 0, 3
 NAMES = (LOG, TIMING, *STREAMS.values())
-LOG_BYTES_MAX = 256 * 1024  # a command line is at most 128 KiB on Linux
+LOG_BYTES_MAX = 8 * 1024 * 1024  # of log.json: a command line is 6 MiB at most on Linux (execve(2)), mostly far less
 BYTES_MAX = 48 * 1024 * 1024  # of a whole recording, opened: an hour of a busy terminal takes some hundred kilobytes
 EVENTS_MAX = 2_000_000
 GAP_S_MAX = 86_400.0
-_GZIP = b"\x1f\x8b"
 _WINDOW, _SUSPEND = 5, 7
+_SHELL = "SHELL="
 _EVENT = re.compile(rb"(\d) (\d{1,9}(?:\.\d{1,9})?) (?:(\d{1,10})(?: \d{1,10})?|[A-Z0-9+]{1,16})", re.ASCII)
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
@@ -59,13 +59,15 @@ class _Log(msgspec.Struct, frozen=True):
     command: str
     submithost: str = ""
     runargv: tuple[str, ...] = ()
+    runenv: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a recording says of itself, in characters that any log may hold; ``""`` for what is otherwise.
 
-    started_ms: UTC; arguments: of the command, as they stand.
+    started_ms: UTC; arguments: of the command, as they stand; login_shell: of the account that it ran as, by the
+    machine's accounts.
     """
 
     account: str
@@ -74,6 +76,7 @@ class Header:
     command: str
     arguments: tuple[str, ...]
     started_ms: int
+    login_shell: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +202,16 @@ def _held(files: Mapping[str, bytes]) -> Recording:
 
 def _header(data: bytes) -> Header:
     try:
-        log = msgspec.json.decode(data, type=_Log)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # arguments are bytes, which sudo writes as they are: one that is no UTF-8 must not hide who ran the command
+        log = msgspec.json.decode(data.decode("utf-8", "replace"), type=_Log)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise RecordingDamagedError(reason=LOG) from error
     started_ms = log.timestamp.seconds * 1000 + log.timestamp.nanoseconds // 1_000_000
     if not 0 < started_ms < 4_102_444_800_000 or not _SAFE.fullmatch(log.submituser):  # until the year 2100
         raise RecordingDamagedError(reason=LOG)
     run_as, host = (one if _SAFE.fullmatch(one) else "" for one in (log.runuser, log.submithost))
-    return Header(log.submituser, run_as, host, log.command, log.runargv[1:], started_ms)
+    shell = next((one.removeprefix(_SHELL) for one in log.runenv if one.startswith(_SHELL)), "")
+    return Header(log.submituser, run_as, host, log.command, log.runargv[1:], started_ms, shell)
 
 
 @contextmanager
@@ -219,7 +224,7 @@ def _folder(path: Path) -> Iterator[int]:
 
 
 def _file(folder: int, name: str, bytes_max: int) -> bytes:
-    """A regular file of a folder, opened if it is compressed. Raises: TooLargeError; RecordingDamagedError."""
+    """A regular file of a folder, as it stands. Raises: TooLargeError; RecordingDamagedError."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not make the reader wait
     try:
         descriptor = os.open(name, flags, dir_fd=folder)
@@ -233,17 +238,4 @@ def _file(folder: int, name: str, bytes_max: int) -> bytes:
         data = file.read(bytes_max + 1)
     if len(data) > bytes_max:
         raise TooLargeError(reason=name)
-    return _opened(data, name, bytes_max) if data.startswith(_GZIP) else data
-
-
-def _opened(data: bytes, name: str, bytes_max: int) -> bytes:
-    opener = zlib.decompressobj(31)
-    try:
-        plain = opener.decompress(data, bytes_max + 1)
-    except zlib.error as error:
-        raise RecordingDamagedError(reason=name) from error
-    if len(plain) > bytes_max:
-        raise TooLargeError(reason=name)
-    if not opener.eof or opener.unused_data:
-        raise RecordingDamagedError(reason=name)
-    return plain
+    return data

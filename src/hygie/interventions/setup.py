@@ -4,8 +4,9 @@ sudo records, not a program of the person's own: its monitor is root's, and so i
 neither stop it nor take anything back. Where sudo cannot write, it runs nothing.
 
 sshd starts the forced command by the account's login shell. That must be one that reads no file of the person first
-(dash: /bin/sh on Debian; bash and zsh do): else the recorder can be left, which a login without a recording then shows.
-The recorded shell is bash.
+(dash: /bin/sh on Debian; bash and zsh do): else the recorder can be left, or run for a moment beside a shell that
+nobody records. Each recording says which login shell its account had: sudo puts it in the environment from the
+machine's accounts, and the rules let nobody else put it there. The recorded shell is bash.
 """
 
 from __future__ import annotations
@@ -69,10 +70,12 @@ def sudoers(accounts: Sequence[str], recordings: PurePosixPath, reader: str) -> 
     lines = [
         f"Defaults iolog_dir={recordings}, iolog_file=%{{user}}-%Y%m%d%H%M%S-XXXXXX",
         f"Defaults iolog_user={reader}, iolog_mode=0600, iolog_flush, !log_passwords, !ignore_iolog_errors",
+        "Defaults !compress_io",
     ]
     for account in accounts:
         lines += [
-            f"Defaults:{account} log_input, log_output",
+            f"Defaults:{account} log_input, log_output, env_reset",
+            f"Defaults:{account} env_keep -= SHELL",
             f"{account} ALL=({account}) NOPASSWD: LOG_INPUT: LOG_OUTPUT: {SHELL}",
         ]
     return "".join(f"{line}\n" for line in lines)

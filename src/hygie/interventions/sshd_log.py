@@ -2,7 +2,9 @@
 
 A line: ``2026-11-28T01:02:03.123456+01:00 host sshd[123]: Accepted publickey for paul from 192.0.2.7 port 51000 ssh2:
 ED25519-CERT SHA256:… ID INT-0042 (serial 7) CA ED25519 SHA256:…`` (OpenSSH's auth.c, auth_log; at LogLevel INFO).
-Other lines are passed over: names that strangers choose stand in lines that begin otherwise.
+Other lines are passed over: names that strangers choose stand in lines that begin otherwise. Who may write such a line
+is for the machine to hold: the file must have what sshd itself sent (docs/howto/interventions.md), not what any account
+may send under its name.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ _LINE = re.compile(
     re.ASCII,
 )
 _CERTIFICATE = re.compile(
-    r"[A-Z0-9-]{1,32}-CERT SHA256:\S{1,64} ID (?P<id>.{1,200}) \(serial (?P<serial>\d{1,20})\)"
+    r"[A-Z0-9-]{1,32}-CERT (?P<key>SHA256:\S{1,64}) ID (?P<id>.{1,200}) \(serial (?P<serial>\d{1,20})\)"
     r" CA [A-Z0-9-]{1,32} (?P<authority>SHA256:\S{1,64})",
     re.ASCII,
 )
@@ -31,7 +33,7 @@ _CERTIFICATE = re.compile(
 @dataclass(frozen=True, slots=True)
 class Login:
     """One login. at_ms: UTC; key_id, serial: of its certificate; authority: that certificate's signer, its fingerprint;
-    all three empty for a login by anything else."""
+    key: fingerprint of the key it was given for; all four empty for a login by anything else."""
 
     host: str
     account: str
@@ -41,6 +43,7 @@ class Login:
     key_id: str = ""
     serial: str = ""
     authority: str = ""
+    key: str = ""
 
     @property
     def name(self) -> str:
@@ -59,7 +62,7 @@ def logins(log: bytes) -> Iterator[Login]:
         if found is None or at_ms is None:
             continue
         certificate = _CERTIFICATE.fullmatch(found["key"] or "")
-        told = (certificate["id"], certificate["serial"], certificate["authority"]) if certificate else ("", "", "")
+        told = certificate.group("id", "serial", "authority", "key") if certificate else ()
         yield Login(found["host"], found["account"], found["address"], int(found["port"]), at_ms, *told)
 
 

@@ -143,6 +143,15 @@ class JournalReader:
                 break
         return found
 
+    async def waiting(self, tenant_id: bytes, kind: str) -> list[Entry]:
+        """Entries of one tenant and class that are durable and have no index yet, oldest first. Bytes that open as none
+        are passed over."""
+        assert self._database is not None
+        async with self._database.transaction() as connection:
+            leaves = await sequence.waiting_of(connection, tenant_id, kind)
+        opened = [await self.open(-1, leaf) for leaf in leaves]
+        return [one.entry for one in opened if one.entry is not None]
+
     async def _require_published(self, index: int, leaf: bytes) -> None:
         """A row that does not open was put there as it is, or was altered since: the tree tells which.
 

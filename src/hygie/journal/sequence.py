@@ -13,7 +13,7 @@ import psycopg
 
 from hygie.base.actions import KINDS
 from hygie.journal.errors import JournalTamperedError, LeafInvalidError, SealerFencedError
-from hygie.journal.leaf import read_head
+from hygie.journal.leaf import CODE_OF_KIND, read_head
 from hygie.journal.merkle import leaf_hash
 from hygie.journal.tiles import Edge, Tile
 
@@ -213,3 +213,13 @@ async def _first_called_invalid(connection: Connection) -> list[int]:
         if len(rows) < READ_ROWS:
             return []
         after = rows[-1][0]
+
+
+async def waiting_of(connection: Connection, tenant_id: bytes, kind: str) -> list[bytes]:
+    """The leaves of one tenant and class that have no index yet, by their heads (docs/formats/journal-entry.md)."""
+    cursor = await connection.execute(
+        "SELECT leaf FROM hygie.journal_pending WHERE substr(leaf, 5, 1) = %s AND substr(leaf, 9, 16) = %s ORDER BY id",
+        (bytes((CODE_OF_KIND[kind],)), tenant_id),
+        binary=True,
+    )
+    return [row[0] for row in await cursor.fetchall()]

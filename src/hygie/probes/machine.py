@@ -15,7 +15,7 @@ from hygie.base.settings import SYSTEMD_PREFIX, Settings
 from hygie.probes.sockets import LISTENING, holders, socket_inodes, tcp_sockets
 from hygie.proof.facts import ClockFacts, FileFacts, FlowFacts, ProcessesFacts, ProcessFacts
 
-SERVICES = ("kms", "witness", "work", "serve")
+SERVICES = ("kms", "witness", "work", "watch", "serve")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _UNSYNCHRONISED = 0x40  # STA_UNSYNC, adjtimex(2)
 

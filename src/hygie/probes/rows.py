@@ -107,19 +107,24 @@ async def probe_access(house: House) -> AccessFacts:
     async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
 
         async def listed(columns: str, table: str) -> tuple[dict[str, Any], ...]:
-            names = columns.split(", ")
+            names = [one.rpartition(" AS ")[2] for one in columns.split(", ")]
             found = await connection.execute(f"SELECT {columns} FROM hygie.{table}".encode())  # noqa: S608 (constants)
             return tuple(dict(zip(names, row, strict=True)) for row in await found.fetchall())
 
         decided = await decisions(connection, key)
         return AccessFacts(
-            accounts=await listed("id, kind, state, ends_ms", "account"),
+            accounts=await listed("id, kind, state, ends_ms, professional_id <> '' AS numbered", "account"),
             tokens=await listed("id, account, environment, created_ms, expires_ms, revoked_ms", "token"),
             habilitations=tuple(dict(zip(_GRANT, row, strict=True)) for row in await _all(connection, _GRANTS)),
             login_roles=tuple(row[0] for row in await _all(connection, _LOGINS)),
             exceptions=await _exceptions(connection, key),
             reviews=tuple(dict(zip(_REVIEW, row[1:], strict=True)) for row in decided),
             campaigns=_campaigns(await _all(connection, _CAMPAIGNS), {(row[0], row[1]) for row in decided}),
+            authenticators=tuple(
+                {name: one.values[name] for name in ("account", "kind")}
+                for one in await live_rights(connection, house.clock.now_ms(), ("authenticator",))
+                if is_ours(one, key)
+            ),
         )
 
 

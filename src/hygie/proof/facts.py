@@ -264,6 +264,8 @@ class AccessFacts:
     records opened outside a scope and rights raised in an emergency: ``kind``, ``id``, ``account``, ``at_ms``,
     ``answered`` (somebody else reviewed or answered for it). reviews: decisions on rights: ``habilitation``,
     ``account``, ``at_ms``; campaigns: ``name``, ``due_ms``, ``waiting`` (rights that live without a decision).
+    authenticators: live ones that Hygie wrote: ``account``, ``kind``. An account is ``numbered`` when it has the
+    number of a professional, which an identity provider may vouch for.
     """
 
     accounts: tuple[dict[str, Any], ...]
@@ -273,6 +275,7 @@ class AccessFacts:
     exceptions: tuple[dict[str, Any], ...] = ()
     reviews: tuple[dict[str, Any], ...] = ()
     campaigns: tuple[dict[str, Any], ...] = ()
+    authenticators: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

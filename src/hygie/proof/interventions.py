@@ -1,7 +1,7 @@
 """What the register of interventions allows: who may act on machines, for which client, from when until when. Pure.
 
-An intervention allows what it said **when it was approved**, and as long as it still says so: a window that is widened
-or an operator who is replaced afterwards, without a second person, allows nothing.
+An intervention allows what it said **when it was approved**, and as long as it still says so: a window that is widened,
+an operator who is replaced or whose account becomes another one afterwards, without a second person, allows nothing.
 """
 
 from __future__ import annotations
@@ -38,6 +38,27 @@ class Granted:
     over_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class People:
+    """The register of persons. newest: its records; versions: of each one, oldest first, by key."""
+
+    newest: Sequence[RecordVersion]
+    versions: Mapping[str, Sequence[RecordVersion]]
+
+    @classmethod
+    def of(cls, versions: Iterable[RecordVersion]) -> People:
+        """From every version of every record, those of each in order."""
+        found: dict[str, list[RecordVersion]] = {}
+        for one in versions:
+            found.setdefault(one.key, []).append(one)
+        return cls([each[-1] for each in found.values()], found)
+
+    def account(self, key: object, *, before: int) -> str:
+        """Somebody's account at a write of the log (its number); empty when there was none."""
+        known = [one for one in self.versions.get(str(key), ()) if one.seq < before]
+        return str(known[-1].fields.get("account", "")) if known else ""
+
+
 class NotGrantedError(Exception):
     """Why an intervention allows nothing: ``state``, ``approval``, ``changed``, ``operator`` or ``window``."""
 
@@ -46,11 +67,10 @@ class NotGrantedError(Exception):
         self.reason = reason
 
 
-def granted(history: Sequence[RecordVersion], people: Sequence[RecordVersion]) -> Granted:
+def granted(history: Sequence[RecordVersion], people: People) -> Granted:
     """What an intervention allows, or allowed until it was closed.
 
-    Args: history: every version, oldest first; people: newest records of the register of persons.
-    Raises: NotGrantedError.
+    Args: history: every version, oldest first. Raises: NotGrantedError.
     """
     newest = history[-1]
     if newest.state not in (*LIVE, *OVER):
@@ -60,11 +80,13 @@ def granted(history: Sequence[RecordVersion], people: Sequence[RecordVersion]) -
         raise NotGrantedError("approval")
     if _said(approved) != _said(newest):
         raise NotGrantedError("changed")
-    operator = next((one for one in people if one.key == approved.fields.get("operator")), None)
+    operator = next((one for one in people.newest if one.key == approved.fields.get("operator")), None)
     account = str(operator.fields.get("account", "")) if operator else ""
     if operator is None or not account:
         raise NotGrantedError("operator")
-    if not _by_another(approved, operator, people):
+    if account != people.account(operator.key, before=approved.seq):
+        raise NotGrantedError("changed")  # of a record that nobody has to approve
+    if not _by_another(approved, operator, people.newest):
         raise NotGrantedError("approval")
     begins_ms, ends_ms = window_of(approved.fields)
     if not 0 < begins_ms < ends_ms:
@@ -82,7 +104,7 @@ def window_of(fields: Mapping[str, Any]) -> tuple[int, int]:
     return begins_ms, min(ends, default=0)
 
 
-def withdrawn(histories: Iterable[Sequence[RecordVersion]], people: Sequence[RecordVersion], now_ms: int) -> list[str]:
+def withdrawn(histories: Iterable[Sequence[RecordVersion]], people: People, now_ms: int) -> list[str]:
     """Keys of interventions whose certificates count no more, whatever they say: all that allow nothing any more.
 
     An intervention whose operator has left counts among them; so does one that is over. One that was never approved
@@ -98,7 +120,7 @@ def withdrawn(histories: Iterable[Sequence[RecordVersion]], people: Sequence[Rec
         except NotGrantedError:
             found.append(history[-1].key)
             continue
-        person = next(record for record in people if record.key == one.person)
+        person = people.versions[one.person][-1]
         if one.over_ms is not None or one.ends_ms < now_ms or has_left(person, today):
             found.append(one.key)
     return found

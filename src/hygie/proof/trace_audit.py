@@ -16,7 +16,6 @@ from typing import Final
 from hygie.base.canonical import canonical
 from hygie.journal.entry import Entry
 
-SAMPLE_MAX = 10_000
 SEED_MIN, SEED_MAX = 8, 200  # characters of the auditor's own
 BREAK_GLASS = "BTG"
 LOCAL, SYSTEM = "local:", "system:"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -118,9 +118,11 @@ class Vault:
         patients: tuple[str, ...] = (),
         new: bool = False,
         if_version: int | None = None,
+        renew: Callable[[], Awaitable[Permit]] | None = None,
     ) -> Written:
         """Store a content of up to ``STREAM_BYTES_MAX`` without holding it whole; ``header`` becomes the body.
 
+        Args: renew: gives the permit as it is once all was received, which may take hours; what it raises is raised.
         Raises: ObjectTooLargeError; else as ``write``. Over the quota, nothing of it is received.
         """
         rooms = await self._rooms_of(permit.place)
@@ -130,6 +132,8 @@ class Vault:
         one = await rooms.blobs.receive(
             permit, type_, id_, chunks, header=header, terms=terms, patients=patients, new=new, if_version=if_version
         )
+        if renew is not None:
+            permit = await renew()
         return (await rooms.writer.submit(permit, WriteRequest([one])))[0]
 
     async def open_stream(

@@ -227,16 +227,24 @@ def _samples(value: object) -> tuple[Sample, ...]:
     for name, speaks in (("positive", True), ("negative", False)):
         for one in given.get(name, []):
             events = one if isinstance(one, list) else [one]
-            found.append(Sample(speaks, tuple(_sample_event(event) for event in events)))
+            found.append(Sample(speaks, tuple(each for event in events for each in _sample_events(event))))
     return tuple(found)
 
 
-def _sample_event(value: object) -> tuple[int, Fields]:
+def _sample_events(value: object) -> list[tuple[int, Fields]]:
+    """One event of a sample. ``at``: after the first; ``repeat``: so many times, each a second after the last, with
+    another value of the field that ``vary`` names."""
     event = dict(_map(value, "samples"))
-    at_ms = _span(event.pop("at", "0s"), least=0)
+    at_ms, times, varied = _span(event.pop("at", "0s"), least=0), event.pop("repeat", 1), event.pop("vary", None)
+    if not isinstance(times, int) or not 0 < times <= LEAST_MAX:
+        raise _UnreadableError(f"samples: repeat is {LEAST_MAX} at most")
     if not all(isinstance(one, str | int | bool) for one in event.values()):
         raise _UnreadableError("samples: texts, numbers and booleans only")
-    return at_ms, {str(name): one for name, one in event.items()}
+    fields = {str(name): one for name, one in event.items()}
+    return [
+        (at_ms + 1_000 * number, fields | ({str(varied): f"{varied} {number}"} if varied is not None else {}))
+        for number in range(times)
+    ]
 
 
 def _span(value: object, *, least: int = 1) -> int:

@@ -58,6 +58,7 @@ class MemoryGate:
         address: str = "",
         device: str = "",
         certificate: bytes = b"",
+        renews: bytes = b"",
     ) -> Permit:
         """As the real gate."""
         del types, certificate
@@ -67,7 +68,7 @@ class MemoryGate:
             self._refuse(RefusedError())
         place = Place(bytes(16), bytes(16), "hygie_env_1")
         permit = Permit(
-            bytes(16), token, "", "token", action, place, "h", purpose, address, device,
+            renews or bytes(16), token, "", "token", action, place, "h", purpose, address, device,
             (frozenset(also) | (TOKENS[token] & frozenset(if_held))) - {action},
         )  # fmt: skip
         self.admitted.append(permit)
@@ -259,6 +260,7 @@ class MemoryVault:
         patients: tuple[str, ...] = (),
         new: bool = False,
         if_version: int | None = None,
+        renew: Callable[[], Awaitable[Permit]] | None = None,
     ) -> Written:
         """A content in memory."""
         held = bytearray()
@@ -266,6 +268,8 @@ class MemoryVault:
             held += chunk
             if len(held) > 64_000_000:
                 raise ObjectTooLargeError(limit_bytes=64_000_000)
+        if renew is not None:
+            permit = await renew()
         blob = Blob(len(self.contents).to_bytes(16, "big"), bytes(16), len(held), 1)
         self.contents[blob.blob_id] = bytes(held)
         one = NewObject(type_, id_, header, terms, patients, new=new, if_version=if_version, blob=blob)

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from hygie.base.actions import Action
 from hygie.base.errors import RefusedError
 from hygie.base.turns import Turns
 from hygie.fhir import interactions
-from tests.unit.fhir.face_stage import BASE, Stage, patient, staged
+from tests.unit.fhir import face_stage
+from tests.unit.fhir.face_stage import BASE, Reply, Stage, patient, read_reply, staged
 from tests.unit.fhir.test_face_bundles import bundle, entry
 
 SLOW = (
@@ -98,3 +100,81 @@ def test_who_waited_long_for_a_turn_is_asked_again_whether_it_may(
         assert turns._held == 0
 
     staged(tmp_path, scenario, turns=turns)
+
+
+JSON, FORM = "application/fhir+json", "application/x-www-form-urlencoded"
+NAMED = b'{"resourceType":"Patient","id":"p1"}'
+SLOWLY = {
+    "create": ("POST", "/Patient", JSON, b'{"resourceType":"Patient"}'),
+    "conditional create": ("POST", "/Patient", JSON + "\r\nIf-None-Exist: identifier=x", b'{"resourceType":"Patient"}'),
+    "update": ("PUT", "/Patient/p1", JSON, NAMED),
+    "conditional update": ("PUT", "/Patient?identifier=x", JSON, NAMED),
+    "search": ("POST", "/Patient/_search", FORM, b"family=Dupont"),
+    "content": ("POST", "/Binary", "application/pdf", b"%PDF" * 10),
+    "content again": ("PUT", "/Binary/b1", "application/pdf", b"%PDF" * 10),
+}
+
+
+async def slowly(stage: Stage, asked: tuple[str, str, str, bytes], meanwhile: Any) -> Reply:
+    """Send half of a body, do something, send the other half."""
+    method, path, kind, body = asked
+    reader, writer = await stage.open()
+    head = f"{method} {BASE}{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer all\r\n"
+    head += f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body[:10])
+    await asyncio.sleep(0.2)
+    assert stage.gate.admitted
+    meanwhile()
+    writer.write(body[10:])
+    reply = await asyncio.wait_for(read_reply(reader), 10)
+    writer.close()
+    return reply
+
+
+@pytest.mark.parametrize("what", SLOWLY)
+def test_who_sends_slowly_is_asked_again_before_what_he_sent_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(interactions, "STALE_S", 0.05)
+
+    async def scenario(stage: Stage) -> None:
+        async def shut(*_: Any, **__: Any) -> None:
+            raise RefusedError
+
+        reply = await slowly(stage, SLOWLY[what], lambda: monkeypatch.setattr(stage.gate, "recognise", shut))
+        assert reply.status == 403
+        assert not stage.vault.rows
+
+    staged(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("what", ["update", "conditional update", "content again"])
+def test_what_is_left_of_a_right_is_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """He may still update, and no longer create."""
+    monkeypatch.setattr(interactions, "STALE_S", 0.05)
+    left = face_stage.ALL - {Action.OBJECT_CREATE}
+
+    async def scenario(stage: Stage) -> None:
+        reply = await slowly(stage, SLOWLY[what], lambda: monkeypatch.setitem(face_stage.TOKENS, "all", left))
+        assert reply.status == 403
+        assert not stage.vault.rows
+
+    staged(tmp_path, scenario)
+
+
+def test_a_content_is_given_for_as_long_as_one_may_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interactions, "STALE_S", 0.05)
+
+    async def scenario(stage: Stage) -> None:
+        made = await stage.ask("POST", "/Binary", b"x" * 60_000_000, headers={"content-type": "application/pdf"})
+        path = made.headers["location"].partition(BASE)[2].partition("/_history")[0]
+        reader, writer = await stage.open()
+        writer.write(f"GET {BASE}{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer all\r\n\r\n".encode())
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        await asyncio.sleep(0.2)
+        monkeypatch.delitem(face_stage.TOKENS, "all")
+        got = await asyncio.wait_for(reader.read(-1), 10)
+        assert len(got) < 50_000_000
+        writer.close()
+
+    staged(tmp_path, scenario)

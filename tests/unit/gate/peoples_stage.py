@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2.cose import ES256
@@ -24,6 +25,8 @@ from hygie.gate.gate import Gate, Whence
 from hygie.gate.people import PeopleDoor
 from hygie.gate.people_administration import Delivery, PeopleAdministration
 from hygie.gate.totp import code_at, new_secret
+from hygie.journal.entry import Entry, open_entry
+from hygie.journal.leaf import read_head
 from hygie.journal.writer import JournalWriter
 
 ORIGIN = "https://hygie.example:8443"
@@ -103,6 +106,18 @@ class Key:
     def _response(self, told: dict[str, str]) -> dict[str, Any]:
         id_ = websafe_encode(self.credential)
         return {"id": id_, "rawId": id_, "type": "public-key", "response": told, "clientExtensionResults": {}}
+
+
+async def journaled(house: Any) -> list[Entry]:
+    """Entries that wait to be sealed, opened, in order."""
+    with psycopg.connect(house.dsns.owner) as connection:
+        leaves = [row[0] for row in connection.execute("SELECT leaf FROM hygie.journal_pending ORDER BY id")]
+    entries = []
+    for leaf in leaves:
+        head = read_head(leaf)
+        key = await house.kms.month_key(head.tenant_id, head.kind, head.month)
+        entries.append(open_entry(leaf, month_key=key))
+    return entries
 
 
 def _hash(text: str) -> bytes:

@@ -88,6 +88,22 @@ def test_keys_are_fetched_once_and_again_for_a_kid_that_lacks_but_seldom(
     assert published.asked == 2
 
 
+def test_an_address_that_never_answered_is_asked_seldom(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever names the application makes us ask, and need not be it."""
+    source, published.status = JwksSource(), 500
+
+    async def at_once() -> None:
+        asked = (source.keys(published.url, "one") for _ in range(8))
+        assert all(isinstance(one, ClientKeyError) for one in await asyncio.gather(*asked, return_exceptions=True))
+
+    for _ in range(3):
+        asyncio.run(at_once())
+    assert published.asked == 1
+    published.status = 200
+    monkeypatch.setattr(jwks_source, "AGAIN_S", 0.0)
+    assert kids(source, published.url) == ["one"]
+
+
 def test_those_who_wait_share_one_fetch(published: Published) -> None:
     source = JwksSource()
 

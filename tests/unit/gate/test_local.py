@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-import psycopg
 import pytest
 
 from hygie.base.actions import Action
 from hygie.base.errors import InvalidRequestError, RefusedError
 from hygie.gate.local import LOCAL_ACTIONS, LocalOperator
-from hygie.journal.entry import Entry, open_entry
-from hygie.journal.leaf import read_head
-
-
-async def journaled(house: Any) -> list[Entry]:
-    """Entries that wait to be sealed, opened, in order."""
-    with psycopg.connect(house.dsns.owner) as connection:
-        leaves = [row[0] for row in connection.execute("SELECT leaf FROM hygie.journal_pending ORDER BY id")]
-    entries = []
-    for leaf in leaves:
-        head = read_head(leaf)
-        key = await house.kms.month_key(head.tenant_id, head.kind, head.month)
-        entries.append(open_entry(leaf, month_key=key))
-    return entries
+from tests.unit.gate.peoples_stage import journaled
 
 
 def test_an_act_has_an_intent_and_an_outcome_under_one_permit(open_house) -> None:

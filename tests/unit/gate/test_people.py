@@ -19,7 +19,7 @@ from hygie.gate.platform_ledger import apply_revocations, import_platform, read_
 from hygie.gate.sessions import Session, new_id
 from hygie.gate.webauthn import WebAuthn
 from hygie.journal.entry import Entry
-from tests.unit.gate.peoples_stage import BY_HAND, ORIGIN, PASSWORD, WARD, Stage, staged
+from tests.unit.gate.peoples_stage import BY_HAND, ORIGIN, PASSWORD, WARD, Stage, journaled, staged
 
 
 def run(open_house: Any, main: Callable[[Stage], Awaitable[None]], **how: Any) -> None:
@@ -34,6 +34,11 @@ async def refused(call: Awaitable[Any], reason: str) -> None:
     with pytest.raises(SignInRefusedError) as caught:
         await call
     assert caught.value.facts["reason"] == reason
+
+
+async def refused_by_any(call: Awaitable[Any]) -> None:
+    with pytest.raises(SignInRefusedError):
+        await call
 
 
 def test_a_password_with_its_code_signs_in_and_neither_alone(open_house: Any) -> None:
@@ -52,7 +57,7 @@ def test_a_session_ends_with_what_proved_it_and_with_its_account(open_house: Any
     async def main(stage: Stage) -> None:
         async def bearer(session: Session) -> Any:
             await stage.gates[0].refresh()
-            return stage.gates[0].snapshot.bearer_of(session)
+            return stage.gates[0].snapshot.bearer_of(session, stage.clock.now_ms())
 
         place = (await stage.acts.environment("chu", "prod")).place
         for which in ("password", "totp", "account"):
@@ -119,6 +124,22 @@ def test_every_sign_in_is_in_the_journal_before_it_is_answered(open_house: Any) 
         assert (await stage.rows(count))[0][0] == before + 1
         await refused(stage.door.by_password("marie", PASSWORD, "000000", WARD), "code")
         assert (await stage.rows(count))[0][0] == before + 2
+
+    run(open_house, main)
+
+
+def test_entries_of_sign_ins_and_enrolments_say_from_which_country(open_house: Any) -> None:
+    async def main(stage: Stage) -> None:
+        telephone = await stage.enrolled("marie")
+        await stage.door.by_password("marie", PASSWORD, telephone.code(), WARD)
+        await stage.with_key("rita")
+        for _ in range(4):  # the last one finds a lock
+            await refused_by_any(stage.door.by_password("marie", PASSWORD, "000000", WARD))
+        said = [one for one in await journaled(stage.house) if one.address == WARD.address]
+        assert {Action.PERSON_PROVE, Action.PERSON_LOCK, Action.AUTHENTICATOR_CREATE, Action.AUTHENTICATOR_REVOKE} <= {
+            one.action for one in said
+        }
+        assert {one.country for one in said} == {"FR assumed"}
 
     run(open_house, main)
 

@@ -9,16 +9,28 @@ from typing import Any
 import msgspec
 import pytest
 
+from hygie.base.actions import Action
+from hygie.base.errors import RefusedError
 from hygie.base.roles import Role
 from hygie.gate.clients import REDIRECT, REDIRECT_PUBLIC
-from hygie.gate.desk import Proof, SessionDesk
-from hygie.gate.errors import ClientRefusedError, CodeRefusedError, ScopeError, SignInRefusedError
+from hygie.gate.desk import Opened, Proof, SessionDesk
+from hygie.gate.errors import (
+    AdministrationError,
+    ClientRefusedError,
+    CodeRefusedError,
+    ElsewhereError,
+    ScopeError,
+    SignInRefusedError,
+)
+from hygie.gate.gate import Whence
 from hygie.gate.jwks_source import JwksSource
+from hygie.gate.narrowing import WHOLE, Limits
 from hygie.gate.person_desk import PersonDesk, Registered, challenge_of, is_challenge, person_scopes
 from hygie.gate.proofs import Proven
+from hygie.gate.scopes import RIGHTS
 from hygie.gate.sessions import Session, open_session, seal_session
 from hygie.gate.snapshot import proof_by_number
-from tests.unit.gate.peoples_stage import WARD, Stage, staged
+from tests.unit.gate.peoples_stage import WARD, Stage, journaled, staged
 
 HERE = ("chu", "prod")
 BACK = "https://dpi.example/callback"
@@ -32,7 +44,7 @@ class Ward:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         gate, house = stage.gates[0], stage.house
-        keys = SessionDesk(
+        keys = self.keys = SessionDesk(
             gate,
             house.database,
             house.journal,
@@ -60,15 +72,41 @@ class Ward:
         assert found.authenticator == proof_by_number("10000000017")
         return found
 
-    async def code(self, proven: Proven | None = None, registered: Registered | None = None) -> str:
+    async def code(
+        self,
+        proven: Proven | None = None,
+        registered: Registered | None = None,
+        scopes: tuple[str, ...] = ("user/*.cruds",),
+    ) -> str:
         proven = proven or await self.proven()
         registered = registered or await self.desk.registered(HERE, "dpi", BACK, WARD)
-        how = {"challenge": challenge_of(VERIFIER), "scopes": ("user/*.cruds",)}
+        how = {"challenge": challenge_of(VERIFIER), "scopes": scopes}
         return await self.desk.code(registered, proven, where=WARD, **how)  # type: ignore[arg-type]
 
-    async def exchange(self, code: str) -> Any:
-        proof = Proof("dpi", "", WARD, frozenset())
+    async def exchange(self, code: str, client: str = "dpi") -> Any:
+        proof = Proof(client, "", WARD, frozenset())
         return await self.desk.exchange(HERE, proof, code=code, verifier=VERIFIER, redirect_uri=BACK)
+
+    async def application(self, name: str, *roles: Role, days: int = 30, limits: Limits = WHOLE) -> None:
+        """One more application, which may get people back."""
+        await self.stage.acts.create_account(name, kind="application", label=name, professional_id="", days=300)
+        for role in roles:
+            how = {"reason": "stage", "approver": "chief", "days": days, "limits": limits}
+            await self.stage.acts.grant(name, *HERE, role=role, **how)  # type: ignore[arg-type]
+        await self.stage.acts.add_client_key(name, kind=REDIRECT_PUBLIC, value=BACK, days=30)
+
+    async def entered(self, client: str, *scopes: str) -> Opened:
+        """A session of the person through an application."""
+        registered = await self.desk.registered(HERE, client, BACK, WARD)
+        opened: Opened = await self.exchange(await self.code(registered=registered, scopes=scopes), client)
+        return opened
+
+    async def admits(self, token: str, action: Action) -> bool:
+        try:
+            await self.gate.admit(token, tenant=HERE[0], environment=HERE[1], action=action)
+        except RefusedError:
+            return False
+        return True
 
 
 def run(open_house: Any, main: Callable[[Ward], Awaitable[None]]) -> None:
@@ -150,6 +188,121 @@ def test_a_number_that_two_accounts_have_names_neither(open_house: Any) -> None:
         )
         with pytest.raises(SignInRefusedError):
             await ward.proven()
+
+    run(open_house, main)
+
+
+ABROAD = Whence("8.8.8.8", "browser")
+
+
+async def countries(ward: Ward, action: Action, account: str = "jeanne") -> list[str]:
+    """Where somebody was, as her entries say it."""
+    said = await journaled(ward.stage.house)
+    return [one.country for one in said if one.action is action and one.account == account]
+
+
+def test_nobody_enters_from_where_data_may_not_be_reached(open_house: Any) -> None:
+    """The sign-in is done, the application is hers: the code and the session each look at where they are asked from."""
+
+    async def main(ward: Ward) -> None:
+        registered = await ward.desk.registered(HERE, "dpi", BACK, WARD)
+        how = {"challenge": challenge_of(VERIFIER), "scopes": ("user/*.rs",)}
+        with pytest.raises(ElsewhereError):
+            await ward.desk.code(registered, await ward.proven(), where=ABROAD, **how)  # type: ignore[arg-type]
+        code, proof = await ward.code(), Proof("dpi", "", ABROAD, frozenset())
+        with pytest.raises(ElsewhereError):
+            await ward.desk.exchange(HERE, proof, code=code, verifier=VERIFIER, redirect_uri=BACK)
+        await ward.exchange(code)  # it was not used up
+        await ward.desk.end_all(await ward.proven(), registered, WARD)
+        assert await countries(ward, Action.SESSION_OPEN) == ["US inferred", "US inferred", "FR assumed"]
+        assert await countries(ward, Action.SESSION_CLOSE) == ["FR assumed"]
+
+    run(open_house, main)
+
+
+ASKED = ("user/*.cruds", RIGHTS)
+
+
+@pytest.mark.parametrize("role", [Role.READER, Role.CAREGIVER, Role.APPLICATION])
+def test_an_application_that_shows_records_decides_on_nobodys_rights(open_house: Any, role: Role) -> None:
+    """Whoever signs in: roles of people hold approval:ask, and an application may hold them."""
+
+    async def main(ward: Ward) -> None:
+        how = {"reason": "stage", "approver": "chief", "days": 30}
+        await ward.stage.acts.grant("jeanne", *HERE, role=Role.RIGHTS_OFFICER, **how)  # type: ignore[arg-type]
+        await ward.application("viewer", role)
+        opened = await ward.entered("viewer", *ASKED)
+        assert opened.session.scopes == (("user/*.rs",) if role is Role.READER else ("user/*.cruds",))
+        for action in (Action.APPROVAL_ASK, Action.HABILITATION_APPROVE, Action.HABILITATION_REVOKE):
+            assert not await ward.admits(opened.token, action)
+        registered = await ward.desk.registered(HERE, "viewer", BACK, WARD)
+        with pytest.raises(ScopeError):
+            await ward.code(registered=registered, scopes=(RIGHTS,))
+
+    run(open_house, main)
+
+
+def test_an_application_of_rights_opens_what_its_role_says_and_no_more(open_house: Any) -> None:
+    async def main(ward: Ward) -> None:
+        how = {"reason": "stage", "approver": "chief", "days": 30}
+        await ward.stage.acts.grant("jeanne", *HERE, role=Role.RIGHTS_OFFICER, **how)  # type: ignore[arg-type]
+        await ward.stage.acts.grant("jeanne", *HERE, role=Role.PRIVACY_OFFICER, **how)  # type: ignore[arg-type]
+        await ward.application("droits", Role.RIGHTS_APPLICATION)
+        opened = await ward.entered("droits", *ASKED)
+        assert opened.session.scopes == (RIGHTS,)
+        assert await ward.admits(opened.token, Action.HABILITATION_APPROVE)
+        for action in (Action.ACCOUNT_RECOVER, Action.PATIENT_ERASE, Action.JOURNAL_READ, Action.OBJECT_READ):
+            assert not await ward.admits(opened.token, action)
+
+    run(open_house, main)
+
+
+def test_no_person_holds_the_role_of_an_application_of_rights(open_house: Any) -> None:
+    """One other person would have made her an officer of rights, where it takes two."""
+
+    async def main(ward: Ward) -> None:
+        how = {"reason": "stage", "approver": "chief", "days": 30}
+        with pytest.raises(AdministrationError):
+            await ward.stage.acts.grant("jeanne", *HERE, role=Role.RIGHTS_APPLICATION, **how)  # type: ignore[arg-type]
+
+    run(open_house, main)
+
+
+@pytest.mark.parametrize("limits", [Limits(patients=frozenset({"Group/a"})), Limits(purposes=frozenset({"TREAT"}))])
+def test_an_application_limited_to_patients_or_purposes_lends_nothing(open_house: Any, limits: Limits) -> None:
+    """Its limits would be forgotten in the permit of a person who has none."""
+
+    async def main(ward: Ward) -> None:
+        await ward.application("study", Role.APPLICATION, limits=limits)
+        with pytest.raises(ClientRefusedError):
+            await ward.desk.registered(HERE, "study", BACK, WARD)
+        how = {"reason": "stage", "approver": "chief", "days": 30}
+        await ward.stage.acts.grant("study", *HERE, role=Role.READER, **how)  # type: ignore[arg-type]
+        opened = await ward.entered("study", *ASKED)
+        assert opened.session.scopes == ("user/*.rs",)
+        assert not await ward.admits(opened.token, Action.OBJECT_CREATE)
+
+    run(open_house, main)
+
+
+def test_what_an_application_held_until_a_moment_ago_gives_nothing_any_more(open_house: Any) -> None:
+    async def main(ward: Ward) -> None:
+        await ward.application("dpi2", Role.READER)
+        how = {"reason": "stage", "approver": "chief", "days": 1}
+        await ward.stage.acts.grant("dpi2", *HERE, role=Role.APPLICATION, **how)  # type: ignore[arg-type]
+        ends_ms = ward.stage.clock.ms + 86_400_000
+        ward.stage.clock.ms = ends_ms - 60_000
+        opened = await ward.entered("dpi2", *ASKED)
+        assert await ward.admits(opened.token, Action.OBJECT_CREATE)
+        closed = await ward.entered("dpi2", *ASKED)
+        await ward.keys.close(Proof("dpi2", "", WARD, frozenset()), closed.token)
+        ward.stage.clock.ms = ends_ms
+        assert not await ward.admits(opened.token, Action.OBJECT_CREATE)  # no right changed: the clock alone says it
+        assert await ward.admits(opened.token, Action.OBJECT_READ)
+        await ward.stage.acts.create_account("new", kind="person", label="", professional_id="", days=1)
+        await ward.gate.refresh()  # rights read anew, after the end
+        assert ward.gate.bearer(closed.token) is None  # what was ended does not come back with less
+        assert (await ward.entered("dpi2", *ASKED)).session.scopes == ("user/*.rs",)
 
     run(open_house, main)
 

@@ -17,8 +17,11 @@ from hygie.base.actions import Action
 from hygie.base.clock import SystemClock
 from hygie.base.errors import NotFoundError
 from hygie.base.permit import Permit, Place
-from hygie.gate.errors import RequestOverError, SamePersonError, TwoPersonsError
-from hygie.gate.requests import APPROVED, LIFE_MS, REFUSED, Request, Requests
+from hygie.gate.errors import NotRaisedError, RequestOverError, RequestRefusedError, SamePersonError, TwoPersonsError
+from hygie.gate.everywhere import EVERYWHERE
+from hygie.gate.requests import APPROVED, LIFE_MS, REFUSED, WITHDRAWN, Request, Requests, _decision_mac, emergencies
+from hygie.gate.rights import rights_key
+from hygie.gate.two_persons import EMERGENCY_ANSWER_MS, TwoPersons, overdue
 from tests.unit.vault.conftest import open_house  # noqa: F401 (a fixture)
 
 WHAT = {"account": "marie", "role": "reader", "days": "30"}
@@ -168,3 +171,81 @@ def test_who_asked_does_not_answer_nor_who_it_is_for(open_house: Any) -> None:  
                     await requests.decide(permit(who, Action.HABILITATION_APPROVE, place), one.id, APPROVED)
 
     asyncio.run(main())
+
+
+RAISED = {"account": "local:alice", "ticket": "INT-1", "minutes": "60", "emergency": "yes"}
+
+
+async def raised(requests: Requests) -> Request:
+    asking = permit("local:alice", Action.RIGHT_RAISE, EVERYWHERE)
+    return await requests.ask(asking, Action.RIGHT_RAISE, RAISED, reason="disk")
+
+
+def test_the_machines_person_does_not_answer_herself_under_her_accounts_name(open_house: Any) -> None:  # noqa: F811
+    async def main() -> None:
+        async with desk(open_house) as (_, requests, _place):
+            one = await raised(requests)
+            for name in ("alice", "Alice", "local:alice"):
+                answering = permit(name, Action.RIGHT_RAISE_APPROVE, EVERYWHERE)
+                with pytest.raises(SamePersonError):
+                    await requests.decide(answering, one.id, APPROVED)
+
+    asyncio.run(main())
+
+
+def test_rights_are_raised_for_who_asks(open_house: Any) -> None:  # noqa: F811
+    async def main() -> None:
+        async with desk(open_house) as (_, requests, _place):
+            asking = permit("carl", Action.RIGHT_RAISE, EVERYWHERE)
+            with pytest.raises(RequestRefusedError):
+                await requests.ask(asking, Action.RIGHT_RAISE, RAISED, reason="disk")
+
+    asyncio.run(main())
+
+
+def test_one_withdraws_what_one_asked_for_oneself(open_house: Any) -> None:  # noqa: F811
+    async def main() -> None:
+        async with desk(open_house) as (house, requests, place):
+            asking = permit("marie", Action.APPROVAL_ASK, place)
+            one = await requests.ask(asking, Action.HABILITATION_GRANT, WHAT, reason="soins")
+            await requests.decide(permit("marie", Action.APPROVAL_WITHDRAW, place), one.id, WITHDRAWN)
+            assert (await requests.find(place, one.id)).state(house.clock.now_ms()) == "withdrawn"
+
+    asyncio.run(main())
+
+
+def test_an_emergency_is_answered_for_and_not_withdrawn(open_house: Any) -> None:  # noqa: F811
+    async def main() -> None:
+        async with desk(open_house) as (house, requests, _place), opened(house.owner, size=1) as owner:
+            one = await raised(requests)
+            with pytest.raises(RequestRefusedError):
+                await requests.decide(permit("local:alice", Action.APPROVAL_WITHDRAW, EVERYWHERE), one.id, WITHDRAWN)
+            # one that was withdrawn before this was so
+            key, now_ms = await rights_key(requests._kms), house.clock.now_ms()
+            mac = _decision_mac(key, one, (WITHDRAWN, "local:alice", now_ms, ""))
+            row = (one.id, WITHDRAWN, "local:alice", now_ms, "", mac)
+            with psycopg.connect(house.owner, autocommit=True) as connection:
+                connection.execute("INSERT INTO hygie.decision VALUES (%s, %s, %s, %s, %s, %s)", row)
+                for name in ("sara", "sam"):  # somebody could answer
+                    told = (name, name, EVERYWHERE.environment_id, now_ms + LIFE_MS)
+                    connection.execute(ACCOUNT, (name,))
+                    connection.execute(OFFICER, told)
+            late_ms = now_ms + EMERGENCY_ANSWER_MS + 1
+            found = await requests.listing(EVERYWHERE)
+            assert [late.id for late in overdue(found, late_ms)] == [one.id]
+            async with owner.transaction() as reading:
+                assert [(kept.id, answered) for kept, answered in await emergencies(reading, key)] == [(one.id, False)]
+            with pytest.raises(NotRaisedError):
+                await TwoPersons(requests, owner, production=False, now_ms=now_ms).raised("local:alice")
+
+    asyncio.run(main())
+
+
+ACCOUNT = (
+    "INSERT INTO hygie.account (id, kind, label, professional_id, created_ms, ends_ms)"
+    " VALUES (%s, 'person', '', '', 0, 9000000000000)"
+)
+OFFICER = (
+    "INSERT INTO hygie.habilitation (id, account, environment, role, reason, approver, starts_ms, ends_ms)"
+    " VALUES (%s, %s, %s, 'security-officer', 'stage', 'chief', 0, %s)"
+)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hygie.interventions.iolog import Header
-from hygie.interventions.matching import SHELL, Allowed
+from hygie.interventions.matching import SHELL, Allowed, Believed, Certificate
 from hygie.interventions.sshd_log import Login
 
 START_S = 1_800_000_000
 START_MS = START_S * 1000
 AUTHORITY = "SHA256:authority"
-LOGIN = Login("vm-1", "paul", "192.0.2.7", 51_000, START_MS - 200, "INT-1", "7", AUTHORITY)
+KEY = "SHA256:abc"
+LOGIN = Login("vm-1", "paul", "192.0.2.7", 51_000, START_MS - 200, "INT-1", "7", AUTHORITY, KEY)
 ALLOWED = Allowed("INT-1", "chu", "PER-paul", "paul", START_MS - 60_000, START_MS + 600_000)
+SECOND = replace(LOGIN, port=51_001, at_ms=START_MS - 100, key_id="INT-2", serial="8")
+BELIEVED = Believed(
+    {"INT-1": ALLOWED, "INT-2": replace(ALLOWED, key="INT-2")},
+    {
+        "7": Certificate("INT-1", "paul", KEY, START_MS + 600_000),
+        "8": Certificate("INT-2", "paul", KEY, START_MS + 600_000),
+        "9": Certificate("INT-9", "paul", KEY, START_MS + 600_000),
+    },
+    frozenset({AUTHORITY}),
+)
 
 
 def log(**changed: Any) -> bytes:
@@ -28,7 +39,7 @@ def log(**changed: Any) -> bytes:
         "runuser": "paul",
         "submithost": "vm-1",
         "runargv": [SHELL, "INT-1", "192.0.2.7 51000 192.0.2.1 22", "1800000600", ""],
-        "runenv": ["PATH=/bin"],
+        "runenv": ["PATH=/bin", "SHELL=/bin/sh"],
     }
     return json.dumps(whole | changed).encode()
 
@@ -42,17 +53,14 @@ FILES: Mapping[str, bytes] = {
 }
 
 
-def recording(
-    spool: Path, name: str = "paul-20270115-abcdef", *, packed: bool = False, **changed: bytes | None
-) -> Path:
+def recording(spool: Path, name: str = "paul-20270115-abcdef", **changed: bytes | None) -> Path:
     """A finished recording. Args: changed: content of ``log_json``, ``timing``… otherwise, None to leave one out."""
     folder = spool / name
     folder.mkdir(parents=True)
     files = dict(FILES) | {key.replace("log_json", "log.json"): value for key, value in changed.items()}
     for each, content in files.items():
         if content is not None:
-            zipped = packed and each not in ("log.json", "log")
-            (folder / each).write_bytes(gzip.compress(content) if zipped else content)
+            (folder / each).write_bytes(content)
     if (folder / "timing").exists():
         (folder / "timing").chmod(0o400)
     return folder
@@ -67,5 +75,6 @@ def header(**changed: Any) -> Header:
         "command": SHELL,
         "arguments": ("INT-1", "192.0.2.7 51000 192.0.2.1 22", "1800000600", ""),
         "started_ms": START_MS,
+        "login_shell": "/bin/sh",
     }
     return Header(**(whole | changed))

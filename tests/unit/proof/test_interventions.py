@@ -11,6 +11,7 @@ import pytest
 from hygie.proof.interventions import (
     Granted,
     NotGrantedError,
+    People,
     ending_accounts,
     granted,
     window_of,
@@ -46,7 +47,7 @@ def approved(**changed: Any) -> list[RecordVersion]:
 
 def reason(history: list[RecordVersion], people: list[RecordVersion] = PEOPLE) -> str:
     try:
-        granted(history, people)
+        granted(history, People.of(people))
     except NotGrantedError as error:
         return error.reason
     return ""
@@ -55,10 +56,10 @@ def reason(history: list[RecordVersion], people: list[RecordVersion] = PEOPLE) -
 def test_an_approved_intervention_allows_its_operator_within_its_window() -> None:
     begins, ends = (int(datetime(2027, 3, 15, hour, minute, tzinfo=UTC).timestamp() * 1000)
                     for hour, minute in ((9, 30), (11, 0)))  # fmt: skip
-    assert granted(approved(), PEOPLE) == Granted("INT-1", "chu", "PER-paul", "paul", begins, ends)
+    assert granted(approved(), People.of(PEOPLE)) == Granted("INT-1", "chu", "PER-paul", "paul", begins, ends)
     started = [*approved(), version("in-progress", 3, author="local:paul")]
-    assert granted(started, PEOPLE).over_ms is None
-    assert granted([*started, version("done", 4)], PEOPLE).over_ms == NOW_MS
+    assert granted(started, People.of(PEOPLE)).over_ms is None
+    assert granted([*started, version("done", 4)], People.of(PEOPLE)).over_ms == NOW_MS
     by_name = approved(approver="zoé roux")
     assert reason(by_name) == reason(approved(approver="PER-zoe")) == ""
 
@@ -110,6 +111,16 @@ def test_what_was_not_agreed_on_allows_nothing(history: list[RecordVersion], why
     assert reason(history) == why
 
 
+def test_an_operator_whose_account_became_another_one_allows_nothing() -> None:
+    later = [*PEOPLE, replace(person("mallory"), key="PER-paul", seq=3, version=2)]
+    assert reason(approved(), later) == "changed"
+    assert withdrawn([approved()], People.of(later), NOW_MS) == ["INT-1"]
+    again = [*approved(), version("validated", 4, approver="zoe")]
+    assert granted(again, People.of(later)).account == "mallory", "somebody agreed to this one"
+    moved = [*PEOPLE, replace(person("paul", name="Paul Durand-Roux"), seq=3, version=2)]
+    assert reason(approved(), moved) == "", "what else changes of a person is no matter of machines"
+
+
 def test_a_window_ends_with_its_day_in_paris_or_before() -> None:
     day_ms = int(datetime(2027, 3, 15, 23, tzinfo=UTC).timestamp() * 1000)
     assert window_of(FIELDS | {"ends_at": None})[1] == day_ms - 1
@@ -119,7 +130,7 @@ def test_a_window_ends_with_its_day_in_paris_or_before() -> None:
 
 def test_what_allows_nothing_any_more_is_revoked() -> None:
     def revoked(history: list[RecordVersion], people: list[RecordVersion] = PEOPLE, now_ms: int = NOW_MS) -> bool:
-        return withdrawn([history], people, now_ms) == ["INT-1"]
+        return withdrawn([history], People.of(people), now_ms) == ["INT-1"]
 
     assert not revoked(approved())
     assert revoked(approved(), now_ms=NOW_MS + 2 * HOUR_MS)

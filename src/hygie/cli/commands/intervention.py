@@ -177,6 +177,8 @@ def setup(
         target.parent.mkdir(parents=True, exist_ok=True)
         write_durably(target, text.encode(), mode=mode)
         frame.out.line(f"{oct(mode)[2:]} {target}")
+    shells = " ; ".join(f"chsh -s /bin/sh {one}" for one in account)
+    frame.out.line(say(fr=f"Puis, sur la machine : {shells}", en=f"Then, on the machine: {shells}"))
     frame.out.result({"files": sorted(made)})
 
 

@@ -95,7 +95,7 @@ def ask(
         else:
             permit = custody.operator.permit(wanted, place)
         if wanted is Action.HABILITATION_GRANT:
-            check_habilitation(told, place)
+            check_habilitation(told, place, permit.account)
         requests = requests_of(custody.house, custody.owner, custody.journal)
         return await requests.ask(permit, wanted, told, reason=reason, subject=subject)
 

@@ -75,4 +75,6 @@ GRANT SELECT ON hygie.journal_entry, hygie.journal_head, hygie.tenant, hygie.env
 GRANT INSERT (leaf) ON hygie.journal_pending TO hygie_watch;
 GRANT SELECT, INSERT ON hygie.measurement TO hygie_watch;
 GRANT SELECT (id, kind, label, professional_id, state, tenant, created_ms, ends_ms) ON hygie.account TO hygie_watch;
+GRANT USAGE ON SCHEMA hygie_proof TO hygie_watch;
+GRANT SELECT (batch, place, check_id, at_ms, verdict, evidence) ON hygie_proof.run TO hygie_watch;
 GRANT SELECT ON hygie.finding, hygie.finding_act, hygie.finding_evidence, hygie.watch_cursor TO hygie_console, hygie_sealer;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hygie.base.roles import ROLES
 from hygie.proof.facts import AccessFacts, FileFacts, ProcessesFacts, RightsFacts
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
@@ -14,6 +15,7 @@ DEFAULT_NAMES = frozenset(
     ("admin", "administrator", "administrateur", "default", "demo", "guest", "root", "test", "user")
 )
 DATABASE_ROLES = frozenset(("hygie_owner", "hygie_hosting", "hygie_sealer", "hygie_console", "hygie_watch", "postgres"))
+SENSITIVE = frozenset(role.value for role, card in ROLES.items() if card.sensitive)
 DAY_MS = 86_400_000
 
 
@@ -167,17 +169,69 @@ def reviews(fact: AccessFacts, context: Context) -> Outcome:
     return satisfied(Text("Campagnes de revue tenues.", "Campaigns of reviews are kept."), observed, declared)
 
 
-def second_factor(_: AccessFacts, __: Context) -> Outcome:
-    """Administration asks for two factors."""
-    return unsatisfied(
-        Text("Pas encore de second facteur pour administrer.", "No second factor for administration yet."),
-        Text("compte local de la machine", "local account of the machine"),
-        Text("deux facteurs", "two factors"),
-        Text(
-            "Protégez l'accès à la machine (SSH par clé et second facteur).",
-            "Protect the machine's access (SSH key and second factor).",
-        ),
+def second_factor(fact: AccessFacts, context: Context) -> Outcome:
+    """Whoever administers proves himself by two factors, or a security key, and by nothing less."""
+    people, kinds = _administrators(fact, context.now_ms), _kinds(fact, context)
+    loose = [one.name for one in context.settings.identity_providers if not one.shape.acr]
+    lacking = [one for one in people if not (kinds[one] & {"webauthn", "oidc"} or {"password", "totp"} <= kinds[one])]
+    linked = [one for one in people if loose and "oidc" in kinds[one]]
+    bare = [one for one in people if "token" in kinds[one]]
+    observed = Text(
+        f"{len(people)} administrent : {len(lacking)} sans second facteur, {len(linked)} par une identité sans niveau,"
+        f" {len(bare)} par jeton",
+        f"{len(people)} administer: {len(lacking)} without a second factor, {len(linked)} by an identity without a"
+        f" level, {len(bare)} by token",
     )
+    declared = Text("deux facteurs, ou une clé de sécurité", "two factors, or a security key")
+    for names, wrong, remedy in (
+        (lacking, Text("Sans second facteur", "Without a second factor"), "hygie person enrol"),
+        (bare, Text("Un jeton suffit pour entrer", "A token is enough to enter"), "hygie token revoke"),
+        (linked, Text("Son identité ne dit pas de niveau", "His identity says no level"), "identity_providers: acr"),
+    ):
+        if names:
+            told = Text(f"{wrong.fr} : {names[0]}.", f"{wrong.en}: {names[0]}.")
+            return unsatisfied(told, observed, declared, same(remedy))
+    if not people:
+        why = Text("Seuls des comptes de la machine administrent.", "Only accounts of the machine administer.")
+        entered = Text("Montrez comment on y entre (interventions).", "Show how they are entered (interventions).")
+        return unknown(why, observed, declared, entered)
+    return satisfied(
+        Text("Qui administre a deux facteurs.", "Whoever administers has two factors."), observed, declared
+    )
+
+
+def _administrators(fact: AccessFacts, now_ms: int) -> list[str]:
+    """Open accounts of persons with a live right that gives power over rights or much data, by name."""
+    persons = {
+        one["id"]
+        for one in fact.accounts
+        if (one["kind"], one["state"]) == ("person", "open") and one["ends_ms"] > now_ms
+    }
+    return sorted(
+        {
+            one["account"]
+            for one in fact.habilitations
+            if one["account"] in persons
+            and one["role"] in SENSITIVE
+            and one["revoked_ms"] is None
+            and one["suspended_ms"] is None
+            and one["ends_ms"] > now_ms
+        }
+    )
+
+
+def _kinds(fact: AccessFacts, context: Context) -> dict[str, set[str]]:
+    """What opens a door to each account: kinds of authenticators, and ``token``."""
+    vouched = any(one.shape.professional_claim for one in context.settings.identity_providers)
+    kinds: dict[str, set[str]] = {
+        one["id"]: {"oidc"} if vouched and one["numbered"] else set() for one in fact.accounts
+    }
+    for one in fact.authenticators:
+        kinds.setdefault(one["account"], set()).add(one["kind"])
+    for one in fact.tokens:
+        if one["revoked_ms"] is None and one["expires_ms"] > context.now_ms:
+            kinds.setdefault(one["account"], set()).add("token")
+    return kinds
 
 
 _T = "tests/sabotage/test_tech_5.py::"
@@ -248,11 +302,10 @@ CHECKS = (
     Check(
         "tech-5.second-factor",
         Text("Second facteur", "Second factor"),
-        Text("Administration à deux facteurs", "Two factors to administer"),
+        Text("Deux facteurs pour administrer par Hygie", "Two factors to administer through Hygie"),
         "access",
         MINUTES_S,
-        _T + "test_no_second_factor_is_red",
+        _T + "test_an_administrator_without_a_second_factor_is_red",
         second_factor,
-        on_facts="satisfied: never given, a second factor is not built",
     ),
 )

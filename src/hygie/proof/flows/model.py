@@ -10,11 +10,12 @@ from hygie.proof.model import Text
 
 Over = Literal["tcp", "unix", "files", "program"]
 
-OWN = ("serve", "work", "kms", "witness", "postgres", "administration")  # who runs for this installation
+OWN = ("serve", "work", "watch", "kms", "witness", "postgres", "administration")  # who runs for this installation
 PARTIES = {
     "client": Text("applications clientes", "client applications"),
     "serve": Text("hygie serve", "hygie serve"),
     "work": Text("hygie work", "hygie work"),
+    "watch": Text("hygie watch", "hygie watch"),
     "kms": Text("hygie kms", "hygie kms"),
     "witness": Text("témoin", "witness"),
     "postgres": Text("PostgreSQL", "PostgreSQL"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hygie.recordings import KEPT_MS, LoginLog, LogUnreadableError
+from hygie.interventions.errors import LogUnreadableError
+from hygie.interventions.login_log import KEPT_MS, LoginLog
 from tests.unit.interventions.stage import START_MS
 
 
@@ -39,6 +40,36 @@ def test_it_is_followed_through_its_rotation(tmp_path: Path) -> None:
         file.write(line(5))
     assert ports(log) == [1, 2, 3, 4, 5], "copied and cut"
     assert ports(log, START_MS + KEPT_MS + 1) == []
+    log.close()
+
+
+def test_a_rotation_that_came_while_nobody_looked_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "sshd.log"
+    path.write_text(line(2))
+    (tmp_path / "sshd.log.1").write_text(line(1))
+    log = LoginLog(path)
+    assert ports(log) == [1, 2]
+    assert ports(log) == [1, 2]
+    log.close()
+    path.replace(tmp_path / "sshd.log.1")
+    path.write_text(line(3))
+    assert ports(log) == [1, 2, 3], "and what was known is known once"
+    assert ports(LoginLog(path)) == [2, 3]
+
+
+def test_what_is_written_into_the_renamed_file_is_read_a_turn_later(tmp_path: Path) -> None:
+    path = tmp_path / "sshd.log"
+    path.write_text(line(1))
+    log = LoginLog(path)
+    assert ports(log) == [1]
+    late = path.open("a")
+    path.rename(tmp_path / "sshd.log.1")
+    path.write_text(line(3))
+    assert ports(log) == [1, 3]
+    late.write(line(2))
+    late.close()  # sshd's log daemon was told of the rotation by now
+    assert ports(log) == [1, 3, 2]
+    assert ports(log) == [1, 3, 2]
     log.close()
 
 

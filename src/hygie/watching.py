@@ -1,0 +1,179 @@
+"""``hygie watch``: facts are followed, rules speak, findings are opened. Its process has no right over any data.
+
+Each turn is one transaction: what was read, what rules remember of it, the findings and their entries.  A watch that is
+killed goes on from there.  Source: docs/adr/0029-watch.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from hygie.app import House, opened
+from hygie.backups.run import measure
+from hygie.database.pool import Database
+from hygie.journal.reader import JournalReader
+from hygie.journal.writer import JournalWriter
+from hygie.loops import every
+from hygie.watch import memory
+from hygie.watch.engine import Engine, Hit, Key
+from hygie.watch.events import JOURNAL
+from hygie.watch.findings import Finding, keep_hits
+from hygie.watch.ruleset import RuleSet, check_samples, load_rules
+from hygie.watch.sources import CheckSource, JournalSource, MeasurementSource, Page, Source
+
+FOLLOW_EVERY_S = 0.5  # with the sealer's own half second, a second from an act to its finding
+TICK_EVERY_S = 30.0  # silences and windows that are over
+MEASURE_EVERY_S = 60.0
+BEHIND_MAX = 20_000  # entries: some seconds of a busy installation
+NAMES_MAX = 20
+KIND = "watch"  # of its measurements
+POOL = 2
+
+log = logging.getLogger("hygie.watch")
+
+
+class Watch:
+    """The watch of one installation. Args: database: opened as the role ``hygie_watch``; reader: of the journal."""
+
+    def __init__(self, house: House, database: Database, reader: JournalReader, rules: RuleSet) -> None:
+        self._house = house
+        self._database = database
+        self._journal = JournalWriter(database, house.month_keys, house.clock)
+        self._sources: tuple[Source, ...] = (JournalSource(reader), MeasurementSource(), CheckSource())
+        self._positions: dict[str, int] = {}
+        self._engine: Engine | None = None
+        self._turn = asyncio.Lock()
+        self._wrong = 0  # samples of rules that do not hold
+        self.rules = rules
+
+    async def begin(self) -> None:
+        """Take up what was remembered; at the very first start, what comes from now on counts."""
+        async with self._database.transaction() as connection:
+            kept, known = await memory.states(connection), await memory.cursors(connection)
+            for source in self._sources:
+                if source.name in known:
+                    self._positions[source.name] = known[source.name][0]
+                    continue
+                self._positions[source.name] = await source.end(connection)
+                await memory.move(connection, source.name, self._positions[source.name], self._house.clock.now_ms())
+        self._engine = Engine(self.rules.rules, kept)
+        self._wrong = len(await asyncio.to_thread(check_samples, self.rules.rules))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop`` is set."""
+        await asyncio.gather(
+            *(every(stop, FOLLOW_EVERY_S, partial(self.follow, one), share_max=1.0) for one in self._sources),
+            every(stop, TICK_EVERY_S, self.tick),
+            every(stop, MEASURE_EVERY_S, self.measure),
+        )
+        await self._journal.close()
+
+    async def follow_all(self) -> list[Finding]:
+        """One turn of every source. Returns: the findings that were opened."""
+        return [one for source in self._sources for one in await self.follow(source)]
+
+    async def follow(self, source: Source) -> list[Finding]:
+        """All that a source said since the last turn, through every rule. Returns: the findings that were opened.
+
+        Raises: UnavailableError, psycopg.Error: nothing of the page counts, and the next turn reads it again.
+        """
+        opened_all: list[Finding] = []
+        while True:
+            async with self._turn:
+                async with self._database.transaction() as connection:
+                    page = await source.page(connection, self._positions[source.name])
+                if page.events or page.position != self._positions[source.name]:
+                    opened_all += await self._take(source, page)
+            if not page.more:
+                return opened_all
+
+    async def tick(self) -> list[Finding]:
+        """What did not come, and what is over."""
+        async with self._turn:
+            engine, now_ms = self._ready()
+            gone = engine.forget(now_ms)
+            return await self._keep(Turn(hits=engine.absent(now_ms), gone=gone))
+
+    async def measure(self) -> None:
+        """Say that the watch looks: with how many rules, and how far behind the journal it is."""
+        now_ms = self._house.clock.now_ms()
+        async with self._database.transaction() as connection:
+            behind = await memory.journal_size(connection) - self._positions[JOURNAL]
+        names = [one.file for one in self.rules.refused][:NAMES_MAX]
+        facts = {"rules": len(self.rules.rules), "refused": names, "wrong": self._wrong, "behind": max(behind, 0)}
+        passed = not (names or self._wrong) and behind <= BEHIND_MAX
+        await measure(self._database, now_ms, KIND, passed=passed, facts=facts)
+
+    def _ready(self) -> tuple[Engine, int]:
+        assert self._engine is not None, "begin() comes first"
+        return self._engine, self._house.clock.now_ms()
+
+    async def _take(self, source: Source, page: Page) -> list[Finding]:
+        engine, _ = self._ready()
+        turn = Turn(hits=engine.take(page.events), digests=page.digests, moved=(source.name, page.position))
+        found = await self._keep(turn)
+        self._positions[source.name] = page.position
+        return found
+
+    async def _keep(self, turn: Turn) -> list[Finding]:
+        """One transaction of all that a turn changed. What could not be kept is done again: from the states of the
+        database, and not from those in memory, which are ahead of it."""
+        engine, now_ms = self._ready()
+        try:
+            async with self._database.transaction() as connection:
+                found, entries = await keep_hits(connection, turn.hits, turn.digests, now_ms)
+                await memory.keep(connection, engine, engine.dirty)
+                await memory.forget(connection, turn.gone)
+                if turn.moved is not None:
+                    await memory.move(connection, *turn.moved, now_ms)
+                await self._journal.append(connection, entries)
+        except BaseException:
+            await self._again()
+            raise
+        engine.dirty.clear()
+        for one in found:
+            log.warning("finding %s opened: %s, rule %s", one.id, one.level, one.rule)
+        return found
+
+    async def _again(self) -> None:
+        async with self._database.transaction() as connection:
+            self._engine = Engine(self.rules.rules, await memory.states(connection))
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one turn changes. digests: of what is at hand, by rank; gone: windows that are over; moved: a source and how
+    far it was followed."""
+
+    hits: list[Hit]
+    digests: dict[int, bytes] = field(default_factory=dict)
+    gone: list[Key] = field(default_factory=list)
+    moved: tuple[str, int] | None = None
+
+
+async def open_watch(house: House, database: Database) -> Watch:
+    """The watch with its rules; one that does not hold is named in the log, and leaves the others."""
+    rules = await asyncio.to_thread(load_rules, rules_folder(house))
+    for refused in rules.refused:
+        log.error("%s %s: %s: %s", refused.code, refused.file, refused.where, refused.reason)
+    watch = Watch(house, database, await house.journal_reader(database), rules)
+    await watch.begin()
+    return watch
+
+
+async def run_watch(house: House, stop: asyncio.Event, ready: asyncio.Event) -> None:
+    """The watch until ``stop``."""
+    async with opened(house.dsns.watch, size=POOL) as database:
+        watch = await open_watch(house, database)
+        ready.set()
+        await watch.run(stop)
+
+
+def rules_folder(house: House) -> Path | None:
+    """Where the SOC's own rules lie."""
+    folder = house.settings.watch.rules
+    return house.folder.resolve(folder) if folder is not None else None
