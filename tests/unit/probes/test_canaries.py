@@ -284,6 +284,29 @@ def test_a_row_whose_frame_does_not_open_leaves_its_table_unread(dsns: Dsns, mon
         assert _with(dsns, lambda pool: rows.read(pool, finder)).left == 0
 
 
+def test_a_table_that_was_read_whole_is_left_as_soon_as_a_part_of_it_does_not_open(
+    dsns: Dsns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when its reading ends, hours later."""
+    monkeypatch.setattr(places, "PAGES_AT_ONCE", 2)
+    monkeypatch.setattr(stream, "OPENED_BYTES_MAX", 300_000)
+    rows, finder = Rows(), Finder([CANARY])
+    with psycopg.connect(dsns.owner, autocommit=True) as owner:
+        owner.execute("CREATE TABLE hygie_env_31.notes (kept bytea, note text)")
+        many = "INSERT INTO hygie_env_31.notes SELECT '', repeat('x', 900) FROM generate_series(1, 900)"
+        owner.execute(many)
+        assert _with(dsns, lambda pool: rows.read(pool, finder)).left == 0
+        owner.execute("TRUNCATE hygie_env_31.notes")
+        owner.execute("INSERT INTO hygie_env_31.notes VALUES (%s)", (gzip.compress(bytes(20_000_000)),))
+        owner.execute(many)
+        monkeypatch.setattr(places, "ROWS_BYTES_MAX", 1)
+        turns = [_with(dsns, lambda pool: rows.read(pool, finder)) for _ in range(200)]
+        first = next(at for at, turn in enumerate(turns) if turn.closed)
+        assert {turn.left for turn in turns[:first]} <= {0}
+        assert {turn.left for turn in turns[first:]} == {1}
+        owner.execute("DROP TABLE hygie_env_31.notes")
+
+
 def test_another_environments_index_tells_by_its_own_tokens(dsns: Dsns) -> None:
     indexes = {
         one.place.role: BlindIndex(id_key=bytes(32), index_key=key * 32) for one, key in ((PROD, b"a"), (TEST, b"b"))

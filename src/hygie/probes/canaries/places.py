@@ -218,11 +218,14 @@ class Rows:
         if at + PAGES_AT_ONCE < pages:
             self._next[table] = at + PAGES_AT_ONCE
             return False
-        if table in self._spoiled:
-            self._whole.discard(table)
-        else:
+        if table not in self._spoiled:
             self._whole.add(table)
         return True
+
+    def _spoil(self, table: Table) -> None:
+        """Left from now on, until a pass over all of it: the one under way may take hours to end."""
+        self._spoiled.add(table)
+        self._whole.discard(table)
 
     async def _range(self, database: Database, finder: Finder, report: Read, table: Table, page: int) -> None:
         statement = sql.SQL("COPY (SELECT * FROM {} WHERE ctid >= {} AND ctid < {}) TO STDOUT (FORMAT binary)").format(
@@ -239,13 +242,13 @@ class Rows:
                         data.clear()
                 hit = hit or await asyncio.to_thread(stream.feed, bytes(data))
         except psycopg.Error as error:
-            self._spoiled.add(table)
+            self._spoil(table)
             report.failed.append(f"{name}: {error.sqlstate or 'error'}")
             return
         report.count += 1
         report.bytes += stream.opened
         if stream.closed:
-            self._spoiled.add(table)
+            self._spoil(table)
             report.closed.append(name)
         if hit:
             self._held.add((table, page))
