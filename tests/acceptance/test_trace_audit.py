@@ -34,6 +34,7 @@ def test_a_sample_is_drawn_matched_and_reported(installation: Installation, tmp_
     )  # one is never overwritten
     short = ("traces", "audit", "chu", "--seed", "x", "--to", str(tmp_path / "short.csv"))
     assert made.hygie(*short, exit_code=10)["error"]["code"] == "HYG-100"
+    made.journal_published()
     told = made.hygie("journal", "show", "--action", "journal:read", "--limit", "1")[0]
     assert told["detail"]["audit"] == "traces"
     assert (told["detail"]["since"], told["detail"]["until"]) == (few["since"], str(few["until"]))
