@@ -103,14 +103,14 @@ def opened_outside(openings: Sequence[Opening], purpose: str, now_ms: int) -> Pa
 async def live_openings(connection: Connection, now_ms: int, key: bytes) -> list[Opening]:
     """The openings that count now, and that Hygie wrote. Args: key: of the MACs."""
     found = await connection.execute(f"{_SELECT} WHERE b.ends_ms > %s".encode(), (now_ms,))
-    return [one for one in map(_opening, await found.fetchall()) if _is_ours(one, key)]
+    return [one for one in map(_opening, await found.fetchall()) if is_ours(one, key)]
 
 
 async def openings_kept(connection: Connection, key: bytes) -> list[Opening]:
     """Every opening, oldest first, for who looks at whether each was reviewed; a review counts if Hygie wrote both."""
     found = await connection.execute(f"{_SELECT} ORDER BY b.opened_ms, b.id".encode())
     rows = map(_opening, await found.fetchall())
-    return [one if _is_ours(one, key) and _is_reviewed(one, key) else replace(one, verdict="") for one in rows]
+    return [one if is_ours(one, key) and _is_reviewed(one, key) else replace(one, verdict="") for one in rows]
 
 
 class BreakGlass:
@@ -174,7 +174,7 @@ class BreakGlass:
         query = f"{_SELECT} WHERE b.environment = %s ORDER BY b.opened_ms DESC LIMIT {LISTED_MAX}"
         async with self._database.transaction() as connection:
             found = await connection.execute(query.encode(), (place.environment_id,))
-            ours = [one for one in map(_opening, await found.fetchall()) if _is_ours(one, key)]
+            ours = [one for one in map(_opening, await found.fetchall()) if is_ours(one, key)]
         return [one if _is_reviewed(one, key) else replace(one, verdict="") for one in ours]
 
     async def _one(self, connection: Connection, place: Place, id_: str, key: bytes) -> Opening:
@@ -185,7 +185,7 @@ class BreakGlass:
         )
         row = await found.fetchone()
         one = _opening(row) if row is not None else None
-        if one is None or not _is_ours(one, key):
+        if one is None or not is_ours(one, key):
             raise NotFoundError()
         return one
 
@@ -207,7 +207,7 @@ def _opening(row: Sequence[Any]) -> Opening:
     )  # fmt: skip
 
 
-def _is_ours(one: Opening, key: bytes) -> bool:
+def is_ours(one: Opening, key: bytes) -> bool:
     """Whether Hygie wrote the opening as it is."""
     return hmac.compare_digest(one.mac, _mac(key, one))
 

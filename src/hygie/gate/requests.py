@@ -14,7 +14,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import psycopg
@@ -277,6 +277,16 @@ async def emergencies(connection: Connection, key: bytes) -> list[tuple[Request,
 def is_answered(one: Request) -> bool:
     """Whether somebody else approved or refused it: who withdraws answers for nothing."""
     return one.decision is not None and one.decision.verdict != WITHDRAWN
+
+
+async def raises_kept(connection: Connection, key: bytes) -> list[Request]:
+    """Every right that somebody of the machine asked to be raised, oldest first, if Hygie wrote it; likewise its
+    answer: one that it did not write answers nothing."""
+    found = await connection.execute(
+        f"{_SELECT} WHERE r.act = %s ORDER BY r.asked_ms, r.id".encode(), (Action.RIGHT_RAISE.value,)
+    )
+    rows = [(one, replace(one, decision=None)) for one in map(_request, await found.fetchall())]
+    return [one if _is_ours(one, key) else asked for one, asked in rows if _is_ours(asked, key)]
 
 
 async def use_up(connection: Connection, id_: str, now_ms: int, outcome: str) -> None:

@@ -13,7 +13,7 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -143,14 +143,22 @@ async def live_rights(connection: Connection, now_ms: int, tables: Iterable[str]
     """Every row of these tables of ``COVERED`` that is neither ended nor withdrawn, true or not; accounts first."""
     found: list[Right] = []
     for table in tables:
-        columns = (*COVERED[table], *LIMITS.get(table, ()))
-        statement = sql.SQL("SELECT {}, mac FROM {} WHERE ").format(
-            sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier("hygie", table)
-        ) + sql.SQL(_LIVE[table])
-        cursor = await connection.execute(statement, (now_ms,))
-        async for row in cursor:
-            found.append(Right(table, dict(zip(columns, row, strict=False)), row[-1]))
+        found += await _rights(connection, table, " WHERE " + _LIVE[table], (now_ms,))
     return found
+
+
+async def rights_kept(connection: Connection, table: str) -> list[Right]:
+    """Every row of one of the tables of ``COVERED``, those of the past too, true or not."""
+    return await _rights(connection, table, "", ())
+
+
+async def _rights(connection: Connection, table: str, where: LiteralString, facts: tuple[int, ...]) -> list[Right]:
+    columns = (*COVERED[table], *LIMITS.get(table, ()))
+    statement = sql.SQL("SELECT {}, mac FROM {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier("hygie", table)
+    ) + sql.SQL(where)
+    cursor = await connection.execute(statement, facts)
+    return [Right(table, dict(zip(columns, row, strict=False)), row[-1]) async for row in cursor]
 
 
 def told(rights: Sequence[Right]) -> list[str]:

@@ -69,11 +69,7 @@ class TwoPersons:
         return None
 
     def _is_live(self, one: Request) -> bool:
-        verdict = one.decision.verdict if one.decision is not None else ""
-        begins_ms = one.decision.at_ms if verdict == APPROVED and one.decision is not None else one.asked_ms
-        if verdict != APPROVED and not (one.is_emergency and not verdict):
-            return False
-        return begins_ms <= self._now_ms < begins_ms + raised_minutes(one.what) * 60_000
+        return any(begins_ms <= self._now_ms < ends_ms for begins_ms, ends_ms in raised_spans(one))
 
     async def _answerers(self, action: Action, place: Place) -> set[str]:
         found: set[str] = set()
@@ -82,6 +78,19 @@ class TwoPersons:
                 if action in ROLES[role].actions:
                     found |= set(await holders(connection, place, role, self._now_ms))
         return found
+
+
+def raised_spans(one: Request) -> list[tuple[int, int]]:
+    """From when until when (ms, UTC, the end exclusive) a request raised rights: in an emergency since it was asked
+    for, until it was answered; else, and anew, since it was approved."""
+    long_ms, given = raised_minutes(one.what) * 60_000, one.decision
+    found = []
+    if one.is_emergency:
+        ends_ms = one.asked_ms + long_ms
+        found.append((one.asked_ms, ends_ms if given is None else min(ends_ms, given.at_ms)))
+    if given is not None and given.verdict == APPROVED:
+        found.append((given.at_ms, given.at_ms + long_ms))
+    return found
 
 
 def raised_minutes(what: Mapping[str, str]) -> int:
