@@ -24,7 +24,6 @@ from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError
 from hygie.base.naming import looks_like_ins
 from hygie.base.permit import Permit, Place
-from hygie.base.roles import Role
 from hygie.database.pool import Database
 from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError, TwoPersonsError
 from hygie.gate.rights import mac_holds, mac_over, rights_key
@@ -37,7 +36,6 @@ LIFE_MS = 7 * DAY_MS  # asked and not answered, or approved and not used, it is 
 REASON_MIN, TEXT_MAX = 3, 500
 WHAT_CHARACTERS_MAX = 4_000
 LISTED_MAX = 500
-FIRST_NAMED = 2  # who may approve in a place: named without a request, since nobody could answer it
 ID = re.compile(r"[0-9a-f]{16}")
 APPROVED, REFUSED, WITHDRAWN = "approved", "refused", "withdrawn"
 
@@ -284,16 +282,6 @@ async def use_up(connection: Connection, id_: str, now_ms: int, outcome: str) ->
 def is_plain(text: str) -> bool:
     """Whether a text holds nothing but characters that people write: no control, no half of a surrogate pair."""
     return not any(unicodedata.category(one) in ("Cc", "Cs") for one in text)
-
-
-async def holders(connection: Connection, place: Place, role: Role, now_ms: int) -> list[str]:
-    """The accounts that hold a role in a place now, true rows or not: it is counted to ask for more, never to give."""
-    cursor = await connection.execute(
-        "SELECT DISTINCT account FROM hygie.habilitation WHERE environment = %s AND role = %s"
-        " AND revoked_ms IS NULL AND suspended_ms IS NULL AND ends_ms > %s ORDER BY 1",
-        (place.environment_id, role.value, now_ms),
-    )
-    return [row[0] for row in await cursor.fetchall()]
 
 
 def _request(row: Sequence[Any], key: bytes) -> Request | None:
