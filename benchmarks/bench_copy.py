@@ -32,6 +32,8 @@ def main() -> None:
         for name in ("prod", "recette"):
             words = ("--role", "privacy-officer", "--reason", "bench", "--approver", "chief")
             answered(installation, "habilitation", "grant", "dpo", source.tenant, name, *words)
+        person = ("name=Chief", "account=chief", "employer=Host", "function=bench", "starts_on=2020-01-06")
+        answered(installation, "register", "add", "person", *person)
         said = {
             **{"title": "bench", "purpose": "bench", "source": "prod", "target": "recette", "requested_by": "dpo"},
             **{"types": ";".join(shipped_rules().plans), "patients_max": patients, "k": 5, "ends_on": "2099-01-01"},

@@ -18,6 +18,7 @@ from hygie.gate.administration import Administration
 from hygie.gate.instructed import InstructedGate
 from hygie.hosting import open_hosting
 from hygie.proving import ProofPlane, with_proof
+from hygie.registers.engine import Asked
 from hygie.registers.errors import RegisterNotFoundError, RegisterTamperedError
 
 
@@ -60,11 +61,12 @@ async def _declaration(house: House, key: str, wanted: Wanted) -> Declaration:
         registers = plane.registers
         try:
             registers.verify(registers.holes())
-            record = registers.get(REGISTER, key)
+            history = registers.history(REGISTER, key)
         except RegisterTamperedError as error:
             raise NotDeclaredError(key=key, reason="altered") from error
         except RegisterNotFoundError as error:
             raise NotDeclaredError(key=key, reason="unknown") from error
-        return declared(record, wanted, shipped_rules().plans)
+        people = list(registers.current(Asked("person")))
+        return declared(history, people, wanted, shipped_rules().plans)
 
     return await with_proof(house, wanted.operator, read)

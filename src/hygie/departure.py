@@ -189,7 +189,19 @@ def _covered(one: Environment, export: ExportRecord) -> Covered:
     return covered
 
 
-async def require_not_in_use(custody: Custody, one: Environment) -> None:
+async def destroy_unused(custody: Custody, acts: Administration, one: Environment) -> None:
+    """Destroy an environment, but one of production that holds data.
+
+    Raises: ProductionKeptError: nothing is destroyed; if something was written while it was looked at, the door is
+    closed and nobody is served.
+    """
+    await _require_unused(custody, one)  # before the door is closed: whoever asked by mistake interrupts nobody
+    await acts.close_environment(one)
+    await _require_unused(custody, one)
+    await acts.destroy_environment(one.tenant, one.name)
+
+
+async def _require_unused(custody: Custody, one: Environment) -> None:
     """An environment of production that holds data goes by consent only. Raises: ProductionKeptError."""
     if one.kind == "production":
         async with custody.hosting.transaction(one.place.role) as connection:

@@ -6,6 +6,7 @@ What cannot be granted (the account was closed meanwhile, a role that is not the
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from hygie.app import House, open_administration
 from hygie.base.actions import Action
@@ -13,6 +14,7 @@ from hygie.base.errors import InvalidRequestError, NotFoundError, RefusedError
 from hygie.base.roles import Role
 from hygie.database.pool import Database
 from hygie.gate.administration import Administration
+from hygie.gate.errors import RequestOverError
 from hygie.gate.everywhere import EVERYWHERE, HOST_PLACE, HOST_TENANT
 from hygie.gate.narrowing import Limits
 from hygie.gate.requests import Request, RequestReader
@@ -42,7 +44,8 @@ class Grants:
                     granted.append(await _grant(acts, one))
                 except (InvalidRequestError, NotFoundError, RefusedError) as error:
                     log.warning("request %s cannot be granted: %s", one.id, error.code)
-                    await acts.give_up(one, error.code)
+                    with suppress(RequestOverError):  # another process was quicker, and said what became of it
+                        await acts.give_up(one, error.code)
         return granted
 
 

@@ -23,12 +23,12 @@ from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.writer import JournalWriter
 from hygie.machines import tenant_id_of
 from hygie.perimeter import Known
-from hygie.proof.fitness import has_left
 from hygie.proof.interventions import INTERVENTION, window_of
 from hygie.proving import ProofPlane, with_proof
 from hygie.recordings import REGISTER
 from hygie.registers.chain import RecordVersion
 from hygie.registers.errors import RegisterNotFoundError
+from hygie.registers.people import has_left
 from hygie.registers.rules import KEY
 
 ENTITLED = frozenset({"rssi", "dpo"})

@@ -56,7 +56,17 @@ UNDO: dict[str, tuple[str, ...]] = {
         "DROP OWNED BY hygie_watch",
         "DROP ROLE hygie_watch",
     ),
-    "0021_escalation": ("DROP TABLE hygie.notice",),
+    "0021_numbers_that_macs_cover": (
+        "ALTER TABLE hygie.break_glass DROP CONSTRAINT break_glass_floor",
+        "ALTER TABLE hygie.break_glass_review DROP CONSTRAINT break_glass_review_floor",
+        "ALTER TABLE hygie.request DROP CONSTRAINT request_floor",
+        "ALTER TABLE hygie.decision DROP CONSTRAINT decision_floor",
+        "ALTER TABLE hygie.request_use DROP CONSTRAINT request_use_floor",
+        "ALTER TABLE hygie.review_campaign DROP CONSTRAINT review_campaign_floor",
+        "ALTER TABLE hygie.right_review DROP CONSTRAINT right_review_floor",
+        "ALTER TABLE hygie.retention DROP CONSTRAINT retention_floor",
+    ),
+    "0022_escalation": ("DROP TABLE hygie.notice",),
 }
 
 

@@ -34,5 +34,19 @@ def test_a_sample_is_drawn_matched_and_reported(installation: Installation, tmp_
     )  # one is never overwritten
     short = ("traces", "audit", "chu", "--seed", "x", "--to", str(tmp_path / "short.csv"))
     assert made.hygie(*short, exit_code=10)["error"]["code"] == "HYG-100"
+    made.journal_published()
     told = made.hygie("journal", "show", "--action", "journal:read", "--limit", "1")[0]
     assert told["detail"]["audit"] == "traces"
+    assert (told["detail"]["since"], told["detail"]["until"]) == (few["since"], str(few["until"]))
+    # Later, among more accesses, what was told draws the same sample again.
+    for number in range(6):
+        assert made.fhir("GET", f"Patient/p{number}", headers={"X-Purpose-Of-Use": "TREAT"}).status == 200
+    made.journal_published()
+    bounds = ("--since", told["detail"]["since"], "--until", told["detail"]["until"])
+    again = made.hygie(*words, "--to", str(tmp_path / "again.csv"), "--sample", "3", *bounds)
+    assert (again["sample"], again["accesses"]) == (few["sample"], few["accesses"])
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "few.csv").read_text()
+    more = made.hygie(*words, "--to", str(tmp_path / "more.csv"), "--sample", "1000")
+    assert more["accesses"] > few["accesses"]
+    beyond = (*words, "--to", str(tmp_path / "beyond.csv"), "--until", "1000000")
+    assert made.hygie(*beyond, exit_code=10)["error"]["code"] == "HYG-100"

@@ -54,6 +54,9 @@ def made() -> Iterator[Installation]:
         one.hygie("habilitation", "grant", "dpo", "other", "recette", *GRANT)  # one officer of two clients
         for name in ("demo", "second"):
             one.hygie("habilitation", "grant", "dpo", "chu", name, *GRANT)
+        for account, name in (("chief", "Anne Martin"), ("dpo", "Marc Faure")):
+            person = (f"name={name}", f"account={account}", "employer=Host", "function=DPO", "starts_on=2020-01-06")
+            one.hygie("register", "add", "person", *person)
         plant(one)
         yield one
 
@@ -270,6 +273,8 @@ def test_a_second_copy_gives_other_names(made: Installation, copied: Any) -> Non
         ({"source": "second"}, "other environments"),
         ({"tenant": "other"}, "other environments"),
         ({"approver": "dpo"}, "not approved"),
+        ({"approver": "Marc Faure"}, "not approved"),  # whose account is dpo
+        ({"approver": "somebody"}, "not approved"),  # nobody of the register
         ({"types": "Patient;Binary"}, "scope"),
     ],
 )

@@ -14,14 +14,18 @@ import psycopg
 import pyrage
 import pytest
 
-from hygie.app import House, open_house
+from hygie.app import House, dsns_of, open_house
 from hygie.base.clock import SystemClock
 from hygie.base.errors import HygieError, UnavailableError
+from hygie.base.layout import DataFolder
+from hygie.base.settings import load_settings
 from hygie.cli.acts import operator_name
 from hygie.custody import Custody, open_custody
-from hygie.departure import Destruction, consent, keep_exits
+from hygie.departure import Destruction, consent, destroy_unused, keep_exits
+from hygie.exits.errors import ProductionKeptError
 from hygie.exits.records import destructions, keep_certificate
 from hygie.gate.administration import Administration
+from hygie.gate.recorded import Environment
 from hygie.keys.errors import KeyDestroyedError
 from hygie.keys.file_kms import FileKms
 from hygie.keys.in_process import InProcessKms
@@ -236,6 +240,47 @@ def test_a_state_written_by_sql_removes_nothing(made: Installation) -> None:
 
     asyncio.run(main())
     assert len(list((made.data / "sites").rglob("*.pack"))) == packs > 0
+
+
+def test_what_is_written_while_an_empty_environment_is_looked_at_is_not_destroyed(
+    made: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.hygie("environment", "create", "chu", "late", "--kind", "production")
+    words = ("--role", "application", "--reason", "exit", "--approver", "chief")
+    made.hygie("habilitation", "grant", "app", "chu", "late", *words)
+    token = made.hygie("token", "create", "app", "chu", "late")["token"]
+
+    async def main() -> None:
+        from hygie.app import open_administration
+
+        async with (
+            open_house(made.data) as house,
+            open_administration(house, operator_name()) as acts,
+            open_custody(house, operator_name()) as custody,
+        ):
+            closing = acts.close_environment
+
+            async def slowly(one: Environment) -> None:
+                body = {"resourceType": "Patient", "id": "late", "name": [{"family": NAME}]}
+                answer = await asyncio.to_thread(made.fhir, "PUT", "Patient/late", body, token=token, place="chu/late")
+                assert answer.status == 201
+                await closing(one)
+
+            monkeypatch.setattr(acts, "close_environment", slowly)
+            with pytest.raises(ProductionKeptError):
+                await destroy_unused(custody, acts, await acts.environment("chu", "late"))
+
+    asyncio.run(main())
+    late = next(one for one in made.hygie("environment", "list") if one["environment"] == "late")
+    assert late["state"] == "closed"
+    dsns = dsns_of(load_settings(made.data), DataFolder(made.data))
+    with psycopg.connect(dsns.owner, autocommit=True) as connection:
+        connection.execute("UPDATE hygie.environment SET state = 'open' WHERE name = 'late'")
+        assert made.fhir("GET", "Patient/late", token=token, place="chu/late").status == 200  # nothing was destroyed
+        connection.execute(
+            "UPDATE hygie.environment SET kind = 'test' WHERE name = 'late'"
+        )  # out of the next tests' way
+    made.hygie("environment", "destroy", "chu", "late", "--confirm", "chu/late")
 
 
 async def _destroyed(house: House, custody: Custody, acts: Administration, consent_id: str) -> None:

@@ -271,7 +271,7 @@ MADE: dict[str, object] = {
     "acts": ActsFacts(
         (ActFacts("platform:upgrade", ms(-20), "local:paul", "done"),
          ActFacts("backup:restore", ms(-15), "local:paul", "done")), ms(-35), whole=True,
-        traces=(ActFacts("journal:export", ms(-11), "local:paul", "done", "chu"),),
+        traces=(ActFacts("journal:export", ms(-11), "local:paul", "done", "chu", "yes"),),
     ),
     "door": DoorFacts("probe", 7, ms(0), 401, 401, 403, 403, 403, same_answer=True, french=True),
 }  # fmt: skip

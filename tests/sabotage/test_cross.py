@@ -275,11 +275,13 @@ def test_traces_count_when_the_journal_bears_them_out(database: Dsns) -> None:
         sound.change_fact("acts", traces=found, whole=whole)
         return sound.verdict("cross.traces-read").verdict.value
 
-    own = ActFacts("journal:read", ms(-60), "dpo-chu", "done", "chu")
-    export = ActFacts("journal:export", ms(-11), "local:paul", "done", "chu")
+    export = ActFacts("journal:export", ms(-11), "local:paul", "done", "chu", "yes")
     with scene(database) as sound:
-        assert traces(own) == "satisfied", "its own account reads them"
-        assert traces(replace(own, at_ms=ms(-93))) == "unsatisfied"
+        assert traces(export) == "satisfied"
+        assert traces(replace(export, disclosed="no")) == "unsatisfied", "nothing can be read in it"
+        assert traces(replace(export, disclosed="patient")) == "unsatisfied", "one patient's can"
+        assert traces(replace(export, disclosed="")) == "unsatisfied"
+        assert traces(replace(export, action="journal:read")) == "unsatisfied", "somebody looked at them, here"
         assert traces(replace(export, outcome="unknown")) == "unsatisfied", "the export did not end"
         assert traces(replace(export, at_ms=ms(-9))) == "unsatisfied", "it was handed over before it was made"
         assert traces(replace(export, tenant="other")) == "unsatisfied"

@@ -155,8 +155,8 @@ def test_a_break_glass_that_nobody_reviewed_is_red(broken: Broken) -> None:
     assert broken.finding("tech-5.exceptions", ahead_days=0.1).verdict.value == "satisfied"
     raised = broken.made.hygie("raise", "INT-1", "--reason", "a fire", "--emergency")["request"]
     broken.red("tech-5.exceptions", raised, ahead_days=3.1)
-    own = broken.made.hygie("request", "withdraw", raised, exit_code=20)  # that would answer for oneself
-    assert own["error"]["code"] == "HYG-264"
+    own = broken.made.hygie("request", "withdraw", raised, exit_code=10)  # that would answer for oneself
+    assert own["error"]["code"] == "HYG-165"
     broken.sql("INSERT INTO hygie.decision VALUES (%s, 'refused', 'sara', 1, '', sha256('x'))", raised)
     broken.red("tech-5.exceptions", raised, ahead_days=3.1)
     broken.sql("DELETE FROM hygie.decision")

@@ -19,8 +19,8 @@ WRITES = frozenset({Action.OBJECT_CREATE, Action.OBJECT_UPDATE, Action.OBJECT_DE
 class Published:
     """entries: of the signed tree, each checked; foreign: indexes of bytes that are no entry, passed over; packs:
     environment id -> pack number -> SHA-256 (hex); first: index of the first entry that names a pack; erased:
-    environment id -> compartments; revocations: entries that withdrew a right or an environment, in their order; logs:
-    writes of registers and of evidence."""
+    environment id -> compartments; revocations: entries that withdrew a right or an environment,
+    or that took a suspended right up again, in their order; logs: writes of registers and of evidence."""
 
     entries: int = 0
     foreign: list[int] = field(default_factory=list)

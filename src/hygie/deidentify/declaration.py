@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from hygie.base.civil import paris_date
 from hygie.deidentify.errors import NotDeclaredError
 from hygie.registers.chain import RecordVersion
+from hygie.registers.people import is_of_another, named
 
 REGISTER = "data-copy"
 APPROVED = "approved"
@@ -40,17 +41,22 @@ class Wanted:
     today: date
 
 
-def declared(record: RecordVersion, wanted: Wanted, known_types: Collection[str]) -> Declaration:
-    """What a record allows. Args: known_types: those that have rules.
+def declared(
+    history: Sequence[RecordVersion], people: Sequence[RecordVersion], wanted: Wanted, known_types: Collection[str]
+) -> Declaration:
+    """What a record allows.
 
+    Args: history: every version, oldest first; people: newest records of the register of persons; known_types: those
+    that have rules.
     Raises: NotDeclaredError: not approved by somebody else, expired, of another pair of environments, or of types
     without rules.
     """
+    record = history[-1]
     said = record.fields
     key = record.key
     if (record.tenant, said.get("source"), said.get("target")) != (wanted.tenant, wanted.source, wanted.target):
         raise NotDeclaredError(key=key, reason="pair")
-    require_approved(record, wanted.operator)
+    require_approved(history, people, wanted.operator)
     if not str(said.get("ends_on") or "") >= wanted.today.isoformat():
         raise NotDeclaredError(key=key, reason="ended")
     types = tuple(sorted(set(said.get("types") or ())))
@@ -68,21 +74,18 @@ def declared(record: RecordVersion, wanted: Wanted, known_types: Collection[str]
     )
 
 
-def require_approved(record: RecordVersion, operator: str) -> None:
-    """Somebody approved it who neither asked for it, wrote it, nor runs it: the one place that decides of approval.
+def require_approved(history: Sequence[RecordVersion], people: Sequence[RecordVersion], operator: str) -> None:
+    """Somebody of the register, present that day, approved it, who neither asked for it, wrote any of it, nor runs it,
+    by whichever name: the one place that decides of approval.
 
     Raises: NotDeclaredError.
     """
+    record = history[-1]
     if record.state == "ended":
         raise NotDeclaredError(key=record.key, reason="ended")
-    approver = _who(record.approver)
-    others = {_who(record.author), _who(str(record.fields.get("requested_by") or ""))}
-    if record.state != APPROVED or not approver or approver in others:
+    concerned = {str(record.fields.get("requested_by") or ""), *(one.author for one in history)}
+    agreed = is_of_another(record.approver, concerned, people, paris_date(record.at_ms))
+    if record.state != APPROVED or not agreed:
         raise NotDeclaredError(key=record.key, reason="approval")
-    if approver == _who(operator):
+    if named(record.approver, people) & named(operator, people):
         raise NotDeclaredError(key=record.key, reason="operator")
-
-
-def _who(name: str) -> str:
-    """A person as an account or as typed: ``local:anne`` and ``Anne`` are one."""
-    return unicodedata.normalize("NFKC", name).rpartition(":")[2].strip().casefold()

@@ -6,7 +6,10 @@ from hygie.base.errors import Fact, InvalidRequestError, Language, RefusedError,
 
 # A reason in both languages, by a short name that errors carry.
 REASONS: dict[str, tuple[str, str]] = {
-    "approval": ("elle n'est pas approuvée par une autre personne", "it is not approved by another person"),
+    "approval": (
+        "elle n'est pas approuvée par une autre personne, présente au registre",
+        "it is not approved by another person, present in the register",
+    ),
     "altered": ("le registre des copies a été altéré", "the register of copies was altered"),
     "ended": ("elle a expiré ou sa date de fin est passée", "it has expired: its end date is past"),
     "operator": ("qui approuve n'exécute pas la copie", "who approves does not run the copy"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
@@ -111,7 +111,8 @@ def _ins(*, female: bool, born: int, draw: Random) -> str:
 def shifted(text: str, back: timedelta) -> str | None:
     """A FHIR date, dateTime or instant moved back, as precise as it was, to the minute at most; None: it cannot be.
 
-    A year or a month moves from its middle.
+    A year or a month moves from its middle. An instant is told in UTC: an offset says where somebody was (+04:00), or
+    by summer time in which season.
     """
     try:
         if len(text) <= 7:
@@ -120,8 +121,7 @@ def shifted(text: str, back: timedelta) -> str | None:
         elif len(text) == 10:
             moved = (datetime.fromisoformat(text) - back).date().isoformat()
         else:
-            at = datetime.fromisoformat(text) - back
-            moved = f"{at:%Y-%m-%dT%H:%M}:00{text[-1] if text.endswith('Z') else text[-6:]}"
+            moved = f"{datetime.fromisoformat(text).astimezone(UTC) - back:%Y-%m-%dT%H:%M}:00Z"
     except (ValueError, OverflowError):  # a leap second, a year before the calendar
         return None
     return moved if len(moved) >= len(text[:10]) and YEAR_MIN <= int(moved[:4]) <= YEAR_MAX else None

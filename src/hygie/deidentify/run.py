@@ -149,10 +149,12 @@ class _Copy:
             if stored is None:
                 self.report.missing += not one.erased
                 continue
+            if stored.deleted:
+                continue
             common = one.kind == COMMON_COMPARTMENT
             holder = one.object_id if common else one.compartment
             taken = self._scrubber.take(stored.type, stored.id, stored.body, holder, of_patient=not common)
-            if taken is not None and not stored.deleted:
+            if taken is not None:
                 yield taken
 
     def decide(self, held: list[Held]) -> list[Held]:
@@ -162,8 +164,8 @@ class _Copy:
         report.patients = len(people)
         report.level, report.alike = choose_level(people, self._ask.declaration.k, self._today)
         dress(people, report.level, self._rooms.draw, self._today)
-        report.codes = scrubber.cells.decide(self._ask.cells)
-        kept = scrubber.settle_all(held)
+        kept = scrubber.settle_all(held, self._ask.cells)
+        report.codes = scrubber.cells.count()
         report.left_out = len(held) - len(kept)
         self._rooms.draw.shuffle(kept)  # the order of the source says nothing any more
         return kept

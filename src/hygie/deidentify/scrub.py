@@ -22,12 +22,12 @@ import msgspec
 from hygie.base.errors import HygieError
 from hygie.base.identifiers import INS_NIR_TEST_OID, RPPS_SYSTEM, luhn_digit
 from hygie.deidentify.cells import Cells
+from hygie.deidentify.holders import UCUM, Holders
 from hygie.deidentify.people import Person, department_of, new_person, shifted
 from hygie.deidentify.rules import Member, Plan, Rules, Way
 from hygie.fhir.structures import parse
 from hygie.synthetic import names
 
-UCUM = "http://unitsofmeasure.org"
 DIGITS = 2  # significant digits of a number that leaves: plausible for a test, useless to recognise a series
 MAGNITUDE_MAX = 12  # powers of ten; beyond, a number is no measure
 # http://terminology.hl7.org/CodeSystem/v3-ObservationValue: what was done to the resource
@@ -49,6 +49,11 @@ class Held:
     id: str
     holder: bytes
     body: bytes
+
+    @property
+    def name(self) -> str:
+        """As references of the copy name it."""
+        return f"{self.type}/{self.id}"
 
 
 @dataclass(slots=True)
@@ -79,39 +84,50 @@ class Scrubber:
         among = self.people if of_patient else self._others
         person = among.get(holder) or among.setdefault(holder, new_person(self.draw))
         person.known = person.known or type_ == "Patient"
-        taken = _Taking(self, person, holder, type_).inside(plan, _decode(body))
+        taken = _Taking(self, person, type_).inside(plan, _decode(body))
         return Held(type_, self._id(f"{type_}/{id_}"), holder, _encode(taken))
 
     def settle(self, held: Held) -> bytes | None:
         """The resource as it is written, canonical JSON; None: it lacks something that R4 requires."""
-        person = self.people.get(held.holder)
-        if person is not None and not person.known:
-            return None
-        settled = _Settling(self, person).inside(self.rules.plans[held.type], _decode(held.body))
-        if settled is None:
-            return None
-        head = {"resourceType": held.type, "id": held.id, "meta": {"security": [LABEL]}}
-        return _encode(head | settled)
+        settled = self._settled(held)
+        return _written(held, settled) if settled is not None else None
 
-    def settle_all(self, held: list[Held]) -> list[Held]:
-        """Those that hold together: each valid, and naming none that is not copied. ``live`` names them."""
-        self.live = {f"{one.type}/{one.id}" for one in held}
+    def settle_all(self, held: list[Held], k: int) -> list[Held]:
+        """Those that hold together: each valid, naming none that is not copied, and showing no code that fewer than k
+        patients of theirs show. ``live`` names them.
+
+        A code that goes may take a resource along, and with it what names it and its other codes: what is left is
+        counted again until nothing goes any more.
+        """
+        common = {one.name for one in held if one.holder not in self.people}
+        self.live = {one.name for one in held}
         while True:
-            kept = [one for one in held if self._holds(one)]
-            if len(kept) == len(held):
+            holders = Holders(common)
+            kept = [one for one in held if self._holds(one, holders)]
+            coarser = self.cells.coarsen(holders.of_codes(), k)
+            if not coarser and len(kept) == len(held):
                 return kept
             held = kept
-            self.live = {f"{one.type}/{one.id}" for one in held}
+            self.live = {one.name for one in held}
 
-    def _holds(self, held: Held) -> bool:
-        settled = self.settle(held)
+    def _holds(self, held: Held, holders: Holders) -> bool:
+        """Whether it is valid; then its codes count."""
+        settled = self._settled(held)
         if settled is None:
             return False
         try:
-            parse(settled, expected=held.type)
+            parse(_written(held, settled), expected=held.type)
         except HygieError:
             return False
+        patient = held.holder if held.holder in self.people else None
+        holders.add(held.name, patient, self.rules.plans[held.type], settled)
         return True
+
+    def _settled(self, held: Held) -> dict[str, Any] | None:
+        person = self.people.get(held.holder)
+        if person is not None and not person.known:
+            return None
+        return _Settling(self, person).inside(self.rules.plans[held.type], _decode(held.body))
 
     def renamed(self, reference: object) -> str | None:
         """Where a reference leads in the copy; None: it is not a plain one of this environment."""
@@ -135,7 +151,6 @@ class _Taking:
 
     copy: Scrubber
     person: Person
-    holder: bytes
     type: str
 
     def inside(self, plan: Plan, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +195,10 @@ class _Taking:
         return rounded(value)
 
     def _concept(self, member: Member, value: Any) -> list[list[str]] | None:
-        codings = (self._coding(member, one) for one in value.get("coding") or ())
+        given = value.get("coding") or ()
+        if any(self.copy.cells.tells_who(one.get("system"), one.get("code")) for one in given):
+            return None  # whatever the other codes are, what stands beside it is an age or a date of birth
+        codings = (self._coding(member, one) for one in given)
         return [one for one in codings if one is not None] or None
 
     def _of_person(self, way: Way, value: Any) -> Any:
@@ -213,7 +231,7 @@ class _Taking:
 
     def _coding(self, _: Member, value: Any) -> list[str] | None:
         system, code = value.get("system"), value.get("code")
-        return [str(system), str(code)] if self.copy.cells.admit(system, code, self.holder) else None
+        return [str(system), str(code)] if self.copy.cells.admit(system, code) else None
 
     def _quantity(self, member: Member, value: Any) -> dict[str, Any] | None:
         number = rounded(value.get("value"))
@@ -304,6 +322,11 @@ class _Settling:
             case Way.INS:
                 return [{"use": "official", "system": f"urn:oid:{INS_NIR_TEST_OID}", "value": person.ins}]
         raise AssertionError(member.way)
+
+
+def _written(held: Held, settled: Mapping[str, Any]) -> bytes:
+    head = {"resourceType": held.type, "id": held.id, "meta": {"security": [LABEL]}}
+    return _encode({**head, **settled})
 
 
 def rounded(value: Any) -> int | Decimal | None:

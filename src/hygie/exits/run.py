@@ -163,7 +163,8 @@ class _Export:
             for one, permit, bound in zip(self.ask.environments, permits, bounds, strict=True)
         ]
         tenant = Place(self.ask.tenant_id, bytes(16), "")
-        async with rooms.operator.act(Action.JOURNAL_EXPORT, tenant, detail=self._detail()) as act:
+        detail = self._detail() | {"disclosed": "yes"}
+        async with rooms.operator.act(Action.JOURNAL_EXPORT, tenant, detail=detail) as act:
             journal = await write_traces(
                 rooms.reader,
                 rooms.sealer,

@@ -7,17 +7,16 @@ patient to the sets of a habilitation that he holds; it adds no action and no ty
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
 import psycopg
 
-from hygie.base.canonical import canonical
+from hygie.base.canonical import Field
 from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError
 from hygie.base.naming import looks_like_ins
@@ -25,7 +24,7 @@ from hygie.base.permit import PatientScope, Permit, Place
 from hygie.database.pool import Database
 from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError
 from hygie.gate.requests import is_plain
-from hygie.gate.rights import rights_key
+from hygie.gate.rights import mac_holds, mac_over, rights_key
 from hygie.gate.told_by import act_entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -103,14 +102,14 @@ def opened_outside(openings: Sequence[Opening], purpose: str, now_ms: int) -> Pa
 async def live_openings(connection: Connection, now_ms: int, key: bytes) -> list[Opening]:
     """The openings that count now, and that Hygie wrote. Args: key: of the MACs."""
     found = await connection.execute(f"{_SELECT} WHERE b.ends_ms > %s".encode(), (now_ms,))
-    return [one for one in map(_opening, await found.fetchall()) if _is_ours(one, key)]
+    return [one for one in map(_opening, await found.fetchall()) if is_ours(one, key)]
 
 
 async def openings_kept(connection: Connection, key: bytes) -> list[Opening]:
     """Every opening, oldest first, for who looks at whether each was reviewed; a review counts if Hygie wrote both."""
     found = await connection.execute(f"{_SELECT} ORDER BY b.opened_ms, b.id".encode())
     rows = map(_opening, await found.fetchall())
-    return [one if _is_ours(one, key) and _is_reviewed(one, key) else replace(one, verdict="") for one in rows]
+    return [one if is_ours(one, key) and _is_reviewed(one, key) else replace(one, verdict="") for one in rows]
 
 
 class BreakGlass:
@@ -136,7 +135,7 @@ class BreakGlass:
         subject = await self._subject(permit.place, named[1])
         place, ends_ms = permit.place.environment_id, now_ms + minutes * 60_000
         made = Opening(secrets.token_hex(8), permit.account, place, subject, motive, now_ms, ends_ms, b"")
-        mac = _mac(key, made)
+        mac = mac_over(key, *_covered(made))
         async with self._database.transaction() as connection:
             row = (made.id, made.account, place, subject, motive, now_ms, ends_ms, mac)
             await connection.execute(_OPEN, row)
@@ -158,7 +157,7 @@ class BreakGlass:
             found = await self._one(connection, permit.place, id_, key)
             if found.account == permit.account:
                 raise SamePersonError()
-            mac = _review_mac(key, found, (verdict, permit.account, now_ms, why))
+            mac = mac_over(key, *_covered_review(found, (verdict, permit.account, now_ms, why)))
             done = await connection.execute(_REVIEW, (id_, verdict, permit.account, now_ms, why, mac))
             if done.rowcount != 1:
                 raise RequestOverError()
@@ -171,11 +170,11 @@ class BreakGlass:
     async def listing(self, place: Place) -> list[Opening]:
         """The newest openings of a place."""
         key = await self._rights_key()
-        query = f"{_SELECT} WHERE b.environment = %s ORDER BY b.opened_ms DESC LIMIT {LISTED_MAX}"
+        query = f"{_SELECT} WHERE b.environment = %s ORDER BY b.opened_ms DESC"  # planted ones hide none that is true
         async with self._database.transaction() as connection:
             found = await connection.execute(query.encode(), (place.environment_id,))
-            ours = [one for one in map(_opening, await found.fetchall()) if _is_ours(one, key)]
-        return [one if _is_reviewed(one, key) else replace(one, verdict="") for one in ours]
+            ours = (one for one in map(_opening, await found.fetchall()) if is_ours(one, key))
+        return [one if _is_reviewed(one, key) else replace(one, verdict="") for one in islice(ours, LISTED_MAX)]
 
     async def _one(self, connection: Connection, place: Place, id_: str, key: bytes) -> Opening:
         if not ID.fullmatch(id_):
@@ -185,7 +184,7 @@ class BreakGlass:
         )
         row = await found.fetchone()
         one = _opening(row) if row is not None else None
-        if one is None or not _is_ours(one, key):
+        if one is None or not is_ours(one, key):
             raise NotFoundError()
         return one
 
@@ -207,23 +206,22 @@ def _opening(row: Sequence[Any]) -> Opening:
     )  # fmt: skip
 
 
-def _is_ours(one: Opening, key: bytes) -> bool:
+def is_ours(one: Opening, key: bytes) -> bool:
     """Whether Hygie wrote the opening as it is."""
-    return hmac.compare_digest(one.mac, _mac(key, one))
+    return mac_holds(one.mac, key, *_covered(one))
 
 
 def _is_reviewed(one: Opening, key: bytes) -> bool:
     """Whether it has a review, which Hygie wrote: a planted one neither answers for an opening nor hides it."""
     given = (one.verdict, one.reviewed_by, one.reviewed_ms, one.why)
-    return bool(one.verdict) and hmac.compare_digest(one.review_mac, _review_mac(key, one, given))
+    return bool(one.verdict) and mac_holds(one.review_mac, key, *_covered_review(one, given))
 
 
-def _mac(key: bytes, one: Opening) -> bytes:
-    covered = canonical(
-        "hygie opening v1", one.id, one.account, one.environment, one.subject, one.motive, one.opened_ms, one.ends_ms
-    )
-    return hmac.digest(key, covered, hashlib.sha256)
+def _covered(one: Opening) -> tuple[Field, ...]:
+    where = (one.environment, one.subject)
+    return ("hygie opening v1", one.id, one.account, *where, one.motive, one.opened_ms, one.ends_ms)
 
 
-def _review_mac(key: bytes, one: Opening, given: tuple[str, str, int, str]) -> bytes:
-    return hmac.digest(key, canonical("hygie opening review v1", one.id, _mac(key, one), *given), hashlib.sha256)
+def _covered_review(one: Opening, given: tuple[str, str, int, str]) -> tuple[Field, ...]:
+    """Args: one: an opening whose own MAC holds."""
+    return ("hygie opening review v1", one.id, one.mac, *given)

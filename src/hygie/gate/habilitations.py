@@ -13,8 +13,9 @@ from hygie.gate.administration_rows import Row, check, one_row, touch
 from hygie.gate.errors import ForgedRightsError, TwoPersonsError
 from hygie.gate.everywhere import EVERYWHERE
 from hygie.gate.narrowing import WHOLE, Limits
+from hygie.gate.officers import officers
 from hygie.gate.recorded import Recorded
-from hygie.gate.requests import FIRST_NAMED, Request, holders, use_up
+from hygie.gate.requests import Request, use_up
 from hygie.gate.rights import mac_of, print_of, rights_key, suspended_mac
 
 DAY_MS = 86_400_000
@@ -56,14 +57,14 @@ class Habilitations(Recorded):
         place = await self.place(tenant, environment)
         check((card.side == HOST) == (place == EVERYWHERE), "role")
         await self._check_holder(account, card, place)
-        if not request:
-            await self._check_two(role, place)
+        succeeds = not request and await self._check_two(role, place)
         now_ms = self._clock.now_ms()
         id_ = request or secrets.token_hex(8)
         row: Row = {"id": id_, "account": account, "environment": place.environment_id, "role": role.value}
         row |= {"reason": reason, "approver": approver, "starts_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
         row |= limits.row()
         detail = {"account": account, "role": role.value, "approver": approver}
+        detail |= {"succession": "yes"} if succeeds else {}
         detail |= await limits.told(self._kms, place)
         await self._write("habilitation", row, Action.HABILITATION_GRANT, place, detail, request=request)
         return id_
@@ -85,18 +86,20 @@ class Habilitations(Recorded):
         ours = row[1] is None and (card.side == HOST or not self.strict)
         check(theirs or ours, "account of another")
 
-    async def _check_two(self, role: Role, place: Place) -> None:
-        """Let nobody grant alone where two can approve, nor in production; but the first two who approve there
-        are named without a request, since nobody could answer it.
+    async def _check_two(self, role: Role, place: Place) -> bool:
+        """Let nobody grant alone where two were ever named who approve, nor in production; but these first two are
+        named without a request, since nobody could answer it, and so is a successor once both are long gone.
 
-        Raises: TwoPersonsError.
+        Returns whether it names a successor. Raises: TwoPersonsError.
         """
         first = Role.SECURITY_OFFICER if place == EVERYWHERE else Role.RIGHTS_OFFICER
         async with self._database.transaction() as connection:
-            officers = len(await holders(connection, place, first, self._clock.now_ms()))
-        named_first = role is first and officers < FIRST_NAMED
-        if not named_first and (self.strict or officers >= FIRST_NAMED):
+            found = await officers(connection, place, [first])
+        succeeds = role is first and found.take_two and found.are_gone(self._clock.now_ms())
+        named_first = role is first and not found.take_two
+        if not (named_first or succeeds) and (self.strict or found.take_two):
             raise TwoPersonsError()
+        return succeeds
 
     async def give_up(self, request: Request, code: str) -> None:
         """Say that an approved request could not be carried out, and why; it is used up."""

@@ -89,7 +89,7 @@ class PeopleDoor:
 
         Args: account: the only one that may answer, or nothing: whoever the key is of.
         """
-        return (await self._parts()).webauthn.options(account, self._clock.now_ms())
+        return (await self._parts()).webauthn.options(account.strip().lower(), self._clock.now_ms())
 
     async def by_webauthn(self, response: Mapping[str, Any], where: Whence) -> Proven:
         """By the browser's answer (``AuthenticationResponseJSON``): its person was verified, here, just now.

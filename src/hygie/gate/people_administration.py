@@ -34,6 +34,9 @@ REASON_CHARACTERS_MAX = DELIVERY_CHARACTERS_MAX = 200
 _LIVE = "SELECT id FROM hygie.authenticator WHERE account = %s AND revoked_ms IS NULL ORDER BY id"
 _LIVE_CODES = _LIVE.replace(" ORDER", " AND kind = 'enrolment' ORDER")
 _EVER = "SELECT EXISTS (SELECT FROM hygie.authenticator WHERE account = %s AND kind <> 'enrolment')"
+# Waits for another operator who enrols at this moment, then for the person who uses a code.
+_ALONE = "SELECT FROM hygie.account WHERE id = %s FOR NO KEY UPDATE"
+_UNUSED = f"{_LIVE_CODES} FOR NO KEY UPDATE"
 _REVOKE = "UPDATE hygie.authenticator SET revoked_ms = %s, mac = NULL WHERE id = %s AND revoked_ms IS NULL"
 _ADD = (
     "INSERT INTO hygie.authenticator (id, account, kind, value, label, delivered_how, delivered_by, created_ms,"
@@ -72,12 +75,9 @@ class PeopleAdministration(Administration):
         Raises: AlreadyEnrolledError; SignInRefusedError; AdministrationError; NotFoundError: no such person.
         """
         check(0 < hours <= CODE_HOURS_MAX, "hours")
-        await self._first_or_proved(account, proof)
+        _, proved = await self._first_or_proved(account, proof)
         code = new_code()
-        row = await self._code_row(account, code, delivery, hours)
-        async with self._change(Action.AUTHENTICATOR_CREATE, detail=_told(row)) as connection:
-            await self._end(connection, account, _LIVE_CODES)
-            await connection.execute(_ADD.encode(), row)
+        await self._enrol(await self._code_row(account, code, delivery, hours), proved=proved, ended=_LIVE_CODES)
         return code
 
     async def link(
@@ -88,10 +88,9 @@ class PeopleAdministration(Administration):
         Raises: as ``enrol``; AuthenticatorRefusedError: not an issuer or a subject.
         """
         value = identity(issuer, subject)
-        found = await self._first_or_proved(account, proof)
+        found, proved = await self._first_or_proved(account, proof)
         row = await self._row(account, OIDC, value, delivery, found.ends_ms)
-        async with self._change(Action.AUTHENTICATOR_CREATE, detail=_told(row)) as connection:
-            await connection.execute(_ADD.encode(), row)
+        await self._enrol(row, proved=proved)
         return str(row["id"])
 
     async def revoke_authenticator(self, id_: str) -> None:
@@ -161,6 +160,8 @@ class PeopleAdministration(Administration):
         }
         async with self._change(Action.ACCOUNT_RECOVER, detail=detail) as connection:
             await self._end(connection, account, _LIVE)
+            now_ms = self._clock.now_ms()  # those that no authenticator opened too: an identity's number did
+            await connection.execute(CUT, (account, now_ms, now_ms + CUT_KEPT_MS))
             await connection.execute(_ADD.encode(), row)
             await self._journal.append(connection, [self._said(Action.AUTHENTICATOR_CREATE, _told(row))])
         return code
@@ -192,18 +193,45 @@ class PeopleAdministration(Administration):
             device="",
         )
 
-    async def _first_or_proved(self, account: str, proof: Shown | None) -> Account:
-        """The open account of a person. Raises: AlreadyEnrolledError; SignInRefusedError; NotFoundError."""
+    async def _first_or_proved(self, account: str, proof: Shown | None) -> tuple[Account, bool]:
+        """The open account of a person, and whether he proved himself: he must when he has, or had, authenticators.
+
+        Raises: AlreadyEnrolledError; SignInRefusedError; NotFoundError.
+        """
         found = await self._person(account)
         async with self._database.transaction() as connection:
-            ever = await (await connection.execute(_EVER, (account,))).fetchone()
-        if ever is not None and ever[0]:
+            ever = await self._was_enrolled(connection, account)
+        if ever:
             if proof is None or proof.account != account:
                 error = AlreadyEnrolledError()
                 await self._refused(error, Action.AUTHENTICATOR_CREATE, account)
                 raise error
             await self._prove(proof)
-        return found
+        return found, ever
+
+    async def _enrol(self, row: Row, *, proved: bool, ended: str = "") -> None:
+        """Add an authenticator. Args: proved: else it must be the first of its person still; ended: those it replaces.
+
+        Raises: AlreadyEnrolledError; the refusal is in the journal.
+        """
+        account = row["account"]
+        try:
+            async with self._change(Action.AUTHENTICATOR_CREATE, detail=_told(row)) as connection:
+                await connection.execute(_ALONE, (account,))
+                await connection.execute(_UNUSED.encode(), (account,))
+                if not proved and await self._was_enrolled(connection, account):
+                    raise AlreadyEnrolledError()
+                if ended:
+                    await self._end(connection, account, ended)
+                await connection.execute(_ADD.encode(), row)
+        except AlreadyEnrolledError as error:
+            await self._refused(error, Action.AUTHENTICATOR_CREATE, account)
+            raise
+
+    @staticmethod
+    async def _was_enrolled(connection: Connection, account: str) -> bool:
+        row = await (await connection.execute(_EVER, (account,))).fetchone()
+        return row is not None and bool(row[0])
 
     async def _prove(self, shown: Shown) -> Proven:
         """A person at this terminal. Raises: SignInRefusedError, journaled as at the door."""

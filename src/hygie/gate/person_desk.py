@@ -38,6 +38,7 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # base64url of a SHA-256 (RFC 763
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _TAKE = "INSERT INTO hygie.assertion (digest, until_ms) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _END = "INSERT INTO hygie.session_end (id, until_ms, ended_ms) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
+_GAVE = "SELECT FROM hygie.person_session WHERE id = %s"
 _SHOW = (
     "INSERT INTO hygie.person_session (id, account, application, environment, method, opened_ms, until_ms)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s)"
@@ -168,7 +169,8 @@ class PersonDesk:
     ) -> Opened:
         """The session of a code; it is in the journal before its token is given.
 
-        A code that is shown again ends the session that it gave: one of the two who had it stole it (RFC 6749, 4.1.2).
+        A code that is shown again, however late, ends the session that it gave: one of the two who had it stole it
+        (RFC 6749, 4.1.2).
         Raises: ClientRefusedError; CodeRefusedError: its reason is for the journal; ElsewhereError;
         TooManyRefusalsError; UnavailableError. Every refusal is in the journal.
         """
@@ -183,6 +185,9 @@ class PersonDesk:
             if place is None or place.environment_id != said.environment_id:
                 raise CodeRefusedError(reason="place")
             session = self._session(said, verifier, redirect_uri, proof.where.certificate)
+            if session.issued_ms >= said.expires_ms:
+                await self._end_given(said)
+                raise CodeRefusedError(reason="expired")
             bearer = self._gate.snapshot.bearer_of(session, self._clock.now_ms())
             if bearer is None:  # the person, the proof or the application was closed meanwhile
                 raise CodeRefusedError(reason="closed")
@@ -208,8 +213,6 @@ class PersonDesk:
     def _session(self, said: Code, verifier: str, redirect_uri: str, certificate: bytes) -> Session:
         """The session that a code stands for. Raises: CodeRefusedError."""
         now_ms = self._clock.now_ms()
-        if now_ms >= said.expires_ms:
-            raise CodeRefusedError(reason="expired")
         if redirect_uri != said.redirect_uri:
             raise CodeRefusedError(reason="redirect")
         if not _VERIFIER.fullmatch(verifier) or not hmac.compare_digest(challenge_of(verifier), said.challenge):
@@ -242,6 +245,13 @@ class PersonDesk:
                 await connection.execute(_END, (said.id, ends_ms, now_ms))
         if not taken:
             raise CodeRefusedError(reason="replayed")
+
+    async def _end_given(self, said: Code) -> None:
+        """End what a code gave in its minute, if it gave something that lives."""
+        async with self._database.transaction() as connection:
+            given = await (await connection.execute(_GAVE, (said.id,))).fetchone()
+            if given is not None and said.id not in self._gate.snapshot.ended:
+                await connection.execute(_END, (said.id, said.expires_ms + self._life_ms, self._clock.now_ms()))
 
     async def _open(self, session: Session, bearer: Bearer, where: Whence) -> None:
         scope = " ".join(session.scopes)[:SCOPE_BYTES_MAX]

@@ -347,16 +347,19 @@ _REVOCATIONS: Final[Mapping[Action, tuple[str, str]]] = {
         "UPDATE hygie.account SET state = 'disabled', mac = NULL WHERE id = %(id)s AND state <> 'disabled'",
     ),
 }
-REVOKING = frozenset({*_REVOCATIONS, Action.ENVIRONMENT_DESTROY})
+# Entries that are applied again, and those that say that one of them is over.
+REVOKING = frozenset({*_REVOCATIONS, Action.ENVIRONMENT_DESTROY, Action.HABILITATION_RESUME})
 
 
 async def apply_revocations(connection: Connection, entries: Sequence[Entry]) -> int:
     """Withdraw again what the journal says was withdrawn: a ledger may be older than the last revocation.
 
+    Args: entries: of ``REVOKING``, all of the journal's in their order. A suspension that was ended later is not
+    applied; a ledger made in between has it, and it is to be ended again.
     Returns how many rights it ended.
     """
     ended = 0
-    for entry in entries:
+    for entry in _that_last(entries):
         if entry.action is Action.ENVIRONMENT_DESTROY:
             state = "destroyed" if entry.outcome == "done" else "closed"
             await connection.execute(
@@ -368,6 +371,19 @@ async def apply_revocations(connection: Connection, entries: Sequence[Entry]) ->
             facts = {"at": entry.at_ms, "id": entry.detail.get(named, ""), "by": entry.account}
             ended += (await connection.execute(statement.encode(), facts)).rowcount
     return ended
+
+
+def _that_last(entries: Sequence[Entry]) -> list[Entry]:
+    """Without the suspensions that were ended later."""
+    resumed: set[str] = set()
+    found: list[Entry] = []
+    for entry in reversed(entries):
+        named = entry.detail.get("habilitation", "")
+        if entry.outcome == "done" and entry.action is Action.HABILITATION_RESUME:
+            resumed.add(named)
+        elif entry.action is not Action.HABILITATION_SUSPEND or named not in resumed:
+            found.append(entry)
+    return found[::-1]
 
 
 def _signed(sealed: bytes, signature: bytes, public_keys: Sequence[bytes]) -> bool:

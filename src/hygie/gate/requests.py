@@ -7,28 +7,26 @@ under the key of rights, so whoever writes the database without it approves noth
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import re
 import secrets
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import psycopg
 
 from hygie.base.actions import Action
-from hygie.base.canonical import canonical
 from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError
 from hygie.base.naming import looks_like_ins
 from hygie.base.permit import Permit, Place
-from hygie.base.roles import Role
 from hygie.database.pool import Database
 from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError, TwoPersonsError
-from hygie.gate.rights import rights_key
+from hygie.gate.rights import mac_holds, mac_over, rights_key
 from hygie.gate.told_by import act_entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -38,10 +36,11 @@ LIFE_MS = 7 * DAY_MS  # asked and not answered, or approved and not used, it is 
 REASON_MIN, TEXT_MAX = 3, 500
 WHAT_CHARACTERS_MAX = 4_000
 LISTED_MAX = 500
-FIRST_NAMED = 2  # who may approve in a place: named without a request, since nobody could answer it
 ID = re.compile(r"[0-9a-f]{16}")
 LOCAL = "local:"  # before the name of a person behind a terminal of the machine
 APPROVED, REFUSED, WITHDRAWN = "approved", "refused", "withdrawn"
+
+_REQUEST, _DECISION = "hygie request v1", "hygie decision v1"  # what their MACs begin with
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -142,8 +141,9 @@ class RequestReader:
 
     async def listing(self, place: Place) -> list[Request]:
         """The newest requests of a place."""
-        query = f"{_SELECT} WHERE r.tenant = %s AND r.environment = %s ORDER BY r.asked_ms DESC LIMIT {LISTED_MAX}"
-        return await self._read(query, (place.tenant_id, place.environment_id))
+        query = f"{_SELECT} WHERE r.tenant = %s AND r.environment = %s ORDER BY r.asked_ms DESC"
+        found = await self._read(query, (place.tenant_id, place.environment_id))
+        return list(islice(found, LISTED_MAX))  # here, not in the query: planted ones hide none that is true
 
     async def approved(self, act: Action) -> list[Request]:
         """Approved requests for an act, of every place, that were not used and are not over, oldest first."""
@@ -151,19 +151,19 @@ class RequestReader:
         now_ms = self._clock.now_ms()
         return [one for one in await self._read(query, (act.value,)) if now_ms < one.ends_ms]
 
-    async def _read(self, query: str, facts: Sequence[object]) -> list[Request]:
+    async def _read(self, query: str, facts: Sequence[object]) -> Iterator[Request]:
         key = await self._rights_key()
         async with self._database.transaction() as connection:
             rows = await (await connection.execute(query.encode(), facts)).fetchall()
-        return [one for one in map(_request, rows) if _is_ours(one, key)]
+        return (one for one in (_request(row, key) for row in rows) if one is not None)
 
     async def _one(self, connection: Connection, place: Place, id_: str, key: bytes) -> Request:
         if not ID.fullmatch(id_):
             raise NotFoundError()
         query = f"{_SELECT} WHERE r.id = %s AND r.tenant = %s AND r.environment = %s"
         row = await (await connection.execute(query.encode(), (id_, place.tenant_id, place.environment_id))).fetchone()
-        found = _request(row) if row is not None else None
-        if found is None or not _is_ours(found, key):
+        found = _request(row, key) if row is not None else None
+        if found is None:
             raise NotFoundError()
         return found
 
@@ -193,18 +193,16 @@ class Requests(RequestReader):
         _check(len(reason.strip()) >= REASON_MIN and len(reason) <= TEXT_MAX, "reason")
         _check(len(told) <= WHAT_CHARACTERS_MAX, "size")
         _check(not looks_like_ins(reason) and not looks_like_ins(told), "ins")
-        _check(is_plain(reason) and is_plain(subject) and all(map(is_plain, what.values())), "characters")
+        _check(is_plain(reason) and is_plain(subject) and all(map(is_plain, (*what, *what.values()))), "characters")
         key, now_ms = await self._rights_key(), self._clock.now_ms()
         digest = _digest(key, permit.place, subject) if subject else b""
-        made = Request(
-            secrets.token_hex(8), act, permit.place, dict(what), digest, reason, permit.account, now_ms,
-            now_ms + LIFE_MS, b"",
-        )  # fmt: skip
-        mac = _mac(key, made, told)
+        place = (permit.place.tenant_id, permit.place.environment_id)
+        times = (now_ms, now_ms + LIFE_MS)
+        row = (secrets.token_hex(8), act.value, *place, told, digest, reason, permit.account, *times)
+        mac = mac_over(key, _REQUEST, *row)
+        made = Request(row[0], act, permit.place, dict(what), digest, reason, permit.account, *times, mac)
         async with self._database.transaction() as connection:
-            place = (made.place.tenant_id, made.place.environment_id)
-            row = (made.id, act.value, *place, told, digest, reason, made.asked_by, now_ms, made.ends_ms, mac)
-            await connection.execute(_INSERT, row)
+            await connection.execute(_INSERT, (*row, mac))
             detail = {"request": made.id, "act": act.value, **_short(what)}
             await self._journal.append(connection, [act_entry(permit, now_ms, detail, action=Action.APPROVAL_ASK)])
         return made
@@ -234,9 +232,9 @@ class Requests(RequestReader):
             if verdict == APPROVED and found.subject:
                 named = _digest(key, permit.place, subject)
                 _check(hmac.compare_digest(found.subject, named), "subject")
-            mac = _decision_mac(key, found, (verdict, permit.account, now_ms, why))
-            row = (found.id, verdict, permit.account, now_ms, why, mac)
-            if (await connection.execute(_DECIDE, row)).rowcount != 1:
+            given = (verdict, permit.account, now_ms, why)
+            mac = mac_over(key, _DECISION, found.id, found.mac, *given)
+            if (await connection.execute(_DECIDE, (found.id, *given, mac))).rowcount != 1:
                 raise RequestOverError()
             detail = {"request": found.id, "act": found.act.value, "verdict": verdict, **_short(found.what)}
             await self._journal.append(connection, [act_entry(permit, now_ms, detail, action=needed)])
@@ -265,18 +263,35 @@ class Requests(RequestReader):
         raise TwoPersonsError()
 
 
-async def emergencies(connection: Connection, key: bytes) -> list[tuple[Request, bool]]:
-    """Every right raised before an answer, oldest first, and whether it was answered: by somebody else, in a row that
-    Hygie wrote."""
-    where = "WHERE r.act = %s AND r.what::jsonb ->> 'emergency' = 'yes' ORDER BY r.asked_ms, r.id"
-    found = await connection.execute(f"{_SELECT} {where}".encode(), (Action.RIGHT_RAISE.value,))
-    rows = map(_request, await found.fetchall())
-    return [(one, is_answered(one) and _is_ours(one, key)) for one in rows]
+async def emergencies(connection: Connection, key: bytes) -> list[tuple[str, str, int, bool]]:
+    """Every right raised before an answer, oldest first: id, who asked, when (ms), whether somebody else
+    answered, in a row of Hygie.
+
+    A request that Hygie did not write as it is counts as one, unanswered: it may have been, before it was altered.
+    """
+    query = f"{_SELECT} WHERE r.act = %s ORDER BY r.asked_ms, r.id"
+    rows = await (await connection.execute(query.encode(), (Action.RIGHT_RAISE.value,))).fetchall()
+    found: list[tuple[str, str, int, bool]] = []
+    for row in rows:
+        asked = _request((*row[:11], *[None] * 6), key)  # without its answer
+        if asked is None or asked.what.get("emergency") == "yes":
+            answered = _request(row, key)
+            found.append((row[0], row[7], row[8], answered is not None and is_answered(answered)))
+    return found
 
 
 def is_answered(one: Request) -> bool:
     """Whether somebody else approved or refused it: who withdraws answers for nothing."""
     return one.decision is not None and one.decision.verdict != WITHDRAWN
+
+
+async def raises_kept(connection: Connection, key: bytes) -> list[Request]:
+    """Every right that somebody of the machine asked to be raised, oldest first, if Hygie wrote it; likewise its
+    answer: one that it did not write answers nothing."""
+    query = f"{_SELECT} WHERE r.act = %s ORDER BY r.asked_ms, r.id"
+    rows = await (await connection.execute(query.encode(), (Action.RIGHT_RAISE.value,))).fetchall()
+    both = ((_request(row, key), _request((*row[:11], *[None] * 6), key)) for row in rows)
+    return [one for one in (whole or asked for whole, asked in both) if one is not None]
 
 
 async def use_up(connection: Connection, id_: str, now_ms: int, outcome: str) -> None:
@@ -299,54 +314,28 @@ def is_plain(text: str) -> bool:
     return not any(unicodedata.category(one) in ("Cc", "Cs") for one in text)
 
 
-async def holders(connection: Connection, place: Place, role: Role, now_ms: int) -> list[str]:
-    """The accounts that hold a role in a place now, true rows or not: it is counted to ask for more, never to give."""
-    cursor = await connection.execute(
-        "SELECT DISTINCT account FROM hygie.habilitation WHERE environment = %s AND role = %s"
-        " AND revoked_ms IS NULL AND suspended_ms IS NULL AND ends_ms > %s ORDER BY 1",
-        (place.environment_id, role.value, now_ms),
-    )
-    return [row[0] for row in await cursor.fetchall()]
+def _request(row: Sequence[Any], key: bytes) -> Request | None:
+    """The request of a row of ``_SELECT`` with its answer; None: Hygie did not write them as they are.
 
-
-def _request(row: Sequence[Any]) -> Request:
-    decision = Decision(*row[11:16]) if row[11] is not None else None
-    place = Place(bytes(row[2]), bytes(row[3]), "")
-    reason, asked_by, asked_ms, ends_ms, mac = row[6:11]
-    return Request(
-        row[0], Action(row[1]), place, json.loads(row[4]), bytes(row[5]), reason, asked_by, asked_ms, ends_ms,
-        mac, decision, row[16],
-    )  # fmt: skip
-
-
-def _is_ours(one: Request, key: bytes) -> bool:
-    """Whether Hygie wrote the request as it is, and its answer."""
-    told = json.dumps(dict(sorted(one.what.items())), ensure_ascii=False, separators=(",", ":"))
-    if not hmac.compare_digest(one.mac, _mac(key, one, told)):
-        return False
-    given = one.decision
-    if given is None:
-        return True
-    return hmac.compare_digest(given.mac, _decision_mac(key, one, (given.verdict, given.by, given.at_ms, given.why)))
-
-
-def _mac(key: bytes, one: Request, told: str) -> bytes:
-    place = (one.place.tenant_id, one.place.environment_id)
-    covered = canonical(
-        "hygie request v1", one.id, one.act.value, *place, told, one.subject, one.reason, one.asked_by, one.asked_ms,
-        one.ends_ms,
-    )  # fmt: skip
-    return hmac.digest(key, covered, hashlib.sha256)
-
-
-def _decision_mac(key: bytes, one: Request, given: tuple[str, str, int, str]) -> bytes:
-    told = json.dumps(dict(sorted(one.what.items())), ensure_ascii=False, separators=(",", ":"))
-    return hmac.digest(key, canonical("hygie decision v1", one.id, _mac(key, one, told), *given), hashlib.sha256)
+    The MACs are checked over what is stored, before anything in it is read.
+    """
+    asked, mac, given = row[:10], row[10], row[11:16]
+    if not mac_holds(mac, key, _REQUEST, *asked):
+        return None
+    if given[0] is not None and not mac_holds(given[4], key, _DECISION, row[0], mac, *given[:4]):
+        return None
+    id_, act, tenant, environment, told, subject, reason, asked_by, asked_ms, ends_ms = asked
+    try:
+        wanted, what = Action(act), json.loads(told)
+    except ValueError:  # of another version of Hygie, which knew another act
+        return None
+    decision = Decision(*given) if given[0] is not None else None
+    place = Place(tenant, environment, "")
+    return Request(id_, wanted, place, what, subject, reason, asked_by, asked_ms, ends_ms, mac, decision, row[16])
 
 
 def _digest(key: bytes, place: Place, subject: str) -> bytes:
-    covered = canonical("hygie request subject v1", place.tenant_id, place.environment_id, subject)
-    return hmac.digest(key, covered, hashlib.sha256)
+    return mac_over(key, "hygie request subject v1", place.tenant_id, place.environment_id, subject)
 
 
 def _check(holds: object, reason: str) -> None:

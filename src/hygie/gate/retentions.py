@@ -6,8 +6,6 @@ written by SQL keeps nothing and shortens nothing, and neither does an old one t
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +13,13 @@ from typing import Any
 import psycopg
 
 from hygie.base.actions import Action
-from hygie.base.canonical import canonical
+from hygie.base.canonical import Field
 from hygie.base.clock import Clock
 from hygie.base.errors import RefusedError
 from hygie.base.permit import Permit
 from hygie.database.pool import Database
 from hygie.gate.errors import RequestRefusedError
-from hygie.gate.rights import rights_key
+from hygie.gate.rights import mac_holds, mac_over, rights_key
 from hygie.keys.kms import Kms
 
 _ROWS = "SELECT name, rank, value, since_ms, request, mac FROM hygie.retention ORDER BY name, rank"
@@ -53,7 +51,7 @@ async def in_force(connection: Connection, key: bytes) -> dict[str, Retention]:
     for *values, mac in await (await connection.execute(_ROWS)).fetchall():
         one = Retention(*values)
         ranks[one.name] = one.rank
-        if hmac.compare_digest(bytes(mac), _mac(key, one)):
+        if mac_holds(mac, key, *_covered(one)):
             ours.setdefault(one.name, []).append(one)
     return {
         name: rows[-1] if len(rows) == ranks[name] else max(rows, key=lambda one: one.value)
@@ -102,7 +100,8 @@ class Retentions:
         row = await (await connection.execute(_LAST, (name,))).fetchone()
         assert row is not None
         one = Retention(name, row[0] + 1, value, self._clock.now_ms(), request)
-        await connection.execute(_ADD, (one.name, one.rank, one.value, one.since_ms, one.request, _mac(key, one)))
+        mac = mac_over(key, *_covered(one))
+        await connection.execute(_ADD, (one.name, one.rank, one.value, one.since_ms, one.request, mac))
 
     def _check(self, permit: Permit) -> None:
         """Raises: RefusedError."""
@@ -118,6 +117,5 @@ def check_shorter(known: Mapping[str, Retention], name: str, value: int) -> None
         raise RequestRefusedError(reason=f"{name} = {known[name].value}")
 
 
-def _mac(key: bytes, one: Retention) -> bytes:
-    covered = canonical("hygie retention v1", one.name, one.rank, one.value, one.since_ms, one.request)
-    return hmac.digest(key, covered, hashlib.sha256)
+def _covered(one: Retention) -> tuple[Field, ...]:
+    return ("hygie retention v1", one.name, one.rank, one.value, one.since_ms, one.request)

@@ -6,18 +6,17 @@ when it was opened; a right that ended meanwhile needs no decision.  To give les
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import psycopg
 
 from hygie.base.actions import Action
-from hygie.base.canonical import canonical
+from hygie.base.canonical import Field
 from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError
 from hygie.base.naming import looks_like_ins
@@ -25,7 +24,7 @@ from hygie.base.permit import Permit, Place
 from hygie.database.pool import Database
 from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError
 from hygie.gate.requests import is_plain
-from hygie.gate.rights import rights_key
+from hygie.gate.rights import mac_holds, mac_over, rights_key
 from hygie.gate.told_by import act_entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
@@ -84,13 +83,14 @@ _DECISIONS = (
     b" FROM hygie.right_review r JOIN hygie.habilitation h ON h.id = r.habilitation"
     b" ORDER BY r.decided_ms, r.habilitation"
 )
+_DECISION = "hygie right review v1"  # what the MAC of a decision begins with
 _END = "SELECT hygie.end_habilitation(%s, %s, %s)"
 
 
 async def decisions(connection: Connection, key: bytes) -> list[tuple[str, str, str, int]]:
     """Campaign, right, holder and instant (ms) of each decision that Hygie wrote, oldest first."""
     rows = await (await connection.execute(_DECISIONS)).fetchall()
-    return [(*row[:2], row[7], row[4]) for row in rows if hmac.compare_digest(row[6], _decision_mac(key, row[:6]))]
+    return [(*row[:2], row[7], row[4]) for row in rows if mac_holds(row[6], key, _DECISION, *row[:6])]
 
 
 class Reviews:
@@ -112,20 +112,21 @@ class Reviews:
         made = Campaign(
             secrets.token_hex(8), place.tenant_id, place.environment_id, name, permit.account, now_ms, due_ms, b""
         )
-        row = (made.id, made.tenant, made.environment, name, made.opened_by, now_ms, due_ms, _mac(key, made))
+        row = (made.id, made.tenant, made.environment, name, made.opened_by, now_ms, due_ms)
         async with self._database.transaction() as connection:
-            await connection.execute(_OPEN, row)
+            await connection.execute(_OPEN, (*row, mac_over(key, *_covered(made))))
             await self._journal.append(connection, [act_entry(permit, now_ms, {"campaign": made.id})])
             return await self._one(connection, place, made.id, key)
 
     async def listing(self, place: Place) -> list[Campaign]:
         """The newest campaigns of a place."""
         key = await self._rights_key()
-        query = f"{_SELECT} ORDER BY c.opened_ms DESC LIMIT {LISTED_MAX}"
+        query = f"{_SELECT} ORDER BY c.opened_ms DESC"  # planted ones hide none that is true
         facts = (self._clock.now_ms(), place.tenant_id, place.environment_id)
         async with self._database.transaction() as connection:
             found = await (await connection.execute(query.encode(), facts)).fetchall()
-        return [one for one in map(_campaign, found) if hmac.compare_digest(one.mac, _mac(key, one))]
+        ours = (one for one in map(_campaign, found) if mac_holds(one.mac, key, *_covered(one)))
+        return list(islice(ours, LISTED_MAX))
 
     async def rights(self, place: Place, id_: str) -> list[dict[str, Any]]:
         """The rights of a campaign, each with its decision if it has one. Raises: NotFoundError."""
@@ -154,7 +155,7 @@ class Reviews:
             raise SamePersonError()
         row = (id_, habilitation, decision, permit.account, now_ms, why)
         async with self._database.transaction() as connection:
-            done = await connection.execute(_DECIDE, (*row, _decision_mac(key, row)))
+            done = await connection.execute(_DECIDE, (*row, mac_over(key, _DECISION, *row)))
             if done.rowcount != 1:
                 raise RequestOverError()
             detail = {"campaign": id_, "habilitation": habilitation, "decision": decision}
@@ -172,7 +173,7 @@ class Reviews:
         facts = (self._clock.now_ms(), place.tenant_id, place.environment_id, id_)
         row = await (await connection.execute(f"{_SELECT} AND c.id = %s".encode(), facts)).fetchone()
         one = _campaign(row) if row is not None else None
-        if one is None or not hmac.compare_digest(one.mac, _mac(key, one)):
+        if one is None or not mac_holds(one.mac, key, *_covered(one)):
             raise NotFoundError()
         return one
 
@@ -185,22 +186,16 @@ def _campaign(row: Sequence[Any]) -> Campaign:
     return Campaign(row[0], bytes(row[1]), bytes(row[2]), *row[3:])
 
 
-def _mac(key: bytes, one: Campaign) -> bytes:
-    covered = canonical(
-        *("hygie review v1", one.id, one.tenant, one.environment, one.name, one.opened_by, one.opened_ms, one.due_ms)
-    )
-    return hmac.digest(key, covered, hashlib.sha256)
-
-
-def _decision_mac(key: bytes, row: tuple[str, str, str, str, int, str]) -> bytes:
-    return hmac.digest(key, canonical("hygie right review v1", *row), hashlib.sha256)
+def _covered(one: Campaign) -> tuple[Field, ...]:
+    place = (one.tenant, one.environment)
+    return ("hygie review v1", one.id, *place, one.name, one.opened_by, one.opened_ms, one.due_ms)
 
 
 def _told(key: bytes, campaign: str, one: dict[str, Any]) -> dict[str, Any]:
     """A right with its decision, if Hygie wrote it; a planted one shows as none."""
     mac = one.pop("mac")
     row = (campaign, one["id"], one["decision"], one["decided_by"], one["decided_ms"], one["why"])
-    if mac is None or hmac.compare_digest(mac, _decision_mac(key, row)):
+    if mac is None or mac_holds(mac, key, _DECISION, *row):
         return one
     return one | dict.fromkeys(("decision", "decided_by", "decided_ms", "why"))
 

@@ -2,7 +2,7 @@
 a ticket and a time.
 
 Source: docs/adr/0018-two-persons.md.  In production no act of ``ASKING`` is one person's.  In a trial it is, until
-two are named who could approve: from then on it takes two there too.
+two are named who could approve: from then on it takes two there too, whether or not these two are still there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from hygie.base.roles import ROLES, Role
 from hygie.database.pool import Database
 from hygie.gate.errors import NotRaisedError
 from hygie.gate.everywhere import EVERYWHERE
-from hygie.gate.requests import ANSWERING, APPROVED, FIRST_NAMED, Request, Requests, holders, is_answered
+from hygie.gate.officers import officers
+from hygie.gate.requests import ANSWERING, APPROVED, Request, Requests, is_answered
 
 HOUR_MS = 3_600_000
 RAISE_MINUTES_MAX = 480
@@ -44,7 +45,7 @@ class TwoPersons:
 
     async def needed(self, act: Action, place: Place) -> bool:
         """Whether an act takes two persons in a place."""
-        return self._production or len(await self._answerers(ANSWERING[act], place)) >= FIRST_NAMED
+        return self._production or await self._take_two(ANSWERING[act], place)
 
     async def require(self, permit: Permit, act: Action, what: Mapping[str, str], *, subject: str = "") -> str:
         """Use up the approval of exactly this act in the permit's place. Returns its id, nothing where none is needed.
@@ -58,30 +59,36 @@ class TwoPersons:
     async def raised(self, account: str) -> Request | None:
         """The request under which the rights of a person of the machine are raised now.
 
-        None while fewer than two are named who could approve one: the installation is being set up, or is a trial.
+        None until two were named who could approve one: the installation is being set up, or is a trial.
         Raises: NotRaisedError.
         """
         for one in await self._requests.listing(EVERYWHERE):
             if one.act is Action.RIGHT_RAISE and one.what.get("account") == account and self._is_live(one):
                 return one
-        if len(await self._answerers(Action.RIGHT_RAISE_APPROVE, EVERYWHERE)) >= FIRST_NAMED:
+        if await self._take_two(Action.RIGHT_RAISE_APPROVE, EVERYWHERE):
             raise NotRaisedError()
         return None
 
     def _is_live(self, one: Request) -> bool:
-        verdict = one.decision.verdict if one.decision is not None else ""
-        begins_ms = one.decision.at_ms if verdict == APPROVED and one.decision is not None else one.asked_ms
-        if verdict != APPROVED and not (one.is_emergency and not verdict):
-            return False
-        return begins_ms <= self._now_ms < begins_ms + raised_minutes(one.what) * 60_000
+        return any(begins_ms <= self._now_ms < ends_ms for begins_ms, ends_ms in raised_spans(one))
 
-    async def _answerers(self, action: Action, place: Place) -> set[str]:
-        found: set[str] = set()
+    async def _take_two(self, action: Action, place: Place) -> bool:
+        answering = [role for role in Role if action in ROLES[role].actions]
         async with self._database.transaction() as connection:
-            for role in Role:
-                if action in ROLES[role].actions:
-                    found |= set(await holders(connection, place, role, self._now_ms))
-        return found
+            return (await officers(connection, place, answering)).take_two
+
+
+def raised_spans(one: Request) -> list[tuple[int, int]]:
+    """From when until when (ms, UTC, the end exclusive) a request raised rights: in an emergency since it was asked
+    for, until it was answered; else, and anew, since it was approved."""
+    long_ms, given = raised_minutes(one.what) * 60_000, one.decision
+    found = []
+    if one.is_emergency:
+        ends_ms = one.asked_ms + long_ms
+        found.append((one.asked_ms, ends_ms if given is None else min(ends_ms, given.at_ms)))
+    if given is not None and given.verdict == APPROVED:
+        found.append((given.at_ms, given.at_ms + long_ms))
+    return found
 
 
 def raised_minutes(what: Mapping[str, str]) -> int:

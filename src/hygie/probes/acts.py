@@ -17,7 +17,6 @@ ACTS_MAX = 20_000
 LEAVES_MAX = 200_000  # of one look: a long journal is caught up with in several, and said not to be whole meanwhile
 DAY_MS = 86_400_000
 PLATFORM = bytes(16)  # the tenant of entries that are about none
-TRACES = frozenset((Action.JOURNAL_READ, Action.JOURNAL_EXPORT))
 
 
 class ActsWatch:
@@ -53,9 +52,12 @@ class ActsWatch:
                     entry = (await reader.open(index, leaf)).entry
                     if entry is not None and not entry.account.startswith("system:"):
                         tenant = names.get(head.tenant_id, head.tenant_id.hex()) if head.tenant_id != PLATFORM else ""
-                        found.append(ActFacts(entry.action, entry.at_ms, entry.account, entry.outcome, tenant))
+                        disclosed = entry.detail.get("disclosed", "")
+                        found.append(
+                            ActFacts(entry.action, entry.at_ms, entry.account, entry.outcome, tenant, disclosed)
+                        )
                 self._acts += found
-                self._traces += [one for one in found if one.action in TRACES and one.tenant]
+                self._traces += [one for one in found if one.action == Action.JOURNAL_EXPORT and one.tenant]
                 self._next = first + len(leaves)
         recent = [one for one in self._acts if one.at_ms >= since_ms]
         if len(recent) > ACTS_MAX:

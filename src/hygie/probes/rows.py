@@ -132,8 +132,7 @@ async def _exceptions(connection: psycopg.AsyncConnection[Any], key: bytes) -> t
     """Openings of records and rights raised before an answer; a row that Hygie did not write answers for none."""
     found = [("break-glass", one.id, one.account, one.opened_ms, bool(one.verdict))
              for one in await openings_kept(connection, key)]  # fmt: skip
-    found += [("emergency", one.id, one.asked_by, one.asked_ms, answered)
-              for one, answered in await emergencies(connection, key)]  # fmt: skip
+    found += [("emergency", *one) for one in await emergencies(connection, key)]
     return tuple(dict(zip(_EXCEPTION, row, strict=True)) for row in sorted(found, key=lambda row: (row[3], row[1])))
 
 

@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import socket
 import struct
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -134,13 +135,19 @@ def _unix_socket(message: bytes) -> Iterator[UnixSocket]:
         length, what = _ATTRIBUTE.unpack_from(message, at)
         value = message[at + _ATTRIBUTE.size : at + length]
         if what == _NAME:
-            name = ("@" + value[1:].decode(errors="replace")) if value[:1] == b"\0" else value.rstrip(b"\0").decode()
+            name = "@" + _plain(value[1:]) if value[:1] == b"\0" else _plain(value.rstrip(b"\0"))
         elif what == _PEER:
             peer = str(struct.unpack("=I", value)[0])
         elif what == _UID:
             uid = struct.unpack("=I", value)[0]
         at += _aligned(length)
     yield UnixSocket(str(inode), state, name, peer, uid)
+
+
+def _plain(name: bytes) -> str:
+    """A name of any bytes as a text that can be kept and shown: no UTF-8, or a control, is told in hexadecimal."""
+    told = name.decode(errors="backslashreplace")
+    return "".join(f"\\x{ord(one):02x}" if unicodedata.category(one) == "Cc" else one for one in told)
 
 
 def _aligned(length: int) -> int:

@@ -413,19 +413,21 @@ class DrillFacts:
 
 @dataclass(frozen=True, slots=True)
 class ActFacts:
-    """An act of administration that the journal holds. account: who acted; tenant: the client it is about, if one."""
+    """An act of administration that the journal holds. account: who acted; tenant: the client it is about, if one;
+    disclosed: of an export of entries: ``yes`` when they are readable in it, ``patient`` when one patient's are."""
 
     action: str
     at_ms: int
     account: str
     outcome: str
     tenant: str = ""
+    disclosed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ActsFacts:
     """Acts of administration by people since an instant; whole: the journal was read up to its published end, and every
-    one is here; traces: readings and exports of a client's entries, over a longer time."""
+    one is here; traces: exports of a client's entries, over a longer time."""
 
     acts: tuple[ActFacts, ...]
     since_ms: int

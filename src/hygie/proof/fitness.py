@@ -8,6 +8,7 @@ from datetime import date
 
 from hygie.proof.certification.from_registers import Newest
 from hygie.registers.chain import RecordVersion
+from hygie.registers.people import has_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,6 @@ class Fitness:
     gone: dict[str, str]
     lapsed: frozenset[str]
     fit: frozenset[str]
-
-
-def has_left(record: RecordVersion, today: date) -> bool:
-    """Whether a person of the register is gone: accesses end on the very day of the end date."""
-    ends_on = record.fields.get("ends_on")
-    return record.state == "left" or bool(ends_on and str(ends_on) <= today.isoformat())
 
 
 def trained(of: Newest, today: date) -> set[str]:

@@ -6,7 +6,6 @@ an operator who is replaced or whose account becomes another one afterwards, wit
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,8 +13,8 @@ from typing import Any
 
 from hygie.base.civil import end_of_day_ms, paris_date
 from hygie.proof.certification.from_registers import Newest
-from hygie.proof.fitness import has_left
 from hygie.registers.chain import RecordVersion
+from hygie.registers.people import has_left, is_of_another, named
 
 INTERVENTION = "intervention"
 LIVE = ("validated", "in-progress")
@@ -155,27 +154,9 @@ def _by_another(approved: RecordVersion, operator: RecordVersion, people: Sequen
 
     Somebody who shares a name with one of these counts as that one.
     """
-    today = paris_date(approved.at_ms)
-    approvers = _who(approved.approver, people)
-    writer = _who(approved.author, people)
-    concerned = _who(str(approved.fields.get("requested_by", "")), people) | {operator.key} | writer
-    here = {one.key for one in people if not has_left(one, today)}
-    return bool(approvers) and approvers <= here and not approvers & concerned and operator.key not in writer
-
-
-def _who(name: str, people: Sequence[RecordVersion]) -> frozenset[str]:
-    """Keys of the persons that a text names by key, account or name; the text itself when it is nobody's."""
-    wanted = _plain(name)
-    found = {
-        one.key
-        for one in people
-        if wanted in {_plain(str(each)) for each in (one.key, one.fields.get("account"), one.fields.get("name"))}
-    }
-    return frozenset(found or {wanted})
-
-
-def _plain(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).rpartition(":")[2].strip().casefold()
+    concerned = (str(approved.fields.get("requested_by", "")), operator.key, approved.author)
+    agreed = is_of_another(approved.approver, concerned, people, paris_date(approved.at_ms))
+    return agreed and operator.key not in named(approved.author, people)
 
 
 def _said(record: RecordVersion) -> tuple[object, ...]:

@@ -1,8 +1,9 @@
 """The audit of access traces: a sample that nobody chooses, each access of it matched with a right and a reason. Pure.
 
 Source: HDS v2, requirement 16.2: the internal audit programme includes an audit of traces of access to data or systems.
-The sample is drawn by the auditor's own words and the ranks of the published entries, so that he, or anybody after him,
-draws the same one again, and the host cannot tell beforehand what he will look at.
+The sample is drawn by the auditor's own words and the ranks of the published entries from an instant to a rank, which
+are told with it: so he, or anybody after him, draws the same one again, as long as the keys of these months are kept,
+and the host cannot tell beforehand what he will look at.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From when until when somebody held something. environment: where, nothing for the machine's people."""
+    """From when until when somebody held something, the end exclusive. environment: where, nothing for the machine's
+    people."""
 
     account: str
     environment: bytes
@@ -40,20 +42,21 @@ class Span:
     until_ms: int
 
     def covers(self, entry: Entry) -> bool:
-        """Whether it counted for the account of an entry, at its instant."""
-        return self.account == entry.account and self.from_ms <= entry.at_ms < self.until_ms
+        """Whether it counted for the account of an entry, at its instant and where it is."""
+        here = not self.environment or self.environment == entry.environment_id
+        return here and self.account == entry.account and self.from_ms <= entry.at_ms < self.until_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the platform knows of rights, past ones included.
 
-    accounts: that ever were; rights: habilitations by id; raised: rights of operations; openings: of records, each with
-    whether somebody reviewed it.
+    accounts: that ever were; rights: when each habilitation lived, by id; raised: rights of operations; openings: of
+    records, each with whether somebody reviewed it.
     """
 
     accounts: Collection[str]
-    rights: Mapping[str, Span]
+    rights: Mapping[str, Sequence[Span]]
     raised: Sequence[Span] = ()
     openings: Sequence[tuple[Span, bool]] = ()
 
@@ -73,8 +76,7 @@ def to_explain(entry: Entry, known: Known) -> list[str]:
     if entry.account not in known.accounts:
         return ["account"]
     found = []
-    right = known.rights.get(entry.habilitation)
-    if right is None or not right.covers(entry) or right.environment != entry.environment_id:
+    if not any(one.covers(entry) for one in known.rights.get(entry.habilitation, ())):
         found.append("habilitation")
     if entry.kind == "access" and not entry.purpose:
         found.append("purpose")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from hygie.registers.errors import (
     RecordInvalidError,
     TransitionRefusedError,
 )
+from hygie.registers.people import plain
 from hygie.registers.schema import Schema, Schemas, State
 from hygie.registers.values import has_control, read_value
 
@@ -199,20 +199,15 @@ def _check_approval(change: Change, state: State, before: RecordVersion | None, 
     """What was approved is changed, and an approved state is entered, by two."""
     if not state.approval:
         return
-    if not _who(change.approver):
+    if not plain(change.approver):
         raise TransitionRefusedError(
             state=before.state if before else "-",
             wanted=state.id,
             reason_fr="un approbateur est requis",
             reason_en="an approver is required",
         )
-    if _who(change.approver) == _who(author):
+    if plain(change.approver) == plain(author):
         raise FourEyesError()
-
-
-def _who(name: str) -> str:
-    """A person as an account or as typed: ``local:anne``, ``Anne `` and ``ANNE`` are one."""
-    return unicodedata.normalize("NFKC", name).rpartition(":")[2].strip().casefold()
 
 
 def _check_filled(schema: Schema, state: State, fields: Mapping[str, Any], line: int) -> None:

@@ -21,7 +21,7 @@ DOORS = ("requests", "habilitations", "break-glass", "reviews")
 DEVICE_CHARS_MAX = 128
 CERTIFICATE_KEY = "hygie.certificate"
 ROUTE_KEY = "hygie.route"
-RETRY_AFTER_S = b"60"
+RETRY_AFTER_S = 60  # where nothing says better
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -82,16 +82,19 @@ class RightsFace:
         """One request, to its answer. Nothing is raised but what the connection itself breaks."""
         headers = dict(scope["headers"])
         language: Language = "fr" if b"fr" in headers.get(b"accept-language", b"").lower() else "en"
+        wait_s: object = None
         try:
             status, body = await self._answer(scope, headers, receive)
         except HygieError as error:
             status, body = error.http_status, {"code": error.code, "message": error.sentence(language)}
+            wait_s = error.facts.get("retry_after_s")
         except ConnectionResetError:
             return
         except Exception as error:  # the last line: told to nobody, logged without what it may hold
             told = incident(error)
             status, body = told.http_status, {"code": told.code, "message": told.sentence(language)}
-        await _send(send, status, body, head=scope["method"] == "HEAD")
+        retry_s = wait_s if isinstance(wait_s, int) else RETRY_AFTER_S
+        await _send(send, status, body, head=scope["method"] == "HEAD", retry_s=retry_s)
 
     async def _answer(
         self, scope: MutableMapping[str, Any], headers: dict[bytes, bytes], receive: Receive
@@ -190,7 +193,7 @@ async def _body(kind: type[Any], headers: dict[bytes, bytes], receive: Receive) 
         raise RightsBodyError(reason="json") from error
 
 
-async def _send(send: Send, status: int, body: Any, *, head: bool) -> None:
+async def _send(send: Send, status: int, body: Any, *, head: bool, retry_s: int) -> None:
     data = msgspec.json.encode(body)
     headers = [
         (b"content-type", b"application/json; charset=utf-8"),
@@ -200,6 +203,6 @@ async def _send(send: Send, status: int, body: Any, *, head: bool) -> None:
     if status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="hygie"'))
     if status in {429, 503}:
-        headers.append((b"retry-after", RETRY_AFTER_S))
+        headers.append((b"retry-after", b"%d" % retry_s))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else data})

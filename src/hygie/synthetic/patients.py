@@ -85,10 +85,11 @@ def planted_words(seed: int) -> tuple[str, ...]:
 
 
 def needles(words: tuple[str, ...]) -> list[bytes]:
-    """Byte strings that betray these words: UTF-8, Latin-1 and UTF-16, in three cases, and base64 at each alignment."""
+    """Byte strings that betray these words: UTF-8, Latin-1 and UTF-16, and base64 at each alignment; as they are, in
+    capitals, in small letters, and with one capital, as a given name or a street is written."""
     found: set[bytes] = set()
     for word in words:
-        for written in (word, word.upper(), word.lower()):
+        for written in (word, word.upper(), word.lower(), word.capitalize()):
             found |= {written.encode(), written.encode("latin-1"), written.encode("utf-16-le")}
             for shift in range(3):
                 encoded = base64.b64encode(bytes(shift) + written.encode() + bytes(2))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -23,11 +24,35 @@ FIELDS = {
     "ends_on": "2026-12-31",
 }
 WANTED = Wanted("chu", "prod", "recette", "local:root", date(2026, 11, 28))
-RECORD = RecordVersion(7, "data-copy", "CPY-0001", 2, 0, "local:anne", "paul", "chu", "approved", "", FIELDS, b"d")
+DAY_MS = int(datetime(2026, 11, 20, 9, tzinfo=UTC).timestamp() * 1000)
+RECORD = RecordVersion(7, "data-copy", "CPY-0001", 2, DAY_MS, "local:anne", "paul", "chu", "approved", "", FIELDS, b"d")
 
 
-def ask(record: RecordVersion, wanted: Wanted = WANTED) -> Declaration:
-    return declared(record, wanted, shipped_rules().plans)
+def person(account: str, name: str, **fields: Any) -> RecordVersion:
+    whole = {"name": name, "account": account} | fields
+    return RecordVersion(1, "person", f"PER-{name[:4]}", 1, 0, "local:rh", "", "", "present", "", whole)
+
+
+PEOPLE = [
+    person("paul", "Paul Durand"),
+    person("anne", "Anne Martin"),
+    person("root", "Zoé Roux"),
+    person("dpo", "Marc Faure"),
+    person("gone", "Lise Petit", ends_on="2026-11-20"),
+    person("", "Yves Sans"),
+]
+
+
+def ask(
+    record: RecordVersion,
+    wanted: Wanted = WANTED,
+    *,
+    before: str = "local:anne",
+    people: Sequence[RecordVersion] = PEOPLE,
+) -> Declaration:
+    """Args: before: who wrote the version before it."""
+    asked = replace(record, version=1, state="requested", approver="", author=before)
+    return declared([asked, record], people, wanted, shipped_rules().plans)
 
 
 def test_an_approved_declaration_in_force_allows_its_scope() -> None:
@@ -45,8 +70,15 @@ def test_an_approved_declaration_in_force_allows_its_scope() -> None:
         ({"state": "ended"}, "ended"),
         ({"approver": ""}, "approval"),
         ({"approver": "ANNE "}, "approval"),
+        ({"approver": "Anne Martin"}, "approval"),
+        ({"approver": "PER-Anne"}, "approval"),
         ({"approver": "dpo"}, "approval"),
+        ({"approver": "Marc Faure"}, "approval"),
+        ({"approver": "quelqu'un"}, "approval"),  # nobody of the register
+        ({"approver": "None"}, "approval"),  # as what some have no account would read
+        ({"approver": "gone"}, "approval"),  # left that very day
         ({"approver": "local:root"}, "operator"),
+        ({"approver": "zoé roux"}, "operator"),
         ({"tenant": "other"}, "pair"),
     ],
 )
@@ -55,6 +87,14 @@ def test_one_that_is_not_approved_by_somebody_else_allows_nothing(changes: dict[
         ask(replace(RECORD, **changes))
     assert refused.value.facts["reason"] == reason
     assert refused.value.sentence("fr") != refused.value.sentence("en")
+
+
+def test_who_wrote_what_another_wrote_down_as_approved_does_not_approve_it() -> None:
+    with pytest.raises(NotDeclaredError):
+        ask(RECORD, before="local:paul")
+    twins = [*PEOPLE, person("anne", "Paul Durand")]
+    with pytest.raises(NotDeclaredError):
+        ask(replace(RECORD, approver="Paul Durand"), people=twins)  # one of the two of this name wrote it
 
 
 @pytest.mark.parametrize(

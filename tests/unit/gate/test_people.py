@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hygie.base.actions import Action
 from hygie.database.pool import Database
 from hygie.gate.authenticators import new_code, plain_code
-from hygie.gate.errors import SignInRefusedError
+from hygie.gate.errors import AlreadyEnrolledError, SignInRefusedError
 from hygie.gate.gate import Whence
 from hygie.gate.platform_ledger import apply_revocations, import_platform, read_platform
 from hygie.gate.sessions import Session, new_id
@@ -93,6 +94,49 @@ def test_a_security_key_signs_in_without_a_name(open_house: Any) -> None:
             assert not options.get("allowCredentials")
             proven = await stage.door.by_webauthn(key.sign(options), WARD)
             assert (proven.account, proven.method, proven.acr) == ("paul", "webauthn", "phr")
+
+    run(open_house, main)
+
+
+def test_a_name_is_typed_as_people_type_it(open_house: Any) -> None:
+    async def main(stage: Stage) -> None:
+        key = await stage.with_key("marie")
+        options = await stage.door.webauthn_options(" Marie ", WARD)
+        assert (await stage.door.by_webauthn(key.sign(options), WARD)).account == "marie"
+
+    run(open_house, main)
+
+
+def test_two_who_enrol_a_person_at_once_are_one_first(open_house: Any) -> None:
+    """The second one would be there beside the first, without the person's word."""
+
+    async def main(stage: Stage) -> None:
+        await stage.person("marie")
+        links = [stage.acts.link("marie", "https://psc.example", f"s{n}", BY_HAND) for n in range(2)]
+        found = await asyncio.gather(*links, return_exceptions=True)
+        assert sum(isinstance(one, AlreadyEnrolledError) for one in found) == 1
+        assert len(await stage.rows("SELECT id FROM hygie.authenticator WHERE account = 'marie'")) == 1
+        with pytest.raises(AlreadyEnrolledError):
+            await stage.acts.enrol("marie", BY_HAND, hours=1)
+
+    run(open_house, main)
+
+
+def test_no_code_is_given_to_who_uses_his_at_that_moment(open_house: Any) -> None:
+    """It would let an operator in beside a person who is enrolled by then."""
+
+    async def main(stage: Stage) -> None:
+        await stage.person("marie")
+        code = await stage.acts.enrol("marie", BY_HAND, hours=1)
+        ((id_,),) = await stage.rows("SELECT id FROM hygie.authenticator")
+        now_ms = stage.clock.ms
+        values = (id_, plain_code(code), now_ms, now_ms + 10**9, ["new"], ["webauthn"], [b"x"], [""], [bytes(32)])
+        async with await psycopg.AsyncConnection.connect(stage.house.dsns.owner) as using:
+            await using.execute(f"SELECT hygie.activate({', '.join(['%s'] * 9)})".encode(), values)
+            enrolling = asyncio.create_task(stage.acts.enrol("marie", BY_HAND, hours=1))
+            await asyncio.sleep(0.3)
+        with pytest.raises(AlreadyEnrolledError):
+            await enrolling
 
     run(open_house, main)
 

@@ -25,12 +25,13 @@ from hygie.gate.errors import (
 from hygie.gate.gate import Whence
 from hygie.gate.jwks_source import JwksSource
 from hygie.gate.narrowing import WHOLE, Limits
+from hygie.gate.people_administration import Shown
 from hygie.gate.person_desk import PersonDesk, Registered, challenge_of, is_challenge, person_scopes
 from hygie.gate.proofs import Proven
 from hygie.gate.scopes import RIGHTS
 from hygie.gate.sessions import Session, open_session, seal_session
 from hygie.gate.snapshot import proof_by_number
-from tests.unit.gate.peoples_stage import WARD, Stage, journaled, staged
+from tests.unit.gate.peoples_stage import BY_HAND, PASSWORD, WARD, Stage, journaled, staged
 
 HERE = ("chu", "prod")
 BACK = "https://dpi.example/callback"
@@ -188,6 +189,37 @@ def test_a_number_that_two_accounts_have_names_neither(open_house: Any) -> None:
         )
         with pytest.raises(SignInRefusedError):
             await ward.proven()
+
+    run(open_house, main)
+
+
+def test_a_code_shown_again_after_its_minute_ends_what_it_gave(open_house: Any) -> None:
+    async def main(ward: Ward) -> None:
+        code, unused = await ward.code(), await ward.code()
+        opened = await ward.exchange(code)
+        ward.stage.clock.ms += 60_000
+        assert ward.gate.bearer(opened.token) is not None
+        for late in (unused, code, code):
+            await refused(ward.exchange(late), "expired")
+        await ward.gate.refresh()
+        assert ward.gate.bearer(opened.token) is None  # one of those who had the code stole it
+        assert await ward.stage.rows("SELECT count(*) FROM hygie.session_end") == [(1,)]
+
+    run(open_house, main)
+
+
+def test_a_recovery_ends_sessions_that_a_number_opened(open_house: Any) -> None:
+    """No authenticator stands behind them, whose end would be theirs."""
+
+    async def main(ward: Ward) -> None:
+        stage = ward.stage
+        phones = [(name, await stage.enrolled(name, Role.RIGHTS_OFFICER)) for name in ("ada", "bob")]
+        opened = await ward.exchange(await ward.code())
+        stage.clock.ms += 1
+        shown = [Shown(name, PASSWORD, phone.code()) for name, phone in phones]
+        await stage.acts.recover("jeanne", "telephone perdu", shown, BY_HAND, hours=1)
+        await ward.gate.refresh()
+        assert ward.gate.bearer(opened.token) is None
 
     run(open_house, main)
 

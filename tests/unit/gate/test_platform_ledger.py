@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from hygie.backups.published import Published
 from hygie.base.actions import Action
 from hygie.base.roles import Role
 from hygie.database.pool import Database
@@ -25,6 +26,7 @@ from hygie.gate.platform_ledger import (
     GENERATION_MARGIN,
     KEPT,
     PREFIX,
+    Platform,
     PlatformLedger,
     apply_revocations,
     import_platform,
@@ -36,7 +38,7 @@ from hygie.gate.platform_ledger import (
     seal_platform,
     to_sign,
 )
-from hygie.gate.rights import COVERED
+from hygie.gate.rights import COVERED, is_ours, live_rights, rights_key
 from hygie.journal.entry import Entry
 from hygie.sites.errors import SiteQuorumError
 
@@ -299,5 +301,53 @@ def test_what_the_journal_withdrew_stays_withdrawn(open_house, new_database) -> 
                 assert state == ("destroyed",)
             finally:
                 await empty.close()
+
+    run(main)
+
+
+def test_a_right_that_was_suspended_and_taken_up_again_outlives_a_rebuild(open_house, new_database) -> None:
+    """Whenever the ledger was made; one whose suspension was the last word does not."""
+
+    async def main() -> None:
+        async with open_house() as house, administered(house) as (acts, owner, _):
+            _, granted, _ = await populate(acts, owner)
+            said = [
+                Entry(action, outcome, "administration", at_ms, detail={"habilitation": granted})
+                for at_ms, (action, outcome) in enumerate(
+                    [
+                        (Action.HABILITATION_SUSPEND, "done"),
+                        (Action.HABILITATION_RESUME, "refused"),
+                        (Action.HABILITATION_RESUME, "done"),
+                        (Action.HABILITATION_SUSPEND, "done"),
+                        (Action.HABILITATION_RESUME, "done"),
+                    ]
+                )
+            ]
+            ledgers = []
+            for act in (None, acts.suspend_habilitation, acts.resume_habilitation):
+                if act is not None:
+                    await act(granted)
+                async with owner.transaction() as connection:
+                    ledgers.append(await read_platform(connection, 1))
+            key = await rights_key(house.kms)
+            published = Published()
+            for index, entry in enumerate(said):
+                published.take(index, entry)
+
+            async def lives(ledger: Platform, entries: Sequence[Entry]) -> bool:
+                empty = Database(new_database().owner, size=1)
+                await empty.open()
+                try:
+                    async with empty.transaction() as connection:
+                        await import_platform(connection, ledger)
+                        await apply_revocations(connection, entries)
+                        rights = await live_rights(connection, house.clock.now_ms())
+                        return any(one.id == granted and is_ours(one, key) for one in rights)
+                finally:
+                    await empty.close()
+
+            assert [await lives(one, published.revocations) for one in ledgers] == [True, False, True]
+            assert not any([await lives(one, said[:4]) for one in ledgers])
+            assert not any([await lives(one, said[:2]) for one in ledgers])
 
     run(main)

@@ -19,8 +19,8 @@ from hygie.base.errors import NotFoundError
 from hygie.base.permit import Permit, Place
 from hygie.gate.errors import NotRaisedError, RequestOverError, RequestRefusedError, SamePersonError, TwoPersonsError
 from hygie.gate.everywhere import EVERYWHERE
-from hygie.gate.requests import APPROVED, LIFE_MS, REFUSED, WITHDRAWN, Request, Requests, _decision_mac, emergencies
-from hygie.gate.rights import rights_key
+from hygie.gate.requests import APPROVED, LIFE_MS, REFUSED, WITHDRAWN, Request, Requests, emergencies
+from hygie.gate.rights import mac_over, rights_key
 from hygie.gate.two_persons import EMERGENCY_ANSWER_MS, TwoPersons, overdue
 from tests.unit.vault.conftest import open_house  # noqa: F401 (a fixture)
 
@@ -222,7 +222,7 @@ def test_an_emergency_is_answered_for_and_not_withdrawn(open_house: Any) -> None
                 await requests.decide(permit("local:alice", Action.APPROVAL_WITHDRAW, EVERYWHERE), one.id, WITHDRAWN)
             # one that was withdrawn before this was so
             key, now_ms = await rights_key(requests._kms), house.clock.now_ms()
-            mac = _decision_mac(key, one, (WITHDRAWN, "local:alice", now_ms, ""))
+            mac = mac_over(key, "hygie decision v1", one.id, one.mac, WITHDRAWN, "local:alice", now_ms, "")
             row = (one.id, WITHDRAWN, "local:alice", now_ms, "", mac)
             with psycopg.connect(house.owner, autocommit=True) as connection:
                 connection.execute("INSERT INTO hygie.decision VALUES (%s, %s, %s, %s, %s, %s)", row)
@@ -234,7 +234,7 @@ def test_an_emergency_is_answered_for_and_not_withdrawn(open_house: Any) -> None
             found = await requests.listing(EVERYWHERE)
             assert [late.id for late in overdue(found, late_ms)] == [one.id]
             async with owner.transaction() as reading:
-                assert [(kept.id, answered) for kept, answered in await emergencies(reading, key)] == [(one.id, False)]
+                assert [(id_, answered) for id_, _, _, answered in await emergencies(reading, key)] == [(one.id, False)]
             with pytest.raises(NotRaisedError):
                 await TwoPersons(requests, owner, production=False, now_ms=now_ms).raised("local:alice")
 

@@ -79,6 +79,20 @@ def test_an_abstract_socket_has_its_name() -> None:
         assert f"@{name}" in {one.name for one in unix_sockets()}
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [(b"\xff.s", "\\xff.s"), (b"a\nb", "a\\x0ab"), (b"\xc3\xa9t\xc3\xa9", "été")]
+)
+def test_a_name_of_any_bytes_stops_nobody_from_looking(tmp_path: Path, name: bytes, told: str) -> None:
+    pid = str(os.getpid())
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as abstract:
+        listening.bind(os.fsencode(tmp_path) + b"/" + name)
+        abstract.bind(b"\0hygie\0" + pid.encode() + name)
+        for one in (listening, abstract):
+            one.listen()
+        names = {one.name for one in unix_sockets()}
+    assert {f"{tmp_path}/{told}", f"@hygie\\x00{pid}{told}"} <= names
+
+
 @pytest.fixture
 def started() -> Iterator[list[subprocess.Popen[bytes]]]:
     alive: list[subprocess.Popen[bytes]] = []

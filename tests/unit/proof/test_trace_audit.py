@@ -18,9 +18,18 @@ READ = Entry(
 )
 KNOWN = Known(
     accounts={"marie", "luc"},
-    rights={"h1": Span("marie", HERE, 10, 100), "h2": Span("luc", HERE, 10, 100)},
+    rights={
+        "h1": [Span("marie", HERE, 10, 80), Span("marie", HERE, 90, 100)],  # suspended in between
+        "h2": [Span("luc", HERE, 10, 100)],
+        "h3": [Span("marie", ELSEWHERE, 10, 100)],
+        "h4": [],  # that nobody granted
+    },
     raised=[Span("local:anne", b"", 40, 60)],
-    openings=[(Span("marie", HERE, 45, 55), True), (Span("luc", HERE, 45, 55), False)],
+    openings=[
+        (Span("marie", HERE, 45, 55), True),
+        (Span("luc", HERE, 45, 55), False),
+        (Span("marie", ELSEWHERE, 60, 80), True),
+    ],
 )
 
 
@@ -40,8 +49,11 @@ def test_an_access_with_its_right_and_its_reason_is_justified() -> None:
         ({"environment_id": ELSEWHERE}, ["habilitation"]),
         ({"at_ms": 9}, ["habilitation"]),
         ({"at_ms": 100}, ["habilitation"]),
+        ({"at_ms": 85}, ["habilitation"]),
+        ({"habilitation": "h4"}, ["habilitation"]),
         ({"purpose": ""}, ["purpose"]),
-        ({"purpose": "BTG", "at_ms": 70}, ["opening"]),
+        ({"purpose": "BTG", "at_ms": 70}, ["opening"]),  # the one that was open was another place's
+        ({"purpose": "BTG", "environment_id": ELSEWHERE, "habilitation": "h3"}, ["opening"]),
         ({"purpose": "BTG", "account": "luc", "habilitation": "h2"}, ["review"]),
         ({"account": "local:anne", "at_ms": 60}, ["raised"]),
         ({"account": "local:paul"}, ["raised"]),

@@ -78,10 +78,9 @@ def destroy(
     frame = frame_of(context)
 
     async def act(custody: Custody, acts: Administration) -> None:
-        from hygie.departure import require_not_in_use
+        from hygie.departure import destroy_unused
 
-        await require_not_in_use(custody, await acts.environment(tenant, name))
-        await acts.destroy_environment(tenant, name)
+        await destroy_unused(custody, acts, await acts.environment(tenant, name))
 
     run_custody(frame, act)
     frame.out.line(say(fr=f"Environnement {tenant}/{name} détruit.", en=f"Environment {tenant}/{name} destroyed."))

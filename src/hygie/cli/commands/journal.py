@@ -430,7 +430,8 @@ def since_ms(since: str, now_ms: int) -> int:
         at = datetime.fromisoformat(since)
     except ValueError as error:
         raise InvalidRequestError(reason="--since") from error
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    began = datetime(1970, 1, 1, tzinfo=UTC)
+    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - began) // timedelta(milliseconds=1)
 
 
 def _row(found: Found) -> list[object]:

@@ -152,12 +152,22 @@ def audit(
     since: Annotated[
         str, typer.Option(help=say(fr="30m 24h 90d, ou une date.", en="30m 24h 90d, or a date."))
     ] = "365d",
+    until: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=say(
+                fr="Rang où finit un tirage : avec --since et les mêmes mots, le même échantillon.",
+                en="Rank at which a draw ends: with --since and the same words, the same sample.",
+            ),
+        ),
+    ] = None,
 ) -> None:
     """Audit the traces of a client."""
     from hygie.cli.traces_audit import Ask
     from hygie.cli.traces_audit import audit as run
 
-    run(frame_of(context), Ask(tenant, seed, to, sample, since))
+    run(frame_of(context), Ask(tenant, seed, to, sample, since, until))
 
 
 async def _place(records: Database, tenant: str, environment: str) -> Place:

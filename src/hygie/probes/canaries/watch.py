@@ -14,8 +14,9 @@ from hygie.base.actions import Action
 from hygie.database.pool import Database
 from hygie.journal.entry import Entry
 from hygie.journal.writer import JournalWriter
-from hygie.probes.canaries.places import Files, Finder, Read, Rows, in_other_indexes
+from hygie.probes.canaries.places import Files, Read, Rows, in_other_indexes
 from hygie.probes.canaries.record import Canary, canaries_of
+from hygie.probes.canaries.stream import Finder
 
 KIND = "canaries"
 SHOWN_MAX = 20  # places told in one measurement; its count says them all
@@ -68,6 +69,7 @@ class CanaryWatch:
         sought = hashlib.sha256("\0".join(sorted(one.name for one in planted)).encode()).digest()
         if sought != self._sought:
             self._files.forget()
+            self._rows.forget()
             self._sought = sought
 
     async def _journal(self, planted: Sequence[Canary], found: Sequence[tuple[str, str]]) -> None:
@@ -118,6 +120,7 @@ def _told(files: Read, rows: Read, others: Read, *, control: bool) -> dict[str, 
         "bytes": files.bytes + rows.bytes,
         "environments": others.count,
         "failed": failed[:SHOWN_MAX],
+        "unopened": list(dict.fromkeys([*files.closed, *rows.closed]))[:SHOWN_MAX],
         "found": [f"{where}: {name}" for where, name in found][:SHOWN_MAX],
         "count": len(found),
         "control": control,

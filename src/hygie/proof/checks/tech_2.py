@@ -181,9 +181,13 @@ def canaries(fact: Measurements, _: Context) -> Outcome:
         bare = ", ".join(seen["lacking"]) or "-"
         why = Text(f"Pas de témoin planté ({bare}).", f"No canary planted ({bare}).")
         return unknown(why, observed, declared, same("hygie canary plant"), at_ms=at_ms)
-    if seen["failed"] or not seen["control"] or seen["files_left"]:
-        what = ", ".join(seen["failed"]) or f"{seen['files_left']}"
-        why = Text(f"Tout n'a pas été lu ({what}).", f"Not all was read ({what}).")
+    if seen["failed"] or not seen["control"] or seen["files_left"] or seen["tables_left"]:
+        named = ", ".join([*seen["failed"], *seen.get("unopened", ())][:SHOWN_MAX])
+        files, tables = seen["files_left"], seen["tables_left"]
+        why = Text(
+            f"Tout n'a pas été lu ({named or f'reste {files} fichiers, {tables} tables'}).",
+            f"Not all was read ({named or f'left: {files} files, {tables} tables'}).",
+        )
         return unknown(why, observed, declared, work, at_ms=at_ms)
     return satisfied(
         Text("Aucun témoin ne se lit ailleurs.", "No canary reads elsewhere."), observed, declared, at_ms=at_ms

@@ -12,9 +12,9 @@ from hygie.base.civil import paris_date
 from hygie.proof.certification.civil import add_months
 from hygie.proof.cross.model import Found, Judge, Look, day_of
 from hygie.proof.facts import ActFacts
-from hygie.proof.fitness import has_left
 from hygie.registers.chain import RecordVersion
 from hygie.registers.clocks import Progress, expectations
+from hygie.registers.people import has_left
 
 DONE = ("done", "closed")
 RECORD_DAYS = 7  # between a drill or an act and its record

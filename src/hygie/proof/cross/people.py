@@ -9,9 +9,10 @@ from typing import Any
 from hygie.base.civil import paris_date
 from hygie.proof.cross.model import Found, Judge, Look, cards, day_of
 from hygie.proof.facts import AccessFacts
-from hygie.proof.fitness import bound, has_left, trained
+from hygie.proof.fitness import bound, trained
 from hygie.proof.interventions import ending_accounts
 from hygie.registers.chain import RecordVersion
+from hygie.registers.people import has_left
 
 ENDING_MS = 300_000  # hygie work closes within half a minute of the end
 SESSIONS_READ_MS = 900_000  # it reads every ten seconds; a busy machine less often

@@ -16,7 +16,7 @@ from hygie.registers.chain import RecordVersion
 
 TRANSFERS_DAYS = 92  # of the page online: it says "as of", and a quarter is the most a reader should have to trust
 GUARANTEES_DAYS = 366  # of the table handed to clients, who receive it each year
-TRACES_DAYS = 92  # a client reads, or is handed, the traces of each quarter
+TRACES_DAYS = 92  # a client is handed the traces of each quarter
 EXPORT_DAYS = 31  # of the export that is handed over
 SETTLES_MS = 60_000  # of an edition under way: its record is written, then its files, then its entry is published
 DAY_MS = 86_400_000
@@ -90,7 +90,8 @@ def _reasons(look: Look, edition: RecordVersion, on_disk: PageFacts) -> list[str
 
 
 def traces_read(look: Look) -> Found:
-    """Each client has read its traces, or was handed an export of them, within a quarter: the journal says so (EXI 15).
+    """Each client was handed an export of its traces in which they are readable, within a quarter: the journal says so
+    (EXI 15).
 
     A client that has been hosted for less than a quarter is not told yet.
     """
@@ -106,19 +107,22 @@ def traces_read(look: Look) -> Found:
         if not hosted:
             continue  # no environment: nothing is accessed
         checked += 1
-        if _reads(look, tenant, [one for one in acts.traces if one.tenant == tenant and one.outcome == "done"]):
+        if _received(look, tenant, [one.at_ms for one in acts.traces if one.tenant == tenant and _shows(one)]):
             continue
         young = now_ms - min(hosted) < TRACES_DAYS * DAY_MS
         (unclear if young or not acts.whole else wrong).append(tenant)
     return Found(wrong, checked, unclear)
 
 
-def _reads(look: Look, tenant: str, acts: Sequence[ActFacts]) -> bool:
+def _shows(act: ActFacts) -> bool:
+    """Whether an act gave a client's entries with what opens each of them."""
+    return act.action == Action.JOURNAL_EXPORT and act.outcome == "done" and act.disclosed == "yes"
+
+
+def _received(look: Look, tenant: str, exports: Sequence[int]) -> bool:
+    """Whether one of some exports was handed over. Args: exports: when each was made."""
     now_ms = look.context.now_ms
     since_ms = now_ms - TRACES_DAYS * DAY_MS
-    if any(not one.account.startswith("local:") and one.at_ms >= since_ms for one in acts):
-        return True  # by an account of its own
-    exports = [one.at_ms for one in acts if one.action == Action.JOURNAL_EXPORT]
     handed = [
         int(datetime.fromisoformat(str(one.fields["delivered_at"])).timestamp() * 1000)
         for one in look.of("document-delivery", "delivered", "acknowledged")
