@@ -58,7 +58,7 @@ class AllowanceActs:
         now_ms = self._acts._clock.now_ms()
         row: Row = {"id": secrets.token_hex(8), "kind": kind, "subject": id_, "name": name, "value": value}
         row |= {"reason": reason, "created_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
-        told = {"kind": kind, "name": name, "value": str(value)}
+        told = {"kind": kind, "subject": id_, "name": name, "value": str(value)}
         old = [Withdrawal("allowance", one, Action.LIMIT_REMOVE) for (one,) in found]
         await self._acts._write("allowance", row, Action.LIMIT_SET, place, told, instead=old)
         return str(row["id"])

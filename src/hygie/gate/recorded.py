@@ -26,6 +26,7 @@ from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
 
+NARROWING = frozenset({"allowance", "network", "country_rule"})  # entries say until when they have to be there
 REASONS_MAX = 5  # told in one sentence; ``hygie perimeter show`` tells all
 
 # Why an environment (client, name) may not be in production, in French and English; nothing: it may.
@@ -164,6 +165,7 @@ class Recorded:
             sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
         )
         told = {**(detail or {}), table: row["id"], "print": print_of(mac)}
+        told |= {"ends_ms": str(row["ends_ms"])} if table in NARROWING else {}
         async with self._change(action, place=place, detail=told) as connection:
             for one in instead:
                 await self._end_row(connection, one)
