@@ -23,8 +23,9 @@ from hygie.gate.enrolment import Chosen
 from hygie.gate.gate import Gate, Whence
 from hygie.gate.people import PeopleDoor
 from hygie.gate.people_administration import Delivery, PeopleAdministration
-from hygie.gate.totp import code_at, new_secret
+from hygie.gate.totp import new_secret
 from hygie.journal.writer import JournalWriter
+from tests.telephone import code_at
 
 ORIGIN = "https://hygie.example:8443"
 RP_ID = "hygie.example"
