@@ -15,8 +15,9 @@ import psycopg
 from hygie.app import dsns_of
 from hygie.base.layout import DataFolder
 from hygie.base.settings import load_settings
-from hygie.gate.totp import STEP_S, code_at
+from hygie.gate.totp import STEP_S
 from tests.acceptance.conftest import Installation
+from tests.telephone import code_at
 
 PASSWORD = "cheval pile agrafe 9 correct"
 HOW = ("--how", "en main propre", "--delivered-by", "paul.martin")

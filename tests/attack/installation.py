@@ -23,12 +23,14 @@ import msgspec
 
 from hygie.app import House, open_administration, open_house, opened
 from hygie.base.permit import Place
-from hygie.base.settings import WatchSettings, load_settings, write_settings
+from hygie.base.settings import WatchSettings, default_settings, load_settings, write_settings
 from hygie.journal.checkpoint import parse_checkpoint, parse_note
 from hygie.journal.entry import Entry
 from hygie.journal.tiles import CHECKPOINT, PREFIX
 from hygie.probes.rows import probe_access
+from hygie.proof.checks.tech_5 import REVIEW_HOURS_MAX, exceptions
 from hygie.proof.facts import AccessFacts
+from hygie.proof.model import Context, Verdict
 from hygie.sites.errors import SiteUnavailableError
 from tests.acceptance.conftest import Answer, Installation, new_installation, populate
 
@@ -271,3 +273,12 @@ def access_facts(made: Installation) -> AccessFacts:
             return await probe_access(house)
 
     return asyncio.run(look())
+
+
+def last_verdicts(made: Installation, id_: str) -> list[Verdict]:
+    """What the check of exceptional accesses says of one alone, at the last instant of its time and just after."""
+    fact = access_facts(made)
+    (one,) = [each for each in fact.exceptions if each["id"] == id_]
+    last_ms = one["at_ms"] + REVIEW_HOURS_MAX * 3_600_000
+    alone = replace(fact, exceptions=(one,))
+    return [exceptions(alone, Context(default_settings(), at_ms)).verdict for at_ms in (last_ms, last_ms + 1)]

@@ -17,10 +17,10 @@ from joserfc.jwk import ECKey
 from hygie.app import open_administration, open_house
 from hygie.gate.errors import EnrolmentRefusedError, SignInRefusedError
 from hygie.gate.people_administration import Delivery
-from hygie.gate.totp import code_at
 from tests.attack.browser import Browser
 from tests.attack.installation import entries
 from tests.attack.sign_in_ward import Ward, honest, is_lost, ward
+from tests.telephone import code_at
 from tests.unit.gate.peoples_stage import Key
 
 COOKIES = {"__Host-hygie-sign-in", "__Host-hygie-proven", "__Host-hygie-provider"}

@@ -108,6 +108,25 @@ def test_a_network_too_wide_or_twice_is_refused(made: Installation) -> None:
         made.hygie("network", "add", cidr, "--country", "FR", "--label", "attack", exit_code=10)
 
 
+def test_a_list_altered_by_sql_shuts_and_one_taken_away_is_named(made: Installation) -> None:
+    """Without it all of Europe would be let in again, and nobody told."""
+    folder = DataFolder.at(made.data)
+    rule = made.hygie("country", "allow", "chu", "FR", "--reason", "attack")["rule"]
+    with psycopg.connect(dsns_of(load_settings(folder.path), folder).owner, autocommit=True) as owner:
+        owner.execute("UPDATE hygie.country_rule SET countries = 'DE FR' WHERE id = %s", (rule,))
+        assert (seen(made, HOME).status, seen(made, BERLIN).status) == (403, 403)
+        owner.execute("UPDATE hygie.country_rule SET countries = 'FR' WHERE id = %s", (rule,))
+        assert (seen(made, HOME).status, seen(made, BERLIN).status) == (404, 403)
+        owner.execute("DELETE FROM hygie.country_rule WHERE id = %s", (rule,))
+    assert seen(made, BERLIN).status == 404
+    answer = made.hygie("journal", "reconcile", exit_code=50)["error"]
+    assert f"country_rule {rule} (absent)" in str(answer)
+    again = made.hygie("country", "allow", "chu", "FR", "--reason", "attack")["rule"]
+    assert made.hygie("journal", "reconcile")["wrong"] == []
+    made.hygie("country", "remove", again)
+    assert made.hygie("journal", "reconcile")["wrong"] == []
+
+
 def test_a_network_written_or_altered_by_sql_moves_nobody_and_is_named(made: Installation) -> None:
     folder = DataFolder.at(made.data)
     with psycopg.connect(dsns_of(load_settings(folder.path), folder).owner, autocommit=True) as owner:

@@ -56,6 +56,18 @@ def test_each_right_gets_a_decision_and_what_is_withdrawn_stops(house: House) ->
     assert house.made.hygie("journal", "reconcile")["wrong"] == []
 
 
+def test_who_reviews_a_right_sees_its_limits(house: House) -> None:
+    limits = {"types": "Observation", "patients": "Group/ward", "purposes": "TREAT"}
+    name = house.person()
+    id_ = house.asks("rita", {"account": name, "role": "caregiver", "days": "30"} | limits)
+    assert house.answers("remi", id_).status == 200
+    house.made.wait_for(lambda: house.state(id_).get("outcome") == "done", seconds=60.0)
+    listed = house.door("remi", "GET", "habilitations").json["habilitations"]
+    (held,) = [one for one in listed if one["account"] == name]
+    for seen in (held, rights(house, campaign(house)["id"])[name]):
+        assert {word: seen[word] for word in limits} == limits
+
+
 def test_nobody_reviews_himself_nor_another_place(house: House) -> None:
     one = campaign(house)
     held = rights(house, one["id"])
@@ -115,6 +127,8 @@ def test_a_decision_written_by_sql_is_none(house: House) -> None:
             " FROM hygie.right_review WHERE campaign = %s"
         )
         owner.execute(copied, (held[other]["id"], one["id"]))
+    (mine,) = [each for each in house.door("rita", "GET", "reviews").json["campaigns"] if each["id"] == one["id"]]
+    assert mine["waiting"] == one["waiting"] - 1  # the copied one answers for nothing
     shown = rights(house, one["id"])
     assert (shown[decided_one]["decision"], shown[other]["decision"]) == ("keep", None)
     seen = {each["habilitation"] for each in access_facts(house.made).reviews}

@@ -19,7 +19,7 @@ from hygie.gate.administration_rows import Row, check, one_row, touch
 from hygie.gate.clients import check_value
 from hygie.gate.everywhere import EVERYWHERE, HOST_TENANT
 from hygie.gate.habilitations import ACCOUNT, APP, DAY_MS, HABILITATION_DAYS_MAX, Habilitations
-from hygie.gate.recorded import Environment
+from hygie.gate.recorded import Environment, Withdrawal
 from hygie.journal.entry import PLATFORM
 
 TOKEN_PREFIX = "hyg_"  # noqa: S105 (lets secret scanners recognise a leaked token)
@@ -205,20 +205,8 @@ class Administration(Habilitations):
 
     async def revoke_client_key(self, id_: str) -> None:
         """End a key now, and every session that it opened."""
-        async with self._change(Action.CLIENT_KEY_REVOKE, detail={"client_key": id_}) as connection:
-            await touch(
-                connection,
-                "UPDATE hygie.client_key SET revoked_ms = %s, mac = NULL WHERE id = %s AND revoked_ms IS NULL",
-                self._clock.now_ms(),
-                id_,
-            )
+        await self._withdraw(Withdrawal("client_key", id_, Action.CLIENT_KEY_REVOKE))
 
     async def revoke_token(self, id_: str) -> None:
         """End a token now."""
-        async with self._change(Action.TOKEN_REVOKE, detail={"token": id_}) as connection:
-            await touch(
-                connection,
-                "UPDATE hygie.token SET revoked_ms = %s, mac = NULL WHERE id = %s AND revoked_ms IS NULL",
-                self._clock.now_ms(),
-                id_,
-            )
+        await self._withdraw(Withdrawal("token", id_, Action.TOKEN_REVOKE))

@@ -13,8 +13,9 @@ from psycopg import sql
 
 from hygie.base.actions import Action
 from hygie.base.permit import Place
-from hygie.gate.administration_rows import Row, check, one_row, touch
+from hygie.gate.administration_rows import Row, check, one_row
 from hygie.gate.allowances import ACCOUNT, ENVIRONMENT, NAMES, TENANT
+from hygie.gate.recorded import Withdrawal
 from hygie.journal.entry import PLATFORM
 from hygie.vault.catalogue import held
 
@@ -54,24 +55,17 @@ class AllowanceActs:
         id_, place = await self._subject(kind, subject)
         async with self._acts._database.transaction() as connection:
             found = await (await connection.execute(_LIVE.encode(), (kind, id_, name))).fetchall()
-        for (old,) in found:
-            await self.remove(old)
         now_ms = self._acts._clock.now_ms()
         row: Row = {"id": secrets.token_hex(8), "kind": kind, "subject": id_, "name": name, "value": value}
         row |= {"reason": reason, "created_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
-        told = {"kind": kind, "name": name, "value": str(value)}
-        await self._acts._write("allowance", row, Action.LIMIT_SET, place, told)
+        told = {"kind": kind, "subject": id_, "name": name, "value": str(value)}
+        old = [Withdrawal("allowance", one, Action.LIMIT_REMOVE) for (one,) in found]
+        await self._acts._write("allowance", row, Action.LIMIT_SET, place, told, instead=old)
         return str(row["id"])
 
     async def remove(self, id_: str) -> None:
         """Let the default count again, at once. Raises: NotFoundError."""
-        async with self._acts._change(Action.LIMIT_REMOVE, detail={"allowance": id_}) as connection:
-            await touch(
-                connection,
-                "UPDATE hygie.allowance SET revoked_ms = %s, mac = NULL WHERE id = %s AND revoked_ms IS NULL",
-                self._acts._clock.now_ms(),
-                id_,
-            )
+        await self._acts._withdraw(Withdrawal("allowance", id_, Action.LIMIT_REMOVE))
 
     async def listing(self) -> Sequence[Row]:
         """What was set, the oldest first."""

@@ -19,8 +19,7 @@ from hygie.base.canonical import canonical
 from hygie.base.identity_providers import is_safe_address
 from hygie.base.seal import SealBrokenError, open_sealed, seal
 from hygie.gate.errors import AuthenticatorRefusedError
-from hygie.journal.entry import PLATFORM
-from hygie.keys.kms import Kms
+from hygie.keys.kms import Kms, platform_key
 
 ENROLMENT, PASSWORD, TOTP, WEBAUTHN, OIDC = "enrolment", "password", "totp", "webauthn", "oidc"
 PURPOSE = "authenticators"
@@ -79,9 +78,7 @@ def new_id() -> str:
 
 async def authenticators_key(kms: Kms) -> bytes:
     """The key that seals what verifies; the platform's own scope is made at first use."""
-    await kms.create_tenant(PLATFORM)
-    await kms.create_environment(PLATFORM, PLATFORM)
-    return await kms.environment_key(PLATFORM, PLATFORM, PURPOSE)
+    return await platform_key(kms, PURPOSE)
 
 
 def seal_secret(secret: bytes, key: bytes, id_: str, account: str, kind: str) -> bytes:

@@ -32,7 +32,6 @@ from hygie.vault.tokens import BlindIndex
 
 PURPOSE = "BTG"
 MINUTES_MAX = 60
-REVIEW_MS = 72 * 3_600_000  # an opening that nobody reviewed by then is a finding
 LISTED_MAX = 500
 WHY_MAX = 500
 JUSTIFIED, UNJUSTIFIED = "justified", "unjustified"
@@ -69,10 +68,6 @@ class Opening:
     reviewed_ms: int = 0
     why: str = ""
     review_mac: bytes = field(default=b"", repr=False)
-
-    def is_overdue(self, now_ms: int) -> bool:
-        """Whether its review is late."""
-        return not self.verdict and now_ms > self.opened_ms + REVIEW_MS
 
 
 _SELECT = (

@@ -14,7 +14,7 @@ from hygie.gate.errors import ForgedRightsError, TwoPersonsError
 from hygie.gate.everywhere import EVERYWHERE
 from hygie.gate.narrowing import WHOLE, Limits
 from hygie.gate.officers import officers
-from hygie.gate.recorded import Recorded
+from hygie.gate.recorded import Recorded, Withdrawal
 from hygie.gate.requests import Request, use_up
 from hygie.gate.rights import mac_of, print_of, rights_key, suspended_mac
 
@@ -111,15 +111,7 @@ class Habilitations(Recorded):
 
     async def revoke_habilitation(self, id_: str) -> None:
         """End a habilitation now."""
-        async with self._change(Action.HABILITATION_REVOKE, detail={"habilitation": id_}) as connection:
-            await touch(
-                connection,
-                "UPDATE hygie.habilitation SET revoked_ms = %s, revoked_by = %s, mac = NULL"
-                " WHERE id = %s AND revoked_ms IS NULL",
-                self._clock.now_ms(),
-                self._operator,
-                id_,
-            )
+        await self._withdraw(Withdrawal("habilitation", id_, Action.HABILITATION_REVOKE))
 
     async def suspend_habilitation(self, id_: str) -> None:
         """Suspend a habilitation now: it gives nothing until it is taken up again.
@@ -129,7 +121,8 @@ class Habilitations(Recorded):
         row, key = await self._habilitation(id_, suspended=False)
         self._check_ours(id_, row["mac"], mac_of(key, "habilitation", row))
         now_ms = self._clock.now_ms()
-        async with self._change(Action.HABILITATION_SUSPEND, detail={"habilitation": id_}) as connection:
+        place = Place(row["tenant"], row["environment"], "")
+        async with self._change(Action.HABILITATION_SUSPEND, place=place, detail={"habilitation": id_}) as connection:
             await touch(
                 connection,
                 "UPDATE hygie.habilitation SET suspended_ms = %s, mac = %s"

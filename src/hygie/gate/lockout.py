@@ -63,11 +63,6 @@ class Try:
     everywhere: bool
     locks: int = 0
 
-    @property
-    def alerts(self) -> bool:
-        """Whether its failure is to be told to security."""
-        return self.locks >= ALERT_AT
-
 
 def tried(count: Count, now_ms: int, tries_max: int) -> Count | None:
     """The count after one more try; None: locked. The try that reaches the bound locks at once, and only its success

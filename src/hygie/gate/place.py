@@ -19,6 +19,7 @@ DECLARED, INFERRED, ASSUMED, UNKNOWN = "declared", "inferred", "assumed", "unkno
 # The Union reaches where ISO 3166 has other letters: the French outermost regions (TFUE, article 349) and Åland.
 OUTERMOST: Final = frozenset({"GF", "GP", "MF", "MQ", "RE", "YT", "AX"})
 WITHIN: Final = EEA | OUTERMOST  # from where data may be reached unless a client's own list says less
+FOR_EVER: Final = 1 << 62  # ms
 ADDRESSES_KEPT_MAX = 10_000  # located by one process since rights last changed
 
 Network = IPv4Network | IPv6Network
@@ -64,8 +65,11 @@ class Geography:
     rules: Mapping[str, Sequence[Rule]] | None = None
 
 
-def geography_of(rights: Iterable[Right]) -> Geography:
-    """What was declared, of rows whose MAC holds."""
+def geography_of(rights: Iterable[Right], forged: Iterable[Right] = ()) -> Geography:
+    """What was declared, of rows whose MAC holds.
+
+    Args: forged: rows whose MAC does not: a list among them lets nobody in, for it was narrower before it was altered.
+    """
     networks: list[Declared] = []
     rules: dict[str, list[Rule]] = {}
     for right in rights:
@@ -75,6 +79,9 @@ def geography_of(rights: Iterable[Right]) -> Geography:
         elif right.table == "country_rule":
             rule = Rule(one["kind"], frozenset(one["countries"].split()), one["ends_ms"])
             rules.setdefault(one["subject"], []).append(rule)
+    for right in forged:
+        if right.table == "country_rule" and right.values["kind"] == "list":
+            rules.setdefault(right.values["subject"], []).append(Rule("list", frozenset(), FOR_EVER))
     networks.sort(key=lambda found: found.network.prefixlen, reverse=True)
     return Geography(tuple(networks), rules)
 
@@ -115,18 +122,17 @@ class Whereabouts:
         return country in within
 
     def _locate(self, geography: Geography, address: str, now_ms: int) -> tuple[Located, int]:
-        for_ever = 1 << 62
         try:
             number: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
         except ValueError:
             # no address: a socket of this machine, or a drill within the house
-            return (Located(self._own, ASSUMED) if not address else Located("", UNKNOWN)), for_ever
+            return (Located(self._own, ASSUMED) if not address else Located("", UNKNOWN)), FOR_EVER
         if isinstance(number, IPv6Address) and number.ipv4_mapped is not None:
             number = number.ipv4_mapped
         for one in geography.networks:
             if number.version == one.network.version and number in one.network and now_ms < one.ends_ms:
                 return Located(one.country, DECLARED), one.ends_ms
         if number.is_loopback or number.is_private or number.is_link_local:
-            return Located(self._own, ASSUMED), for_ever
+            return Located(self._own, ASSUMED), FOR_EVER
         country = countries().of(number)
-        return Located(country, INFERRED if country else UNKNOWN), for_ever
+        return Located(country, INFERRED if country else UNKNOWN), FOR_EVER

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from hygie.base.actions import Action
 from hygie.base.permit import Place
-from hygie.gate.administration_rows import Row, check, touch
+from hygie.gate.administration_rows import Row, check
 from hygie.gate.place import WITHIN
+from hygie.gate.recorded import Withdrawal
 from hygie.journal.entry import PLATFORM
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class PlaceActs:
 
     async def remove_network(self, id_: str) -> None:
         """Let its addresses be looked up again, at once. Raises: NotFoundError."""
-        await self._withdraw("network", id_, Action.NETWORK_REMOVE)
+        await self._acts._withdraw(Withdrawal("network", id_, Action.NETWORK_REMOVE))
 
     async def allow(self, subject: str, countries: Sequence[str], *, reason: str, days: int) -> str:
         """Let a client's (or an environment's: ``client/environment``) data be reached from these countries only.
@@ -72,17 +73,13 @@ class PlaceActs:
         check(countries and set(countries) <= WITHIN, "countries")
         check(0 < days <= DAYS_MAX, "days")
         place, id_ = await self._subject(subject)
-        for one in await self.rules():
-            if one["kind"] == "list" and one["subject"] == subject and one["revoked_ms"] is None:
-                await self.remove_rule(str(one["id"]))
-        rule = {
-            "kind": "list",
-            "countries": " ".join(sorted(set(countries))),
-            "basis": "",
-            "reference": "",
-            "told_on": "",
-        }
-        return await self._write_rule(place, self._row(days, **rule, subject=id_, reason=reason))
+        old = [
+            Withdrawal("country_rule", str(one["id"]), Action.COUNTRY_REMOVE)
+            for one in await self.rules()
+            if one["kind"] == "list" and one["subject"] == subject and one["revoked_ms"] is None
+        ]
+        rule = {"kind": "list", "countries": " ".join(sorted(set(countries))), "basis": "", "reference": ""}
+        return await self._write_rule(place, self._row(days, **rule, told_on="", subject=id_, reason=reason), old)
 
     async def make_exception(
         self, subject: str, country: str, *, basis: str, reference: str, told_on: str, reason: str, days: int
@@ -104,7 +101,7 @@ class PlaceActs:
 
     async def remove_rule(self, id_: str) -> None:
         """Withdraw a list or an exception, at once. Raises: NotFoundError."""
-        await self._withdraw("country_rule", id_, Action.COUNTRY_REMOVE)
+        await self._acts._withdraw(Withdrawal("country_rule", id_, Action.COUNTRY_REMOVE))
 
     async def networks(self) -> Sequence[Row]:
         """Every network that was declared, the oldest first."""
@@ -119,20 +116,11 @@ class PlaceActs:
         times = {"created_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
         return {"id": secrets.token_hex(8), **values, **times}
 
-    async def _write_rule(self, place: Place, row: Row) -> str:
+    async def _write_rule(self, place: Place, row: Row, instead: Sequence[Withdrawal] = ()) -> str:
         check(3 <= len(row["reason"]) <= 500, "reason")
         told = {"kind": row["kind"], "countries": row["countries"], "basis": row["basis"]}
-        await self._acts._write("country_rule", row, Action.COUNTRY_SET, place, told)
+        await self._acts._write("country_rule", row, Action.COUNTRY_SET, place, told, instead=instead)
         return str(row["id"])
-
-    async def _withdraw(self, table: str, id_: str, action: Action) -> None:
-        async with self._acts._change(action, detail={table: id_}) as connection:
-            await touch(
-                connection,
-                f"UPDATE hygie.{table} SET revoked_ms = %s, mac = NULL WHERE id = %s AND revoked_ms IS NULL",  # noqa: S608
-                self._acts._clock.now_ms(),
-                id_,
-            )
 
     async def _listing(self, table: str) -> Sequence[Row]:
         async with self._acts._database.transaction() as connection:

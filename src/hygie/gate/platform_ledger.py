@@ -28,8 +28,8 @@ from hygie.base.seal import SealBrokenError, open_sealed, seal
 from hygie.database.pool import Database
 from hygie.gate.errors import PlatformKnownError, PlatformLedgerAbsentError, PlatformLedgerBrokenError
 from hygie.gate.rights import COVERED, mac_of, rights_key
-from hygie.journal.entry import PLATFORM, Entry
-from hygie.keys.kms import Kms
+from hygie.journal.entry import Entry
+from hygie.keys.kms import Kms, platform_key
 from hygie.sites.copies import on_upkeep
 from hygie.sites.placement import SiteSet
 from hygie.sites.site import Site
@@ -110,11 +110,9 @@ class PlatformKeys:
 
 async def platform_keys(kms: Kms) -> PlatformKeys:
     """Ask the KMS; the platform's own scope (zero tenant, zero environment) is made at first use."""
-    await kms.create_tenant(PLATFORM)
-    await kms.create_environment(PLATFORM, PLATFORM)
     status = await kms.status()
     return PlatformKeys(
-        await kms.environment_key(PLATFORM, PLATFORM, PURPOSE),
+        await platform_key(kms, PURPOSE),
         [key.public_key for key in status.signing_keys if key.purpose == "backup"],
         await rights_key(kms),
     )

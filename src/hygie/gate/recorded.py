@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import psycopg
 from psycopg import sql
@@ -14,17 +15,18 @@ from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError
 from hygie.base.permit import Place
 from hygie.database.pool import Database
-from hygie.gate.administration_rows import Connection, Row, one_row
+from hygie.gate.administration_rows import Connection, Row, one_row, touch
 from hygie.gate.errors import AdministrationError, ProductionBlockedError
 from hygie.gate.everywhere import EVERYWHERE, HOST_PLACE, HOST_TENANT
 from hygie.gate.listings import LISTINGS
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.requests import use_up
 from hygie.gate.rights import COVERED, LIMITS, mac_of, print_of, rights_key
-from hygie.journal.entry import Entry
+from hygie.journal.entry import PLATFORM, Entry
 from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
 
+NARROWING = frozenset({"allowance", "network", "country_rule"})  # entries say until when they have to be there
 REASONS_MAX = 5  # told in one sentence; ``hygie perimeter show`` tells all
 
 # Why an environment (client, name) may not be in production, in French and English; nothing: it may.
@@ -40,6 +42,31 @@ class Environment:
     kind: str
     state: str
     place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """The end of one row that gives a right. table: of ``COVERED``, one that has ``revoked_ms``."""
+
+    table: str
+    id: str
+    action: Action
+
+
+# Whose a row is, for its entry. Nothing found: a row of the platform's own.
+_OF_ENVIRONMENT = (
+    "SELECT e.tenant, e.id AS environment FROM hygie.{} x LEFT JOIN hygie.environment e ON e.id = x.environment"
+    " WHERE x.id = %s"
+)
+_OF_SUBJECT = (
+    "SELECT coalesce(e.tenant, t.id) AS tenant, e.id AS environment FROM hygie.{} x"
+    " LEFT JOIN hygie.tenant t ON x.kind <> 'account' AND encode(t.id, 'hex') = x.subject"
+    " LEFT JOIN hygie.environment e ON x.kind <> 'account' AND encode(e.id, 'hex') = x.subject WHERE x.id = %s"
+)
+_PLACES: Final[Mapping[str, str]] = {
+    **{table: _OF_ENVIRONMENT.format(table) for table in ("token", "habilitation")},
+    **{table: _OF_SUBJECT.format(table) for table in ("allowance", "country_rule")},
+}
 
 
 class Recorded:
@@ -108,7 +135,7 @@ class Recorded:
             return [Environment(r[0], r[1], r[2], r[3], Place(r[4], r[5], r[6])) for r in await cursor.fetchall()]
 
     async def listing(self, what: str) -> list[Row]:
-        """Rows of ``tenant``, ``account``, ``habilitation``, ``client_key`` or ``token``, for people."""
+        """Rows of a table of ``LISTINGS``, for people."""
         async with self._database.transaction() as connection:
             cursor = await connection.execute(LISTINGS[what].encode())
             names = [column.name for column in cursor.description or ()]
@@ -123,10 +150,11 @@ class Recorded:
         detail: dict[str, str] | None = None,
         *,
         request: str = "",
+        instead: Sequence[Withdrawal] = (),
     ) -> None:
         """One new row that gives a right, with its MAC, and its entry, with the print of that MAC.
 
-        Args: request: the approved request that it uses up.
+        Args: request: the approved request that it uses up; instead: of which rows, withdrawn with it or not at all.
         """
         self._rights_key = self._rights_key or await rights_key(self._kms)
         mac = mac_of(self._rights_key, table, row)
@@ -137,10 +165,47 @@ class Recorded:
             sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
         )
         told = {**(detail or {}), table: row["id"], "print": print_of(mac)}
+        told |= {"ends_ms": str(row["ends_ms"])} if table in NARROWING else {}
         async with self._change(action, place=place, detail=told) as connection:
+            for one in instead:
+                await self._end_row(connection, one)
+                entry = self._entry(one.action, "done", place, {one.table: one.id})
+                await self._journal.append(connection, [entry])
             await connection.execute(statement, [*(row[name] for name in columns), mac])
             if request:
                 await use_up(connection, request, self._clock.now_ms(), "done")
+
+    async def _withdraw(self, one: Withdrawal) -> None:
+        """Withdraw one row, at once; the entry belongs where the row's own does. Raises: NotFoundError."""
+        place = await self._place_of(one)
+        async with self._change(one.action, place=place, detail={one.table: one.id}) as connection:
+            await self._end_row(connection, one)
+
+    async def _end_row(self, connection: Connection, one: Withdrawal) -> None:
+        by = ", revoked_by = %s" if one.table == "habilitation" else ""
+        statement = f"UPDATE hygie.{one.table} SET revoked_ms = %s{by}, mac = NULL WHERE id = %s AND revoked_ms IS NULL"  # noqa: S608 (of COVERED)
+        await touch(connection, statement, self._clock.now_ms(), *([self._operator] if by else []), one.id)
+
+    async def _place_of(self, one: Withdrawal) -> Place:
+        """Whose a row is: an environment's, a client's, or the platform's. Raises: NotFoundError."""
+        if one.table not in _PLACES:
+            return EVERYWHERE
+        async with self._database.transaction() as connection:
+            row = await one_row(connection, _PLACES[one.table], one.id)
+        return Place(row["tenant"] or PLATFORM, row["environment"] or PLATFORM, "")
+
+    def _entry(self, action: Action, outcome: str, place: Place, detail: dict[str, str]) -> Entry:
+        return Entry(
+            action=action,
+            outcome=outcome,
+            kind="administration",
+            at_ms=self._clock.now_ms(),
+            tenant_id=place.tenant_id,
+            environment_id=place.environment_id,
+            account=self._operator,
+            authentication="local",
+            detail=detail,
+        )
 
     @asynccontextmanager
     async def _change(
@@ -160,18 +225,7 @@ class Recorded:
         try:
             async with self._database.transaction() as connection:
                 yield connection
-                entry = Entry(
-                    action=action,
-                    outcome=outcome,
-                    kind="administration",
-                    at_ms=self._clock.now_ms(),
-                    tenant_id=place.tenant_id,
-                    environment_id=place.environment_id,
-                    account=self._operator,
-                    authentication="local",
-                    detail=detail or {},
-                )
-                await self._journal.append(connection, [entry])
+                await self._journal.append(connection, [self._entry(action, outcome, place, detail or {})])
         except psycopg.errors.UniqueViolation as error:
             raise AdministrationError(reason="already exists") from error
         except psycopg.errors.ForeignKeyViolation as error:
@@ -190,19 +244,8 @@ class Recorded:
             reason_fr=" ; ".join(fr for fr, _ in reasons[:REASONS_MAX]),
             reason_en="; ".join(en for _, en in reasons[:REASONS_MAX]),
         )
-        entry = Entry(
-            action=action,
-            outcome="refused",
-            kind="administration",
-            at_ms=self._clock.now_ms(),
-            tenant_id=place.tenant_id,
-            environment_id=place.environment_id,
-            account=self._operator,
-            authentication="local",
-            count=len(reasons),
-            detail={"code": error.code, "environment": name},
-        )
-        await self._journal.append_now([entry])
+        entry = self._entry(action, "refused", place, {"code": error.code, "environment": name})
+        await self._journal.append_now([replace(entry, count=len(reasons))])
         raise error
 
     async def publish(self) -> None:

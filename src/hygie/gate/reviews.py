@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -54,20 +54,16 @@ class Campaign:
     waiting: int = 0
 
 
-# A right of the campaign c that lived when it was opened and lives still, without a decision.
-_WAITING = (
-    "SELECT count(*) FROM hygie.habilitation h WHERE h.environment = c.environment AND h.starts_ms <= c.opened_ms"
-    " AND h.revoked_ms IS NULL AND h.ends_ms > %s AND NOT EXISTS (SELECT FROM hygie.right_review r"
-    " WHERE r.campaign = c.id AND r.habilitation = h.id)"
-)
 _SELECT = (
-    f"SELECT c.id, c.tenant, c.environment, c.name, c.opened_by, c.opened_ms, c.due_ms, c.mac, ({_WAITING})"  # noqa: S608
-    " FROM hygie.review_campaign c WHERE c.tenant = %s AND c.environment = %s"
+    "SELECT id, tenant, environment, name, opened_by, opened_ms, due_ms, mac FROM hygie.review_campaign"
+    " WHERE tenant = %s AND environment = %s"
 )
+_LIVE = "SELECT id, starts_ms FROM hygie.habilitation WHERE environment = %s AND revoked_ms IS NULL AND ends_ms > %s"
 _RIGHTS = (
-    "SELECT h.id, h.account, h.role, h.types, h.reason, h.approver, h.starts_ms, h.ends_ms, h.revoked_ms, r.decision,"
-    " r.decided_by, r.decided_ms, r.why, r.mac FROM hygie.habilitation h LEFT JOIN hygie.right_review r"
-    " ON r.habilitation = h.id AND r.campaign = %s WHERE h.environment = %s AND h.starts_ms <= %s"
+    "SELECT h.id, h.account, h.role, h.types, h.patients, h.purposes, h.reason, h.approver, h.starts_ms, h.ends_ms,"
+    " h.revoked_ms, r.decision, r.decided_by, r.decided_ms, r.why, r.mac"
+    " FROM hygie.habilitation h LEFT JOIN hygie.right_review r ON r.habilitation = h.id AND r.campaign = %s"
+    " WHERE h.environment = %s AND h.starts_ms <= %s"
     " AND (h.revoked_ms IS NULL OR h.revoked_ms > %s) AND h.ends_ms > %s ORDER BY h.account, h.role, h.starts_ms"
 )
 _OPEN = (
@@ -116,17 +112,16 @@ class Reviews:
         async with self._database.transaction() as connection:
             await connection.execute(_OPEN, (*row, mac_over(key, *_covered(made))))
             await self._journal.append(connection, [act_entry(permit, now_ms, {"campaign": made.id})])
-            return await self._one(connection, place, made.id, key)
+            return (await self._counted(connection, place, [made], key))[0]
 
     async def listing(self, place: Place) -> list[Campaign]:
         """The newest campaigns of a place."""
         key = await self._rights_key()
-        query = f"{_SELECT} ORDER BY c.opened_ms DESC"  # planted ones hide none that is true
-        facts = (self._clock.now_ms(), place.tenant_id, place.environment_id)
+        query = f"{_SELECT} ORDER BY opened_ms DESC"  # planted ones hide none that is true
         async with self._database.transaction() as connection:
-            found = await (await connection.execute(query.encode(), facts)).fetchall()
-        ours = (one for one in map(_campaign, found) if mac_holds(one.mac, key, *_covered(one)))
-        return list(islice(ours, LISTED_MAX))
+            found = await (await connection.execute(query.encode(), (place.tenant_id, place.environment_id))).fetchall()
+            ours = (one for one in map(_campaign, found) if mac_holds(one.mac, key, *_covered(one)))
+            return await self._counted(connection, place, list(islice(ours, LISTED_MAX)), key)
 
     async def rights(self, place: Place, id_: str) -> list[dict[str, Any]]:
         """The rights of a campaign, each with its decision if it has one. Raises: NotFoundError."""
@@ -170,12 +165,24 @@ class Reviews:
     async def _one(self, connection: Connection, place: Place, id_: str, key: bytes) -> Campaign:
         if not ID.fullmatch(id_):
             raise NotFoundError()
-        facts = (self._clock.now_ms(), place.tenant_id, place.environment_id, id_)
-        row = await (await connection.execute(f"{_SELECT} AND c.id = %s".encode(), facts)).fetchone()
+        facts = (place.tenant_id, place.environment_id, id_)
+        row = await (await connection.execute(f"{_SELECT} AND id = %s".encode(), facts)).fetchone()
         one = _campaign(row) if row is not None else None
         if one is None or not mac_holds(one.mac, key, *_covered(one)):
             raise NotFoundError()
         return one
+
+    async def _counted(
+        self, connection: Connection, place: Place, campaigns: Sequence[Campaign], key: bytes
+    ) -> list[Campaign]:
+        """With how many rights wait: those that lived when it was opened, live still, and have no true decision."""
+        facts = (place.environment_id, self._clock.now_ms())
+        live = await (await connection.execute(_LIVE, facts)).fetchall()
+        decided = {(campaign, right) for campaign, right, *_ in await decisions(connection, key)}
+        return [
+            replace(one, waiting=sum(at <= one.opened_ms and (one.id, right) not in decided for right, at in live))
+            for one in campaigns
+        ]
 
     async def _rights_key(self) -> bytes:
         self._key = self._key or await rights_key(self._kms)

@@ -21,8 +21,8 @@ from psycopg import sql
 from hygie.base.actions import Action
 from hygie.base.canonical import Field, canonical
 from hygie.gate.errors import ForgedRightsError
-from hygie.journal.entry import PLATFORM, Entry
-from hygie.keys.kms import Kms
+from hygie.journal.entry import Entry
+from hygie.keys.kms import Kms, platform_key
 
 PURPOSE = "rights"
 CONTEXT = "hygie right v1"
@@ -96,9 +96,7 @@ class Right:
 
 async def rights_key(kms: Kms) -> bytes:
     """The key of the MACs; the platform's own scope is made at first use."""
-    await kms.create_tenant(PLATFORM)
-    await kms.create_environment(PLATFORM, PLATFORM)
-    return await kms.environment_key(PLATFORM, PLATFORM, PURPOSE)
+    return await platform_key(kms, PURPOSE)
 
 
 def mac_over(key: bytes, *fields: Field) -> bytes:

@@ -1,4 +1,7 @@
-"""Where people ask for rights, answer what others ask, and end rights: each through the gate, each in the journal.
+"""Where people ask for rights, answer what others ask, and end rights: each through the gate, each act journaled.
+
+So is the reading of a place's rights.  Lists of requests, openings and campaigns show somebody what is his own or is
+his to answer, and add nothing to the journal.
 
 A right that is approved here is granted by the working process, which alone may write it; one that is ended stops from
 the COMMIT on, in every process.
@@ -28,7 +31,8 @@ from hygie.journal.writer import JournalWriter
 PERSON = "person"
 _VERDICTS = {"approve": APPROVED, "refuse": REFUSED, "withdraw": WITHDRAWN}
 _RIGHTS = (
-    "SELECT id, account, role, types, reason, approver, starts_ms, ends_ms, suspended_ms, revoked_ms, revoked_by"
+    "SELECT id, account, role, types, patients, purposes, reason, approver, starts_ms, ends_ms, suspended_ms,"
+    " revoked_ms, revoked_by"
     " FROM hygie.habilitation WHERE environment = %s ORDER BY starts_ms"
 )
 _END = "SELECT hygie.end_habilitation(id, %s, %s) FROM hygie.habilitation WHERE id = %s AND environment = %s"

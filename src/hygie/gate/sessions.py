@@ -16,8 +16,7 @@ import secrets
 import msgspec
 
 from hygie.base.canonical import canonical
-from hygie.journal.entry import PLATFORM
-from hygie.keys.kms import Kms
+from hygie.keys.kms import Kms, platform_key
 
 PREFIX = "hyg_a_"  # lets secret scanners recognise a leaked token
 PURPOSE = "sessions"
@@ -70,9 +69,7 @@ _decode = msgspec.msgpack.Decoder(Session).decode
 
 async def sessions_key(kms: Kms) -> bytes:
     """The key of the MACs; the platform's own scope is made at first use."""
-    await kms.create_tenant(PLATFORM)
-    await kms.create_environment(PLATFORM, PLATFORM)
-    return await kms.environment_key(PLATFORM, PLATFORM, PURPOSE)
+    return await platform_key(kms, PURPOSE)
 
 
 def new_id() -> bytes:

@@ -14,8 +14,7 @@ import msgspec
 
 from hygie.base.canonical import canonical
 from hygie.base.seal import SealBrokenError, open_sealed, seal
-from hygie.journal.entry import PLATFORM
-from hygie.keys.kms import Kms
+from hygie.keys.kms import Kms, platform_key
 
 PURPOSE = "sign-in"
 TEXT_CHARACTERS_MAX = 6_000
@@ -54,9 +53,7 @@ _decode_code = msgspec.msgpack.Decoder(Code).decode
 
 async def sign_in_key(kms: Kms) -> bytes:
     """The key of these texts; the platform's own scope is made at first use."""
-    await kms.create_tenant(PLATFORM)
-    await kms.create_environment(PLATFORM, PLATFORM)
-    return await kms.environment_key(PLATFORM, PLATFORM, PURPOSE)
+    return await platform_key(kms, PURPOSE)
 
 
 def close_text(value: object, *, key: bytes, meaning: bytes) -> str:

@@ -274,9 +274,8 @@ async def load_snapshot(connection: Connection, now_ms: int, key: bytes) -> Snap
     ended = frozenset(row[0] for row in await (await connection.execute(_ENDED, (now_ms,))).fetchall())
     bearers = _bearers(ours, accounts, places)
     cuts = {row[0]: row[1] for row in await (await connection.execute(_CUTS, (now_ms,))).fetchall()}
-    return Snapshot(
-        generation, accounts, bearers, places, ended, cuts, tuple(forged), allowances_of(ours), geography_of(ours)
-    )
+    allowances, geography = allowances_of(ours), geography_of(ours, forged)
+    return Snapshot(generation, accounts, bearers, places, ended, cuts, tuple(forged), allowances, geography)
 
 
 def _accounts(rights: Sequence[Right], openings: Sequence[Opening]) -> dict[str, Account]:

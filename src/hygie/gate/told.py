@@ -2,7 +2,7 @@
 
 A right that lives in the tables has its act in the journal, and no later one that withdraws it.  The MAC of its row
 (``gate.rights``) shows that Hygie wrote it; this shows that it was said, and that nobody brought back a row of before
-its withdrawal.
+its withdrawal, nor took away one that narrows.
 """
 
 from __future__ import annotations
@@ -40,12 +40,16 @@ _WITHDRAWS = {
     Action.NETWORK_REMOVE: "network",
     Action.COUNTRY_REMOVE: "country_rule",
 }
+# What narrows while it is there: its absence opens, so it is looked for. What of an entry says in whose stead it is.
+_NARROWING = frozenset({Action.LIMIT_SET, Action.NETWORK_ADD, Action.COUNTRY_SET})
+_STEAD = ("kind", "subject", "name", "cidr")
 _BEGINS = {"habilitation": "starts_ms"}  # the others: created_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A live right that the journal does not bear out. reason: ``mac``, ``unsaid``, ``withdrawn`` or ``differs``."""
+    """A live right that the journal does not bear out. reason: ``mac``, ``unsaid``, ``withdrawn`` or ``differs``; or a
+    limit, a network or a list of countries that should live and is not there: ``absent``."""
 
     right: Right
     reason: str
@@ -71,6 +75,7 @@ class Told:
 
     def __init__(self) -> None:
         self._given: dict[tuple[str, str], _Given | None] = {}  # None: withdrawn
+        self._narrowing: dict[tuple[object, ...], tuple[str, str, int]] = {}  # in whose stead -> table, id, end (ms)
         self._unread_ms = 0
         self.anchors: list[Anchor] = []
 
@@ -87,9 +92,14 @@ class Told:
             self._given[table, detail.get(table, "")] = _Given(
                 detail.get("account", ""), entry.environment_id, detail.get("role", ""), detail.get("print", "")
             )
+            if entry.action in _NARROWING and detail.get("kind") != "exception" and "ends_ms" in detail:
+                stead = (table, entry.tenant_id, entry.environment_id, *map(detail.get, _STEAD))
+                self._narrowing[stead] = (table, detail.get(table, ""), int(detail["ends_ms"]))
         elif entry.action in _WITHDRAWS:
             table = _WITHDRAWS[entry.action]
-            self._given[table, detail.get(table, "")] = None
+            named = (table, detail.get(table, ""))
+            self._given[named] = None
+            self._narrowing = {stead: one for stead, one in self._narrowing.items() if one[:2] != named}
         anchor = anchor_of(entry)
         if anchor is not None:
             self.anchors = [anchor] if anchor.anew else [*self.anchors, anchor]
@@ -105,6 +115,19 @@ class Told:
             reason = self._reason(right, complete=complete) if is_ours(right, key) else "mac"
             if reason:
                 found.append(Wrong(right, reason))
+        return sorted(found, key=lambda one: one.name)
+
+    def absent(self, rights: Iterable[Right], now_ms: int) -> list[Wrong]:
+        """What narrows, was neither withdrawn nor replaced, has not ended and is not there.
+
+        Args: rights: those that live, before and after the journal was read to its end; now_ms: after both.
+        """
+        there = {(right.table, right.id) for right in rights}
+        found = [
+            Wrong(Right(table, {"id": id_}, None), "absent")
+            for table, id_, ends_ms in self._narrowing.values()
+            if now_ms < ends_ms and (table, id_) not in there
+        ]
         return sorted(found, key=lambda one: one.name)
 
     def _reason(self, right: Right, *, complete: bool) -> str:

@@ -38,11 +38,6 @@ def step_of(secret: bytes, code: str, now_ms: int) -> int | None:
     return found
 
 
-def code_at(secret: bytes, now_ms: int) -> str:
-    """The code of an instant, as the person's telephone shows it."""
-    return _codes(secret).generate(now_ms // 1_000).decode()
-
-
 def address_of(secret: bytes, account: str) -> str:
     """What a telephone takes in, typed or as a QR code: ``otpauth://totp/…``."""
     return _codes(secret).get_provisioning_uri(account, ISSUER)

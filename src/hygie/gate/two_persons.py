@@ -16,12 +16,10 @@ from hygie.database.pool import Database
 from hygie.gate.errors import NotRaisedError
 from hygie.gate.everywhere import EVERYWHERE
 from hygie.gate.officers import officers
-from hygie.gate.requests import ANSWERING, APPROVED, Request, Requests, is_answered
+from hygie.gate.requests import ANSWERING, APPROVED, Request, Requests
 
-HOUR_MS = 3_600_000
 RAISE_MINUTES_MAX = 480
 EMERGENCY_MINUTES_MAX = 60  # without an approval before; it is asked for all the same, and its absence is a finding
-EMERGENCY_ANSWER_MS = 72 * HOUR_MS
 
 # Daily work of officers on the machine, which needs no right raised for it: to look, to write registers, to prove.
 DAILY = frozenset(
@@ -96,12 +94,3 @@ def raised_minutes(what: Mapping[str, str]) -> int:
     text = what.get("minutes", "")
     most = EMERGENCY_MINUTES_MAX if what.get("emergency") == "yes" else RAISE_MINUTES_MAX
     return min(int(text), most) if text.isascii() and text.isdigit() and len(text) < 5 else 0
-
-
-def overdue(requests: list[Request], now_ms: int) -> list[Request]:
-    """Rights that were raised in an emergency and that nobody answered in time."""
-    return [
-        one
-        for one in requests
-        if one.is_emergency and not is_answered(one) and now_ms > one.asked_ms + EMERGENCY_ANSWER_MS
-    ]

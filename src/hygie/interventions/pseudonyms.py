@@ -11,8 +11,7 @@ import hmac
 from collections.abc import Sequence
 
 from hygie.base.canonical import canonical
-from hygie.journal.entry import PLATFORM
-from hygie.keys.kms import Kms
+from hygie.keys.kms import Kms, platform_key
 
 PURPOSE = "staff-pseudonyms"
 PREFIX = "staff:"
@@ -21,9 +20,7 @@ CHARACTERS = 10
 
 async def pseudonym_key(kms: Kms) -> bytes:
     """The key; the platform's own scope is made at first use."""
-    await kms.create_tenant(PLATFORM)
-    await kms.create_environment(PLATFORM, PLATFORM)
-    return await kms.environment_key(PLATFORM, PLATFORM, PURPOSE)
+    return await platform_key(kms, PURPOSE)
 
 
 def pseudonym(key: bytes, tenant_id: bytes, account: str) -> str:

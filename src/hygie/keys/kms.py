@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import msgspec
 
 ID_BYTES = 16  # tenant and environment ids
+PLATFORM = bytes(ID_BYTES)  # tenant and environment of the platform's own scope, which is nobody's
 COMPARTMENT_ID_BYTES_MAX = 64
 KEY_BYTES = 32
 BATCH_MAX = 4096  # keys per wrap or unwrap request: one request stays under 1 MiB
@@ -221,3 +222,13 @@ class Kms(Protocol):
         None: the record is shorter. Raises: UnwrapRecordBrokenError: it does not follow.
         """
         ...
+
+
+async def platform_key(kms: Kms, purpose: str) -> bytes:
+    """The 32-byte key of one purpose of the platform's own scope, which is made at first use.
+
+    Raises: KmsUnavailableError.
+    """
+    await kms.create_tenant(PLATFORM)
+    await kms.create_environment(PLATFORM, PLATFORM)
+    return await kms.environment_key(PLATFORM, PLATFORM, purpose)

@@ -81,12 +81,16 @@ class JournalWatch:
         Raises: as ``follow``; UnavailableError.
         """
         key = await rights_key(self._house.kms)
-        before = {(right.name, right.mac) for right in await self._rights()}
+        first = await self._rights()
         complete = await self.published()
         await self.follow(hear)
         after = await self._rights()
+        before = {(right.name, right.mac) for right in first}
         both = [right for right in after if (right.name, right.mac) in before]
-        return RightsLook(len(after), complete, self.told.wrong(both, key, complete=complete), self.foreign)
+        wrong = self.told.wrong(both, key, complete=complete)
+        if complete:
+            wrong += self.told.absent([*first, *after], self._house.clock.now_ms())
+        return RightsLook(len(after), complete, wrong, self.foreign)
 
     async def published(self) -> bool:
         """Wait until what is committed now is on the sites, some seconds at most. Returns whether it is."""

@@ -18,8 +18,7 @@ from functools import partial
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError
 from hygie.database.pool import Database
-from hygie.journal.entry import PLATFORM
-from hygie.keys.kms import Kms
+from hygie.keys.kms import Kms, platform_key
 from hygie.segments import rows
 from hygie.segments.errors import LogWentBackError, SegmentBrokenError
 from hygie.segments.format import (
@@ -56,11 +55,9 @@ log = logging.getLogger(__name__)
 
 async def proof_keys(kms: Kms) -> Keys:
     """Ask the KMS; the platform's own scope is made at first use. Raises: KmsUnavailableError."""
-    await kms.create_tenant(PLATFORM)
-    await kms.create_environment(PLATFORM, PLATFORM)
     status = await kms.status()
     public_keys = [key.public_key for key in status.signing_keys if key.purpose == "backup"]
-    return Keys(await kms.environment_key(PLATFORM, PLATFORM, PURPOSE), public_keys)
+    return Keys(await platform_key(kms, PURPOSE), public_keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,11 @@ from hygie.gate.enrolment import Chosen
 from hygie.gate.gate import Gate, Whence
 from hygie.gate.people import PeopleDoor
 from hygie.gate.people_administration import Delivery, PeopleAdministration
-from hygie.gate.totp import code_at, new_secret
+from hygie.gate.totp import new_secret
 from hygie.journal.entry import Entry, open_entry
 from hygie.journal.leaf import read_head
 from hygie.journal.writer import JournalWriter
+from tests.telephone import code_at
 
 ORIGIN = "https://hygie.example:8443"
 RP_ID = "hygie.example"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hygie.base.permit import Place
 from hygie.gate.countries import countries
-from hygie.gate.place import ADDRESSES_KEPT_MAX, WITHIN, Declared, Geography, Located, Rule, Whereabouts
+from hygie.gate.place import ADDRESSES_KEPT_MAX, WITHIN, Declared, Geography, Located, Rule, Whereabouts, geography_of
+from hygie.gate.rights import Right
 
 PLACE = Place(b"t" * 16, b"e" * 16, "hygie_env_1")
 TENANT, ENVIRONMENT = PLACE.tenant_id.hex(), PLACE.environment_id.hex()
@@ -109,3 +110,20 @@ def test_the_table_is_recent_and_whole() -> None:
     assert table.date >= "2026-10"
     assert {table.of(ip_address(one)) for one in ("80.67.169.12", "193.48.0.1", "2a01:e00::1")} == {"FR"}
     assert table.of(ip_address("0.0.0.0")) == table.of(ip_address("::")) == ""
+
+
+def test_a_list_that_somebody_altered_lets_nobody_in_and_those_of_others_are_as_they_were() -> None:
+    def rule(subject: str, countries: str, kind: str = "list") -> Right:
+        values = {"id": "r", "kind": kind, "subject": subject, "countries": countries, "ends_ms": EVER}
+        return Right("country_rule", values, b"m" * 32)
+
+    def allows(*forged: Right, ours: tuple[Right, ...] = ()) -> bool:
+        geography = geography_of(ours, forged)
+        return Whereabouts("FR").allows(geography, PLACE, "127.0.0.1", 10)
+
+    assert allows()
+    assert not allows(rule(TENANT, "FR DE"))
+    assert not allows(rule(ENVIRONMENT, "FR"), ours=(rule(ENVIRONMENT, "FR"),))
+    assert allows(rule(TENANT, "DE"), ours=(rule(ENVIRONMENT, "FR"),))  # the environment's own list is true
+    assert allows(rule("00" * 16, "DE"))
+    assert allows(rule(TENANT, "CA", "exception"))

@@ -155,3 +155,40 @@ def test_a_right_older_than_what_opens_no_more_is_not_judged() -> None:
 def test_an_id_that_no_command_makes_is_not_repeated() -> None:
     for id_ in ("'; DROP TABLE x", "t1\n", ""):
         assert right("token", id=id_).name == "token ?"
+
+
+NARROWING = ("allowance", "network", "country_rule")
+FIRST, SECOND = "n1", "n2"
+
+
+def narrowed(told: Told, table: str, id_: str, ends_ms: int, **other: str) -> None:
+    hear(told, GIVEN[table], **{table: id_, "print": "p", "ends_ms": str(ends_ms), "kind": "list"} | other)
+
+
+def absent(told: Told, *there: str, table: str, now_ms: int = 50) -> list[str]:
+    return [one.name for one in told.absent([right(table, id=id_) for id_ in there], now_ms)]
+
+
+@pytest.mark.parametrize("table", NARROWING)
+def test_what_narrows_and_was_taken_away_is_named(table: str) -> None:
+    told = Told()
+    narrowed(told, table, FIRST, 99)
+    assert absent(told, FIRST, table=table) == []
+    assert absent(told, table=table) == absent(told, SECOND, table=table) == [f"{table} {FIRST} (absent)"]
+    assert absent(told, table=table, now_ms=99) == []  # ended
+    narrowed(told, table, SECOND, 99)  # in its stead: a row lost with a database is set again
+    assert absent(told, SECOND, table=table) == []
+    narrowed(told, table, "n3", 99, subject="another", cidr="another")
+    assert absent(told, SECOND, table=table) == [f"{table} n3 (absent)"]
+    hear(told, WITHDRAWN[table], outcome="refused", **{table: "n3"})
+    assert absent(told, SECOND, table=table) == [f"{table} n3 (absent)"]
+    hear(told, WITHDRAWN[table], **{table: "n3"})
+    assert absent(told, SECOND, table=table) == []
+
+
+def test_what_widens_or_was_said_by_a_former_version_is_not_missed() -> None:
+    told = Told()
+    narrowed(told, "country_rule", FIRST, 99, kind="exception")
+    given(told, right("network"))
+    given(told, right("account"))
+    assert absent(told, table="network") == []

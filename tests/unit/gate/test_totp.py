@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hygie.gate.totp import address_of, code_at, new_secret, step_of, typed_form
+from hygie.gate.totp import address_of, new_secret, step_of, typed_form
+from tests.telephone import code_at
 
 SECRET = b"12345678901234567890"  # RFC 6238, appendix B
 

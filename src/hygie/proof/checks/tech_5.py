@@ -9,7 +9,7 @@ from hygie.proof.facts import AccessFacts, FileFacts, ProcessesFacts, RightsFact
 from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, unknown, unsatisfied
 
 MINUTES_S = 600.0
-REVIEW_HOURS_MAX = 72  # as gate.break_glass and gate.two_persons say
+REVIEW_HOURS_MAX = 72  # for who reviews an opened record, or answers for an emergency
 TOKEN_DAYS_MAX = 90  # a stolen token is worth at most a season
 DEFAULT_NAMES = frozenset(
     ("admin", "administrator", "administrateur", "default", "demo", "guest", "root", "test", "user")
