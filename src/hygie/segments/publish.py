@@ -202,7 +202,8 @@ class Publisher:
             raise LogWentBackError(log=name, seq=end.seq + 1) from error
         async with self._records.transaction() as connection:
             await rows.alone(connection, name)
-            free = await rows.stored_end(connection, name) == known
+            # ``known`` is past ``end`` when another one noted its segment between the two looks above
+            free = known.seq <= end.seq and await rows.stored_end(connection, name) == known
             added = free and await rows.add(connection, await self._place(segment))
         if added:
             self._ends[name] = End(segment.last, segment.digest)
