@@ -42,6 +42,8 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost", "0.0.0.0")  # noqa: S104 (a name o
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 FilePath = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+# names hosts, a socket's folder and the files of certificates, each as long as a path may be
+ConnectionString = Annotated[str, msgspec.Meta(min_length=1, max_length=16_384)]
 Points = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]
 Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")]
 
@@ -104,7 +106,7 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The embedded PostgreSQL, unless ``dsn`` names another server (15 or later)."""
 
-    dsn: Text | None = None
+    dsn: ConnectionString | None = None
     pg_bin_dir: FilePath | None = None
 
 

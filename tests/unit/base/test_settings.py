@@ -57,6 +57,16 @@ def test_settings_written_are_read_back_equal(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_connection_string_may_name_long_files(tmp_path: Path) -> None:
+    settings = default_settings(production=False, language="fr", port=9443)
+    folder = "/srv/" + "a-long-name/" * 40
+    files = f"sslrootcert={folder}ca.pem sslcert={folder}me.pem sslkey={folder}me.key"
+    dsn = f"host=db.example.org sslmode=verify-full {files}"
+    settings = changed(settings, database=msgspec.structs.replace(settings.database, dsn=dsn))
+    write_settings(tmp_path, settings)
+    assert load_settings(tmp_path).database.dsn == dsn
+
+
 def test_the_defaults_are_three_french_cities_and_a_quorum_of_two() -> None:
     settings = default_settings()
     assert [s.country for s in settings.sites] == ["FR"] * 3
