@@ -25,6 +25,7 @@ from hygie.watch.engine import Engine, Hit, Key
 from hygie.watch.escalation import Escalation
 from hygie.watch.events import JOURNAL
 from hygie.watch.findings import Finding, keep_hits
+from hygie.watch.messages import as_drill
 from hygie.watch.ruleset import RuleSet, check_samples, load_rules
 from hygie.watch.sources import CheckSource, JournalSource, MeasurementSource, Page, Source
 
@@ -82,13 +83,15 @@ class Watch:
 
     def _escalation(self) -> Escalation:
         settings, folder = self._house.settings, self._house.folder
+        drill = settings.watch.drill
+        known = [rule.card for rule in self.rules.rules]
         return Escalation(
             self._database,
             self._journal,
             self._house.clock,
             steps=settings.escalation,
             couriers=[Courier(one, folder) for one in settings.channels],
-            cards={rule.card.id: rule.card for rule in self.rules.rules},
+            cards={one.id: one if drill is None else as_drill(one, drill) for one in known},
         )
 
     async def follow_all(self) -> list[Finding]:

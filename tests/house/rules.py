@@ -49,6 +49,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("start",),
     ("recover", "upgrade"),
     ("demo",),
+    ("scenarios",),
     ("cli",),
     ("__main__",),
 )

@@ -22,8 +22,11 @@ CONTEXT = "hygie drill report v1"
 FORMAT = "hygie-drill-1"
 REPORT_BYTES_MAX = 1 << 20
 
-Kind = Literal["restore", "site-loss", "key-loss", "journal-tamper"]
-KINDS: tuple[Kind, ...] = ("restore", "site-loss", "key-loss", "journal-tamper")
+RecoveryKind = Literal["restore", "site-loss", "key-loss", "journal-tamper"]
+RECOVERIES: tuple[RecoveryKind, ...] = ("restore", "site-loss", "key-loss", "journal-tamper")
+ScenarioKind = Literal["intrusion", "ransomware", "breach"]
+SCENARIOS: tuple[ScenarioKind, ...] = ("intrusion", "ransomware", "breach")
+Kind = RecoveryKind | ScenarioKind
 
 
 class DrillCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,6 +9,20 @@ from hygie.backups.drill import DrillReport
 from hygie.base.errors import Language
 
 WORDS = {
+    "a right written by SQL": "un droit écrit en SQL",
+    "a site overwritten": "un site écrasé",
+    "a token in two countries": "un jeton dans deux pays",
+    "acknowledged_s_max": "prise en charge la plus lente, s",
+    "attacks": "attaques",
+    "copies mended": "copies réparées",
+    "every record read": "tous les dossiers lus",
+    "invented tokens": "jetons inventés",
+    "noticed_s_max": "constat le plus lent, s",
+    "records as before the attack": "dossiers tels qu'avant l'attaque",
+    "records deleted": "dossiers supprimés",
+    "records replaced": "dossiers remplacés",
+    "rights raised at once": "droits levés sans attendre",
+    "told_s_max": "première alerte la plus lente, s",
     "a wrong passphrase opens nothing": "une fausse phrase de passe n'ouvre rien",
     "alteration refused": "altération refusée",
     "bytes": "octets",
@@ -46,7 +60,9 @@ WORDS = {
     "what would be lost is known": "ce qui serait perdu est connu",
     "writes go on without it": "les écritures continuent sans lui",
 }
+PARTS = {"done": "menée", "noticed": "constatée", "told": "signalée", "taken in charge": "prise en charge"}
 _DETAILS = (
+    (r"never", r"jamais"),
     (r"(\d+) broken", r"\1 abîmés"),
     (r"(\d+) resources, lacking: ", r"\1 ressources, manque : "),
     (r"(\d+) of (\d+) entries", r"\1 entrées sur \2"),
@@ -101,7 +117,9 @@ def _figure(value: float, *, french: bool) -> str:
 
 
 def _word(name: str) -> str:
-    return WORDS.get(name, name)
+    """What is said of one attack has two parts: which, and what came of it."""
+    attack, _, part = name.partition(": ")
+    return f"{WORDS.get(attack, attack)} : {PARTS.get(part, part)}" if part else WORDS.get(name, name)
 
 
 def _detail(text: str) -> str:

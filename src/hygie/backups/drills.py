@@ -16,7 +16,7 @@ from time import monotonic
 import psycopg
 
 from hygie.backups.copy import read_object
-from hygie.backups.drill import DrillCheck, DrillReport, Kind, attach, promise_checks, to_sign
+from hygie.backups.drill import DrillCheck, DrillReport, RecoveryKind, attach, promise_checks, to_sign
 from hygie.backups.keys import KmsSigner
 from hygie.backups.restore import Progress, RestoredPlace, RestoreRequest, restored, wanted_refs
 from hygie.backups.sandbox import Doors, doors
@@ -58,7 +58,7 @@ class Findings:
 
 
 async def run_sandbox_drill(
-    kind: Kind, request: RestoreRequest, promise: Promise, *, drill_id: str, progress: Progress
+    kind: RecoveryKind, request: RestoreRequest, promise: Promise, *, drill_id: str, progress: Progress
 ) -> bytes:
     """Run one drill and give its signed report, passed or not.
 

@@ -191,9 +191,11 @@ class InterventionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
 
 
 class WatchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the watch looks for. rules: a folder of Sigma rules of one's own, beside those that come with Hygie."""
+    """What the watch looks for. rules: a folder of Sigma rules of one's own, beside those that come with Hygie; drill:
+    the name of the drill that made this installation, which each notice then says."""
 
     rules: FilePath | None = None
+    drill: Text | None = None
 
 
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -52,16 +52,19 @@ class FhirClient:
     """One kept connection, one request at a time.
 
     Args: base_url: ``https://HOST:PORT/tenant/environment/fhir``; ca_file: the certificate to trust; token: bearer;
-    language: of the sentences that refuse.
+    language: of the sentences that refuse; source: the address it comes from, the system's choice when empty.
     """
 
-    def __init__(self, base_url: str, ca_file: Path, token: str, *, language: Language = "en") -> None:
+    def __init__(
+        self, base_url: str, ca_file: Path, token: str, *, language: Language = "en", source: str = ""
+    ) -> None:
         parts = urlsplit(base_url)
         assert parts.hostname is not None
         self._host, self._port, self._path = parts.hostname, parts.port or 443, parts.path.rstrip("/")
         self._trusted = ssl.create_default_context(cafile=str(ca_file))
         self._token = token
         self._language = language
+        self._source = (source, 0) if source else None
         self._connection: http.client.HTTPSConnection | None = None
 
     def __enter__(self) -> FhirClient:
@@ -98,7 +101,7 @@ class FhirClient:
     def _exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         if self._connection is None:
             self._connection = http.client.HTTPSConnection(
-                self._host, self._port, timeout=ANSWER_S_MAX, context=self._trusted
+                self._host, self._port, timeout=ANSWER_S_MAX, context=self._trusted, source_address=self._source
             )
         self._connection.request(method, path, body, headers)
         response = self._connection.getresponse()

@@ -217,6 +217,13 @@ async def evidence_of(connection: Connection, id_: str) -> list[tuple[str, int, 
     return [tuple(row) for row in await (await connection.execute(query, (id_,))).fetchall()]
 
 
+async def spoke_ms(connection: Connection, id_: str) -> int | None:
+    """When that happened which made its rule speak first; None: nothing of it was at hand when it was opened."""
+    query = "SELECT min(at_ms) FROM hygie.finding_evidence WHERE finding = %s"
+    row = await (await connection.execute(query, (id_,))).fetchone()
+    return row[0] if row is not None else None
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """What a person does. kind: of ``_STEPS``; owner: with ``assigned``; incident: the register's key, with

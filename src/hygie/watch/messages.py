@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from hygie.base.clock import iso_ms
@@ -106,6 +106,18 @@ def message_of(finding: Finding, step: int, card: Card | None) -> Message:
         opened_ms=finding.opened_ms,
         last_ms=finding.last_ms,
         count=finding.count,
+    )
+
+
+def as_drill(card: Card, drill: str) -> Card:
+    """What a rule says in the installation of a drill: that it is one, and where to answer."""
+    where = f"hygie --data drills/{drill}/place finding acknowledge"
+    return replace(
+        card,
+        title=f"DRILL, nothing happened: {card.title}",
+        title_fr=f"EXERCICE, rien ne s'est passé : {card.title_fr}",
+        todo=f"Take it in charge as you would ({where}). {card.todo}",
+        todo_fr=f"Prenez-le en charge comme vous le feriez ({where}). {card.todo_fr}",
     )
 
 

@@ -9,11 +9,14 @@ import os
 import secrets
 import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hygie.base.errors import NotFoundError
 from hygie.base.language import current_language, say
 from hygie.cli.acts import operator_name
 from hygie.cli.commands.restore import target_path
@@ -22,7 +25,7 @@ from hygie.cli.secret import read_secret, send_secret
 
 if TYPE_CHECKING:
     from hygie.app import House
-    from hygie.backups.drill import DrillReport, Kind
+    from hygie.backups.drill import DrillReport, Kind, RecoveryKind, ScenarioKind
     from hygie.backups.run import BackupRooms
     from hygie.keys.sealing import Secret
 
@@ -34,12 +37,14 @@ def register(app: typer.Typer) -> None:
     app.command(
         "drill",
         help=say(
-            fr="Exercice réel en bac à sable : restore, site-loss, key-loss ou journal-tamper. Mesure RTO et RPO, les"
-            " compare à la promesse, signe un rapport. Les trois premiers partent de la cible et de la phrase de passe"
-            " seules, dans un processus à part.",
-            en="A real drill in a sandbox: restore, site-loss, key-loss or journal-tamper. Measures RTO and RPO,"
-            " compares them with the promise, signs a report. The first three start from the target and the passphrase"
-            " alone, in a process apart.",
+            fr="Exercice réel en bac à sable, rapport signé. restore, site-loss, key-loss : depuis la cible et la"
+            " phrase de passe seules, RTO et RPO comparés à la promesse. journal-tamper : une entrée altérée est"
+            " nommée. intrusion, ransomware, breach : une installation neuve est attaquée ; constat, alerte et prise"
+            " en charge sont chronométrés.",
+            en="A real drill in a sandbox, with a signed report. restore, site-loss, key-loss: from the target and the"
+            " passphrase alone, RTO and RPO compared with the promise. journal-tamper: an altered entry is named."
+            " intrusion, ransomware, breach: a new installation is attacked; finding, notice and acknowledgement are"
+            " timed.",
         ),
         epilog=say(fr="Exemple", en="Example") + ": hygie drill restore --data /srv/hygie",
     )(drill)
@@ -47,7 +52,12 @@ def register(app: typer.Typer) -> None:
 
 def drill(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(help="restore | site-loss | key-loss | journal-tamper")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="restore | site-loss | key-loss | journal-tamper | intrusion | ransomware | breach", metavar="KIND"
+        ),
+    ],
     credential: Annotated[
         Path | None,
         typer.Option(help=say(fr="Fichier privé de la phrase de passe.", en="Private file of the passphrase.")),
@@ -82,17 +92,40 @@ def drill(
         int | None,
         typer.Option(help=say(fr="PDMA promise, en secondes.", en="Promised recovery point (RPO), seconds.")),
     ] = None,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=say(
+                fr="Canal d'alerte de l'installation, prévenu pour de vrai (à répéter).",
+                en="Channel of the installation, told for real (repeat).",
+            )
+        ),
+    ] = None,
+    people_minutes: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=240,
+            help=say(
+                fr="Attendre qu'une personne prenne chaque constat en charge ; 0 : l'exercice le fait.",
+                en="Wait until a person acknowledges each finding; 0: the drill does.",
+            ),
+        ),
+    ] = 0,
     secret_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run one drill; leaves with 50 when it failed."""
-    from hygie.backups.drill import KINDS
+    from hygie.backups.drill import RECOVERIES, SCENARIOS
     from hygie.base.hardening import harden_process
 
     harden_process()
     frame = frame_of(context)
-    if kind not in KINDS or (alone and (source is None or sandbox is None or kind == "journal-tamper")):
-        raise typer.BadParameter(" | ".join(KINDS) + " (--alone: --from, --sandbox)")
-    chosen: Kind = kind
+    if kind in SCENARIOS and not alone:
+        asyncio.run(_on_record(frame, kind, _Scenario(frame, kind, channel or [], people_minutes * 60.0), keep=keep))
+        return
+    if kind not in RECOVERIES or (alone and (source is None or sandbox is None or kind == "journal-tamper")):
+        raise typer.BadParameter(" | ".join((*RECOVERIES, *SCENARIOS)) + " (--alone: --from, --sandbox)")
+    chosen: RecoveryKind = kind
     if alone:
         assert source is not None
         assert sandbox is not None
@@ -101,11 +134,11 @@ def drill(
         _finish(frame, data, sandbox.absolute(), keep=keep)
         return
     opening = None if kind == "journal-tamper" else _secret_of(frame, credential, share_file or [])
-    asyncio.run(_on_record(frame, chosen, opening, keep=keep))
+    asyncio.run(_on_record(frame, chosen, _Recovery(frame, chosen, opening), keep=keep))
 
 
 async def _sandbox_drill(
-    frame: Frame, kind: Kind, secret: Secret, source: Path, sandbox: Path, rto_s: int | None, rpo_s: int | None
+    frame: Frame, kind: RecoveryKind, secret: Secret, source: Path, sandbox: Path, rto_s: int | None, rpo_s: int | None
 ) -> bytes:
     """The drill itself, from the target and the secret alone."""
     from hygie.backups.drills import Promise, run_sandbox_drill
@@ -136,11 +169,53 @@ async def _sandbox_drill(
         target.close()
 
 
-async def _on_record(frame: Frame, kind: Kind, secret: Secret | None, *, keep: bool) -> None:
-    """Run a drill of a living installation: intent and outcome in its journal, the result among its measurements.
+@dataclass(frozen=True, slots=True)
+class _Recovery:
+    """A drill of what the installation left elsewhere. secret: opens the backed-up keys; None: none is opened."""
 
-    Args: secret: what opens the backed-up keys; None for a drill that does not open them.
-    """
+    frame: Frame
+    kind: RecoveryKind
+    secret: Secret | None
+
+    async def run(self, house: House, rooms: BackupRooms, folder: Path, drill_id: str) -> bytes:
+        """Its signed report."""
+        if self.secret is None:
+            return await _tamper(house, rooms, folder, drill_id)
+        return await _in_a_process_apart(self.frame, self.kind, self.secret, folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scenario:
+    """An attack on an installation of its own. channels: names of those of this installation that are told too."""
+
+    frame: Frame
+    kind: ScenarioKind
+    channels: Sequence[str]
+    people_s: float
+
+    async def run(self, house: House, rooms: BackupRooms, folder: Path, drill_id: str) -> bytes:
+        """Its signed report. Raises: NotFoundError: no such channel."""
+        from hygie.scenarios.run import ScenarioRequest, run_scenario
+        from hygie.scenarios.sandbox import in_the_open
+
+        known = {one.name: one for one in house.settings.channels}
+        if not known.keys() >= set(self.channels):
+            raise NotFoundError()
+        request = ScenarioRequest(
+            kms=house.kms,
+            clock=house.clock,
+            folder=folder / PLACE,
+            operator=rooms.operator,
+            drill_id=drill_id,
+            channels=[in_the_open(known[one], house.folder) for one in self.channels],
+            people_s=self.people_s,
+            tell=self.frame.out.line,
+        )
+        return await run_scenario(self.kind, request)
+
+
+async def _on_record(frame: Frame, kind: Kind, drill: _Recovery | _Scenario, *, keep: bool) -> None:
+    """Run a drill of a living installation: intent and outcome in its journal, the result among its measurements."""
     from hygie.app import open_house, opened
     from hygie.backups.run import measure, record_act
     from hygie.base.actions import Action
@@ -158,10 +233,7 @@ async def _on_record(frame: Frame, kind: Kind, secret: Secret | None, *, keep: b
         await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True)
         await record_act(rooms, Action.DRILL_RUN, "intent", {"drill": drill_id, "kind": kind})
         try:
-            if secret is None:
-                data = await _tamper(house, rooms, folder, drill_id)
-            else:
-                data = await _in_a_process_apart(frame, kind, secret, folder)
+            data = await drill.run(house, rooms, folder, drill_id)
             report = await _verified(house, data)
         except HygieError as error:
             facts: dict[str, Any] = {"drill": drill_id, "code": error.code}
@@ -215,7 +287,7 @@ async def _tamper(house: House, rooms: BackupRooms, folder: Path, drill_id: str)
     )
 
 
-async def _in_a_process_apart(frame: Frame, kind: Kind, secret: Secret, folder: Path) -> bytes:
+async def _in_a_process_apart(frame: Frame, kind: RecoveryKind, secret: Secret, folder: Path) -> bytes:
     """Run the drill in a child that gets the target's path, the sandbox and the secret: nothing else of production.
 
     Raises: DrillFailedError: it could not even sign a report.
