@@ -75,6 +75,7 @@ class Habilitation:
         return not self.purposes or purpose in self.purposes
 
 
+STORED = "token"  # how a bearer of a stored token is said to have proved himself: whoever made it could
 _BY_NUMBER = "number:"  # no authenticator's id holds a colon
 
 
@@ -126,7 +127,7 @@ class Bearer:
     place: Place
     expires_ms: int
     habilitations: tuple[Habilitation, ...]
-    authentication: str = "token"
+    authentication: str = STORED
     scopes: tuple[str, ...] = ()
     reach: Reach | None = None
     session: bytes = b""
