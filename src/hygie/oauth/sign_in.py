@@ -20,6 +20,7 @@ import msgspec
 
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError
+from hygie.base.language import language_asked
 from hygie.gate.errors import ScopeError, SignInRefusedError
 from hygie.gate.people import PeopleDoor
 from hygie.gate.person_desk import PersonDesk, Registered, is_challenge, person_scopes
@@ -34,8 +35,7 @@ from hygie.oauth.errors import (
     UnknownIdentityError,
     incident,
 )
-from hygie.oauth.forms import Receive
-from hygie.oauth.pages import Place, Shown, language_of
+from hygie.oauth.pages import Place, Shown
 from hygie.oauth.providers import Provider, Sent, new_sent
 from hygie.oauth.transactions import (
     BROWSER_COOKIE,
@@ -53,6 +53,7 @@ from hygie.oauth.transactions import (
     open_sign_in,
 )
 from hygie.oauth.visits import Answer, Send, Visit, refusal, send_asset, send_page, visit_of
+from hygie.server.bodies import Receive
 
 ROUTE_KEY = "hygie.route"
 DOORS = frozenset({"authorize", "sign-in"})
@@ -90,7 +91,7 @@ class SignInFace:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """One request, to its answer. Nothing is raised but what the connection itself breaks."""
-        language = language_of(dict(scope["headers"]).get(b"accept-language", b""))
+        language = language_asked(dict(scope["headers"]).get(b"accept-language", b""))
         try:
             path = scope["path"].split("/")
             if len(path) == 3 and path[2] in pages.ASSETS and scope["method"] in {"GET", "HEAD"}:

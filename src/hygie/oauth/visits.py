@@ -11,8 +11,9 @@ from hygie.gate.errors import ClientRefusedError
 from hygie.gate.gate import Whence
 from hygie.oauth import pages
 from hygie.oauth.errors import PostOnlyError, SignInLostError, SignInRequestError
-from hygie.oauth.forms import Receive, parse_fields, read_form
+from hygie.oauth.forms import parse_fields, read_form
 from hygie.oauth.transactions import browser_of, cookies_of
+from hygie.server.bodies import Receive
 
 DEVICE_CHARS_MAX = 128
 RETRY_AFTER_S = b"60"
