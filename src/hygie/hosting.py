@@ -144,8 +144,6 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         finally:
             sharing.cancel()
             await asyncio.wait([sharing])
-            for one in providers:
-                one.close()
             await vault.close()
             await gate.close()
             await journal.close()
