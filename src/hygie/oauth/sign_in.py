@@ -202,7 +202,7 @@ class SignInFace:
     async def _by_key(self, visit: Visit, sign_in: SignIn) -> Answer:
         try:
             response = msgspec.json.decode(visit.fields.get("credential", ""), type=dict[str, Any])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise SignInRequestError(reason="credential") from error
         try:
             proven = await self._people.by_webauthn(response, visit.where)
@@ -236,18 +236,7 @@ class SignInFace:
             raise SignInLostError()
         over = cookie(PROVIDER_COOKIE, "")
         try:
-            if "code" not in visit.fields:
-                raise IdentityRefusedError(reason="no code")
-            sent = Sent(away.state, away.nonce, away.verifier)
-            identity = await provider.identity(visit.fields["code"], visit.fields.get("iss", ""), sent)
-            proven = await self._people.by_identity(
-                identity.issuer,
-                identity.subject,
-                professional_id=identity.professional_id,
-                acr=identity.acr,
-                method=f"oidc:{name}",
-                where=visit.where,
-            )
+            proven = await self._vouched(visit, provider, away)
         except SignInRefusedError:
             answer = await self._first_page(visit, away.sign_in, error=UnknownIdentityError())
         except HygieError as error:
@@ -255,6 +244,25 @@ class SignInFace:
         else:
             answer = await self._proven(visit, away.sign_in, proven)
         return replace(answer, cookies=(*answer.cookies, over))
+
+    async def _vouched(self, visit: Visit, provider: Provider, away: Away) -> Proven:
+        """Who came back, by the word of his provider. Raises: HygieError: refusals are in the journal."""
+        try:
+            if "code" not in visit.fields:
+                raise IdentityRefusedError(reason_fr="pas de code", reason_en="no code")
+            sent = Sent(away.state, away.nonce, away.verifier)
+            identity = await provider.identity(visit.fields["code"], visit.fields.get("iss", ""), sent)
+        except IdentityRefusedError as error:
+            await self._people.refuse_identity(error, visit.where)
+            raise AssertionError("unreachable") from error
+        return await self._people.by_identity(
+            identity.issuer,
+            identity.subject,
+            professional_id=identity.professional_id,
+            acr=identity.acr,
+            method=f"oidc:{provider.settings.name}",
+            where=visit.where,
+        )
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:
