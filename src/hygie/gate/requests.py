@@ -99,12 +99,15 @@ class Request:
         return self.act is Action.RIGHT_RAISE and self.what.get("emergency") == "yes"
 
     def state(self, now_ms: int) -> str:
-        """``waiting``, ``approved``, ``refused``, ``withdrawn``, ``used`` or ``over``."""
+        """``waiting``, ``approved``, ``refused``, ``withdrawn``, ``used`` or ``over``.
+
+        An emergency waits for ever: what it gave was taken, and somebody answers for it however late.
+        """
         if self.used is not None:
             return "used"
         if self.decision is not None and self.decision.verdict != APPROVED:
             return self.decision.verdict
-        if now_ms >= self.ends_ms:
+        if now_ms >= self.ends_ms and not (self.is_emergency and self.decision is None):
             return "over"
         return APPROVED if self.decision is not None else "waiting"
 
