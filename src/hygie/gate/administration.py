@@ -43,7 +43,7 @@ class Administration(Habilitations):
         tenant_id = secrets.token_bytes(16)
         async with self._change(Action.TENANT_CREATE, place=Place(tenant_id, PLATFORM, "")) as connection:
             taken = await (await connection.execute("SELECT 1 FROM hygie.tenant WHERE name = %s", (name,))).fetchone()
-            check(taken is None, "name taken")
+            check(taken is None, "name taken", fr="nom déjà pris")
             await connection.execute(
                 "INSERT INTO hygie.tenant (id, name, label, created_ms) VALUES (%s, %s, %s, %s)",
                 (tenant_id, name, label[:200], self._clock.now_ms()),
@@ -67,7 +67,7 @@ class Administration(Habilitations):
                     "SELECT 1 FROM hygie.environment WHERE tenant = %s AND name = %s", (tenant_row["id"], name)
                 )
             ).fetchone()
-            check(taken is None, "name taken")
+            check(taken is None, "name taken", fr="nom déjà pris")
         if kind == PRODUCTION:
             await self._check_live(tenant, name, Action.ENVIRONMENT_CREATE, Place(tenant_row["id"], PLATFORM, ""))
         async with self._database.transaction() as connection:
