@@ -18,7 +18,7 @@ from hygie.base.roles import ACTIONS_OF_ROLE, Role
 from hygie.gate.allowances import Allowances, allowances_of
 from hygie.gate.authenticators import PASSWORD, TOTP, Authenticator, authenticator_of
 from hygie.gate.break_glass import Opening, live_openings
-from hygie.gate.clients import REDIRECT_PUBLIC, ClientKey
+from hygie.gate.clients import ClientKey
 from hygie.gate.everywhere import EVERYWHERE, HOST_PLACE, HOST_TENANT
 from hygie.gate.narrowing import Limits
 from hygie.gate.place import Geography, geography_of
@@ -120,7 +120,7 @@ class Bearer:
     """Whom one token stands for. authentication: how it was proved; expires_ms: the earliest end of what it rests on,
     when it is looked up again; scopes: those of the token; reach: what they open, None without; session: its id, or
     nothing; binding: SHA-256 of the certificate that must present it, or nothing; application: through which a person
-    acts, or nothing; public: whether that one has nothing to prove itself with."""
+    acts, or nothing."""
 
     account: str
     professional_id: str
@@ -134,7 +134,6 @@ class Bearer:
     binding: bytes = b""
     openings: tuple[Opening, ...] = ()
     application: str = ""
-    public: bool = False
 
     @property
     def held_by(self) -> str:
@@ -205,7 +204,6 @@ class Snapshot:
             scopes=scopes,
             reach=reach_of(scopes, frozenset[Action]().union(*(one.rights for one in lent if _decides(one)))),
             application=session.application,
-            public=redirect.kind == REDIRECT_PUBLIC,
         )
 
     def place_with(self, environment_id: bytes) -> Place | None:
