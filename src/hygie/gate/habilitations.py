@@ -9,7 +9,7 @@ import secrets
 from hygie.base.actions import Action
 from hygie.base.people import is_same_person
 from hygie.base.permit import Place
-from hygie.base.roles import CLIENT, HOST, ROLES, Role, RoleCard
+from hygie.base.roles import CLIENT, HOST, OF_RIGHTS, ROLES, Role, RoleCard
 from hygie.gate.administration_rows import Row, check, one_row, touch
 from hygie.gate.errors import ForgedRightsError, TwoPersonsError
 from hygie.gate.everywhere import EVERYWHERE
@@ -82,8 +82,7 @@ class Habilitations(Recorded):
         assert row is not None
         check(row[0] == "person" or not card.sensitive, "role of a person", fr="rôle d'une personne")
         # A person who held it would decide on rights without what holds for the officers of rights.
-        lends = card.role is Role.RIGHTS_APPLICATION
-        check(row[0] == APP or not lends, "role of an application", fr="rôle d'une application")
+        check(row[0] == APP or card.role not in OF_RIGHTS, "role of an application", fr="rôle d'une application")
         theirs = card.side == CLIENT and row[1] is not None and bytes(row[1]) == place.tenant_id
         ours = row[1] is None and (card.side == HOST or not self.strict)
         check(theirs or ours, "account of another", fr="compte d'un autre")

@@ -14,7 +14,7 @@ import psycopg
 from hygie.base.actions import Action
 from hygie.base.identifiers import bare_number
 from hygie.base.permit import PatientScope, Place
-from hygie.base.roles import ACTIONS_OF_ROLE, Role
+from hygie.base.roles import ACTIONS_OF_ROLE, OF_RIGHTS, Role
 from hygie.gate.allowances import Allowances, allowances_of
 from hygie.gate.authenticators import PASSWORD, TOTP, Authenticator, authenticator_of
 from hygie.gate.break_glass import Opening, live_openings
@@ -239,7 +239,7 @@ def _borne_out(scopes: Iterable[str], held: Iterable[tuple[Habilitation, bool]])
 
 def _decides(one: Habilitation) -> bool:
     """Whether a person decides on rights through who holds it: an application that shows records is not for that."""
-    return one.role is Role.RIGHTS_APPLICATION
+    return one.role in OF_RIGHTS
 
 
 GENERATION = "SELECT value FROM hygie.gate_generation"  # the number that every change of rights raises

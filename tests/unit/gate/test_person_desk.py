@@ -23,6 +23,7 @@ from hygie.gate.errors import (
     ScopeError,
     SignInRefusedError,
 )
+from hygie.gate.everywhere import HOST_PLACE, HOST_TENANT
 from hygie.gate.gate import Whence
 from hygie.gate.jwks_source import JwksSource
 from hygie.gate.narrowing import WHOLE, Limits
@@ -286,6 +287,37 @@ def test_an_application_of_rights_opens_what_its_role_says_and_no_more(open_hous
         assert await ward.admits(opened.token, Action.HABILITATION_APPROVE)
         for action in (Action.ACCOUNT_RECOVER, Action.PATIENT_ERASE, Action.JOURNAL_READ, Action.OBJECT_READ):
             assert not await ward.admits(opened.token, action)
+
+    run(open_house, main)
+
+
+def test_the_hosts_own_people_decide_through_an_application_of_theirs(open_house: Any) -> None:
+    """On the platform, where no token is made for them in production: their officers sign in too."""
+    platform = (HOST_TENANT, HOST_PLACE)
+
+    async def main(ward: Ward) -> None:
+        how: dict[str, Any] = {"reason": "stage", "approver": "chief", "days": 30}
+        await ward.stage.acts.create_account("droits", kind="application", label="", professional_id="", days=300)
+        await ward.stage.acts.grant("droits", *platform, role=Role.HOST_RIGHTS_APPLICATION, **how)
+        await ward.stage.acts.add_client_key("droits", kind=REDIRECT_PUBLIC, value=BACK, days=30)
+        await ward.stage.acts.grant("jeanne", *platform, role=Role.SECURITY_OFFICER, **how)
+        with pytest.raises(AdministrationError):
+            await ward.stage.acts.grant("jeanne", *platform, role=Role.HOST_RIGHTS_APPLICATION, **how)
+        registered = await ward.desk.registered(platform, "droits", BACK, WARD)
+        code, proof = await ward.code(registered=registered, scopes=(RIGHTS,)), Proof("droits", "", WARD, frozenset())
+        opened = await ward.desk.exchange(platform, proof, code=code, verifier=VERIFIER, redirect_uri=BACK)
+
+        async def admits(action: Action) -> bool:
+            try:
+                await ward.gate.admit(opened.token, tenant=platform[0], environment=platform[1], action=action)
+            except RefusedError:
+                return False
+            return True
+
+        for action in (Action.RIGHT_RAISE_APPROVE, Action.HABILITATION_REVIEW, Action.APPROVAL_ASK):
+            assert await admits(action)
+        for action in (Action.JOURNAL_READ, Action.ACCOUNT_RECOVER, Action.OBJECT_READ):
+            assert not await admits(action)
 
     run(open_house, main)
 
