@@ -35,7 +35,7 @@ from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
 from hygie.exits.records import keep_keys_since
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
 from hygie.gate.local import LocalOperator
-from hygie.gate.lockout import KNOWN_MS
+from hygie.gate.lockout import FAILED_MS, KNOWN_MS
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.rights import forged_entry
 from hygie.grants import GRANT_EVERY_S, Grants
@@ -82,7 +82,7 @@ _OVER_ENDS = "DELETE FROM hygie.session_end WHERE until_ms < %s"
 _OVER_CUTS = "DELETE FROM hygie.session_cut WHERE until_ms < %s"
 _OVER_SESSIONS = "DELETE FROM hygie.person_session WHERE until_ms < %s"
 _OVER_ASSERTIONS = "DELETE FROM hygie.assertion WHERE until_ms < %s"
-_OVER_SIGN_INS = "DELETE FROM hygie.sign_in WHERE seen_ms < %s"
+_OVER_SIGN_INS = "DELETE FROM hygie.sign_in WHERE seen_ms < %s OR (good_ms = 0 AND seen_ms < %s)"
 OVER_MS = 3_600_000  # a token that ended is refused by itself; an hour more covers a clock that was ahead
 TRIM_EVERY_S = 3_600.0
 KEPT = {  # runs of a kind: some days of what speaks often, and more than the month that availability counts
@@ -287,7 +287,7 @@ async def run_trim(records: Database, now_ms: int) -> int:
             gone += row[0] if row is not None else 0
         for statement in (_OVER_ENDS, _OVER_CUTS, _OVER_SESSIONS, _OVER_ASSERTIONS):
             gone += (await connection.execute(statement, (now_ms - OVER_MS,))).rowcount
-        gone += (await connection.execute(_OVER_SIGN_INS, (now_ms - KNOWN_MS,))).rowcount
+        gone += (await connection.execute(_OVER_SIGN_INS, (now_ms - KNOWN_MS, now_ms - FAILED_MS))).rowcount
     return gone
 
 
