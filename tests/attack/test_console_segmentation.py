@@ -18,9 +18,11 @@ ENVIRONMENT = "hygie_env_31"
 DENIED = psycopg.errors.InsufficientPrivilege
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 # What the role may do in the platform's schema, whole tables then columns; in its own schema it only adds.
-TABLES = {("tenant", "SELECT"), ("environment", "SELECT"), ("measurement", "SELECT"), ("request_use", "SELECT")} | {
-    (table, "SELECT") for table in ("finding", "finding_act", "finding_evidence", "notice", "watch_cursor")
-}
+TABLES = (
+    {("tenant", "SELECT"), ("environment", "SELECT"), ("measurement", "SELECT"), ("request_use", "SELECT")}
+    | {(table, "SELECT") for table in ("finding", "finding_act", "finding_evidence", "notice", "watch_cursor")}
+    | {(f"hardening_{name}", "SELECT") for name in ("baseline", "waiver", "report")}
+)
 COLUMNS = {
     "journal_pending": {"INSERT": {"leaf"}},
     "account": {"SELECT": {"id", "kind", "label", "professional_id", "state", "created_ms", "ends_ms", "tenant"}},
