@@ -56,6 +56,8 @@ def test_a_point_that_drifts_or_is_not_kept_is_red(broken: Broken, tmp_path: Pat
         assert broken.verdict("tech-5.machine") == "unknown"  # nobody saw it
         shown = broken.made.hygie("hardening", "show")
         assert {row["point"] for row in shown["points"] if row["state"] != "kept"} == {"empty-passwords"}
+    units = broken.made.hygie("hardening", "units", "--user", "hygie")
+    assert f"ReadWritePaths={broken.made.data} " in units["hygie.service"]
 
 
 def test_a_report_that_fails_or_is_old_is_red(broken: Broken, tmp_path: Path) -> None:

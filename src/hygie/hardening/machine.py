@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hygie.base.hardening import swap_state
@@ -63,12 +63,30 @@ class Machine:
 
         Raises: OSError: that process is hidden from this account.
         """
-        found: dict[str, set[str]] = {}
-        for line in self.text("proc/1/mountinfo").splitlines():
+        return {point: set(options.split(",")) for point, _, options in self._mounted(1)}
+
+    def sees(self, path: str) -> bool:
+        """Whether a folder is the machine's own one to this process, and not one that its unit put there.
+
+        Raises: OSError: as :meth:`mounts`.
+        """
+        here, there = self._below_what(path, "self"), self._below_what(path, 1)
+        return here is not None and here == there
+
+    def _below_what(self, path: str, process: object) -> str | None:
+        """What is mounted where a folder lies: the longest mount point, the last one of those alike."""
+        under, found, longest = PurePosixPath(path), None, 0
+        for point, what, _ in self._mounted(process):
+            if under.is_relative_to(point) and len(point) >= longest:
+                found, longest = what, len(point)
+        return found
+
+    def _mounted(self, process: object) -> Iterator[tuple[str, str, str]]:
+        """Mount point, what is mounted there (device and folder of it), options; the last one of a point covers."""
+        for line in self.text(f"proc/{process}/mountinfo").splitlines():
             fields = line.split(" ")
             if len(fields) > 5:
-                found[_plain_path(fields[4])] = set(fields[5].split(","))
-        return found
+                yield _plain_path(fields[4]), f"{fields[2]} {fields[3]}", fields[5]
 
 
 Look = Callable[[Machine, Mapping[str, Any]], Seen]
@@ -243,17 +261,22 @@ def sensitive_files(machine: Machine, _: Mapping[str, Any]) -> Seen:
 
 
 def open_files(machine: Machine, _: Mapping[str, Any]) -> Seen:
-    """Files that everybody may write among programs and settings, and shared folders without their sticky bit."""
+    """Files that everybody may write among programs and settings."""
     found = [
         f"/{path}"
         for path, status in _below(machine, WRITABLE_IN)
         if status.st_mode & stat.S_IWOTH and not (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX)
     ]
+    return Seen("not_kept" if found else "kept", names(found))
+
+
+def shared_folders(machine: Machine, _: Mapping[str, Any]) -> Seen:
+    """Folders that everybody may write have their sticky bit; a unit's private ones are not the machine's."""
+    found = []
     for path in SHARED:
-        try:
-            mode = (machine.root / path).stat().st_mode
-        except FileNotFoundError:
-            continue
+        if not machine.sees(f"/{path}"):
+            return Seen("cannot_tell", "private")
+        mode = (machine.root / path).stat().st_mode
         found += [f"/{path}"] if mode & stat.S_IWOTH and not mode & stat.S_ISVTX else []
     return Seen("not_kept" if found else "kept", names(found))
 
@@ -327,6 +350,7 @@ LOOKS: Mapping[str, Look] = {
     "service-accounts": service_accounts,
     "sensitive-files": sensitive_files,
     "open-files": open_files,
+    "shared-folders": shared_folders,
     "setuid-programs": setuid_programs,
     "enabled-units": enabled_units,
 }

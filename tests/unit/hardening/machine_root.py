@@ -23,6 +23,7 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 """
 FILES = {
     "proc/1/mountinfo": MOUNTS,
+    "proc/self/mountinfo": MOUNTS,
     "proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n",
     "proc/sys/kernel/core_pattern": "core\n",
     "proc/net/tcp": "  sl  local_address rem_address   st\n",

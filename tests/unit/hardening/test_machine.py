@@ -19,7 +19,11 @@ SHADOW = "root::20000:0:99999:7:::\n"
 
 
 def mounts(old: str, new: str) -> Break:
-    return lambda root: put(root, "proc/1/mountinfo", MOUNTS.replace(old, new))
+    def act(root: Path) -> None:
+        for process in ("1", "self"):
+            put(root, f"proc/{process}/mountinfo", MOUNTS.replace(old, new))
+
+    return act
 
 
 def text(path: str, words: str) -> Break:
@@ -61,7 +65,7 @@ BROKEN: list[tuple[str, Break, str]] = [
     ("sensitive-files", mode("etc/shadow", 0o644), "/etc/shadow 0644"),
     ("sensitive-files", mode("etc/passwd", 0o664), "/etc/passwd 0664"),
     ("open-files", mode("usr/bin/sudo", 0o4757), "/usr/bin/sudo"),
-    ("open-files", mode("tmp", 0o777), "/tmp"),
+    ("shared-folders", mode("tmp", 0o777), "/tmp"),
 ]
 
 
@@ -108,7 +112,13 @@ def test_a_machine_that_shows_nothing_keeps_nothing(tmp_path: Path) -> None:
     assert kept <= {"sensitive-files", "open-files", "setuid-programs"}  # nothing is there, so nothing is open
     assert {told[name].state for name in ("tracing", "syn-cookies")} == {"not_kept"}  # a kernel without them
     assert told["secure-boot"].state == told["bpf-jit"].state == "not_applicable"
-    assert told["mount-tmp"].state == told["uid-zero"].state == told["data-encrypted"].state == "cannot_tell"
+    assert (
+        told["shared-folders"].state
+        == told["mount-tmp"].state
+        == told["uid-zero"].state
+        == told["data-encrypted"].state
+        == "cannot_tell"
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,6 +154,13 @@ def test_encryption_is_found_below_a_volume_and_not_said_of_a_hidden_disk(good: 
     assert see(good, point) == Seen("not_kept", "data")
     network = Machine(good.root, {"data": os.makedev(0, 77)})
     assert see(network, point) == Seen("cannot_tell", "data")
+
+
+def test_the_private_folder_of_a_unit_is_not_the_machines(good: Machine) -> None:
+    private = MOUNTS + "99 25 0:23 /systemd-private-x/tmp /tmp rw,nosuid - tmpfs tmpfs rw\n"
+    put(good.root, "proc/self/mountinfo", private)
+    assert look(good)["shared-folders"] == Seen("cannot_tell", "private")
+    assert look(good)["mount-tmp"].state == "kept"  # that of the machine's first process
 
 
 def test_links_are_not_followed_out_of_what_is_looked_at(good: Machine, tmp_path: Path) -> None:
