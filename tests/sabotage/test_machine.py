@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from hygie.app import open_house, opened
 from hygie.hardening.model import MachineFacts
+from hygie.hardening.points import points
 from hygie.probes.hardening import run_machine
 from tests.sabotage.conftest import Broken
 from tests.unit.hardening.machine_root import good_machine, put, sysctl_path
@@ -25,6 +28,21 @@ def measure(broken: Broken, root: Path) -> MachineFacts:
             return await run_machine(house, records, root=root)
 
     return asyncio.run(main())
+
+
+def shown(broken: Broken) -> list[dict[str, Any]]:
+    """The points as the command shows them."""
+    rows: list[dict[str, Any]] = broken.made.hygie("hardening", "show")["points"]
+    return rows
+
+
+def test_the_working_process_measures_the_machine_that_it_runs_on(broken: Broken) -> None:
+    end = time.monotonic() + 90
+    while "tls-suites" not in (states := {row["point"]: row["state"] for row in shown(broken)}):
+        assert time.monotonic() < end, "never measured"
+        time.sleep(1)
+    assert set(states) == set(points())
+    assert (states["tls-versions"], states["tls-suites"], states["listening"]) == ("kept", "kept", "kept")
 
 
 def test_a_point_that_drifts_or_is_not_kept_is_red(broken: Broken, tmp_path: Path) -> None:
@@ -54,8 +72,7 @@ def test_a_point_that_drifts_or_is_not_kept_is_red(broken: Broken, tmp_path: Pat
         (root / "etc/shadow").unlink()
         measure(broken, root)
         assert broken.verdict("tech-5.machine") == "unknown"  # nobody saw it
-        shown = broken.made.hygie("hardening", "show")
-        assert {row["point"] for row in shown["points"] if row["state"] != "kept"} == {"empty-passwords"}
+        assert {row["point"] for row in shown(broken) if row["state"] != "kept"} == {"empty-passwords"}
     units = broken.made.hygie("hardening", "units", "--user", "hygie")
     assert f"ReadWritePaths={broken.made.data} " in units["hygie.service"]
 

@@ -25,8 +25,10 @@ LINES_MAX = 200_000
 DEPTH_MAX = 64
 LYNIS_TESTS_MIN = 150  # a whole run has some 250 on a server; a few chosen tests are no audit
 AHEAD_MS = 86_400_000  # a machine's clock and zone may differ; a report of next week was made up
+# AEAD with forward secrecy; CCM_8 cuts its tag to eight bytes.
 MODERN = re.compile(
-    r"^TLS_(AES_(128|256)_(GCM|CCM)|CHACHA20_POLY1305)_\w+$|^TLS_ECDHE_\w+_WITH_(AES_\d+_(GCM|CCM)|CHACHA20)\w*$"
+    r"TLS_(AES_(128|256)_(GCM|CCM)|CHACHA20_POLY1305)_SHA\d+"
+    r"|TLS_ECDHE_(RSA|ECDSA)_WITH_(AES_(128|256)_(GCM_SHA\d+|CCM)|CHACHA20_POLY1305_SHA256)"
 )
 _OLD = ("ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1")
 _SPOKEN = ("tls_1_2", "tls_1_3")
@@ -177,7 +179,7 @@ def _sslyze(data: bytes) -> tuple[int, dict[str, int]]:
                 counts["failed"] += 1
                 continue
             counts["accepted"] += len(suites)
-            counts["weak"] += sum(version in _OLD or not MODERN.match(name) for name in suites)
+            counts["weak"] += sum(version in _OLD or not MODERN.fullmatch(name) for name in suites)
     return _instant("sslyze", str(told.get("date_scans_completed", ""))[:40]), dict(counts)
 
 

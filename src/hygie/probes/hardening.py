@@ -27,7 +27,7 @@ from hygie.probes.sockets import LISTENING, tcp_sockets
 from hygie.probes.suites import doors
 
 MACHINE_EVERY_S = 3_600.0
-MACHINE_AFTER_S = 45.0  # the door must be open
+MACHINE_AFTER_S = 18.0  # the door must be open
 LOOK_BYTES_MAX = 1 << 18
 LOOK_FILE_MODE = 0o644
 _ANY = ("0.0.0.0", "::", "")  # noqa: S104 (compared, not bound)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,8 @@ hardening_index=72
 report_datetime_end=2026-11-27 09:01:13
 finish=true
 """.replace("{tests}", "KRNL-6000|" * (LYNIS_TESTS_MIN - 1))
+CONTENT = Path("/usr/share/xml/scap/ssg/content/ssg-debian11-ds.xml")
+PROFILE = "xccdf_org.ssgproject.content_profile_anssi_np_nt28_minimal"
 XCCDF = "http://checklists.nist.gov/xccdf/1.2"
 
 
@@ -147,6 +150,20 @@ def test_what_is_no_result_of_openscap_is_refused(data: bytes) -> None:
         openscap(data)
 
 
+@pytest.mark.skipif(shutil.which("oscap") is None or not CONTENT.exists(), reason="no oscap here, or no content")
+def test_content_for_another_system_ends_well_and_is_a_failure(tmp_path: Path) -> None:
+    """A real run: oscap leaves with 0, and every rule that it chose is « not applicable »."""
+    file = tmp_path / "arf.xml"
+    asked = ["oscap", "xccdf", "eval", "--profile", PROFILE, "--results-arf", str(file), str(CONTENT)]
+    done = subprocess.run(asked, capture_output=True, check=False, timeout=120)
+    read = read_report("openscap", file.read_bytes(), now_ms=int(datetime.now(UTC).timestamp() * 1000), lynis_index=1)
+    if platform.freedesktop_os_release().get("VERSION_CODENAME") == "bullseye":
+        pytest.skip("the system that this content is for")
+    assert done.returncode == 0
+    assert read.counts["notapplicable"] > 0
+    assert (read.counts["pass"], read.passed) == (0, False)
+
+
 def test_results_outside_a_test_result_count_for_nothing() -> None:
     inside = xccdf("fail")
     stray = f'<x xmlns="{XCCDF}"><rule-result><result>pass</result></rule-result></x>'.encode()
@@ -166,6 +183,8 @@ def test_sslyze_is_read() -> None:
         {"tls_1_1": ["TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"]},
         {"tls_1_2": ["TLS_RSA_WITH_AES_256_GCM_SHA384"]},
         {"tls_1_2": ["TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384"]},
+        {"tls_1_2": ["TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8"]},
+        {"tls_1_2": ["TLS_ECDH_anon_WITH_AES_256_CBC_SHA"]},
         {"tls_1_2": None},  # a scan that did not end
     ):
         assert not sslyze(**{"tls_1_3": good_13, **weak}).passed, weak
