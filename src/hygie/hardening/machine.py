@@ -20,7 +20,8 @@ from hygie.hardening.points import points
 
 TEXT_BYTES_MAX = 1 << 20  # the largest of these files, a mount table of a busy machine, is some tens of kilobytes
 ENTRIES_MAX = 400_000  # programs and libraries of a full server are some hundred thousand files
-DEPTH_MAX = 12
+DEPTH_MAX = 40  # trees of code go down thirty
+SLAVES_MAX = 12  # devices below devices
 SHOWN_MAX = 12  # names in a value; more are counted
 VALUE_CHARACTERS_MAX = 400
 SYSTEM_UID_MAX = 999  # login.defs, where it says nothing
@@ -39,6 +40,10 @@ CRYPT = "CRYPT-"
 _SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _ESCAPES = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class TooManyFilesError(Exception):
+    """More, or deeper, than one look goes through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,8 @@ def see(machine: Machine, point: Point) -> Seen:
         seen = LOOKS[point.look](machine, point.asks)
     except FileNotFoundError:
         return Seen("cannot_tell", "absent")
+    except TooManyFilesError:
+        return Seen("cannot_tell", "too many files")
     except (OSError, ValueError) as error:  # a permission, a file system that answers oddly, a figure that is none
         return Seen("cannot_tell", type(error).__name__)
     return Seen(seen.state, shown(seen.value))
@@ -213,7 +220,7 @@ def _is_crypt(device: Path, depth: int = 0) -> bool:
         below = sorted((device / "slaves").iterdir())
     except OSError:
         return False
-    return depth < DEPTH_MAX and bool(below) and all(_is_crypt(one.resolve(), depth + 1) for one in below)
+    return depth < SLAVES_MAX and bool(below) and all(_is_crypt(one.resolve(), depth + 1) for one in below)
 
 
 def uid_zero(machine: Machine, _: Mapping[str, Any]) -> Seen:
@@ -306,7 +313,7 @@ def _counted(found: Sequence[str] | set[str]) -> str:
 
 
 def _below(machine: Machine, folders: Sequence[str]) -> Iterator[tuple[str, os.stat_result]]:
-    """What lies below these folders, links not followed. Raises: OSError: more than may be looked at."""
+    """What lies below these folders, links not followed. Raises: TooManyFilesError."""
     count = 0
     waiting = [(folder, 0) for folder in folders if not (machine.root / folder).is_symlink()]
     while waiting:
@@ -318,7 +325,7 @@ def _below(machine: Machine, folders: Sequence[str]) -> Iterator[tuple[str, os.s
         for entry in entries:
             count += 1
             if count > ENTRIES_MAX or depth > DEPTH_MAX:
-                raise OSError("too many entries")
+                raise TooManyFilesError
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:

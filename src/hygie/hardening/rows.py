@@ -57,8 +57,10 @@ async def machine_facts(connection: Connection, now_ms: int) -> MachineFacts:
 
 
 def measured_of(facts: Mapping[str, Any]) -> dict[str, Measured]:
-    """The points of a measurement's facts."""
-    return {name: Measured(one["state"], one["value"], one["drift_ms"]) for name, one in facts["points"].items()}
+    """The points of a measurement's facts, in the order of the file of points, which the database does not keep."""
+    told = facts["points"]
+    ordered = [name for name in points() if name in told] + [name for name in told if name not in points()]
+    return {name: Measured(told[name]["state"], told[name]["value"], told[name]["drift_ms"]) for name in ordered}
 
 
 def facts_of(seen: Mapping[str, Measured]) -> dict[str, Any]:

@@ -163,6 +163,15 @@ def test_the_private_folder_of_a_unit_is_not_the_machines(good: Machine) -> None
     assert look(good)["mount-tmp"].state == "kept"  # that of the machine's first process
 
 
+@pytest.mark.parametrize("bound", ["ENTRIES_MAX", "DEPTH_MAX"])
+def test_more_files_than_one_look_goes_through_are_not_said_closed(
+    good: Machine, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(good.root, "etc/a/b/c/d/e/f", "")
+    monkeypatch.setattr(machine, bound, 3)
+    assert look(good)["open-files"] == Seen("cannot_tell", "too many files")
+
+
 def test_links_are_not_followed_out_of_what_is_looked_at(good: Machine, tmp_path: Path) -> None:
     put(tmp_path, "elsewhere/open", "")
     (tmp_path / "elsewhere/open").chmod(0o666)

@@ -170,7 +170,7 @@ def import_(
     frame = frame_of(context)
     chosen: ReportKind | None = next((one for one in REPORT_KINDS if one == kind), None)
     if chosen is None:
-        raise ReportInvalidError(kind=", ".join(REPORT_KINDS), reason="?")
+        raise ReportInvalidError(kind="?", reason=", ".join(REPORT_KINDS))
     with file.open("rb") as opened:
         data = opened.read(REPORT_BYTES_MAX + 1)
 
