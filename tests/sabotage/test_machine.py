@@ -73,8 +73,8 @@ def test_a_point_that_drifts_or_is_not_kept_is_red(broken: Broken, tmp_path: Pat
         measure(broken, root)
         assert broken.verdict("tech-5.machine") == "unknown"  # nobody saw it
         assert {row["point"] for row in shown(broken) if row["state"] != "kept"} == {"empty-passwords"}
-    units = broken.made.hygie("hardening", "units", "--user", "hygie")
-    assert f"ReadWritePaths={broken.made.data} " in units["hygie.service"]
+    broken.made.hygie("hardening", "units", "--user", "hygie", "--into", str(tmp_path / "units"))
+    assert f"ReadWritePaths={broken.made.data} " in (tmp_path / "units" / "hygie.service").read_text()
 
 
 def test_a_report_that_fails_or_is_old_is_red(broken: Broken, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def register(app: typer.Typer) -> None:
     group.command(
         "units",
         help=say(fr="Unités systemd durcies pour cette installation.", en="Hardened systemd units for this place."),
-        epilog=f"{example}: hygie hardening units --user hygie --into /etc/systemd/system",
+        epilog=f"{example}: hygie hardening units --user hygie --into ./units",
     )(units)
     app.add_typer(group, name="hardening")
 
@@ -204,6 +204,8 @@ def units(
 
     frame = frame_of(context)
     made = made_for(_place(frame, user, program or str(Path(sys.argv[0]).absolute())))
+    if into is not None:
+        into.mkdir(parents=True, exist_ok=True)
     for name, text in made.items():
         if into is None:
             frame.out.line(f"# {name}\n{text}")
