@@ -57,9 +57,19 @@ def test_a_point_that_drifts_or_is_not_kept_is_red(broken: Broken, tmp_path: Pat
         put(root, ASLR, "1\n")
         first = measure(broken, root).drifts["address-layout"]
         broken.red("tech-5.machine", "Drift for")
+        broken.sql(  # a baseline that accepts what is there, with the MAC of another one
+            "INSERT INTO hygie.hardening_baseline (at_ms, who, reason, points, mac)"
+            " SELECT 4000000000000, who, reason, points, mac FROM hygie.hardening_baseline"
+        )
+        broken.red("tech-5.machine", "Drift for")
         assert measure(broken, root).drifts == {"address-layout": first}  # its age goes on
         broken.made.hygie("hardening", "baseline", "--reason", WHY)
         broken.red("tech-5.machine", "not kept: address-layout")  # accepted as a change, still not kept
+        broken.sql(  # an exception of an attacker's own
+            "INSERT INTO hygie.hardening_waiver (point, from_ms, until_ms, who, reason, mac)"
+            " VALUES ('address-layout', 1, 4000000000000, 'local:root', 'none', sha256(''))"
+        )
+        broken.red("tech-5.machine", "not kept: address-layout")
         end = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
         broken.made.hygie("hardening", "except", "address-layout", "--until", end, "--reason", WHY)
         broken.green("tech-5.machine")
@@ -91,5 +101,7 @@ def test_a_report_that_fails_or_is_old_is_red(broken: Broken, tmp_path: Path) ->
     broken.red("tech-5.reports", "openscap (fail 1")
     taken("notapplicable", "notapplicable")
     broken.red("tech-5.reports", "pass 0")
+    broken.sql("UPDATE hygie.hardening_report SET passed = true WHERE NOT passed")
+    broken.red("tech-5.reports", "too old", ahead_days=32)  # what was altered is not there: the one before counts
     taken("pass")
     broken.green("tech-5.reports")

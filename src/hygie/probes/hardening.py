@@ -17,6 +17,7 @@ from hygie.base.files import write_durably
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings
 from hygie.database.pool import Database
+from hygie.gate.rights import rights_key
 from hygie.hardening.drift import measured
 from hygie.hardening.errors import LookInvalidError
 from hygie.hardening.machine import Machine, look, names, shown
@@ -106,7 +107,7 @@ def with_root(own: Mapping[str, Seen], root: Mapping[str, Seen]) -> dict[str, Se
 async def run_machine(house: House, records: Database, *, root: Path = _SLASH) -> MachineFacts:
     """Look, hold to the baseline, keep as a measurement. Args: records: opened as the sealer; root: of the machine.
 
-    Raises: what the database raises. A saved look that does not hold leaves its points untold.
+    Raises: what the KMS and the database raise. A saved look that does not hold leaves its points untold.
     """
     settings, folder = house.settings, house.folder
     seen = await asyncio.to_thread(look_here, settings, folder, root=root)
@@ -119,9 +120,9 @@ async def run_machine(house: House, records: Database, *, root: Path = _SLASH) -
             seen = {
                 n: Seen(one.state, f"look: {word}") if one.state == "cannot_tell" else one for n, one in seen.items()
             }
-    now_ms = house.clock.now_ms()
+    key, now_ms = await rights_key(house.kms), house.clock.now_ms()
     async with records.transaction() as connection:
-        before = await machine_facts(connection, now_ms)
+        before = await machine_facts(connection, key, now_ms)
     found = measured(seen, before.baseline, before.points, now_ms)
     facts: dict[str, Any] = facts_of(found)
     now = MachineFacts(now_ms, found, before.baseline, before.waivers, before.reports)
@@ -132,5 +133,6 @@ async def run_machine(house: House, records: Database, *, root: Path = _SLASH) -
 
 async def probe_machine(house: House) -> MachineFacts:
     """The newest measurement, what was accepted, what other programs said."""
+    key = await rights_key(house.kms)
     async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
-        return await machine_facts(connection, house.clock.now_ms())
+        return await machine_facts(connection, key, house.clock.now_ms())

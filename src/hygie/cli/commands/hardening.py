@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hygie.database.pool import Database
     from hygie.gate.people_administration import PeopleAdministration
     from hygie.hardening.model import Baseline, MachineFacts, Measured, Report, ReportKind, Seen, Waiver
+    from hygie.hardening.rows import Declarations
 
 _REASON = say(fr="Pourquoi, en clair.", en="Why, in plain words.")
 
@@ -125,9 +126,7 @@ def baseline(context: typer.Context, reason: Annotated[str, typer.Option(help=_R
     frame = frame_of(context)
 
     async def act(custody: Custody, _: PeopleAdministration) -> Baseline:
-        from hygie.hardening.rows import declare_baseline
-
-        return await declare_baseline(custody.operator, custody.owner, custody.house.clock.now_ms(), reason)
+        return await _declarations(custody).baseline(reason)
 
     made = run_custody(frame, act)
     frame.out.line(say(fr=f"{len(made.points)} points acceptés.", en=f"{len(made.points)} points accepted."))
@@ -145,10 +144,7 @@ def except_(
     until_ms = moment_ms(until)
 
     async def act(custody: Custody, _: PeopleAdministration) -> Waiver:
-        from hygie.hardening.rows import waive
-
-        now_ms = custody.house.clock.now_ms()
-        return await waive(custody.operator, custody.owner, now_ms, point=point, until_ms=until_ms, reason=reason)
+        return await _declarations(custody).waive(point, until_ms, reason)
 
     made = run_custody(frame, act)
     frame.out.line(
@@ -176,11 +172,10 @@ def import_(
 
     async def act(custody: Custody, _: PeopleAdministration) -> Report:
         from hygie.hardening.reports import read_report
-        from hygie.hardening.rows import keep_report
 
         now_ms, index = custody.house.clock.now_ms(), custody.house.settings.hardening.lynis_index
         report = read_report(chosen, data, now_ms=now_ms, lynis_index=index)
-        await keep_report(custody.operator, custody.owner, report)
+        await _declarations(custody).keep(report)
         return report
 
     report = run_custody(frame, act)
@@ -213,6 +208,12 @@ def units(
             write_durably(into / name, text.encode(), mode=0o644)
             frame.out.line(str(into / name))
     frame.out.result(made if into is None else {"files": [str(into / name) for name in made]})
+
+
+def _declarations(custody: Custody) -> Declarations:
+    from hygie.hardening.rows import Declarations
+
+    return Declarations(custody.operator, custody.owner, kms=custody.house.kms, clock=custody.house.clock)
 
 
 def _place(frame: Frame, user: str, program: str) -> Any:
