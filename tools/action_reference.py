@@ -59,6 +59,8 @@ MEANING = {
     Action.HABILITATION_RESUME: "take up a suspended habilitation again, once training and undertaking hold",
     Action.HABILITATION_REVOKE: "take a role back before its end date",
     Action.HABILITATION_SUSPEND: "suspend a habilitation: its holder's training or undertaking lapsed",
+    Action.HARDENING_DECLARE: "accept the state of the machine as its baseline, or a point not kept until a date",
+    Action.HARDENING_IMPORT: "take in a report of Lynis, OpenSCAP or sslyze",
     Action.INTERVENTION_CERTIFY: "get an SSH certificate for an approved intervention",
     Action.INTERVENTION_IDENTIFY: "learn the name behind a staff member's pseudonym, for a client who asks",
     Action.INTERVENTION_RECORD: "a session on a machine ended, and was matched with its intervention or not",

@@ -49,6 +49,7 @@ from hygie.loops import every, or_stop
 from hygie.probes.canaries.watch import KIND as CANARIES_KIND
 from hygie.probes.canaries.watch import CanaryWatch
 from hygie.probes.door import ask_door, authority_of
+from hygie.probes.hardening import MACHINE_AFTER_S, MACHINE_EVERY_S, run_machine
 from hygie.probes.reconcile import JournalWatch
 from hygie.recordings import MEASUREMENT as SESSIONS_KIND
 from hygie.recordings import SESSIONS_EVERY_S, SessionKeeper
@@ -98,6 +99,7 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     "scrub": 10_000,
     "backup": 20_000,
     "watch": 5_760,
+    "machine": 2_160,
 }
 COMPARE_EVERY_S = 60.0  # between a head of the key record and its anchor, a false right and its name in the journal
 BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it, or its own time
@@ -153,6 +155,7 @@ class Upkeep:
                 every(stop, EXITS_EVERY_S, lambda: keep_exits(house, OPERATOR)),
                 every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
                 every(stop, CANARIES_EVERY_S, lambda: run_canaries(house, records, canaries), after_s=CANARIES_AFTER_S),
+                every(stop, MACHINE_EVERY_S, lambda: run_machine(house, records), after_s=MACHINE_AFTER_S),
                 every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
                 every(stop, NEWS_EVERY_S, news.look),
                 every(stop, GRANT_EVERY_S, grants.run),

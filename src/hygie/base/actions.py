@@ -48,6 +48,8 @@ class Action(StrEnum):
     HABILITATION_RESUME = "habilitation:resume"
     HABILITATION_REVOKE = "habilitation:revoke"
     HABILITATION_SUSPEND = "habilitation:suspend"
+    HARDENING_DECLARE = "hardening:declare"
+    HARDENING_IMPORT = "hardening:import"
     INTERVENTION_CERTIFY = "intervention:certify"
     INTERVENTION_IDENTIFY = "intervention:identify"
     INTERVENTION_RECORD = "intervention:record"

@@ -20,6 +20,7 @@ from hygie.base.hardening import Swap
 from hygie.base.identity_providers import IdentityProviderSettings, check_providers
 from hygie.base.language import say
 from hygie.base.layout import DataFolder
+from hygie.base.machine_settings import HardeningSettings
 from hygie.base.passphrase import check_passphrase, read_passphrase, systemd_credential
 from hygie.base.settings_checks import (
     ClearSwapError,
@@ -241,6 +242,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     identity_providers: tuple[IdentityProviderSettings, ...] = ()
     interventions: InterventionSettings = InterventionSettings()
     watch: WatchSettings = WatchSettings()
+    hardening: HardeningSettings = HardeningSettings()
     channels: tuple[ChannelSettings, ...] = ()
     escalation: tuple[StepSettings, ...] = ()
 

@@ -26,6 +26,7 @@ from hygie.probes.apart import probe_apart
 from hygie.probes.disk import scan
 from hygie.probes.door import authority_of, probe_answer, probe_door
 from hygie.probes.flows import probe_matrix
+from hygie.probes.hardening import probe_machine
 from hygie.probes.machine import probe_clock, probe_files, probe_flows, probe_processes
 from hygie.probes.pages import PagesWatch
 from hygie.probes.stores import probe_stores
@@ -61,6 +62,7 @@ async def gather(
         "matrix": partial(probe_matrix, house),
         "apart": partial(probe_apart, house),
         "zones": partial(probe_zones, house),
+        "machine": partial(probe_machine, house),
         "files": partial(asyncio.to_thread, probe_files, settings, folder),
         "keys": partial(_keys, house),
         "segmentation": partial(rows.probe_segmentation, house),

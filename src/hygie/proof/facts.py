@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hygie.base.hardening import Proof, Swap
+from hygie.hardening.model import MachineFacts
 from hygie.proof.flows.model import ApartFacts, MatrixFacts, ZoneFacts
 from hygie.proof.model import Observed
 
@@ -463,6 +464,7 @@ class Facts:
     matrix: Observed[MatrixFacts] = field(default_factory=Observed)
     apart: Observed[ApartFacts] = field(default_factory=Observed)
     zones: Observed[ZoneFacts] = field(default_factory=Observed)
+    machine: Observed[MachineFacts] = field(default_factory=Observed)
     files: Observed[tuple[FileFacts, ...]] = field(default_factory=Observed)
     keys: Observed[KeyFacts] = field(default_factory=Observed)
     segmentation: Observed[SegmentationFacts] = field(default_factory=Observed)
