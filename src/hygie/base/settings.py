@@ -21,6 +21,7 @@ from hygie.base.identity_providers import IdentityProviderSettings, check_provid
 from hygie.base.language import say
 from hygie.base.layout import DataFolder
 from hygie.base.passphrase import check_passphrase, read_passphrase, systemd_credential
+from hygie.base.patches import PatchSettings
 from hygie.base.settings_checks import (
     ClearSwapError,
     UnreadableSettingsError,
@@ -241,6 +242,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     identity_providers: tuple[IdentityProviderSettings, ...] = ()
     interventions: InterventionSettings = InterventionSettings()
     watch: WatchSettings = WatchSettings()
+    patches: PatchSettings = PatchSettings()
     channels: tuple[ChannelSettings, ...] = ()
     escalation: tuple[StepSettings, ...] = ()
 

@@ -59,3 +59,11 @@ class FeedDamagedError(IntegrityError):
     code = "HYG-5M0"
     fr = "Le flux {feed} n'est plus celui qui a été apporté : apportez-le de nouveau (hygie patch feed)."
     en = "The feed {feed} is not the one that was brought: bring it again (hygie patch feed)."
+
+
+class PatchStillOpenError(InvalidRequestError):
+    """What a patch was for is still found in what runs."""
+
+    code = "HYG-1M4"
+    fr = "Toujours là dans ce qui tourne : {left}."
+    en = "Still found in what runs: {left}."

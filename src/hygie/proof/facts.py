@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hygie.base.hardening import Proof, Swap
+from hygie.patching.model import PatchFacts
 from hygie.proof.flows.model import ApartFacts, MatrixFacts, ZoneFacts
 from hygie.proof.model import Observed
 
@@ -479,6 +480,7 @@ class Facts:
     rights: Observed[RightsFacts] = field(default_factory=Observed)
     unwraps: Observed[UnwrapFacts] = field(default_factory=Observed)
     logs: Observed[LogsFacts] = field(default_factory=Observed)
+    patching: Observed[PatchFacts] = field(default_factory=Observed)
     measurements: Observed[Measurements] = field(default_factory=Observed)
     availability: Observed[AvailabilityFacts] = field(default_factory=Observed)
     stores: Observed[StoresFacts] = field(default_factory=Observed)
