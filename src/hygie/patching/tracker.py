@@ -15,9 +15,9 @@ _URGENCIES = {"high": "high", "medium": "medium", "low": "low", "end-of-life": "
 
 
 class _Release(msgspec.Struct, frozen=True):
-    status: str = ""
-    urgency: str = ""
-    fixed_version: str = ""
+    status: str | None = None
+    urgency: str | None = None
+    fixed_version: str | None = None
     nodsa: str | None = None
 
 
@@ -47,13 +47,15 @@ def read_tracker(content: bytes) -> Iterator[tuple[str, str, Advisory]]:
 
 
 def _told(source: str, name: str, issue: _Issue) -> Iterator[tuple[str, str, Advisory]]:
+    """Version 0 says that the release was never affected; one that is resolved without a version is not cleared."""
     for release, state in issue.releases.items():
-        urgency = state.urgency.rstrip("*")
-        if urgency == "unimportant" or (state.status == "resolved" and state.fixed_version in ("0", "")):
+        urgency = (state.urgency or "").rstrip("*")
+        resolved = state.status == "resolved"
+        if urgency == "unimportant" or (resolved and state.fixed_version == "0"):
             continue
         if not PACKAGE.fullmatch(release) or "/" in release:
             raise ValueError("release")
         severity = _URGENCIES.get(urgency) or ("low" if state.nodsa is not None else "")
-        end = (("fixed", state.fixed_version),) if state.status == "resolved" else ()
+        end = (("fixed", state.fixed_version),) if resolved and state.fixed_version else ()
         told = Advisory(name, (name,), severity, None, None, ((("introduced", "0"), *end),))
         yield "tracker", package_key("Debian", release, source), told

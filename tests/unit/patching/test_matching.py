@@ -105,12 +105,14 @@ def test_the_tracker_by_state_and_urgency() -> None:
             "CVE-2026-4": {"sid": release},
             "CVE-2026-5": {"bookworm": {"status": "resolved", "fixed_version": "6.1.9-1", "urgency": "high**"}},
             "CVE-2026-6": {"bookworm": release},
+            "CVE-2026-7": {"bookworm": {"status": "resolved", "urgency": None, "nodsa": None}},
         }
     )
     assert [(one.name, one.fixed_in, one.severity) for one in found(feed, deb("linux", "6.1.8-1"))] == [
         ("CVE-2026-2", "", "low"), ("CVE-2026-5", "6.1.9-1", "high"), ("CVE-2026-6", "", "medium"),
+        ("CVE-2026-7", "", "medium"),
     ]  # fmt: skip
-    assert [one.name for one in found(feed, deb("linux", "6.1.9-1"))] == ["CVE-2026-2", "CVE-2026-6"]
+    assert [one.name for one in found(feed, deb("linux", "6.1.9-1"))] == ["CVE-2026-2", "CVE-2026-6", "CVE-2026-7"]
 
 
 def test_upstream_versions_of_the_database_are_matched_by_bitnami() -> None:
