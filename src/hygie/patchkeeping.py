@@ -7,7 +7,6 @@ what is known is of the last good one, and a check says how old that is.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from hygie.base.errors import HygieError
 from hygie.base.files import make_private_folder, write_durably
 from hygie.database.pool import Database
 from hygie.patching.cyclonedx import write_sbom
-from hygie.patching.errors import FeedOlderError, SystemUnreadableError
+from hygie.patching.errors import FeedDamagedError, FeedOlderError, SystemUnreadableError
 from hygie.patching.matching import keys_of, match, uncovered
 from hygie.patching.model import Inventory, PatchFacts, Vulnerability
 from hygie.patching.reading import check_digest
@@ -77,12 +76,23 @@ class PatchKeeper:
         folder = self._house.folder.patching
         make_private_folder(folder)
         await asyncio.to_thread(write_durably, folder / SBOM_FILE, sbom)
-        async with self._records.transaction() as connection:
-            feeds = await kept_feeds(connection)
-        found = await asyncio.to_thread(compare, Shelf(folder), feeds, taken)
+        feeds, found = await self._compared(Shelf(folder), taken)
         async with self._records.transaction() as connection:
             await keep_open(connection, found, self._house.clock.now_ms())
         return Look(taken, sbom, feeds, found)
+
+    async def _compared(self, shelf: Shelf, taken: Inventory) -> tuple[list[Feed], list[Vulnerability]]:
+        """The feeds that count and what they say; again when another one came meanwhile. Raises: FeedDamagedError."""
+        feeds: list[Feed] | None = None
+        while True:
+            before = feeds
+            async with self._records.transaction() as connection:
+                feeds = await kept_feeds(connection)
+            try:
+                return feeds, await asyncio.to_thread(compare, shelf, feeds, taken)
+            except FeedDamagedError:
+                if feeds == before:
+                    raise
 
 
 async def inventory(records: Database) -> Inventory:
@@ -113,18 +123,15 @@ async def bring(house: House, records: Database, path: Path, sha256: str) -> lis
     """
     shelf, now_ms = Shelf(house.folder.patching), house.clock.now_ms()
     feeds = await asyncio.to_thread(_taken, shelf, path, sha256, now_ms)
-    kept: dict[str, Feed] = {}
-    try:
-        async with records.transaction() as connection:
-            kept = {one.slot: one for one in await kept_feeds(connection)}
-            for one in feeds:
-                if one.slot in kept and one.newest_ms < kept[one.slot].newest_ms:
-                    raise FeedOlderError(feed=one.slot)
+    async with records.transaction() as connection:
+        kept = {one.slot: one for one in await kept_feeds(connection)}
+        older = [one.slot for one in feeds if one.slot in kept and one.newest_ms < kept[one.slot].newest_ms]
+        if not older:
+            kept |= {one.slot: one for one in feeds}
             await keep_feeds(connection, feeds)
-        kept |= {one.slot: one for one in feeds}
-    finally:
-        with contextlib.suppress(OSError):  # what no row names counts for nothing; the next one removes it
-            await asyncio.to_thread(shelf.keep_only, list(kept.values()))
+    await asyncio.to_thread(shelf.keep_only, list(kept.values()))  # only once it is sure which ones count
+    if older:
+        raise FeedOlderError(feed=older[0])
     return feeds
 
 

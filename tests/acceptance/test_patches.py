@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from hygie.app import open_house
+from hygie.base.civil import paris_date
 from hygie.base.layout import DataFolder
+from hygie.cli.acts import operator_name
 from hygie.evaluation import Evaluator
 from hygie.proving import with_proof
 from tests.acceptance.conftest import Installation
@@ -102,6 +105,13 @@ def test_from_a_feed_to_a_patch_that_took(made: Installation, tmp_path: Path) ->
         made.hygie("patch", "except", *named, "--until", "2030-01-01", *until, exit_code=10)["error"]["code"]
         == "HYG-1M3"
     )
+    soon = ("--until", paris_date(time.time_ns() // 1_000_000 + 30 * 86_400_000).isoformat())
+    own = (*until[:-1], operator_name())
+    assert made.hygie("patch", "except", *named, *soon, *own, exit_code=20)["error"]["code"] == "HYG-2A0"
+    made.hygie("patch", "except", *named, *soon, *until)
+    [row] = [one for one in made.hygie("patch", "list")["open"] if one["vulnerability"] == "CVE-2026-1"]
+    assert (row["late_days"], soon[1] in row["exception"]) == ("", True)
+    assert judged(made)["cross.patch-due"] != "unsatisfied"  # unknown, where packages are not those of Debian
     assert made.hygie("patch", "plan", "CVE-0", "--requester", person, exit_code=30)["error"]["code"] == "HYG-3M0"
 
     [plan] = made.hygie("patch", "plan", "CVE-2026-1", "--requester", person)
