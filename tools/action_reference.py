@@ -72,6 +72,7 @@ MEANING = {
     Action.NETWORK_REMOVE: "let the addresses of a network be looked up again",
     Action.PLATFORM_START: "the platform started, or its working process again",
     Action.PLATFORM_UPGRADE: "upgrade the platform, or go back",
+    Action.FEED_IMPORT: "bring a vulnerability feed",
     Action.REFERENTIAL_IMPORT: "add a référentiel to those of the installation",
     Action.REGISTER_EXPORT: "take a register out as a file",
     Action.REGISTER_WRITE: "add versions of records to registers",

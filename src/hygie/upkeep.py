@@ -46,6 +46,8 @@ from hygie.keys.erasure import ErasureCertificate
 from hygie.logkeeping import MEASUREMENT as LOGS_KIND
 from hygie.logkeeping import LogKeeper
 from hygie.loops import every, or_stop
+from hygie.patchkeeping import MEASUREMENT as PATCHES_KIND
+from hygie.patchkeeping import PATCHES_AFTER_S, PATCHES_EVERY_S, PatchKeeper
 from hygie.probes.canaries.watch import KIND as CANARIES_KIND
 from hygie.probes.canaries.watch import CanaryWatch
 from hygie.probes.door import ask_door, authority_of
@@ -100,6 +102,7 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     "backup": 20_000,
     "watch": 5_760,
     "machine": 2_160,
+    PATCHES_KIND: 1_000,
 }
 COMPARE_EVERY_S = 60.0  # between a head of the key record and its anchor, a false right and its name in the journal
 BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it, or its own time
@@ -167,6 +170,7 @@ class Upkeep:
                     woken=news.heard,
                 ),
                 every(stop, SESSIONS_EVERY_S, sessions.run),
+                every(stop, PATCHES_EVERY_S, PatchKeeper(house, records).run, after_s=PATCHES_AFTER_S),
                 every(stop, EVALUATE_EVERY_S, evaluate, after_s=EVALUATE_AFTER_S),
                 every(stop, PUBLISH_EVERY_S, logs.publish),
                 every(stop, COMPARE_EVERY_S, logs.tidy),

@@ -36,6 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("proof", "console", "exits", "deidentify", "interventions"),
     ("app", "processes"),
+    ("patchkeeping",),
     ("custody", "hosting", "probes", "proving"),
     ("retentions",),
     ("evaluation", "logkeeping", "departure", "copying", "dossiers", "papers", "perimeter"),

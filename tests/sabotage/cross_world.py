@@ -22,6 +22,8 @@ from hygie.app import House
 from hygie.base.settings import Settings, default_settings
 from hygie.database.cluster import Dsns
 from hygie.evaluation import take_snapshot
+from hygie.patching.model import PatchFacts, Vulnerability
+from hygie.patching.store import Feed
 from hygie.probes import rows
 from hygie.proof.cross.checks import cross_checks
 from hygie.proof.cross.model import Look, judge_cross
@@ -120,6 +122,10 @@ def works() -> list[Change]:
           for name in ("backup", "database:hygie", "kms")],
         change("change", "CHG-1", "done", platform_version=__version__, done_at=at(-20), result="success",
                kind="evolution", degrading=False),
+        change("change", "CHG-2", "done", kind="patch", severity="critical", published_on=day(-9), done_at=at(-5),
+               result="success", cves=["CVE-2027-2"], components=["deb/openssl"], degrading=False),
+        change("change", "CHG-3", "assessed", kind="patch", severity="high", published_on=day(-60), cves=["CVE-2027-3"],
+               components=["pypi/lib"], exception="pas exposé", exception_until=day(20), degrading=False),
         change("intervention", "INT-1", "done", started_at=at(-15), ended_at=at(-14.9), accounts=["paul"],
                operator="PER-paul", kind="pentest", ending_accounts=["old"]),
         change("recorded-session", "SES-1", "matched", kind="ssh", account="paul", intervention="INT-1",
@@ -264,7 +270,17 @@ class Scene:
         return Look(snapshot, facts, context, self.version, registers.documents())
 
 
+PATCHING = PatchFacts(
+    ms(-0.02), 500, "ab" * 32, unread=(), uncovered=(), code="",
+    feeds=tuple(Feed(slot, "ab" * 32, "cd" * 32, 9, ms(-1), ms(-0.5)) for slot in ("Bitnami", "PyPI", "tracker")),
+    vulnerabilities=(
+        Vulnerability("CVE-2027-1", "deb/curl", "7.8-1", "7.9-1", "critical", 9.8, ms(-6), ms(-1)),
+        Vulnerability("CVE-2027-3", "pypi/lib", "1.0", "1.1", "high", None, ms(-60), ms(-1)),
+        Vulnerability("CVE-2027-4", "deb/tar", "1-1", "", "low", None, None, ms(-400)),
+    ),
+)  # fmt: skip
 MADE: dict[str, object] = {
+    "patching": PATCHING,
     "tls": TlsFacts("127.0.0.1:8443", "TLSv1.3", "x", True, True, False, ms(200), {}),
     "keys": KeyFacts("file", False, "passphrase", True, False, ms(-300), 1, ms(-200), ms(-5), "elsewhere"),
     "stores": StoresFacts(STORES, 1, whole=True, closed=0),

@@ -43,6 +43,7 @@ class Action(StrEnum):
     DRILL_RUN = "drill:run"
     ENVIRONMENT_CREATE = "environment:create"
     ENVIRONMENT_DESTROY = "environment:destroy"
+    FEED_IMPORT = "feed:import"
     FINDING_HANDLE = "finding:handle"
     HABILITATION_GRANT = "habilitation:grant"
     HABILITATION_RESUME = "habilitation:resume"

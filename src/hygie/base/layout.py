@@ -18,6 +18,7 @@
     DATA/referentials/     référentiels that people imported, canonical JSON
     DATA/ssh/              what sshd reads: the certificate authority and revoked interventions
     DATA/timestamps/       checkpoints of the journal stamped by a timestamp authority, by month
+    DATA/patching/         vulnerability feeds that were brought, the inventory of what runs
     DATA/connection.json   what a FHIR client needs: base_url, ca_file, token
 """
 
@@ -127,6 +128,11 @@ class DataFolder:
     def timestamps(self) -> Path:
         """Stamped checkpoints, one file each, by month."""
         return self.path / "timestamps"
+
+    @property
+    def patching(self) -> Path:
+        """Vulnerability feeds that were brought, and the inventory of what runs."""
+        return self.path / "patching"
 
     @property
     def connection_file(self) -> Path:

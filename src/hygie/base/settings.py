@@ -22,6 +22,7 @@ from hygie.base.language import say
 from hygie.base.layout import DataFolder
 from hygie.base.machine_settings import HardeningSettings
 from hygie.base.passphrase import check_passphrase, read_passphrase, systemd_credential
+from hygie.base.patches import PatchSettings
 from hygie.base.settings_checks import (
     ClearSwapError,
     UnreadableSettingsError,
@@ -243,6 +244,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     interventions: InterventionSettings = InterventionSettings()
     watch: WatchSettings = WatchSettings()
     hardening: HardeningSettings = HardeningSettings()
+    patches: PatchSettings = PatchSettings()
     channels: tuple[ChannelSettings, ...] = ()
     escalation: tuple[StepSettings, ...] = ()
 

@@ -32,7 +32,7 @@ EXIT_UNEXPECTED = 70
 
 # The order of the help page. A name is listed only when its file exists.
 _SERVICES = "init up serve kms unseal work watch witness demo status verify"
-_CARE = "backup retention restore drill scrub rebuild erase exit rotate upgrade"
+_CARE = "backup retention restore drill scrub rebuild erase exit rotate upgrade patch"
 _PEOPLE = (
     "tenant environment copy account person application habilitation request token limit network country"
     " intervention finding journal traces flows canary hardening"

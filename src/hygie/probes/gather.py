@@ -29,6 +29,7 @@ from hygie.probes.flows import probe_matrix
 from hygie.probes.hardening import probe_machine
 from hygie.probes.machine import probe_clock, probe_files, probe_flows, probe_processes
 from hygie.probes.pages import PagesWatch
+from hygie.probes.patching import probe_patching
 from hygie.probes.stores import probe_stores
 from hygie.probes.tls import probe_tls
 from hygie.probes.zones import probe_zones
@@ -80,6 +81,7 @@ async def gather(
         "measurements": partial(rows.probe_measurements, house),
         "availability": partial(rows.probe_availability, house),
         "stores": partial(asyncio.to_thread, probe_stores, house),
+        "patching": partial(probe_patching, house),
         "places": partial(rows.probe_places, house),
         "erasures": partial(rows.probe_erasures, house),
         "drills": partial(rows.probe_drills, house),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from hygie.base.hardening import Proof, Swap
 from hygie.hardening.model import MachineFacts
+from hygie.patching.model import PatchFacts
 from hygie.proof.flows.model import ApartFacts, MatrixFacts, ZoneFacts
 from hygie.proof.model import Observed
 
@@ -481,6 +482,7 @@ class Facts:
     rights: Observed[RightsFacts] = field(default_factory=Observed)
     unwraps: Observed[UnwrapFacts] = field(default_factory=Observed)
     logs: Observed[LogsFacts] = field(default_factory=Observed)
+    patching: Observed[PatchFacts] = field(default_factory=Observed)
     measurements: Observed[Measurements] = field(default_factory=Observed)
     availability: Observed[AvailabilityFacts] = field(default_factory=Observed)
     stores: Observed[StoresFacts] = field(default_factory=Observed)
