@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.conftest import Installation
-from tests.attack.installation import attacked
+from tests.attack.installation import attacked, entries
 
 NOTICED_S = 30.0
 PERSON = ("employer=Hygie", "function=RSSI", "starts_on=2026-01-05")
 
+SOC = """
+title: Somebody reads
+id: 5b1ad1a4-6e31-4a0c-9d1f-0d7e1d4e9a02
+level: medium
+logsource: {product: hygie, service: journal}
+detection:
+  one:
+    action: object:read
+    outcome: done
+  condition: one
+"""
+
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Installation]:
-    with attacked() as made:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    rules = tmp_path_factory.mktemp("rules")
+    (rules / "soc.yml").write_text(SOC)
+    with attacked(rules=rules) as made:
         made.hygie("register", "add", "person", "name=Anne Martin", *PERSON)
         yield made
 
@@ -71,3 +88,89 @@ def test_a_clock_that_is_late_or_near_is_a_finding(made: Installation) -> None:
     made.hygie("register", "amend", "incident", "INC-0001", "--state", "false-alarm", "--approver", "chief",
                f"qualified_at={at(0)}")  # fmt: skip
     assert made.hygie("incident", "list") == []
+
+
+def client_records(made: Installation) -> None:
+    """Who is told at the client, and who answers at the host."""
+    day = datetime.now(UTC).date()
+    made.hygie("register", "add", "client-contact", "--tenant", "chu", "name=Léa Roux", "organisation=CHU",
+               "function=RSSI", "email=lea@chu.example", "roles=incident", f"confirmed_on={day}", "confirmed_by=call",
+               f"next_confirmation_on={day + timedelta(days=90)}")  # fmt: skip
+    made.hygie("register", "add", "person", "name=Paul Durand", "email=dpo@host.example", "duties=dpo", *PERSON)
+
+
+def breach(made: Installation, key: str) -> str:
+    given = ("title=Essai", "nature=confidentiality", f"aware_at={at(-0.4)}", "facts=Lecture indue.", "risk=unknown")
+    return str(made.hygie("register", "add", "violation", "--tenant", "chu", *given, f"incident={key}")["key"])
+
+
+def test_a_notice_is_made_of_facts_and_says_what_is_not_known(made: Installation, tmp_path: Path) -> None:
+    client_records(made)
+    key = incident(made, health_data="yes")
+    refused = ("incident", "notice", key, "--to", "controller", "--client", "chu", "--file")
+    assert made.hygie(*refused, str(tmp_path / "x.md"), exit_code=10)["error"]["code"] == "HYG-1B6"
+    made.hygie("register", "amend", "incident", key, "clients=chu")
+    breach(made, key)
+    done = made.hygie(*refused, str(tmp_path / "a.json"))
+    page = json.loads((tmp_path / "a.json").read_text())
+    assert page["incident"] == key
+    assert {one["title"] for one in page["sections"] if not one["known"]} == set(done["lacking"])
+    assert "Likely consequences" in done["lacking"]
+    assert "Paul Durand, DPO, dpo@host.example" in json.dumps(page, ensure_ascii=False)
+    assert "Léa Roux" in " ".join(page["preamble"])
+    assert hashlib.sha256((tmp_path / "a.json").read_bytes()).hexdigest() == done["sha256"]
+    (entry,) = list(entries(made, action="incident:handle", outcome="done"))
+    assert (entry.detail["to"], entry.detail["sha256"]) == ("controller", done["sha256"])
+    assert made.run(*refused, str(tmp_path / "avis.md"), language="fr").returncode == 0
+    text = (tmp_path / "avis.md").read_text()
+    assert "Pas encore connu." in text
+    assert "72 heures" in text
+    made.hygie(*refused, str(tmp_path / "avis.pdf"))
+    assert (tmp_path / "avis.pdf").read_bytes().startswith(b"%PDF")
+    made.hygie(*refused, str(tmp_path / "avis.pdf"), exit_code=10)
+
+
+def test_what_was_sent_is_a_persons_act_and_stops_the_clock(made: Installation, tmp_path: Path) -> None:
+    key = "INC-0002"
+    tell = ("incident", "sent", key, "--notice", "controller", "--client", "chu")
+    made.hygie(*tell, "--by", "PER-0009", exit_code=30)
+    made.hygie(*tell, "--by", "PER-0001", "--at", at(2), exit_code=10)
+    made.hygie("incident", "sent", key, "--notice", "cnil", "--client", "other", "--by", "PER-0001", exit_code=30)
+    done = made.hygie(*tell, "--by", "PER-0001")
+    assert done["records"] == ["violation VIO-0001", f"incident {key}"]
+    found = clocks(made, key)
+    assert found["client-notice"]["progress"] == "kept"
+    assert (found["cnil"]["who"], found["cnil"]["progress"]) == ("controller", "running")
+    assert 71 * 3600 < found["cnil"]["left_s"] <= 72 * 3600
+    made.hygie("incident", "notice", key, "--to", "cnil", "--client", "chu", "--file", str(tmp_path / "cnil.md"))
+    assert "does not file" in (tmp_path / "cnil.md").read_text()
+    made.hygie("incident", "sent", key, "--notice", "cnil", "--client", "chu", "--by", "PER-0001")
+    (record,) = made.hygie("register", "show", "violation", "VIO-0001")
+    assert "cnil_filed_at" not in record["fields"], "the client files, not the host"
+    assert {"notice_cnil", "prepared_at", "told_to"} <= set(record["fields"])
+    made.hygie("incident", "sent", key, "--notice", "nis2-warning", "--by", "PER-0001", exit_code=10)
+    made.hygie("register", "amend", "incident", key, "nis2_criteria=malicious")
+    made.hygie("incident", "notice", key, "--to", "nis2-report", "--file", str(tmp_path / "nis2.md"))
+    made.hygie("incident", "sent", key, "--notice", "nis2-warning", "--by", "PER-0001")
+    assert clocks(made, key)["nis2-warning"]["progress"] == "kept"
+    (record,) = made.hygie("register", "show", "incident", key)
+    assert record["fields"]["notices"].count("\n") == 2
+
+
+def test_an_incident_of_findings_counts_who_was_touched(made: Installation, tmp_path: Path) -> None:
+    for number in range(3):
+        patient = made.fhir("POST", "Patient", {"resourceType": "Patient", "name": [{"family": f"Essai{number}"}]}).json
+        for _ in range(2):
+            made.fhir("GET", f"Patient/{patient['id']}")
+    made.wait_for(lambda: any(one["count"] == 6 for one in waiting(made, "Somebody reads")), seconds=NOTICED_S)
+    (found,) = waiting(made, "Somebody reads")
+    key = made.hygie("finding", "incident", found["id"], "--kind", "confidentiality", "--lead", "PER-0001",
+                     "--health-data", "yes")["incident"]  # fmt: skip
+    made.journal_published()
+    file = tmp_path / "a.md"
+    made.hygie("incident", "notice", key, "--to", "controller", "--client", "chu", "--file", str(file))
+    text = file.read_text()
+    assert "3 distinct patients" in text
+    assert "8 acts on 8 objects" in text, "two of the three were created meanwhile"
+    assert "Somebody reads : 6 ×" in text
+    assert "app" not in text.replace("approximate", ""), "no account leaves"

@@ -48,6 +48,7 @@ class Action(StrEnum):
     HABILITATION_RESUME = "habilitation:resume"
     HABILITATION_REVOKE = "habilitation:revoke"
     HABILITATION_SUSPEND = "habilitation:suspend"
+    INCIDENT_HANDLE = "incident:handle"
     INTERVENTION_CERTIFY = "intervention:certify"
     INTERVENTION_IDENTIFY = "intervention:identify"
     INTERVENTION_RECORD = "intervention:record"

@@ -111,6 +111,7 @@ def test_a_register_is_fit_for_people(schema: Any) -> None:
         ("incident", "closed", {"health_data": "unknown"}, "health_data"),
         ("incident", "closed", {"is_violation": "yes", "violations": None}, "violations"),
         ("incident", "closed", {"health_data": "yes", "clients": None}, "clients"),
+        ("incident", "closed", {"nis2": True, "nis2_reported_at": None}, "nis2_reported_at"),
         ("incident", "closed", {"source": "monitoring", "evidence_sha256": None}, "evidence_sha256"),
         ("internal-audit", "reported", {"auditor_person": "PER-1", "audited": ["PER-1"]}, "auditor_person"),
         ("internal-audit", "closed", {"kind": "traces"}, "sample_size"),

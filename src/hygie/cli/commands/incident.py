@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hygie.base.language import say
-from hygie.cli.acts import operator_name
+from hygie.cli.acts import operator_name, run_custody
 from hygie.cli.frame import frame_of
 
 if TYPE_CHECKING:
+    from hygie.custody import Custody
+    from hygie.gate.people_administration import PeopleAdministration
     from hygie.incidents import Incident
+    from hygie.noticing import Prepared
+    from hygie.registers.chain import RecordVersion
 
+_Kind = Literal["controller", "cnil", "health-authority", "nis2-warning", "nis2-notification", "nis2-report"]
+_CLIENT = say(fr="Le client, pour un avis qui le concerne.", en="The client, for a notice that concerns it.")
 _KEY = say(fr="Sa clé : INC-0001.", en="Its key: INC-0001.")
 
 
@@ -36,6 +43,23 @@ def register(app: typer.Typer) -> None:
             en="One incident: each clock, by which text, whose, since when, what remains.",
         ),
     )(show)
+    example = say(fr="Exemple", en="Example")
+    group.command(
+        "notice",
+        help=say(
+            fr="Prépare un avis d'après les faits, pour qui doit l'envoyer ; rien ne part d'ici.",
+            en="Prepare a notice from the facts, for whoever must send it; nothing leaves by itself.",
+        ),
+        epilog=f"{example}: hygie incident notice INC-0001 --to controller --client chu-x --file avis.pdf",
+    )(notice)
+    group.command(
+        "sent",
+        help=say(
+            fr="Inscrit qui a été prévenu, quand et par qui ; le délai s'arrête. « cnil » : remis au client.",
+            en="Record who was told, when, by whom; the clock stops. 'cnil': handed to the client, who files.",
+        ),
+        epilog=f"{example}: hygie incident sent INC-0001 --notice controller --client chu-x --by PER-0001",
+    )(sent)
     app.add_typer(group, name="incident")
 
 
@@ -72,3 +96,54 @@ def show(context: typer.Context, key: Annotated[str, typer.Argument(help=_KEY)])
             return await one_incident(house, operator_name(), key)
 
     show_one(frame.out, asyncio.run(main()))
+
+
+def notice(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(help=_KEY)],
+    to: Annotated[_Kind, typer.Option("--to", help=say(fr="Quel avis.", en="Which notice."))],
+    file: Annotated[Path, typer.Option(help=say(fr="Fichier neuf .pdf, .md ou .json.", en="New .pdf, .md or .json."))],
+    client: Annotated[str, typer.Option(help=_CLIENT)] = "",
+) -> None:
+    """Prepare a notice."""
+    frame = frame_of(context)
+
+    async def main(custody: Custody, _: PeopleAdministration) -> Prepared:
+        from hygie.noticing import To, prepare
+
+        return await prepare(custody, key, To(to, client), file.absolute())
+
+    done = run_custody(frame, main)
+    frame.out.line(say(fr=f"Avis préparé : {done.file}", en=f"Notice prepared: {done.file}"))
+    if done.lacking:
+        listed = " ; ".join(done.lacking)
+        frame.out.line(say(fr=f"Pas encore connu : {listed}", en=f"Not known yet: {listed}"))
+    frame.out.result({"file": str(done.file), "sha256": done.sha256, "lacking": list(done.lacking)})
+
+
+def sent(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(help=_KEY)],
+    kind: Annotated[_Kind, typer.Option("--notice", help=say(fr="Quel avis.", en="Which notice."))],
+    by: Annotated[str, typer.Option(help=say(fr="Qui l'a envoyé (registre person).", en="Who sent it."))],
+    client: Annotated[str, typer.Option(help=_CLIENT)] = "",
+    contact: Annotated[
+        str, typer.Option(help=say(fr="À qui (registre client-contact).", en="To whom (register client-contact)."))
+    ] = "",
+    at: Annotated[str, typer.Option(help=say(fr="Quand ; sinon maintenant.", en="When; now otherwise."))] = "",
+) -> None:
+    """Record what was sent."""
+    from hygie.cli.moment import moment_ms
+
+    frame = frame_of(context)
+    at_ms = moment_ms(at) if at else None
+
+    async def main(custody: Custody, _: PeopleAdministration) -> list[RecordVersion]:
+        from hygie.noticing import Sent, record_sent
+
+        when = custody.house.clock.now_ms() if at_ms is None else at_ms
+        return await record_sent(custody, key, Sent(kind, client, by, when, contact))
+
+    changed = [f"{one.register} {one.key}" for one in run_custody(frame, main)]
+    frame.out.line(say(fr=f"Inscrit : {', '.join(changed)}", en=f"Recorded: {', '.join(changed)}"))
+    frame.out.result({"incident": key, "records": changed})
