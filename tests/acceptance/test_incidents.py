@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hygie.probes.archives import probe_archives
 from tests.acceptance.conftest import Installation
 from tests.attack.installation import attacked, entries
 
@@ -174,3 +178,37 @@ def test_an_incident_of_findings_counts_who_was_touched(made: Installation, tmp_
     assert "8 acts on 8 objects" in text, "two of the three were created meanwhile"
     assert "Somebody reads : 6 ×" in text
     assert "app" not in text.replace("approximate", ""), "no account leaves"
+
+
+def test_evidence_is_kept_apart_and_a_changed_archive_is_seen(made: Installation) -> None:
+    key = made.hygie("incident", "list")[-1]["incident"]
+    folder = made.data / "incidents" / key
+    (first,) = folder.glob("*.zip")
+    (record,) = made.hygie("register", "show", "incident", key)
+    digest = hashlib.sha256(first.read_bytes()).hexdigest()
+    assert record["fields"]["evidence_sha256"] == [digest], "kept when it was declared"
+    assert digest in {one.detail.get("sha256") for one in entries(made, action="incident:handle", outcome="done")}
+    done = made.hygie("incident", "evidence", key, "--logs")
+    archive = Path(done["file"])
+    assert (archive.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o400, 0o700)
+    checked = verified(archive)
+    assert checked["entries"] == done["entries"] >= 3
+    assert {"object:read", "finding:open", "finding:handle"} <= {one["action"] for one in checked["shown"]}
+    with zipfile.ZipFile(archive) as opened:
+        (told,) = json.loads(opened.read("incident/findings.json"))
+        assert [one["kind"] for one in told["acts"]] == ["opened", "incident"]
+        assert any(name.startswith("incident/logs/watch") for name in opened.namelist())
+    assert {digest, done["sha256"]} == probe_archives(made.data / "incidents")
+    archive.chmod(0o600)
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:-1] + b"!")
+    assert done["sha256"] not in probe_archives(made.data / "incidents"), "cross.evidence-kept turns red"
+    archive.write_bytes(whole)
+
+
+def verified(archive: Path) -> dict[str, Any]:
+    """What hygie-verify says of an archive, and the entries that it shows."""
+    words = [sys.executable, "-m", "hygie.verify", str(archive), "--json", "--show"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hygie.gate.people_administration import PeopleAdministration
     from hygie.incidents import Incident
     from hygie.noticing import Prepared
+    from hygie.preserving import Preserved
     from hygie.registers.chain import RecordVersion
 
 _Kind = Literal["controller", "cnil", "health-authority", "nis2-warning", "nis2-notification", "nis2-report"]
@@ -60,6 +61,14 @@ def register(app: typer.Typer) -> None:
         ),
         epilog=f"{example}: hygie incident sent INC-0001 --notice controller --client chu-x --by PER-0001",
     )(sent)
+    group.command(
+        "evidence",
+        help=say(
+            fr="Met à part les preuves : entrées du journal, mesures, actes. hygie-verify les contrôle.",
+            en="Keep the evidence apart: journal entries with proofs, measurements, acts. hygie-verify checks it.",
+        ),
+        epilog=f"{example}: hygie incident evidence INC-0001 --logs",
+    )(evidence)
     app.add_typer(group, name="incident")
 
 
@@ -147,3 +156,28 @@ def sent(
     changed = [f"{one.register} {one.key}" for one in run_custody(frame, main)]
     frame.out.line(say(fr=f"Inscrit : {', '.join(changed)}", en=f"Recorded: {', '.join(changed)}"))
     frame.out.result({"incident": key, "records": changed})
+
+
+def evidence(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(help=_KEY)],
+    logs: Annotated[
+        bool, typer.Option(help=say(fr="Avec les journaux techniques du moment.", en="With the logs of that time."))
+    ] = False,
+) -> None:
+    """Keep evidence."""
+    frame = frame_of(context)
+
+    async def main(custody: Custody, _: PeopleAdministration) -> Preserved:
+        from hygie.preserving import preserve
+
+        return await preserve(custody, key, logs=logs)
+
+    done = run_custody(frame, main)
+    frame.out.line(
+        say(
+            fr=f"{done.entries} entrées du journal conservées : {done.file}. Contrôle : hygie-verify {done.file}",
+            en=f"{done.entries} journal entries kept: {done.file}. To check it: hygie-verify {done.file}",
+        )
+    )
+    frame.out.result({"file": str(done.file), "sha256": done.sha256, "entries": done.entries})
