@@ -18,9 +18,10 @@ from hygie.proving import ProofPlane, with_proof
 from hygie.registers.chain import RecordVersion
 from hygie.registers.engine import Asked
 from hygie.registers.schema import Schema, Schemas
+from hygie.rota import keep_rota
 
 KIND = "incident-clocks"  # of its measurements
-CLOCKS_EVERY_S = 60.0
+CLOCKS_EVERY_S = 20.0  # a change of the rota reaches the watch within it
 NAMES_MAX = 20
 
 
@@ -78,6 +79,12 @@ def seen(house: House, schemas: Schemas, record: RecordVersion, violations: Sequ
         met(record),
         house.settings.nis2.in_scope,
     )
+
+
+async def look_at_incidents(house: House, records: Database, author: str) -> None:
+    """One turn of ``hygie work``: the clocks, and the rota. Raises: what the registers and the database raise."""
+    await run_clocks(house, records, author)
+    await keep_rota(house, records, author)
 
 
 async def run_clocks(house: House, records: Database, author: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from hygie.app import open_house, opened
+from hygie.base.channels import FileSettings, StepSettings
 from hygie.probes.archives import probe_archives
 from tests.acceptance.conftest import Installation
 from tests.attack.installation import attacked, entries
@@ -38,7 +41,9 @@ detection:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     rules = tmp_path_factory.mktemp("rules")
     (rules / "soc.yml").write_text(SOC)
-    with attacked(rules=rules) as made:
+    channels = (FileSettings(name="anne", path="anne.jsonl"), FileSettings(name="paul", path="paul.jsonl"))
+    steps = (StepSettings(levels=("high",), channels=("rota",)),)
+    with attacked(rules=rules, channels=channels, escalation=steps) as made:
         made.hygie("register", "add", "person", "name=Anne Martin", *PERSON)
         yield made
 
@@ -212,3 +217,34 @@ def verified(archive: Path) -> dict[str, Any]:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
+
+
+def told_on_duty(made: Installation) -> list[str]:
+    """The channels of the rota, as the watch knows them."""
+
+    async def main() -> list[str]:
+        async with open_house(made.data) as house, opened(house.dsns.watch, size=1) as database:
+            async with database.transaction() as connection:
+                rows = await (await connection.execute("SELECT channel FROM hygie.duty ORDER BY 1")).fetchall()
+            return [row[0] for row in rows]
+
+    return asyncio.run(main())
+
+
+def test_a_hole_in_the_rota_is_told_to_all_and_who_is_planned_is_on_duty(made: Installation) -> None:
+    made.wait_for(lambda: waiting(made, "Nobody is on duty"), seconds=NOTICED_S)
+    (found,) = waiting(made, "Nobody is on duty")
+    for name in ("anne", "paul"):
+        path = made.data / f"{name}.jsonl"
+        made.wait_for(lambda path=path: path.is_file() and found["id"] in path.read_text(), seconds=NOTICED_S)
+    ((begins, ends),) = made.hygie("rota", "show")["gaps"]
+    assert begins < ends
+    plan = ("register", "add", "duty", "person=PER-0001", "languages=fr")
+    made.hygie(*plan, f"from_at={at(-1)}", f"to_at={at(48)}", "channel=anne")
+    made.hygie(*plan, f"from_at={at(50)}", f"to_at={at(400)}", "channel=pigeon")
+    shown = made.hygie("rota", "show")
+    assert [(one["channel"], one["now"]) for one in shown["periods"]] == [("anne", True), ("pigeon", False)]
+    assert len(shown["gaps"]) == 1, "two hours without anybody"
+    assert shown["unknown_channels"] == ["pigeon"]
+    assert "Personne qui parle français" in made.run("rota", "show", language="fr").stderr
+    made.wait_for(lambda: told_on_duty(made) == ["anne", "pigeon"], seconds=NOTICED_S)

@@ -132,6 +132,7 @@ def works() -> list[Change]:
                origin_key="DRL-2"),
         change("drill", "DRL-2", "reported", kind="site-loss", platform_report="d-2", outcome="failed",
                gaps="trop long", actions=["ACT-2"], started_at=at(-40), ended_at=at(-39.9)),
+        change("duty", "DUT-1", person="PER-anne", from_at=at(-0.5), to_at=at(30.4), languages=["fr"]),
         change("incident", "INC-1", "declared", detected_at=at(-0.05), declared_at=at(-0.05), lead="PER-anne",
                evidence_sha256=["ef" * 32]),
         change("violation", "VIO-1", "detected", aware_at=at(-0.1)),

@@ -119,6 +119,7 @@ SABOTAGES: Mapping[str, tuple[Break, str]] = {
     "cross.sessions-read": (
         lambda scene: scene.measured("sessions", 0, passed=False, code="HYG-4J0"), "HYG-4J0"
     ),
+    "cross.rota-covered": (amend("duty", "DUT-1", to_at=at(10)), day(12)),
     "cross.duty-held": (amend("person", "PER-anne", duties=["rssi"]), "dpo"),
     "cross.owner-present": (left, "action ACT-2"),
     "cross.policy-acknowledged": (add("person", "PER-new", starts_on=day(-1)), "POL-1 PER-new"),

@@ -43,7 +43,7 @@ NAMED = {
     ),
     *("transfer", "document-delivery", "complaint", "mark-use", "referential-import"),
     *("applicability", "publication", "regulatory-wording"),
-    *("scoping", "certification-warning", "data-copy"),
+    *("scoping", "certification-warning", "data-copy", "duty"),
 }
 
 
