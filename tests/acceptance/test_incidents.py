@@ -248,3 +248,20 @@ def test_a_hole_in_the_rota_is_told_to_all_and_who_is_planned_is_on_duty(made: I
     assert shown["unknown_channels"] == ["pigeon"]
     assert "Personne qui parle français" in made.run("rota", "show", language="fr").stderr
     made.wait_for(lambda: told_on_duty(made) == ["anne", "pigeon"], seconds=NOTICED_S)
+
+
+def test_an_incident_is_closed_once_nothing_lacks(made: Installation) -> None:
+    key = made.hygie("incident", "list")[-1]["incident"]
+    close = ("register", "amend", "incident", key, "--state", "closed", "--approver", "chief")
+    made.hygie("register", "amend", "incident", key, "--state", "qualified", f"qualified_at={at(0)}")
+    made.hygie("register", "amend", "incident", key, "--state", "resolved", f"resolved_at={at(0)}")
+    given = {"is_violation": "no", "timeline": "10:00 lu ; 10:05 vu", "cause": "essai", "impact": "aucun"}
+    given |= {"lesson": "aucune", "notices": "CHU prévenu", "client_told_at": at(0)}
+    for name in given:
+        others = [f"{each}={value}" for each, value in given.items() if each != name]
+        assert name in made.hygie(*close, *others, exit_code=10)["error"]["message"]
+    whole = [f"{name}={value}" for name, value in given.items()]
+    made.hygie(*close, *whole, "clients=", exit_code=10)
+    made.hygie(*close, *whole, "evidence_sha256=", exit_code=10)
+    made.hygie(*close, *whole)
+    assert key not in [one["incident"] for one in made.hygie("incident", "list")]
