@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hygie.registers.chain import RecordVersion
 
 _Kind = Literal["controller", "cnil", "health-authority", "nis2-warning", "nis2-notification", "nis2-report"]
-_CLIENT = say(fr="Le client, pour un avis qui le concerne.", en="The client, for a notice that concerns it.")
 _KEY = say(fr="Sa clé : INC-0001.", en="Its key: INC-0001.")
 
 
@@ -112,7 +111,9 @@ def notice(
     key: Annotated[str, typer.Argument(help=_KEY)],
     to: Annotated[_Kind, typer.Option("--to", help=say(fr="Quel avis.", en="Which notice."))],
     file: Annotated[Path, typer.Option(help=say(fr="Fichier neuf .pdf, .md ou .json.", en="New .pdf, .md or .json."))],
-    client: Annotated[str, typer.Option(help=_CLIENT)] = "",
+    client: Annotated[
+        str, typer.Option(help=say(fr="Client, pour un avis qui concerne un client.", en="Client, where one is told."))
+    ] = "",
 ) -> None:
     """Prepare a notice."""
     frame = frame_of(context)
@@ -135,7 +136,9 @@ def sent(
     key: Annotated[str, typer.Argument(help=_KEY)],
     kind: Annotated[_Kind, typer.Option("--notice", help=say(fr="Quel avis.", en="Which notice."))],
     by: Annotated[str, typer.Option(help=say(fr="Qui l'a envoyé (registre person).", en="Who sent it."))],
-    client: Annotated[str, typer.Option(help=_CLIENT)] = "",
+    client: Annotated[
+        str, typer.Option(help=say(fr="Client, pour un avis qui concerne un client.", en="Client, where one is told."))
+    ] = "",
     contact: Annotated[
         str, typer.Option(help=say(fr="À qui (registre client-contact).", en="To whom (register client-contact)."))
     ] = "",

@@ -26,8 +26,7 @@ def register(app: typer.Typer) -> None:
     group.command(
         "show",
         help=say(fr="Les périodes prévues, et les trous des sept jours.", en="What is planned, and the week's holes."),
-        epilog=f"{example}: hygie register add duty person=PER-0001 from_at=2026-12-01T08:00 to_at=2026-12-08T08:00"
-        " languages=fr channel=astreinte; hygie rota show",
+        epilog=f"{example}: hygie rota show",
     )(show)
     app.add_typer(group, name="rota")
 
