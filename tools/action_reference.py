@@ -54,6 +54,7 @@ MEANING = {
     Action.DRILL_RUN: "run a drill in a sandbox",
     Action.ENVIRONMENT_CREATE: "create an environment of a tenant",
     Action.ENVIRONMENT_DESTROY: "destroy an environment with its keys",
+    Action.INCIDENT_HANDLE: "prepare a notice of an incident, record who was told, keep its evidence",
     Action.FINDING_HANDLE: "acknowledge, assign, comment, close a finding, or make it an incident",
     Action.HABILITATION_GRANT: "grant a role to an account",
     Action.HABILITATION_RESUME: "take up a suspended habilitation again, once training and undertaking hold",

@@ -134,7 +134,7 @@ def _fields(chosen: Sequence[Shown], declared: Declared, clients: dict[bytes, st
     first = min(chosen, key=lambda one: (findings.LEVELS.index(one.finding.level), one.finding.opened_ms))
     lines = [
         f"{one.finding.id} {one.title} : {one.finding.count} × {iso_ms(one.finding.first_ms)} → "
-        f"{iso_ms(one.finding.last_ms)}, {one.finding.grouping}"
+        f"{iso_ms(one.finding.last_ms)}"  # not the group: notices quote the facts, and one client's are not another's
         for one in chosen
     ]
     names = sorted({clients[one.finding.tenant] for one in chosen if one.finding.tenant in clients})

@@ -39,6 +39,7 @@ from hygie.gate.lockout import FAILED_MS, KNOWN_MS
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.rights import forged_entry
 from hygie.grants import GRANT_EVERY_S, Grants
+from hygie.incidents import CLOCKS_EVERY_S, look_at_incidents
 from hygie.journal.sealer import Sealer
 from hygie.journal.spread import JournalSpread, spread_journal
 from hygie.journal.writer import JournalWriter
@@ -103,6 +104,7 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     "watch": 5_760,
     "machine": 2_160,
     PATCHES_KIND: 1_000,
+    **dict.fromkeys(("incident-clocks", "rota"), 5_760),
 }
 COMPARE_EVERY_S = 60.0  # between a head of the key record and its anchor, a false right and its name in the journal
 BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it, or its own time
@@ -171,6 +173,7 @@ class Upkeep:
                 ),
                 every(stop, SESSIONS_EVERY_S, sessions.run),
                 every(stop, PATCHES_EVERY_S, PatchKeeper(house, records).run, after_s=PATCHES_AFTER_S),
+                every(stop, CLOCKS_EVERY_S, lambda: look_at_incidents(house, records, OPERATOR), after_s=DOOR_AFTER_S),
                 every(stop, EVALUATE_EVERY_S, evaluate, after_s=EVALUATE_AFTER_S),
                 every(stop, PUBLISH_EVERY_S, logs.publish),
                 every(stop, COMPARE_EVERY_S, logs.tidy),

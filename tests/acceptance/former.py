@@ -70,6 +70,7 @@ UNDO: dict[str, tuple[str, ...]] = {
     "0023_one_credential": ("DROP INDEX hygie.authenticator_credential",),
     "0028_hardening": ("DROP TABLE hygie.hardening_report, hygie.hardening_waiver, hygie.hardening_baseline",),
     "0029_patching": ("DROP TABLE hygie.vulnerability_feed, hygie.vulnerability",),
+    "0027_duty": ("DROP TABLE hygie.duty",),
 }
 
 

@@ -16,7 +16,7 @@ RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRI
 ENVIRONMENT = "hygie_env_1"
 OWN = {"watch_cursor", "watch_state"}
 FINDINGS = {"finding", "finding_act", "finding_evidence", "notice"}
-READ = {"journal_entry", "journal_head", "tenant", "environment", "measurement"}
+READ = {"journal_entry", "journal_head", "tenant", "environment", "measurement", "duty"}
 TABLES = {
     *((table, right) for table in OWN for right in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     *((table, right) for table in FINDINGS for right in ("SELECT", "INSERT")),

@@ -138,7 +138,9 @@ def works() -> list[Change]:
                origin_key="DRL-2"),
         change("drill", "DRL-2", "reported", kind="site-loss", platform_report="d-2", outcome="failed",
                gaps="trop long", actions=["ACT-2"], started_at=at(-40), ended_at=at(-39.9)),
-        change("incident", "INC-1", "declared", detected_at=at(-0.05), declared_at=at(-0.05), lead="PER-anne"),
+        change("duty", "DUT-1", person="PER-anne", from_at=at(-0.5), to_at=at(30.4), languages=["fr"]),
+        change("incident", "INC-1", "declared", detected_at=at(-0.05), declared_at=at(-0.05), lead="PER-anne",
+               evidence_sha256=["ef" * 32]),
         change("violation", "VIO-1", "detected", aware_at=at(-0.1)),
         change("rights-request", "RRQ-1", "executed", right="erasure", certificate="er-1", received_on=day(-60),
                decided_on=day(-50), executed_on=day(-49), answered_on=day(-48), retention_checked=True,
@@ -289,6 +291,7 @@ MADE: dict[str, object] = {
          ActFacts("backup:restore", ms(-15), "local:paul", "done")), ms(-35), whole=True,
         traces=(ActFacts("journal:export", ms(-11), "local:paul", "done", "chu", "yes"),),
     ),
+    "archives": frozenset({"ef" * 32}),
     "door": DoorFacts("probe", 7, ms(0), 401, 401, 403, 403, 403, same_answer=True, french=True),
 }  # fmt: skip
 

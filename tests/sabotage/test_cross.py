@@ -130,6 +130,7 @@ SABOTAGES: Mapping[str, tuple[Break, str]] = {
     "cross.sessions-read": (
         lambda scene: scene.measured("sessions", 0, passed=False, code="HYG-4J0"), "HYG-4J0"
     ),
+    "cross.rota-covered": (amend("duty", "DUT-1", to_at=at(10)), day(12)),
     "cross.duty-held": (amend("person", "PER-anne", duties=["rssi"]), "dpo"),
     "cross.owner-present": (left, "action ACT-2"),
     "cross.policy-acknowledged": (add("person", "PER-new", starts_on=day(-1)), "POL-1 PER-new"),
@@ -171,6 +172,7 @@ SABOTAGES: Mapping[str, tuple[Break, str]] = {
     "cross.backup-within-plan": (sql("UPDATE hygie.measurement SET at_ms = %s WHERE kind = 'backup'", ms(-1)), "BCP-1"),
     "cross.plan-promised": (amend("continuity-plan", "BCP-1", pdma_min=90), "BCP-1"),
     "cross.incident-led": (amend("incident", "INC-1", declared_at=at(-1), detected_at=at(-1)), "INC-1"),
+    "cross.evidence-kept": (lambda scene: scene.made.update(archives=frozenset({"cd" * 32})), "INC-1"),
     "cross.violation-clocks": (amend("violation", "VIO-1", aware_at=at(-2)), "VIO-1"),
     "cross.request-clocks": (amend("rights-request", "RRQ-2", received_on=day(-40)), "RRQ-2"),
     "cross.erasure-asked": (amend("rights-request", "RRQ-1", certificate="autre"), "er-1"),

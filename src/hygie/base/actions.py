@@ -51,6 +51,7 @@ class Action(StrEnum):
     HABILITATION_SUSPEND = "habilitation:suspend"
     HARDENING_DECLARE = "hardening:declare"
     HARDENING_IMPORT = "hardening:import"
+    INCIDENT_HANDLE = "incident:handle"
     INTERVENTION_CERTIFY = "intervention:certify"
     INTERVENTION_IDENTIFY = "intervention:identify"
     INTERVENTION_RECORD = "intervention:record"

@@ -13,6 +13,7 @@
     DATA/logs/             one log per process, rotated
     DATA/erasures/         certificates of erasure, as they were last signed
     DATA/exits/            certificates of destruction at the end of contracts, and the statements of consent
+    DATA/incidents/        archives of evidence, one folder an incident
     DATA/upgrades/         copies of the database taken before each upgrade
     DATA/public/           public pages and their data, as they were last published
     DATA/referentials/     référentiels that people imported, canonical JSON
@@ -103,6 +104,11 @@ class DataFolder:
     def exits(self) -> Path:
         """Certificates of destruction, and the controllers' statements of consent."""
         return self.path / "exits"
+
+    @property
+    def incidents(self) -> Path:
+        """Archives of evidence, in one folder an incident."""
+        return self.path / "incidents"
 
     @property
     def upgrades(self) -> Path:

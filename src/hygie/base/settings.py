@@ -21,6 +21,7 @@ from hygie.base.identity_providers import IdentityProviderSettings, check_provid
 from hygie.base.language import say
 from hygie.base.layout import DataFolder
 from hygie.base.machine_settings import HardeningSettings
+from hygie.base.nis2 import Nis2Settings
 from hygie.base.passphrase import check_passphrase, read_passphrase, systemd_credential
 from hygie.base.patches import PatchSettings
 from hygie.base.settings_checks import (
@@ -247,6 +248,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     patches: PatchSettings = PatchSettings()
     channels: tuple[ChannelSettings, ...] = ()
     escalation: tuple[StepSettings, ...] = ()
+    nis2: Nis2Settings = Nis2Settings()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``

@@ -25,7 +25,7 @@ EMERGENCY_MINUTES_MAX = 60  # without an approval before; it is asked for all th
 DAILY = frozenset(
     {
         *(Action.APPROVAL_ASK, Action.APPROVAL_USE, Action.APPROVAL_WITHDRAW, Action.RIGHT_RAISE),
-        *(Action.FEED_IMPORT, Action.FINDING_HANDLE, Action.HARDENING_IMPORT),
+        *(Action.FEED_IMPORT, Action.FINDING_HANDLE, Action.HARDENING_IMPORT, Action.INCIDENT_HANDLE),
         *(Action.CHECK_RUN, Action.DOSSIER_EXPORT, Action.JOURNAL_EXPORT, Action.JOURNAL_READ),
         *(Action.REGISTER_EXPORT, Action.REGISTER_WRITE, Action.REFERENTIAL_IMPORT, Action.STATUS_READ),
     }

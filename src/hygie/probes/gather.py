@@ -23,6 +23,7 @@ from hygie.probes import journal as journal_probes
 from hygie.probes import rows
 from hygie.probes.acts import ActsWatch
 from hygie.probes.apart import probe_apart
+from hygie.probes.archives import probe_archives
 from hygie.probes.disk import scan
 from hygie.probes.door import authority_of, probe_answer, probe_door
 from hygie.probes.flows import probe_matrix
@@ -82,6 +83,7 @@ async def gather(
         "availability": partial(rows.probe_availability, house),
         "stores": partial(asyncio.to_thread, probe_stores, house),
         "patching": partial(probe_patching, house),
+        "archives": partial(asyncio.to_thread, probe_archives, folder.incidents),
         "places": partial(rows.probe_places, house),
         "erasures": partial(rows.probe_erasures, house),
         "drills": partial(rows.probe_drills, house),

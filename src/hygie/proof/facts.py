@@ -491,3 +491,4 @@ class Facts:
     drills: Observed[tuple[DrillFacts, ...]] = field(default_factory=Observed)
     acts: Observed[ActsFacts] = field(default_factory=Observed)
     pages: Observed[tuple[PageFacts, ...]] = field(default_factory=Observed)
+    archives: Observed[frozenset[str]] = field(default_factory=Observed)  # SHA-256 of each file of evidence

@@ -63,7 +63,8 @@ class Escalation:
         failing = [name for name, count in self._failures.items() if count >= FAILURES_MAX]
         async with self._database.transaction() as connection:
             await notices.cancel_handled(connection)
-            await notices.plan(connection, self._steps, failing, now_ms)
+            duty = await notices.on_duty(connection, names, now_ms)
+            await notices.plan(connection, notices.resolved(self._steps, duty), failing, now_ms)
         async with self._database.transaction() as connection:  # apart: its entries need a key, what is due does not
             gone = await notices.give_up_gone(connection, names)
             told = Outcome(delivered=False, code=GONE, at_ms=now_ms)

@@ -106,7 +106,8 @@ class MeasurementSource:
         first = not self._seen  # after a start, what is before the position was read by the process of before
         found = Page(position=max([position, *(row[0] for row in rows)]), more=len(rows) >= PAGE_ROWS)
         for id_, kind, at_ms, passed, facts in rows:
-            if id_ not in self._seen and not (first and id_ <= position):
+            # what is past the position was given to a turn that could not be kept, if it was: it comes again
+            if id_ > position or not (first or id_ in self._seen):
                 fields: dict[str, Value] = {"source": MEASUREMENT, "measurement": kind, "passed": passed}
                 found.events.append(Event(MEASUREMENT, id_, at_ms, fields | _facts(facts)))
                 found.digests[id_] = digest_of(json.dumps([kind, at_ms, passed, facts], sort_keys=True).encode())
