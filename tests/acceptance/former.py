@@ -67,6 +67,7 @@ UNDO: dict[str, tuple[str, ...]] = {
         "ALTER TABLE hygie.retention DROP CONSTRAINT retention_floor",
     ),
     "0022_escalation": ("DROP TABLE hygie.notice",),
+    "0024_host_logs": ("ALTER TABLE hygie.watch_cursor DROP COLUMN mark",),
 }
 
 
