@@ -131,6 +131,13 @@ def test_who_guessed_is_found_from_the_file_and_over_tls(followed: Followed) -> 
     assert not list((followed.made.data / "watch").glob("*"))[1:]  # what was read does not stay
 
 
+def test_the_receiver_is_on_a_line_of_the_flow_matrix(followed: Followed) -> None:
+    told = followed.made.hygie("flows", "show")
+    (line,) = [one for one in told["lines"] if one["called"] == "watch"]
+    assert (line["caller"], line["listens"], line["links"]) == ("client", "yes", 1)
+    assert told["undeclared"] == []
+
+
 def test_a_watch_killed_in_the_middle_and_a_rotation_lose_nothing_and_count_once(followed: Followed) -> None:
     machine, line = followed.machine, "new user: name=eve, UID=1001, GID=1001, home=/home/eve, shell=/bin/sh, from=none"
     for part in range(4):

@@ -42,6 +42,7 @@ SILENT_CARD: Final = Card(
     todo_fr="Voyez laquelle (hygie finding show) : sa machine, son rsyslog, le chemin des réglages.",
     file="",
 )
+OWN_CARDS: Final = {one.id: one for one in (CHANNEL_CARD, SILENT_CARD)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from hygie.base.settings import Settings, default_settings
 from hygie.database.cluster import Dsns
 from hygie.database.errors import DatabaseUnavailableError
 from hygie.database.pool import Database
+from hygie.handling import cards
 from hygie.watch import findings, memory
 from hygie.watch.findings import Act, Finding
 from hygie.watch.messages import SILENT_CARD
@@ -51,13 +52,15 @@ class Stage:
     def now_ms(self) -> int:
         return self.now
 
-    async def begun(self) -> Watch:
-        """As a new process would."""
-        house: Any = SimpleNamespace(
+    def house(self) -> Any:
+        return SimpleNamespace(
             settings=self.settings, folder=DataFolder.at(self.folder), clock=self, month_keys=self.keys
         )
+
+    async def begun(self) -> Watch:
+        """As a new process would."""
         reader: Any = None
-        watch = Watch(house, self.database, reader, RULES)
+        watch = Watch(self.house(), self.database, reader, RULES)
         await watch.begin()
         return watch
 
@@ -95,7 +98,7 @@ def on(dsns: Dsns, folder: Path, act: Callable[[Stage], Awaitable[None]], **aske
     (folder / "auth.log").write_text("before\n")
     (folder / "logs" / "postgres").mkdir(parents=True)
     (folder / "logs" / "postgres" / "postgres-Sat.log").touch()
-    settings = msgspec.structs.replace(default_settings(), host_logs=(log,), **asked)
+    settings = msgspec.structs.replace(default_settings(), **{"host_logs": (log,), **asked})
 
     async def main() -> None:
         async with opened(dsns.watch, size=2) as database:
@@ -152,6 +155,7 @@ def test_a_log_without_its_rhythm_is_a_finding_again_after_it_was_closed(dsns: D
         await read(watch)
         (found,) = await watch.tick()
         assert (found.rule, json.loads(found.grouping)) == (SILENT_CARD.id, {"host": "web1", "log": "auth"})
+        assert cards(stage.house())[found.rule].todo  # what people are shown
         assert await watch.tick() == []  # the same one grows
         await stage.closed(found)
         assert len(await watch.tick()) == 1
