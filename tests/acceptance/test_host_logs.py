@@ -170,5 +170,6 @@ def test_postgresql_refuses_and_it_is_told(followed: Followed) -> None:
         connection.execute("SELECT 'Zyglotte' FROM hygie.token")
     assert followed.finding("Somebody could not prove", "")["level"] == "medium"
     found = followed.finding("A role of PostgreSQL tries", "")
+    assert found["count"] == 1  # and Hygie's own work is refused nothing
     assert json.loads(followed.made.hygie("finding", "show", found["id"])["group"])["role"] == "hygie_watch"
     assert not [one for one in (folder.logs / "postgres").iterdir() if b"Zyglotte" in one.read_bytes()]

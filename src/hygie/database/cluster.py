@@ -123,7 +123,7 @@ def set_login_passwords(owner_dsn: str, passwords: dict[str, str]) -> None:
 
 def log_refusals(admin_dsn: str) -> None:
     """Have the server log what it refuses to the watch's role. Not to the others: errors of theirs may quote a value,
-    and ``hygie work`` tries every hour what they must be refused. Args: admin_dsn: a superuser.
+    and ``hygie work`` tries every ten minutes what they must be refused. Args: admin_dsn: a superuser.
 
     Raises: DatabaseUnavailableError.
     """

@@ -153,7 +153,8 @@ def _read_audit(raw: bytes) -> Said | None:
     if found is None:
         return None
     at_ms = min(int(float(found["at"]) * 1000), AT_MS_MAX)
-    told = _PAIR.findall(found["rest"].replace("msg='", "", 1))
+    rest, _, _ = found["rest"].partition("\x1d")  # what follows says the same in names (log_format = ENRICHED)
+    told = _PAIR.findall(rest.replace("msg='", "", 1))
     pairs = {name: quoted or (_hexed(plain) if name == "acct" else plain) for name, quoted, plain in told}
     done, failed = _AUDITED.get(found["type"], ("", ""))
     event = done if pairs.get("res", "success") in ("success", "1") else failed
@@ -183,7 +184,7 @@ def _named(name: str, text: str) -> dict[str, Value]:
 # SQLSTATE → event (PostgreSQL, appendix A).
 _STATES: Final[Mapping[str, str]] = {
     "28P01": "postgres.auth-failed",
-    "28000": "postgres.auth-failed",
+    "28000": "postgres.not-admitted",
     "42501": "postgres.permission-denied",
     "53100": "disk.full",
     "53300": "postgres.full",

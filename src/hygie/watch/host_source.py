@@ -23,7 +23,7 @@ from hygie.watch.host_lines import Said, read_line
 from hygie.watch.messages import SILENT_CARD
 from hygie.watch.sources import Connection, Page
 
-TURN_BYTES = 4 * host_files.PAGE_BYTES  # of all logs together: a tenth of a second of a core
+TURN_BYTES = 4 * host_files.PAGE_BYTES  # of all logs together: 0.3 s of a core
 OWN = "hygie"  # the program of what is told of a log itself
 UNREADABLE = "log.unreadable"
 

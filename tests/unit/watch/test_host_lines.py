@@ -31,6 +31,9 @@ def said(kind: str, raw: bytes) -> tuple[str, dict[str, object]]:
          {"user": "paul", "address": "192.0.2.7", "method": "publickey"}),
         ("sshd-session", "Accepted password for root from 2001:db8::7 port 5 ssh2", "login.accepted",
          {"user": "root", "address": "2001:db8::7", "method": "password"}),
+        ("sshd", "Accepted publickey for ops from 192.0.2.7 port 51000 ssh2: ED25519-CERT SHA256:a ID INT-0042"
+         " (serial 7) CA ED25519 SHA256:b", "login.accepted",
+         {"user": "ops", "address": "192.0.2.7", "method": "publickey"}),
         ("sshd", "Failed password for paul from 192.0.2.7 port 51000 ssh2", "login.failed",
          {"user": "paul", "address": "192.0.2.7", "method": "password"}),
         ("sshd", "Failed password for invalid user hunter2 from 192.0.2.7 port 51000 ssh2", "login.failed",
@@ -134,6 +137,8 @@ def test_auditd() -> None:
     for line, event in (
         (f"type=CONFIG_CHANGE {at}auid=0 op=remove_rule key=(null) res=1", "audit.rule-changed"),
         (f"type=CONFIG_CHANGE {at}audit_enabled=0 old=1 auid=0 res=1", "log.stopped"),
+        (f'type=DAEMON_END {at}op=terminate auid=0 res=success\x1dAUID="root"', "log.stopped"),
+        (f'type=ADD_USER {at}op=add-user id=1001 res=1\x1dID="eve" res=0', "account.added"),
         (f"type=DAEMON_END {at}op=terminate auid=0 res=success", "log.stopped"),
         (f"type=SERVICE_STOP {at}msg='unit=cron comm=\"systemd\" res=success'", "service.stopped"),
     ):  # fmt: skip
