@@ -26,6 +26,7 @@ WHERE = {
     "kms": "`kms.socket`",
     "witness": "`witness.socket`, or `witness.url`",
     "timestamp": "`timestamp.url`, or the program of `timestamp.command`; nothing by default",
+    "syslog_receiver": "`syslog_receiver.address`, `syslog_receiver.port`: TLS on both sides; none by default",
     "channels": "each of the `channels`: TLS, or a file; none by default",
     "jwks": "the `https` addresses that applications registered",
     "sites": "`path` of each of the `sites`: files",

@@ -22,7 +22,7 @@ from hygie.watch import findings
 from hygie.watch.couriers import Courier
 from hygie.watch.errors import FindingStateError
 from hygie.watch.findings import Act, Finding, FindingAct
-from hygie.watch.messages import CHANNEL_CARD, trial_message
+from hygie.watch.messages import OWN_CARDS, trial_message
 from hygie.watch.notices import Notice, notices_of
 from hygie.watch.ruleset import load_rules
 from hygie.watch.sigma import Card
@@ -73,7 +73,7 @@ async def shown(custody: Custody, id_: str) -> Shown:
 
 def cards(house: House) -> dict[str, Card]:
     """What each loaded rule says of itself, by id. Blocks."""
-    return {rule.card.id: rule.card for rule in load_rules(rules_folder(house)).rules} | {CHANNEL_CARD.id: CHANNEL_CARD}
+    return {rule.card.id: rule.card for rule in load_rules(rules_folder(house)).rules} | OWN_CARDS
 
 
 async def try_channel(custody: Custody, name: str) -> str:

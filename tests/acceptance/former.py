@@ -71,6 +71,7 @@ UNDO: dict[str, tuple[str, ...]] = {
     "0028_hardening": ("DROP TABLE hygie.hardening_report, hygie.hardening_waiver, hygie.hardening_baseline",),
     "0029_patching": ("DROP TABLE hygie.vulnerability_feed, hygie.vulnerability",),
     "0027_duty": ("DROP TABLE hygie.duty",),
+    "0024_host_logs": ("ALTER TABLE hygie.watch_cursor DROP COLUMN mark",),
 }
 
 

@@ -18,6 +18,7 @@
     DATA/public/           public pages and their data, as they were last published
     DATA/referentials/     référentiels that people imported, canonical JSON
     DATA/ssh/              what sshd reads: the certificate authority and revoked interventions
+    DATA/watch/            what other machines sent of their logs, until the watch has read it
     DATA/timestamps/       checkpoints of the journal stamped by a timestamp authority, by month
     DATA/patching/         vulnerability feeds that were brought, the inventory of what runs
     DATA/connection.json   what a FHIR client needs: base_url, ca_file, token
@@ -129,6 +130,11 @@ class DataFolder:
     def ssh(self) -> Path:
         """The certificate authority's public key, and the list of revoked interventions."""
         return self.path / "ssh"
+
+    @property
+    def watch(self) -> Path:
+        """Messages of other machines' syslog that wait to be read."""
+        return self.path / "watch"
 
     @property
     def timestamps(self) -> Path:

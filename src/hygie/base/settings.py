@@ -17,6 +17,7 @@ from hygie.base.channels import ChannelSettings, StepSettings, check_channels, s
 from hygie.base.errors import Language, SettingsError
 from hygie.base.files import write_durably
 from hygie.base.hardening import Swap
+from hygie.base.host_logs import HostLogSettings, SyslogReceiverSettings, check_host_logs
 from hygie.base.identity_providers import IdentityProviderSettings, check_providers
 from hygie.base.language import say
 from hygie.base.layout import DataFolder
@@ -249,6 +250,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     channels: tuple[ChannelSettings, ...] = ()
     escalation: tuple[StepSettings, ...] = ()
     nis2: Nis2Settings = Nis2Settings()
+    host_logs: tuple[HostLogSettings, ...] = ()
+    syslog_receiver: SyslogReceiverSettings | None = None
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
@@ -302,6 +305,7 @@ def check_settings(settings: Settings, folder: DataFolder) -> None:
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="timestamp.url: http(s)://")
     check_providers(settings.identity_providers, production=settings.production)
     check_channels(settings.channels, settings.escalation, production=settings.production)
+    check_host_logs(settings.host_logs, settings.syslog_receiver)
     if (settings.interventions.recordings is None) != (settings.interventions.logins is None):
         detail = "interventions: recordings and logins go together"
         raise UnreadableSettingsError(file=folder.settings_file.name, detail=detail)
@@ -360,7 +364,7 @@ def write_settings(data: Path, settings: Settings) -> Path:
     check_settings(settings, folder)
     head = "# Settings of this Hygie installation. Each one is explained in docs/reference/settings.md.\n\n"
     told = _without_none(msgspec.to_builtins(settings))
-    for name in ("identity_providers", "channels", "escalation"):
+    for name in ("identity_providers", "channels", "escalation", "host_logs"):
         if not told[name]:
             del told[name]  # an empty one would stand in the way of the [[tables]] that somebody adds
     write_durably(folder.settings_file, (head + tomli_w.dumps(told)).encode())
@@ -386,7 +390,8 @@ def check_machine(settings: Settings, folder: DataFolder, *, swap: Swap | None =
     Raises: ExposedFileError (HYG-605), ClearSwapError (HYG-606, in production).
     """
     secrets = (*(one.secret for one in settings.identity_providers), *secrets_of(settings.channels))
-    for path in (settings.host.key, settings.kms.credential, *secrets):
+    received = settings.syslog_receiver.key if settings.syslog_receiver is not None else None
+    for path in (settings.host.key, settings.kms.credential, received, *secrets):
         if path is not None and not path.startswith(SYSTEMD_PREFIX):
             check_secret_file(folder.resolve(path))
     try:

@@ -1,13 +1,13 @@
 """Where facts come from: each source is followed from a position, a page at a time, in its own order.
 
 The journal: one event an entry.  ``measurement``: what ``hygie work`` measures of sites, copies, backups, the door.
-``check``: the verdicts of the proof plane, as evidence keeps them.
+``check``: the verdicts of the proof plane, as evidence keeps them.  Logs of machines: :mod:`hygie.watch.host_source`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,15 +27,22 @@ TEXT_MAX = 200
 Connection = psycopg.AsyncConnection[Any]
 
 
+def _nothing() -> None:
+    """Most sources remember their position only."""
+
+
 @dataclass(slots=True)
 class Page:
     """events: in order; digests: SHA-256 of what stood there, by rank; position: where the next page begins; more:
-    whether there probably is one."""
+    whether there probably is one; mark: what the cursor keeps beside the position, as JSON; kept: to be called once the
+    page is written down."""
 
     events: list[Event] = field(default_factory=list)
     digests: dict[int, bytes] = field(default_factory=dict)
     position: int = 0
     more: bool = False
+    mark: object = None
+    kept: Callable[[], None] = _nothing
 
 
 class Source(Protocol):

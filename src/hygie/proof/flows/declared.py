@@ -73,6 +73,7 @@ def declared_lines(
         "kms": (Endpoint("unix", str(kms_socket(settings, folder))),),
         "witness": (_witness(settings, folder, resolve),),
         "timestamp": _timestamp(settings, resolve),
+        "syslog_receiver": _receiver(settings),
         "channels": tuple(_channel(one, folder, resolve) for one in settings.channels),
         "jwks": tuple(_url(one, resolve) for one in sorted(set(jwks))),
         "sites": tuple(Endpoint("files", str(folder.resolve(one.path))) for one in settings.sites),
@@ -85,10 +86,18 @@ def declared_lines(
 
 
 def _host(settings: Settings) -> Endpoint:
-    host = settings.host
-    address = "" if host.address in ANYWHERE else host.address
+    return _listening(settings.host.address, settings.host.port)
+
+
+def _receiver(settings: Settings) -> tuple[Endpoint, ...]:
+    one = settings.syslog_receiver
+    return (_listening(one.address, one.port),) if one is not None else ()
+
+
+def _listening(host: str, port: int) -> Endpoint:
+    address = "" if host in ANYWHERE else host
     known = ("127.0.0.1", "::1") if address == "localhost" else (address,)
-    return Endpoint("tcp", f"{host.address}:{host.port}", tuple((one, host.port) for one in known))
+    return Endpoint("tcp", f"{host}:{port}", tuple((one, port) for one in known))
 
 
 def _database(settings: Settings, folder: DataFolder, resolve: Resolve) -> tuple[Endpoint, ...]:
