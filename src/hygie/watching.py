@@ -16,6 +16,7 @@ from pathlib import Path
 from hygie.app import House, opened
 from hygie.backups.run import measure
 from hygie.database.pool import Database
+from hygie.feeding import Feeding, measure_exports
 from hygie.journal.reader import JournalReader
 from hygie.journal.writer import JournalWriter
 from hygie.loops import every
@@ -74,6 +75,8 @@ class Watch:
             *(every(stop, FOLLOW_EVERY_S, partial(self.follow, one), share_max=1.0) for one in self._sources),
             every(stop, TICK_EVERY_S, self.tick),
             every(stop, MEASURE_EVERY_S, self.measure),
+            every(stop, MEASURE_EVERY_S, self._measure_exports, after_s=MEASURE_EVERY_S),
+            Feeding(self._house).run(stop),
             every(stop, TELL_EVERY_S, telling.plan, share_max=1.0),
             *(every(stop, TELL_EVERY_S, partial(telling.deliver, one), share_max=1.0) for one in telling.couriers),
             _close(stop, telling.couriers),
@@ -126,6 +129,9 @@ class Watch:
         facts = {"rules": len(self.rules.rules), "refused": names, "wrong": self._wrong, "behind": max(behind, 0)}
         passed = not (names or self._wrong) and behind <= BEHIND_MAX
         await measure(self._database, now_ms, KIND, passed=passed, facts=facts)
+
+    async def _measure_exports(self) -> None:
+        await measure_exports(self._house, self._database)
 
     def _ready(self) -> tuple[Engine, int]:
         assert self._engine is not None, "begin() comes first"

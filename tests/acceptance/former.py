@@ -67,6 +67,7 @@ UNDO: dict[str, tuple[str, ...]] = {
         "ALTER TABLE hygie.retention DROP CONSTRAINT retention_floor",
     ),
     "0022_escalation": ("DROP TABLE hygie.notice",),
+    "0026_soc": ("DROP TABLE hygie.soc_cursor",),
 }
 
 
