@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +21,7 @@ from hygie.feeding import Feeding, measure_exports
 from hygie.journal.reader import JournalReader
 from hygie.journal.writer import JournalWriter
 from hygie.loops import every
+from hygie.metering import Meter, run_metrics
 from hygie.watch import memory
 from hygie.watch.couriers import Courier
 from hygie.watch.engine import Engine, Hit, Key
@@ -53,6 +55,7 @@ class Watch:
         self._engine: Engine | None = None
         self._turn = asyncio.Lock()
         self._wrong = 0  # samples of rules that do not hold
+        self._seen: Counter[tuple[str, str]] = Counter()  # entries by action and outcome, for the metrics
         self.rules = rules
 
     async def begin(self) -> None:
@@ -77,6 +80,7 @@ class Watch:
             every(stop, MEASURE_EVERY_S, self.measure),
             every(stop, MEASURE_EVERY_S, self._measure_exports, after_s=MEASURE_EVERY_S),
             Feeding(self._house).run(stop),
+            run_metrics(Meter(self._house, self._database, self._seen), self._house, stop),
             every(stop, TELL_EVERY_S, telling.plan, share_max=1.0),
             *(every(stop, TELL_EVERY_S, partial(telling.deliver, one), share_max=1.0) for one in telling.couriers),
             _close(stop, telling.couriers),
@@ -142,6 +146,8 @@ class Watch:
         turn = Turn(hits=engine.take(page.events), digests=page.digests, moved=(source.name, page.position))
         found = await self._keep(turn)
         self._positions[source.name] = page.position
+        if source.name == JOURNAL:
+            self._seen.update((str(one.fields["action"]), str(one.fields["outcome"])) for one in page.events)
         return found
 
     async def _keep(self, turn: Turn) -> list[Finding]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +15,12 @@ from typing import Any
 
 import pytest
 
-from hygie.base.soc import OcsfExport, SyslogExport
+from hygie.base.settings import load_settings
+from hygie.base.soc import MetricsSettings, OcsfExport, SyslogExport
 from tests.acceptance.conftest import Installation
 from tests.attack.installation import attacked, kill
 from tests.unit.watch.soc_receiver import Collector, Papers, collecting, papers
+from tests.unit.watch.test_exposition import read
 
 
 @dataclass
@@ -65,7 +69,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         OcsfExport(name="whole", path=str(folder / "whole.jsonl"), since="beginning"),
         OcsfExport(name="client", path=str(folder / "client.jsonl"), tenant="chu", since="beginning"),
     )
-    with attacked(soc=exports) as made:
+    metrics = MetricsSettings(port=free_port())
+    with attacked(soc=exports, metrics=metrics) as made:
         yield World(made, soc, files, folder / "whole.jsonl", folder / "client.jsonl")
 
 
@@ -84,6 +89,40 @@ def test_what_is_written_while_the_soc_is_away_comes_when_it_is_back(world: Worl
     with collecting(world.files, port=world.soc.port, into=world.soc):
         world.made.wait_for(lambda: world.all_came(size), seconds=60)
         world.made.wait_for(lambda: code(world) == "", seconds=60)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def metrics(world: World, path: str = "/metrics") -> tuple[int, str]:
+    port = load_settings(world.made.data).metrics.port
+    assert port is not None
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_metrics_are_read_and_name_nobody(world: World) -> None:
+    status, text = metrics(world)
+    assert status == 200
+    told = read(text)
+    assert {"hygie_journal_entries", "hygie_export_sent_events_total", "hygie_findings_open"} <= set(told)
+    assert re.search(r'^hygie_journal_events_total\{action="object:create",outcome="done"\} \d+$', text, re.M)
+    assert re.search(r'^hygie_certificate_expiry_timestamp_seconds\{certificate="soc.soc"\} \d+$', text, re.M)
+    names = {"action", "outcome", "kind", "site", "check", "verdict", "level", "export", "certificate", "version"}
+    assert set(re.findall(r'[{,]([a-z_]+)="', text)) <= names
+    assert "127.0.0.1" not in text
+    assert "app" not in re.findall(r'="([^"]*)"', text)
+    assert metrics(world, "/")[0] == 404
+    flows = world.made.hygie("flows", "show")
+    assert "metrics" in json.dumps(flows)
+    assert "hygie_findings_open" in world.made.hygie("soc", "alerts")["alerts"]
 
 
 def code(world: World) -> str:

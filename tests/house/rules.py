@@ -43,7 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("recordings",),
     ("replays",),
     ("effects", "grants", "loops"),
-    ("upkeep", "feeding"),
+    ("upkeep", "feeding", "metering"),
     ("watching",),
     ("handling",),
     ("services",),
