@@ -28,6 +28,8 @@ WHERE = {
     "timestamp": "`timestamp.url`, or the program of `timestamp.command`; nothing by default",
     "syslog_receiver": "`syslog_receiver.address`, `syslog_receiver.port`: TLS on both sides; none by default",
     "channels": "each of the `channels`: TLS, or a file; none by default",
+    "soc": "each of the `soc`: mutual TLS, or a file; none by default",
+    "metrics": "`metrics.address`, `metrics.port`: this machine only; none by default",
     "jwks": "the `https` addresses that applications registered",
     "sites": "`path` of each of the `sites`: files",
     "backup": "`backups.path`: files",

@@ -5,6 +5,7 @@ The incident is written first: findings that could not be bound to it stay open,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,11 +20,14 @@ from hygie.journal.entry import PLATFORM
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.rules import Change
 from hygie.watch import findings
+from hygie.watch.channels import Wire
 from hygie.watch.couriers import Courier
 from hygie.watch.errors import FindingStateError
+from hygie.watch.events import Event
 from hygie.watch.findings import Act, Finding, FindingAct
 from hygie.watch.messages import OWN_CARDS, trial_message
 from hygie.watch.notices import Notice, notices_of
+from hygie.watch.outlets import hand_over
 from hygie.watch.ruleset import load_rules
 from hygie.watch.sigma import Card
 from hygie.watching import rules_folder
@@ -91,6 +95,21 @@ async def try_channel(custody: Custody, name: str) -> str:
             return await courier.carry(trial_message(house.clock.now_ms()))
     finally:
         courier.close()
+
+
+async def try_export(custody: Custody, name: str) -> None:
+    """Send a trial by one export of the settings.
+
+    Raises: NotFoundError: no such export; as :func:`hygie.watch.outlets.hand_over`.
+    """
+    house = custody.house
+    export = next((one for one in house.settings.soc if one.name == name), None)
+    if export is None:
+        raise NotFoundError()
+    trial = Event("test", 0, house.clock.now_ms(), {"source": "test"})
+    async with custody.operator.act(Action.FINDING_HANDLE, detail={"act": "test", "export": name}):
+        origin = await house.origin()
+        await asyncio.to_thread(hand_over, export, house.folder, [trial], origin, Wire())
 
 
 async def handle(custody: Custody, id_: str, what: Act) -> Finding:

@@ -105,6 +105,7 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     "machine": 2_160,
     PATCHES_KIND: 1_000,
     **dict.fromkeys(("incident-clocks", "rota"), 5_760),
+    "exports": 5_760,
 }
 COMPARE_EVERY_S = 60.0  # between a head of the key record and its anchor, a false right and its name in the journal
 BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it, or its own time

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,9 +17,11 @@ from pathlib import Path
 from hygie.app import House, opened
 from hygie.backups.run import measure
 from hygie.database.pool import Database
+from hygie.feeding import Feeding, measure_exports
 from hygie.journal.reader import JournalReader
 from hygie.journal.writer import JournalWriter
 from hygie.loops import every
+from hygie.metering import Meter, run_metrics
 from hygie.watch import memory
 from hygie.watch.couriers import Courier
 from hygie.watch.engine import Engine, Hit, Key
@@ -54,6 +57,7 @@ class Watch:
         self._engine: Engine | None = None
         self._turn = asyncio.Lock()
         self._wrong = 0  # samples of rules that do not hold
+        self._seen: Counter[tuple[str, str]] = Counter()  # entries by action and outcome, for the metrics
         self.rules = rules
 
     async def begin(self) -> None:
@@ -79,6 +83,9 @@ class Watch:
             *(every(stop, FOLLOW_EVERY_S, partial(self.follow, one), share_max=1.0) for one in self._sources),
             every(stop, TICK_EVERY_S, self.tick),
             every(stop, MEASURE_EVERY_S, self.measure),
+            every(stop, MEASURE_EVERY_S, self._measure_exports, after_s=MEASURE_EVERY_S),
+            Feeding(self._house).run(stop),
+            run_metrics(Meter(self._house, self._database, self._seen), self._house, stop),
             every(stop, TELL_EVERY_S, telling.plan, share_max=1.0),
             *(every(stop, TELL_EVERY_S, partial(telling.deliver, one), share_max=1.0) for one in telling.couriers),
             _close(stop, telling.couriers),
@@ -132,6 +139,9 @@ class Watch:
         passed = not (names or self._wrong) and behind <= BEHIND_MAX
         await measure(self._database, now_ms, KIND, passed=passed, facts=facts)
 
+    async def _measure_exports(self) -> None:
+        await measure_exports(self._house, self._database)
+
     def _ready(self) -> tuple[Engine, int]:
         assert self._engine is not None, "begin() comes first"
         return self._engine, self._house.clock.now_ms()
@@ -142,6 +152,8 @@ class Watch:
         found = await self._keep(turn)
         self._positions[source.name] = page.position
         page.kept()
+        if source.name == JOURNAL:
+            self._seen.update((str(one.fields["action"]), str(one.fields["outcome"])) for one in page.events)
         return found
 
     async def _keep(self, turn: Turn) -> list[Finding]:

@@ -72,6 +72,7 @@ UNDO: dict[str, tuple[str, ...]] = {
     "0029_patching": ("DROP TABLE hygie.vulnerability_feed, hygie.vulnerability",),
     "0027_duty": ("DROP TABLE hygie.duty",),
     "0024_host_logs": ("ALTER TABLE hygie.watch_cursor DROP COLUMN mark",),
+    "0026_soc": ("DROP TABLE hygie.soc_cursor",),
 }
 
 

@@ -19,7 +19,8 @@ DENIED = psycopg.errors.InsufficientPrivilege
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 # What the role may do in the platform's schema, whole tables then columns; in its own schema it only adds.
 TABLES = {("tenant", "SELECT"), ("environment", "SELECT"), ("measurement", "SELECT"), ("request_use", "SELECT")} | {
-    (table, "SELECT") for table in ("finding", "finding_act", "finding_evidence", "notice", "watch_cursor")
+    (table, "SELECT")
+    for table in ("finding", "finding_act", "finding_evidence", "notice", "watch_cursor", "soc_cursor")
 }
 COLUMNS = {
     "journal_pending": {"INSERT": {"leaf"}},

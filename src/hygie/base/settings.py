@@ -36,6 +36,7 @@ from hygie.base.settings_checks import (
     check_swap,
     check_witness_url,
 )
+from hygie.base.soc import ExportSettings, MetricsSettings, check_soc, export_keys
 
 SETTINGS_BYTES_MAX = 1 << 20  # a settings file is a page; anything larger is not one
 SYSTEMD_PREFIX = "systemd:"
@@ -252,6 +253,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     nis2: Nis2Settings = Nis2Settings()
     host_logs: tuple[HostLogSettings, ...] = ()
     syslog_receiver: SyslogReceiverSettings | None = None
+    soc: tuple[ExportSettings, ...] = ()
+    metrics: MetricsSettings = MetricsSettings()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
@@ -306,6 +309,7 @@ def check_settings(settings: Settings, folder: DataFolder) -> None:
     check_providers(settings.identity_providers, production=settings.production)
     check_channels(settings.channels, settings.escalation, production=settings.production)
     check_host_logs(settings.host_logs, settings.syslog_receiver)
+    check_soc(settings.soc, settings.metrics, production=settings.production)
     if (settings.interventions.recordings is None) != (settings.interventions.logins is None):
         detail = "interventions: recordings and logins go together"
         raise UnreadableSettingsError(file=folder.settings_file.name, detail=detail)
@@ -364,7 +368,7 @@ def write_settings(data: Path, settings: Settings) -> Path:
     check_settings(settings, folder)
     head = "# Settings of this Hygie installation. Each one is explained in docs/reference/settings.md.\n\n"
     told = _without_none(msgspec.to_builtins(settings))
-    for name in ("identity_providers", "channels", "escalation", "host_logs"):
+    for name in ("identity_providers", "channels", "escalation", "host_logs", "soc"):
         if not told[name]:
             del told[name]  # an empty one would stand in the way of the [[tables]] that somebody adds
     write_durably(folder.settings_file, (head + tomli_w.dumps(told)).encode())
@@ -389,8 +393,12 @@ def check_machine(settings: Settings, folder: DataFolder, *, swap: Swap | None =
     Args: swap: a state to judge instead of the machine's.
     Raises: ExposedFileError (HYG-605), ClearSwapError (HYG-606, in production).
     """
-    secrets = (*(one.secret for one in settings.identity_providers), *secrets_of(settings.channels))
     received = settings.syslog_receiver.key if settings.syslog_receiver is not None else None
+    secrets = (
+        *(one.secret for one in settings.identity_providers),
+        *secrets_of(settings.channels),
+        *export_keys(settings.soc),
+    )
     for path in (settings.host.key, settings.kms.credential, received, *secrets):
         if path is not None and not path.startswith(SYSTEMD_PREFIX):
             check_secret_file(folder.resolve(path))

@@ -64,8 +64,9 @@ class JournalSource:
 
     name = JOURNAL
 
-    def __init__(self, reader: JournalReader) -> None:
+    def __init__(self, reader: JournalReader, *, skipped: frozenset[str] = OWN_ACTIONS) -> None:
         self._reader = reader
+        self._skipped = skipped
         self._kinds: dict[str, str] = {}  # an account never changes its kind
 
     async def end(self, connection: Connection) -> int:
@@ -81,7 +82,7 @@ class JournalSource:
         opened = [(index, leaf, (await self._reader.open(index, leaf)).entry) for index, leaf in rows]
         await self._know(connection, {entry.account for _, _, entry in opened if entry is not None})
         for index, leaf, entry in opened:
-            if entry is not None and entry.action.value not in OWN_ACTIONS:
+            if entry is not None and entry.action.value not in self._skipped:
                 found.events.append(of_entry(index, entry, self._kinds.get(entry.account, "")))
                 found.digests[index] = digest_of(leaf)
         return found
