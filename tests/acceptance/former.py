@@ -68,11 +68,11 @@ UNDO: dict[str, tuple[str, ...]] = {
     ),
     "0022_escalation": ("DROP TABLE hygie.notice",),
     "0023_one_credential": ("DROP INDEX hygie.authenticator_credential",),
-    "0028_hardening": ("DROP TABLE hygie.hardening_report, hygie.hardening_waiver, hygie.hardening_baseline",),
-    "0029_patching": ("DROP TABLE hygie.vulnerability_feed, hygie.vulnerability",),
-    "0027_duty": ("DROP TABLE hygie.duty",),
     "0024_host_logs": ("ALTER TABLE hygie.watch_cursor DROP COLUMN mark",),
     "0026_soc": ("DROP TABLE hygie.soc_cursor",),
+    "0027_duty": ("DROP TABLE hygie.duty",),
+    "0028_hardening": ("DROP TABLE hygie.hardening_report, hygie.hardening_waiver, hygie.hardening_baseline",),
+    "0029_patching": ("DROP TABLE hygie.vulnerability_feed, hygie.vulnerability",),
 }
 
 

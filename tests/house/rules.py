@@ -44,7 +44,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("preserving",),
     ("recordings",),
     ("replays",),
-    ("effects", "grants", "loops"),
+    ("effects", "grants", "loops", "trimming"),
     ("upkeep", "feeding", "metering"),
     ("watching",),
     ("handling",),

@@ -29,7 +29,7 @@ from hygie.gate.platform_ledger import apply_revocations, import_platform, read_
 from hygie.gate.sessions import Session, new_id
 from hygie.gate.webauthn import WebAuthn
 from hygie.journal.entry import Entry
-from hygie.upkeep import run_trim
+from hygie.trimming import run_trim
 from tests.unit.gate.peoples_stage import BY_HAND, ORIGIN, PASSWORD, WARD, Key, Stage, Telephone, journaled, staged
 
 

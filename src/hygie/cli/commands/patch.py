@@ -184,9 +184,9 @@ def exception(
     approver: Annotated[str, typer.Option(help=say(fr="Qui l'approuve.", en="Who approves it."))],
 ) -> None:
     """Put one off, with an end. Raises: VulnerabilityUnknownError, PatchRefusedError, FourEyesError."""
+    from hygie.base.people import plain
     from hygie.proof.patches import excepted
     from hygie.registers.errors import FourEyesError
-    from hygie.registers.people import plain
 
     frame = frame_of(context)
     try:

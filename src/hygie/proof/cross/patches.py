@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from hygie.base.civil import day_of, paris_date
+from hygie.base.people import plain
 from hygie.patching.model import PatchFacts, Vulnerability
 from hygie.proof.cross.model import Found, Judge, Look
 from hygie.registers.chain import RecordVersion
 from hygie.registers.durations import add_duration, parse_duration
-from hygie.registers.people import plain
 from hygie.registers.schema import Schema
 
 REGISTER = "change"
