@@ -114,9 +114,9 @@ class Watch:
         """
         opened_all: list[Finding] = []
         while True:
+            async with self._database.transaction() as connection:  # a file that hangs holds up no other source
+                page = await source.page(connection, self._positions[source.name])
             async with self._turn:
-                async with self._database.transaction() as connection:
-                    page = await source.page(connection, self._positions[source.name])
                 if page.events or page.mark is not None or page.position != self._positions[source.name]:
                     opened_all += await self._take(source, page)
             if not page.more:

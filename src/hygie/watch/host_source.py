@@ -26,6 +26,7 @@ from hygie.watch.sources import Connection, Page
 TURN_BYTES = 4 * host_files.PAGE_BYTES  # of all logs together: 0.3 s of a core
 OWN = "hygie"  # the program of what is told of a log itself
 UNREADABLE = "log.unreadable"
+STUCK_MS = 300_000  # a disk that does not answer keeps its thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class HostSource:
         self._state = HostMark()
         self._first = 0  # which log is read first: each in turn
         self._passed_ms = 0  # when all was last found to be read
+        self._read_ms = clock.now_ms()  # when a page last came to its end
+        self._looked_ms = 0  # the same, at the last look for silences
 
     async def end(self, connection: Connection) -> int:
         """See :class:`hygie.watch.sources.Source`: lines are counted from the first that is read."""
@@ -108,6 +111,7 @@ class HostSource:
         """See :class:`hygie.watch.sources.Source`."""
         del connection
         turn = await asyncio.to_thread(self._read, position)
+        self._read_ms = self._clock.now_ms()
         page = turn.page
         if not turn.changed:
             self._passed_ms = turn.now_ms
@@ -116,9 +120,14 @@ class HostSource:
         return page
 
     def silent(self) -> list[Hit]:
-        """A finding for each log and sender that said nothing within its rhythm, as of when all was last read."""
-        now_ms = self._passed_ms
+        """A finding for each log and sender that said nothing within its rhythm, as of when all was last read; and one
+        for all when no page comes to its end."""
         found: list[Hit] = []
+        hangs, self._looked_ms = self._looked_ms == self._read_ms, self._read_ms
+        now_ms = self._clock.now_ms()
+        if hangs and now_ms - self._read_ms > STUCK_MS:
+            found.append(_silence("*", "", now_ms, self._read_ms))
+        now_ms = self._passed_ms
         for one in self._logs:
             state = self._state.logs[one.name]
             if one.silent_minutes is not None and now_ms - state.last_ms > one.silent_minutes * 60_000:

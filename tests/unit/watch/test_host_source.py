@@ -170,6 +170,21 @@ def test_a_log_without_its_rhythm_is_a_finding_again_after_it_was_closed(dsns: D
     on(dsns, tmp_path, act)
 
 
+def test_a_disk_that_hangs_is_a_finding_of_all_logs(dsns: Dsns, tmp_path: Path) -> None:
+    async def act(stage: Stage) -> None:
+        watch = await stage.begun()
+        await read(watch)
+        assert await watch.tick() == []
+        stage.now += 6 * MINUTE
+        await read(watch)
+        assert await watch.tick() == []
+        stage.now += 6 * MINUTE
+        (found,) = await watch.tick()
+        assert json.loads(found.grouping) == {"log": "*"}
+
+    on(dsns, tmp_path, act)
+
+
 def test_each_expected_sender_has_its_rhythm(dsns: Dsns, tmp_path: Path) -> None:
     receiver = SyslogReceiverSettings(
         address="127.0.0.1", certificate="c", key="k", authority="a", senders=("web1", "db1"), silent_minutes=60
