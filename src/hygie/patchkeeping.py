@@ -54,12 +54,11 @@ class PatchKeeper:
         facts: dict[str, Any] = {}
         try:
             look = await self._look()
-            slots = {one.slot for one in look.feeds}
             facts = {
                 "sbom": hashlib.sha256(look.sbom).hexdigest(),
                 "components": len(look.inventory.components),
                 "unread": list(look.inventory.unread),
-                "uncovered": list(uncovered(look.inventory, slots)),
+                "uncovered": list(uncovered(look.inventory, look.feeds)),
                 "open": len(look.found),
             }
         except (HygieError, OSError) as error:

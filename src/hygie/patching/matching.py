@@ -6,12 +6,13 @@ Source of the order of events: ossf.github.io/osv-schema, "Evaluation". A bound 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hygie.patching.advisories import SLOTS, Advisory, gravest, package_key
-from hygie.patching.model import Component, Inventory, Vulnerability
+from hygie.patching.model import Component, Inventory, System, Vulnerability
+from hygie.patching.store import Feed
 from hygie.patching.versions import Key, debian_key, python_key
 
 CVE = "CVE-"
@@ -40,8 +41,7 @@ def keys_of(inventory: Inventory) -> dict[bytes, list[Component]]:
     for one in inventory.components:
         kind, _, name = one.package.partition("/")
         if kind == "deb":
-            releases = {system.version, system.codename} - {""} if system.id == "debian" else set()
-            keys = [package_key("Debian", release, name) for release in sorted(releases)]
+            keys = [package_key("Debian", release, name) for release in sorted(_releases(kind, system))]
         elif kind in _OF_KIND:
             keys = [package_key("PyPI" if kind == "pypi" else "Bitnami", "", name)]
         else:
@@ -51,13 +51,24 @@ def keys_of(inventory: Inventory) -> dict[bytes, list[Component]]:
     return {key: list(components.values()) for key, components in found.items()}
 
 
-def uncovered(inventory: Inventory, slots: Collection[str]) -> tuple[str, ...]:
-    """Kinds of components that no feed in place speaks of; packages of another system than Debian always."""
+def uncovered(inventory: Inventory, feeds: Iterable[Feed]) -> tuple[str, ...]:
+    """Kinds of components that no feed in place speaks of: packages of another system than Debian, or of a release that
+    no feed knows, are of such a kind."""
+    told = {(one.slot, release) for one in feeds for release in one.releases}
     kinds = {one.package.partition("/")[0] for one in inventory.components if one.package}
-    lacking = {kind for kind in kinds if not set(_OF_KIND[kind]) & set(slots)}
-    if "deb" in kinds and inventory.system.id != "debian":
-        lacking.add("deb")
+    lacking = {
+        kind
+        for kind in kinds
+        if not told & {(slot, release) for slot in _OF_KIND[kind] for release in _releases(kind, inventory.system)}
+    }
     return tuple(sorted(lacking))
+
+
+def _releases(kind: str, system: System) -> set[str]:
+    """How feeds name the release of what is installed."""
+    if kind != "deb":
+        return {""}
+    return {system.version, system.codename} - {""} if system.id == "debian" else set()
 
 
 def match(wanted: Mapping[bytes, Sequence[Component]], told: Iterable[tuple[bytes, Advisory]]) -> list[Vulnerability]:

@@ -10,12 +10,15 @@ import psycopg
 from hygie.patching.model import Vulnerability
 from hygie.patching.store import Feed
 
-_FEEDS = "SELECT slot, sha256, content, advisories, newest_ms, brought_ms FROM hygie.vulnerability_feed ORDER BY slot"
+_FEEDS = (
+    "SELECT slot, sha256, content, advisories, newest_ms, brought_ms, releases"
+    " FROM hygie.vulnerability_feed ORDER BY slot"
+)
 _KEEP_FEED = (
-    "INSERT INTO hygie.vulnerability_feed (slot, sha256, content, advisories, newest_ms, brought_ms)"
-    " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (slot) DO UPDATE SET sha256 = EXCLUDED.sha256,"
+    "INSERT INTO hygie.vulnerability_feed (slot, sha256, content, advisories, newest_ms, brought_ms, releases)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (slot) DO UPDATE SET sha256 = EXCLUDED.sha256,"
     " content = EXCLUDED.content, advisories = EXCLUDED.advisories, newest_ms = EXCLUDED.newest_ms,"
-    " brought_ms = EXCLUDED.brought_ms"
+    " brought_ms = EXCLUDED.brought_ms, releases = EXCLUDED.releases"
 )
 _OPEN = (
     "SELECT name, component, version, fixed_in, severity, score, published_ms, first_ms FROM hygie.vulnerability"
@@ -34,14 +37,15 @@ Connection = psycopg.AsyncConnection[Any]
 
 async def kept_feeds(connection: Connection) -> list[Feed]:
     """The feeds that count, by slot."""
-    return [Feed(*row) for row in await (await connection.execute(_FEEDS)).fetchall()]
+    found = await (await connection.execute(_FEEDS)).fetchall()
+    return [Feed(*row[:-1], tuple(row[-1])) for row in found]
 
 
 async def keep_feeds(connection: Connection, feeds: Sequence[Feed]) -> None:
     """Put these in the place of those of their slots."""
     for one in feeds:
         row = (one.slot, one.sha256, one.content, one.advisories, one.newest_ms, one.brought_ms)
-        await connection.execute(_KEEP_FEED, row)
+        await connection.execute(_KEEP_FEED, (*row, list(one.releases)))
 
 
 async def open_vulnerabilities(connection: Connection) -> list[Vulnerability]:

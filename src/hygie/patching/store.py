@@ -24,6 +24,7 @@ from hygie.patching.errors import FeedDamagedError, FeedInvalidError
 from hygie.patching.reading import FeedReader, digest_of
 
 _LEVEL = 3
+RELEASES_MAX = 1_000
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Advisory)
 _LINE_BYTES_MAX = 32 << 20
@@ -31,7 +32,8 @@ _LINE_BYTES_MAX = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A kept feed. content: SHA-256 of the kept file; sha256: of what was brought; newest_ms: 0 when it tells none."""
+    """A kept feed. content: SHA-256 of the kept file; sha256: of what was brought; newest_ms: 0 when it tells none;
+    releases: of the system that it speaks of, one without a name for what knows none."""
 
     slot: str
     sha256: str
@@ -39,6 +41,7 @@ class Feed:
     advisories: int
     newest_ms: int
     brought_ms: int
+    releases: tuple[str, ...] = ("",)
 
     @property
     def as_of_ms(self) -> int:
@@ -51,6 +54,7 @@ class _Slot:
     path: Path
     writer: zstandard.ZstdCompressionWriter
     lines: int = 0
+    releases: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -74,6 +78,9 @@ class Shelf:
                     kept = self._slots.get(slot) or self._begin(slot, stack)
                     kept.writer.write(key.encode() + b"\t" + _ENCODER.encode(advisory) + b"\n")
                     kept.lines += 1
+                    kept.releases.add(key.split("/")[1])
+                    if len(kept.releases) > RELEASES_MAX:
+                        raise FeedInvalidError(where="-", reason=f"> {RELEASES_MAX} releases")
             if not self._slots:
                 raise FeedInvalidError(where="-", reason=f"nothing of {', '.join(SLOTS)}")
             newest_ms = min(reader.newest_ms, now_ms)  # a date to come must not refuse every later feed
@@ -98,7 +105,7 @@ class Shelf:
         content = digest_of(one.path)
         one.path = one.path.replace(self._path(slot, content))
         fsync_folder(self.folder)
-        return Feed(slot, sha256, content, one.lines, newest_ms, now_ms)
+        return Feed(slot, sha256, content, one.lines, newest_ms, now_ms, tuple(sorted(one.releases)))
 
     def _path(self, slot: str, content: str) -> Path:
         return self.folder / f"{slot.lower()}-{content[:32]}.zst"

@@ -39,8 +39,9 @@ def test_three_shapes_fill_their_slots(shelf: Shelf) -> None:
         ("PyPI", 1), ("Debian", 1)
     ]  # fmt: skip
     assert [one.slot for one in take(shelf, lines(GOOD))] == ["PyPI"]
-    told = tracker(openssl={"CVE-2026-1": {"bookworm": {"status": "open"}}})
-    assert [one.slot for one in take(shelf, json.dumps(json.loads(told), indent=1).encode())] == ["tracker"]
+    told = tracker(openssl={"CVE-2026-1": {"bookworm": {"status": "open"}, "sid": {"status": "open"}}})
+    [feed] = take(shelf, json.dumps(json.loads(told), indent=1).encode())
+    assert (feed.slot, feed.releases) == ("tracker", ("bookworm", "sid"))
 
 
 def test_what_was_kept_is_read_back_and_is_private(shelf: Shelf) -> None:

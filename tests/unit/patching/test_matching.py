@@ -10,6 +10,7 @@ import pytest
 from hygie.patching.matching import keys_of, match, uncovered
 from hygie.patching.model import Component, System, Vulnerability
 from hygie.patching.reading import FeedReader
+from hygie.patching.store import Feed
 from tests.unit.patching.feeds import BOOKWORM, CRITICAL, deb, inventory, lines, osv, pypi, tracker
 
 
@@ -122,9 +123,14 @@ def test_upstream_versions_of_the_database_are_matched_by_bitnami() -> None:
 
 
 def test_kinds_that_no_feed_speaks_of_are_named() -> None:
+    def feeds(*told: tuple[str, str]) -> list[Feed]:
+        return [Feed(slot, "", "", 1, 0, 0, (release,)) for slot, release in told]
+
     runs = inventory(pypi("lib", "1"), deb("openssl", "1"))
-    assert uncovered(runs, ["PyPI", "tracker"]) == ()
-    assert uncovered(runs, ["Bitnami"]) == ("deb", "pypi")
+    assert uncovered(runs, feeds(("PyPI", ""), ("tracker", "bookworm"))) == ()
+    assert uncovered(runs, feeds(("PyPI", ""), ("Debian", "12"))) == ()
+    assert uncovered(runs, feeds(("PyPI", ""), ("Debian", "13"), ("tracker", "trixie"))) == ("deb",)
+    assert uncovered(runs, feeds(("Bitnami", ""))) == ("deb", "pypi")
     ubuntu = inventory(deb("openssl", "1"), system=System("ubuntu", "24.04", "noble", "Ubuntu"))
-    assert uncovered(ubuntu, ["Debian", "tracker"]) == ("deb",)
+    assert uncovered(ubuntu, feeds(("Debian", "24.04"), ("tracker", "noble"))) == ("deb",)
     assert keys_of(ubuntu) == {}

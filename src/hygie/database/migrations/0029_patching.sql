@@ -7,7 +7,8 @@ CREATE TABLE hygie.vulnerability_feed (
     content    text   NOT NULL CHECK (content ~ '^[0-9a-f]{64}$'),
     advisories bigint NOT NULL CHECK (advisories > 0),
     newest_ms  bigint NOT NULL CHECK (newest_ms >= 0),
-    brought_ms bigint NOT NULL
+    brought_ms bigint NOT NULL,
+    releases   text[] NOT NULL CHECK (cardinality(releases) BETWEEN 1 AND 1000)
 );
 
 CREATE TABLE hygie.vulnerability (
@@ -26,5 +27,6 @@ CREATE TABLE hygie.vulnerability (
 CREATE INDEX vulnerability_open ON hygie.vulnerability (severity) WHERE gone_ms IS NULL;
 
 GRANT SELECT, INSERT ON hygie.vulnerability_feed, hygie.vulnerability TO hygie_sealer;
-GRANT UPDATE (sha256, content, advisories, newest_ms, brought_ms) ON hygie.vulnerability_feed TO hygie_sealer;
+GRANT UPDATE (sha256, content, advisories, newest_ms, brought_ms, releases)
+    ON hygie.vulnerability_feed TO hygie_sealer;
 GRANT UPDATE (version, fixed_in, severity, score, published_ms, seen_ms, gone_ms) ON hygie.vulnerability TO hygie_sealer;
