@@ -46,6 +46,7 @@ FACT_EVERY_S = {  # facts that cost: the disk's raw files, the journal's history
     "door": 300.0,
     "fresh": 300.0,
     "stores": 1_800.0,
+    "archives": 300.0,
     "acts": 300.0,
 }
 HDS = "hds@2.0"

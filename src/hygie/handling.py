@@ -5,6 +5,7 @@ The incident is written first: findings that could not be bound to it stay open,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,11 +20,14 @@ from hygie.journal.entry import PLATFORM
 from hygie.proving import ProofPlane, with_proof
 from hygie.registers.rules import Change
 from hygie.watch import findings
+from hygie.watch.channels import Wire
 from hygie.watch.couriers import Courier
 from hygie.watch.errors import FindingStateError
+from hygie.watch.events import Event
 from hygie.watch.findings import Act, Finding, FindingAct
-from hygie.watch.messages import CHANNEL_CARD, trial_message
+from hygie.watch.messages import OWN_CARDS, trial_message
 from hygie.watch.notices import Notice, notices_of
+from hygie.watch.outlets import hand_over
 from hygie.watch.ruleset import load_rules
 from hygie.watch.sigma import Card
 from hygie.watching import rules_folder
@@ -73,7 +77,7 @@ async def shown(custody: Custody, id_: str) -> Shown:
 
 def cards(house: House) -> dict[str, Card]:
     """What each loaded rule says of itself, by id. Blocks."""
-    return {rule.card.id: rule.card for rule in load_rules(rules_folder(house)).rules} | {CHANNEL_CARD.id: CHANNEL_CARD}
+    return {rule.card.id: rule.card for rule in load_rules(rules_folder(house)).rules} | OWN_CARDS
 
 
 async def try_channel(custody: Custody, name: str) -> str:
@@ -91,6 +95,21 @@ async def try_channel(custody: Custody, name: str) -> str:
             return await courier.carry(trial_message(house.clock.now_ms()))
     finally:
         courier.close()
+
+
+async def try_export(custody: Custody, name: str) -> None:
+    """Send a trial by one export of the settings.
+
+    Raises: NotFoundError: no such export; as :func:`hygie.watch.outlets.hand_over`.
+    """
+    house = custody.house
+    export = next((one for one in house.settings.soc if one.name == name), None)
+    if export is None:
+        raise NotFoundError()
+    trial = Event("test", 0, house.clock.now_ms(), {"source": "test"})
+    async with custody.operator.act(Action.FINDING_HANDLE, detail={"act": "test", "export": name}):
+        origin = await house.origin()
+        await asyncio.to_thread(hand_over, export, house.folder, [trial], origin, Wire())
 
 
 async def handle(custody: Custody, id_: str, what: Act) -> Finding:
@@ -134,7 +153,7 @@ def _fields(chosen: Sequence[Shown], declared: Declared, clients: dict[bytes, st
     first = min(chosen, key=lambda one: (findings.LEVELS.index(one.finding.level), one.finding.opened_ms))
     lines = [
         f"{one.finding.id} {one.title} : {one.finding.count} × {iso_ms(one.finding.first_ms)} → "
-        f"{iso_ms(one.finding.last_ms)}, {one.finding.grouping}"
+        f"{iso_ms(one.finding.last_ms)}"  # not the group: notices quote the facts, and one client's are not another's
         for one in chosen
     ]
     names = sorted({clients[one.finding.tenant] for one in chosen if one.finding.tenant in clients})

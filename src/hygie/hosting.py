@@ -118,7 +118,13 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         requests = Requests(database, kms=house.kms, journal=journal, clock=house.clock)
         glass = BreakGlass(database, kms=house.kms, journal=journal, clock=house.clock)
         reviews = Reviews(database, kms=house.kms, journal=journal, clock=house.clock)
-        rights = RightsDesk(gate, requests, glass, reviews, database=database, journal=journal, clock=house.clock)
+        rights = RightsDesk(
+            *(gate, requests, glass, reviews),
+            database=database,
+            journal=journal,
+            clock=house.clock,
+            production=house.settings.production,
+        )
         providers = providers_of(house)
         origins = house.settings.host.origins
         people = PeopleDoor(gate, database, journal, house.clock, kms=house.kms, origins=origins)
@@ -138,8 +144,6 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
         finally:
             sharing.cancel()
             await asyncio.wait([sharing])
-            for one in providers:
-                one.close()
             await vault.close()
             await gate.close()
             await journal.close()

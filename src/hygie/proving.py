@@ -17,7 +17,9 @@ from hygie.journal.errors import JournalUnavailableError
 from hygie.journal.leaf import month_at
 from hygie.proof.certification.writing import hooks
 from hygie.proof.evidence import EvidenceLog
+from hygie.proof.incidents.significance import incident_hooks
 from hygie.registers.engine import Registers
+from hygie.registers.hooks import joined
 from hygie.registers.orm import bound
 
 T = TypeVar("T")
@@ -62,5 +64,6 @@ async def with_proof(house: House, author: str, act: Callable[[ProofPlane], T]) 
 
 def _run(house: House, author: str, journal: LoopJournaling, act: Callable[[ProofPlane], T]) -> T:
     with bound(house.dsns.console):
-        registers = Registers(journal, house.clock, author, hooks=hooks())
+        held_to = joined(hooks(), incident_hooks(in_scope=house.settings.nis2.in_scope))
+        registers = Registers(journal, house.clock, author, hooks=held_to)
         return act(ProofPlane(registers, EvidenceLog(journal, house.clock, author)))

@@ -49,6 +49,7 @@ def begin(name: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Discreet(f"%(asctime)s {name} %(name)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("fido2").setLevel(logging.WARNING)  # below, it names the credential of each ceremony
 
 
 class Discreet(logging.Formatter):

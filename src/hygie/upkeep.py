@@ -35,28 +35,29 @@ from hygie.evaluation import EVALUATE_EVERY_S, Evaluator
 from hygie.exits.records import keep_keys_since
 from hygie.gate.anchors import Anchor, anchor_entry, cut_entry, not_in_record
 from hygie.gate.local import LocalOperator
-from hygie.gate.lockout import KNOWN_MS
 from hygie.gate.platform_ledger import PlatformLedger
 from hygie.gate.rights import forged_entry
 from hygie.grants import GRANT_EVERY_S, Grants
+from hygie.incidents import CLOCKS_EVERY_S, look_at_incidents
 from hygie.journal.sealer import Sealer
 from hygie.journal.spread import JournalSpread, spread_journal
 from hygie.journal.writer import JournalWriter
 from hygie.keys.erasure import ErasureCertificate
-from hygie.logkeeping import MEASUREMENT as LOGS_KIND
 from hygie.logkeeping import LogKeeper
 from hygie.loops import every, or_stop
+from hygie.patchkeeping import PATCHES_AFTER_S, PATCHES_EVERY_S, PatchKeeper
 from hygie.probes.canaries.watch import KIND as CANARIES_KIND
 from hygie.probes.canaries.watch import CanaryWatch
 from hygie.probes.door import ask_door, authority_of
+from hygie.probes.hardening import MACHINE_AFTER_S, MACHINE_EVERY_S, run_machine
 from hygie.probes.reconcile import JournalWatch
-from hygie.recordings import MEASUREMENT as SESSIONS_KIND
 from hygie.recordings import SESSIONS_EVERY_S, SessionKeeper
 from hygie.retentions import backups_kept, lengthen
 from hygie.segments.rows import published_objects
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.scrub import ScrubReport, scrub
+from hygie.trimming import KEPT, TRIM_EVERY_S, run_trim
 from hygie.vault.holdings import holdings
 from hygie.vault.ledger import tombstone_name
 from hygie.vault.voids import VoidWatch
@@ -78,27 +79,6 @@ CANARIES_EVERY_S = 600.0  # a turn reads what changed since the last one, and so
 CANARIES_AFTER_S = 30.0
 EVALUATE_AFTER_S = 20.0  # likewise, and after the door was first asked
 EFFECTS_AFTER_S = 5.0  # who left overnight is closed as soon as the platform is there
-_OVER_ENDS = "DELETE FROM hygie.session_end WHERE until_ms < %s"
-_OVER_CUTS = "DELETE FROM hygie.session_cut WHERE until_ms < %s"
-_OVER_SESSIONS = "DELETE FROM hygie.person_session WHERE until_ms < %s"
-_OVER_ASSERTIONS = "DELETE FROM hygie.assertion WHERE until_ms < %s"
-_OVER_SIGN_INS = "DELETE FROM hygie.sign_in WHERE seen_ms < %s"
-OVER_MS = 3_600_000  # a token that ended is refused by itself; an hour more covers a clock that was ahead
-TRIM_EVERY_S = 3_600.0
-KEPT = {  # runs of a kind: some days of what speaks often, and more than the month that availability counts
-    "journal": 34_560,
-    "catch-up": 34_560,
-    "journal-copies": 5_760,
-    "rights": 5_760,
-    LOGS_KIND: 5_760,
-    SESSIONS_KIND: 20_000,
-    "unwraps": 5_760,
-    "door": 50_400,
-    CANARIES_KIND: 5_760,
-    "scrub": 10_000,
-    "backup": 20_000,
-    "watch": 5_760,
-}
 COMPARE_EVERY_S = 60.0  # between a head of the key record and its anchor, a false right and its name in the journal
 BACKUP_POLL_S = 30.0  # a backup that is due starts within it; one that failed is tried again after it, or its own time
 OPERATOR = "system:work"
@@ -153,6 +133,7 @@ class Upkeep:
                 every(stop, EXITS_EVERY_S, lambda: keep_exits(house, OPERATOR)),
                 every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
                 every(stop, CANARIES_EVERY_S, lambda: run_canaries(house, records, canaries), after_s=CANARIES_AFTER_S),
+                every(stop, MACHINE_EVERY_S, lambda: run_machine(house, records), after_s=MACHINE_AFTER_S),
                 every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
                 every(stop, NEWS_EVERY_S, news.look),
                 every(stop, GRANT_EVERY_S, grants.run),
@@ -164,6 +145,8 @@ class Upkeep:
                     woken=news.heard,
                 ),
                 every(stop, SESSIONS_EVERY_S, sessions.run),
+                every(stop, PATCHES_EVERY_S, PatchKeeper(house, records).run, after_s=PATCHES_AFTER_S),
+                every(stop, CLOCKS_EVERY_S, lambda: look_at_incidents(house, records, OPERATOR), after_s=DOOR_AFTER_S),
                 every(stop, EVALUATE_EVERY_S, evaluate, after_s=EVALUATE_AFTER_S),
                 every(stop, PUBLISH_EVERY_S, logs.publish),
                 every(stop, COMPARE_EVERY_S, logs.tidy),
@@ -272,23 +255,6 @@ async def run_canaries(house: House, records: Database, watch: CanaryWatch) -> b
     clean = not facts["count"]
     await record(records, house.clock.now_ms(), CANARIES_KIND, passed=clean, facts=facts)
     return clean
-
-
-async def run_trim(records: Database, now_ms: int) -> int:
-    """Let the oldest runs of each kind go, drills are few and all stay; and what is long over of sessions: their early
-    ends, what people were shown of them, the assertions that were taken, the failed sign-ins.
-
-    Returns how many rows went.
-    """
-    gone = 0
-    async with records.transaction() as connection:
-        for kind, kept in KEPT.items():
-            row = await (await connection.execute("SELECT hygie.trim_measurements(%s, %s)", (kind, kept))).fetchone()
-            gone += row[0] if row is not None else 0
-        for statement in (_OVER_ENDS, _OVER_CUTS, _OVER_SESSIONS, _OVER_ASSERTIONS):
-            gone += (await connection.execute(statement, (now_ms - OVER_MS,))).rowcount
-        gone += (await connection.execute(_OVER_SIGN_INS, (now_ms - KNOWN_MS,))).rowcount
-    return gone
 
 
 async def run_catch_up(

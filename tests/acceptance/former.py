@@ -67,6 +67,12 @@ UNDO: dict[str, tuple[str, ...]] = {
         "ALTER TABLE hygie.retention DROP CONSTRAINT retention_floor",
     ),
     "0022_escalation": ("DROP TABLE hygie.notice",),
+    "0023_one_credential": ("DROP INDEX hygie.authenticator_credential",),
+    "0024_host_logs": ("ALTER TABLE hygie.watch_cursor DROP COLUMN mark",),
+    "0026_soc": ("DROP TABLE hygie.soc_cursor",),
+    "0027_duty": ("DROP TABLE hygie.duty",),
+    "0028_hardening": ("DROP TABLE hygie.hardening_report, hygie.hardening_waiver, hygie.hardening_baseline",),
+    "0029_patching": ("DROP TABLE hygie.vulnerability_feed, hygie.vulnerability",),
 }
 
 

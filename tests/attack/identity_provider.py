@@ -45,6 +45,7 @@ class HostileProvider:
     more_keys: list[dict[str, Any]] = field(default_factory=list)
     forge: Callable[[Claims], str] | None = None
     signed_userinfo: bool = False
+    access: str = ""  # the token that it gives, one that nobody guesses when empty
     down: bool = False
     hang_s: float = 0.0
     seen: list[dict[str, str]] = field(default_factory=list)
@@ -143,7 +144,7 @@ class HostileProvider:
         verifier = hashlib.sha256(query.get("code_verifier", "").encode()).digest()
         if base64.urlsafe_b64encode(verifier).decode().rstrip("=") != asked.get("code_challenge"):
             return None
-        access = secrets.token_urlsafe(16)
+        access = self.access or secrets.token_urlsafe(16)
         return json.dumps({"access_token": access, "token_type": "Bearer", "id_token": self.id_token(asked, access)})
 
     def id_token(self, asked: dict[str, str], access: str) -> str:

@@ -19,7 +19,8 @@ DENIED = psycopg.errors.InsufficientPrivilege
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 # What the role may do in the platform's schema, whole tables then columns; in its own schema it only adds.
 TABLES = {("tenant", "SELECT"), ("environment", "SELECT"), ("measurement", "SELECT"), ("request_use", "SELECT")} | {
-    (table, "SELECT") for table in ("finding", "finding_act", "finding_evidence", "notice", "watch_cursor")
+    (table, "SELECT")
+    for table in ("finding", "finding_act", "finding_evidence", "notice", "watch_cursor", "soc_cursor")
 }
 COLUMNS = {
     "journal_pending": {"INSERT": {"leaf"}},
@@ -60,6 +61,11 @@ COLUMNS = {
     "retention": {"SELECT": {"name", "rank", "value", "since_ms", "request"}},
     "review_campaign": {"SELECT": {"id", "tenant", "environment", "name", "opened_by", "opened_ms", "due_ms"}},
     "right_review": {"SELECT": {"campaign", "habilitation", "decision", "decided_by", "decided_ms", "why"}},
+    "hardening_baseline": {"SELECT": {"id", "at_ms", "who", "reason", "points"}},
+    "hardening_waiver": {"SELECT": {"id", "point", "from_ms", "until_ms", "who", "reason"}},
+    "hardening_report": {
+        "SELECT": {"id", "kind", "at_ms", "imported_ms", "who", "sha256", "counts", "passed"},
+    },
     "erasure": {"SELECT": {"id", "environment", "requested_ms", "unreadable_ms", "purged_ms", "final_ms"}},
 }
 ADDED_TO = ("record", "document", "catalogue", "batch", "run")

@@ -26,6 +26,7 @@ RESIDENT_BYTES_MAX = 400 << 20  # what a hosting process may hold after bombs of
 SLOW_CLIENTS = 300
 SLOW_S_MAX = 40.0  # 10 s for a header, 15 s for a body that crawls, and a busy machine
 ANSWER_S_MAX = 8.0
+SILENT_S_MAX = 9.0  # 3 s for a stranger's body, and a busy machine
 MIB = 1 << 20
 
 
@@ -140,6 +141,32 @@ def test_many_slow_clients_hold_nobody_up_and_are_let_go(made: Installation) -> 
         for one in slow:
             one.close()
     assert made.fhir("GET", "Patient/p").status == 200
+
+
+@pytest.mark.parametrize("door", ["oauth2/token", "oauth2/sign-in", "rights/requests"])
+def test_what_a_stranger_announces_and_never_sends_holds_a_place_for_seconds(made: Installation, door: str) -> None:
+    """At fifteen seconds each, seventeen connections a second kept a process at 503."""
+    context = trust(made)
+
+    def announce(_: int) -> ssl.SSLSocket:
+        raw = socket.create_connection(("127.0.0.1", made.port), timeout=SILENT_S_MAX)
+        slow = context.wrap_socket(raw, server_hostname="127.0.0.1")
+        kind = "application/json" if door.startswith("rights") else "application/x-www-form-urlencoded"
+        slow.sendall(
+            f"POST /chu/prod/{door} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 9\r\n\r\na".encode()
+        )
+        return slow
+
+    with ThreadPoolExecutor(8) as threads:
+        silent = list(threads.map(announce, range(24)))
+    try:
+        began = time.monotonic()
+        answers = {one.recv(4096).split(b" ")[1] for one in silent}
+        assert time.monotonic() - began < SILENT_S_MAX
+        assert answers == ({b"401"} if door.startswith("rights") else {b"400"})
+    finally:
+        for one in silent:
+            one.close()
 
 
 def ended(one: ssl.SSLSocket) -> bool:

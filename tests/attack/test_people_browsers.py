@@ -142,6 +142,7 @@ def test_what_a_provider_says_and_does_not_hold_proves_nobody(ward: Ward, lie: d
         assert "HYG-2F0" in browser.page.text
         browser.go("GET", f"{ward.launch().base}/oauth2/sign-in")
         is_lost(browser)
+    assert [one for one in entries(ward.made) if one.detail.get("code") == "HYG-2F0"][-1].outcome == "refused"
 
 
 def test_id_tokens_of_no_key_or_another_prove_nobody(ward: Ward) -> None:

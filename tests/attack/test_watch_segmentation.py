@@ -14,9 +14,9 @@ from tests.attack.test_environment_segmentation import tables_of
 
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 ENVIRONMENT = "hygie_env_1"
-OWN = {"watch_cursor", "watch_state"}
+OWN = {"watch_cursor", "watch_state", "soc_cursor"}
 FINDINGS = {"finding", "finding_act", "finding_evidence", "notice"}
-READ = {"journal_entry", "journal_head", "tenant", "environment", "measurement"}
+READ = {"journal_entry", "journal_head", "tenant", "environment", "measurement", "duty"}
 TABLES = {
     *((table, right) for table in OWN for right in ("SELECT", "INSERT", "UPDATE", "DELETE")),
     *((table, right) for table in FINDINGS for right in ("SELECT", "INSERT")),

@@ -25,6 +25,7 @@ from tools import (
     cross_reference,
     error_reference,
     flow_reference,
+    hardening_reference,
     referential_reference,
     register_reference,
 )
@@ -145,6 +146,11 @@ def test_the_page_of_actions_is_up_to_date() -> None:
 
 def test_the_page_of_flows_is_up_to_date() -> None:
     assert flow_reference.PAGE.read_text() == flow_reference.page(), "run: python -m tools.flow_reference"
+
+
+def test_the_page_of_hardening_is_up_to_date() -> None:
+    written = hardening_reference.PAGE.read_text()
+    assert written == hardening_reference.page(), "run: python tools/hardening_reference.py"
 
 
 def test_the_page_of_referentials_is_up_to_date() -> None:

@@ -22,6 +22,8 @@ from hygie.app import House
 from hygie.base.settings import Settings, default_settings
 from hygie.database.cluster import Dsns
 from hygie.evaluation import take_snapshot
+from hygie.patching.model import PatchFacts, Vulnerability
+from hygie.patching.store import Feed
 from hygie.probes import rows
 from hygie.proof.cross.checks import cross_checks
 from hygie.proof.cross.model import Look, judge_cross
@@ -120,6 +122,10 @@ def works() -> list[Change]:
           for name in ("backup", "database:hygie", "kms")],
         change("change", "CHG-1", "done", platform_version=__version__, done_at=at(-20), result="success",
                kind="evolution", degrading=False),
+        change("change", "CHG-2", "done", kind="patch", severity="critical", published_on=day(-9), done_at=at(-5),
+               result="success", cves=["CVE-2027-2"], components=["deb/openssl"], degrading=False),
+        change("change", "CHG-3", "assessed", kind="patch", severity="high", published_on=day(-60), cves=["CVE-2027-3"],
+               components=["pypi/lib"], exception="pas exposé", exception_until=day(20), degrading=False),
         change("intervention", "INT-1", "done", started_at=at(-15), ended_at=at(-14.9), accounts=["paul"],
                operator="PER-paul", kind="pentest", ending_accounts=["old"]),
         change("recorded-session", "SES-1", "matched", kind="ssh", account="paul", intervention="INT-1",
@@ -132,7 +138,9 @@ def works() -> list[Change]:
                origin_key="DRL-2"),
         change("drill", "DRL-2", "reported", kind="site-loss", platform_report="d-2", outcome="failed",
                gaps="trop long", actions=["ACT-2"], started_at=at(-40), ended_at=at(-39.9)),
-        change("incident", "INC-1", "declared", detected_at=at(-0.05), declared_at=at(-0.05), lead="PER-anne"),
+        change("duty", "DUT-1", person="PER-anne", from_at=at(-0.5), to_at=at(30.4), languages=["fr"]),
+        change("incident", "INC-1", "declared", detected_at=at(-0.05), declared_at=at(-0.05), lead="PER-anne",
+               evidence_sha256=["ef" * 32]),
         change("violation", "VIO-1", "detected", aware_at=at(-0.1)),
         change("rights-request", "RRQ-1", "executed", right="erasure", certificate="er-1", received_on=day(-60),
                decided_on=day(-50), executed_on=day(-49), answered_on=day(-48), retention_checked=True,
@@ -264,7 +272,17 @@ class Scene:
         return Look(snapshot, facts, context, self.version, registers.documents())
 
 
+PATCHING = PatchFacts(
+    ms(-0.02), 500, "ab" * 32, unread=(), uncovered=(), code="",
+    feeds=tuple(Feed(slot, "ab" * 32, "cd" * 32, 9, ms(-1), ms(-0.5)) for slot in ("Bitnami", "PyPI", "tracker")),
+    vulnerabilities=(
+        Vulnerability("CVE-2027-1", "deb/curl", "7.8-1", "7.9-1", "critical", 9.8, ms(-6), ms(-1)),
+        Vulnerability("CVE-2027-3", "pypi/lib", "1.0", "1.1", "high", None, ms(-60), ms(-1)),
+        Vulnerability("CVE-2027-4", "deb/tar", "1-1", "", "low", None, None, ms(-400)),
+    ),
+)  # fmt: skip
 MADE: dict[str, object] = {
+    "patching": PATCHING,
     "tls": TlsFacts("127.0.0.1:8443", "TLSv1.3", "x", True, True, False, ms(200), {}),
     "keys": KeyFacts("file", False, "passphrase", True, False, ms(-300), 1, ms(-200), ms(-5), "elsewhere"),
     "stores": StoresFacts(STORES, 1, whole=True, closed=0),
@@ -273,6 +291,7 @@ MADE: dict[str, object] = {
          ActFacts("backup:restore", ms(-15), "local:paul", "done")), ms(-35), whole=True,
         traces=(ActFacts("journal:export", ms(-11), "local:paul", "done", "chu", "yes"),),
     ),
+    "archives": frozenset({"ef" * 32}),
     "door": DoorFacts("probe", 7, ms(0), 401, 401, 403, 403, 403, same_answer=True, french=True),
 }  # fmt: skip
 

@@ -12,11 +12,12 @@ import pytest
 
 from hygie.base.errors import HygieError
 from hygie.database.cluster import Dsns
+from hygie.patching.model import Vulnerability
 from hygie.probes.door import untranslated
 from hygie.proof.cross.model import SABOTAGE, Found, judge_cross, outcome_of
 from hygie.proof.facts import ActFacts, StoreFacts
 from hygie.proof.model import Observed
-from tests.sabotage.cross_world import CHECKS, Scene, at, ms, scene
+from tests.sabotage.cross_world import CHECKS, PATCHING, Scene, at, ms, scene
 from tests.unit.proof.host import CERTIFICATE, change, day
 
 Break = Callable[[Scene], object]
@@ -95,6 +96,16 @@ def left(scene: Scene) -> None:
     scene.world.amend("person", "PER-paul", "left", ends_on=day(0))
 
 
+def known(*found: Vulnerability, **facts: Any) -> Break:
+    """One more open vulnerability, or other facts of patches."""
+
+    def act(scene: Scene) -> None:
+        scene.change_fact("patching", vulnerabilities=(*PATCHING.vulnerabilities, *found), **facts)
+
+    return act
+
+
+LATE = Vulnerability("CVE-2027-9", "pypi/other", "1", "2", "critical", 9.8, ms(-8), ms(-1))
 # check → what breaks it → a word of what it then names
 SABOTAGES: Mapping[str, tuple[Break, str]] = {
     "cross.leaver-account": (left, "paul"),
@@ -119,6 +130,7 @@ SABOTAGES: Mapping[str, tuple[Break, str]] = {
     "cross.sessions-read": (
         lambda scene: scene.measured("sessions", 0, passed=False, code="HYG-4J0"), "HYG-4J0"
     ),
+    "cross.rota-covered": (amend("duty", "DUT-1", to_at=at(10)), day(12)),
     "cross.duty-held": (amend("person", "PER-anne", duties=["rssi"]), "dpo"),
     "cross.owner-present": (left, "action ACT-2"),
     "cross.policy-acknowledged": (add("person", "PER-new", starts_on=day(-1)), "POL-1 PER-new"),
@@ -148,6 +160,9 @@ SABOTAGES: Mapping[str, tuple[Break, str]] = {
     "cross.stores-listed": (store("folder:/srv/old"), "folder:/srv/old"),
     "cross.version-recorded": (newer, "99.0"),
     "cross.version-newest": (newer, "CHG-1"),
+    "cross.patch-due": (known(LATE), "CVE-2027-9 pypi/other"),
+    "cross.patch-feed": (known(feeds=tuple(replace(one, brought_ms=ms(-15)) for one in PATCHING.feeds[:1])), "Bitnami"),
+    "cross.patch-effective": (known(replace(LATE, name="CVE-2027-2", component="deb/openssl")), "CHG-2"),
     "cross.upgrade-recorded": (acts("platform:upgrade", -3), "platform:upgrade"),
     "cross.drill-recorded": (
         lambda scene: scene.measured("drill-key-loss", -9, passed=True, drill="d-9", rto_s=1.0, rpo_s=0.0), "d-9"
@@ -157,6 +172,7 @@ SABOTAGES: Mapping[str, tuple[Break, str]] = {
     "cross.backup-within-plan": (sql("UPDATE hygie.measurement SET at_ms = %s WHERE kind = 'backup'", ms(-1)), "BCP-1"),
     "cross.plan-promised": (amend("continuity-plan", "BCP-1", pdma_min=90), "BCP-1"),
     "cross.incident-led": (amend("incident", "INC-1", declared_at=at(-1), detected_at=at(-1)), "INC-1"),
+    "cross.evidence-kept": (lambda scene: scene.made.update(archives=frozenset({"cd" * 32})), "INC-1"),
     "cross.violation-clocks": (amend("violation", "VIO-1", aware_at=at(-2)), "VIO-1"),
     "cross.request-clocks": (amend("rights-request", "RRQ-2", received_on=day(-40)), "RRQ-2"),
     "cross.erasure-asked": (amend("rights-request", "RRQ-1", certificate="autre"), "er-1"),
@@ -241,6 +257,34 @@ def test_a_page_that_is_not_what_the_registers_say_is_red(database: Dsns, name: 
     assert found.verdict.value == "unsatisfied", found
     assert words in found.observed.fr
     assert name == "a form without its sentence" or others.verdict.value == "satisfied", others
+
+
+def test_patches_are_judged_by_what_runs_and_exceptions_by_their_end_and_approver(database: Dsns) -> None:
+    def due(*found: Vulnerability, **facts: Any) -> str:
+        known(*found, **facts)(sound)
+        return sound.verdict("cross.patch-due").verdict.value
+
+    with scene(database) as sound:
+        assert due() == "satisfied"
+        assert due(replace(LATE, published_ms=ms(-7))) == "satisfied", "seven days, whole"
+        assert due(replace(LATE, published_ms=None, first_ms=ms(-8))) == "unsatisfied", "first seen here"
+        assert due(replace(LATE, published_ms=ms(-500), severity="low", fixed_in="")) == "satisfied", "nothing to apply"
+        assert due(replace(LATE, fixed_in="")) == "unsatisfied", "a decision is asked for"
+        assert due(replace(LATE, name="CVE-2027-3", component="deb/other")) == "unsatisfied", "another component"
+        assert due(feeds=()) == due(looked_ms=None) == "unknown"
+        assert due(looked_ms=ms(0), feeds=PATCHING.feeds, uncovered=("deb",)) == "unknown"
+        assert due(uncovered=()) == "satisfied"
+        for fields in ({"exception_until": day(-1)}, {"exception_until": day(91)}, {"components": []}):
+            sound.world.amend("change", "CHG-3", **fields)
+            assert due() == "unsatisfied", fields
+            sound.world.amend("change", "CHG-3", exception_until=day(20), components=["pypi/lib"])
+            assert due() == "satisfied"
+        for facts in ({"looked_ms": ms(-3)}, {"code": "HYG-5M0"}, {"looked_ms": None}):
+            known(**facts)(sound)
+            assert sound.verdict("cross.patch-feed").verdict.value == "unsatisfied", facts
+            sound.made["patching"] = PATCHING
+        known(looked_ms=ms(-6))(sound)
+        assert sound.verdict("cross.patch-effective").verdict.value == "unknown", "nobody looked since"
 
 
 def test_an_error_without_its_french_sentence_is_red(database: Dsns) -> None:

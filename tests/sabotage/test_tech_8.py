@@ -12,7 +12,7 @@ from hygie.base.settings import default_settings
 from hygie.proof.checks import tech_8
 from hygie.proof.facts import AnswerFacts
 from hygie.proof.model import Context
-from hygie.upkeep import KEPT, run_trim
+from hygie.trimming import KEPT, run_trim
 from tests.attack.installation import kill, stopped
 from tests.sabotage.conftest import Broken
 

@@ -27,7 +27,6 @@ def house(folder: Path, **fields: Any) -> Any:
 def test_a_provider_sends_people_back_to_an_address_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "psc").write_text("s3cret\n")
     (made,) = providers_of(house(tmp_path))
-    made.close()
     assert made.redirect_uri == "https://localhost:9443/sign-in/psc"
 
 

@@ -103,3 +103,13 @@ def test_the_sealer_ends_after_the_upkeep_and_publishes_what_it_wrote_last(monke
     monkeypatch.setattr(services, "say_ready", lambda _: told.append("ready"))
     asyncio.run(services._work(Path("unused"), None))
     assert told == ["recovered", "ready", "upkeep wrote", "sealer ends", "sealed"]
+
+
+def test_no_credential_is_named_in_the_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The library of security keys tells each ceremony, with what the browser sent."""
+    for name in ("harden_process", "allow_many_files"):
+        monkeypatch.setattr(services, name, lambda: None)
+    monkeypatch.setattr(logging.root, "handlers", [])
+    services.begin("test")
+    logging.getLogger("fido2.server").info("Credential authenticated: %s", "c0ffee")
+    assert "c0ffee" not in capsys.readouterr().err

@@ -28,6 +28,7 @@ Level = Literal["critical", "high", "medium", "low", "informational"]
 Span = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 CHANNELS_MAX, STEPS_MAX = 20, 20
+ROTA = "rota"  # what a step names for the channels of whoever is on duty
 PARIS: Final = ZoneInfo("Europe/Paris")
 
 
@@ -82,7 +83,7 @@ ChannelSettings = MailSettings | WebhookSettings | SyslogSettings | FileSettings
 
 class StepSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One step of the escalation: findings of these levels that nobody acknowledged after so long are told by these
-    channels. quiet: hours in France during which this step waits."""
+    channels; ``rota`` among them: by those of whoever is on duty. quiet: hours in France in which this step waits."""
 
     levels: Annotated[tuple[Level, ...], msgspec.Meta(min_length=1)]
     after_minutes: Annotated[int, msgspec.Meta(ge=0, le=10_080)] = 0
@@ -113,15 +114,15 @@ def check_channels(
     Raises: SettingsError.
     """
     names = [one.name for one in channels]
-    if len(set(names)) != len(names) or len(names) > CHANNELS_MAX:
-        raise _weak("channels", f"each name once, {CHANNELS_MAX} at most")
+    if len(set(names)) != len(names) or len(names) > CHANNELS_MAX or ROTA in names:
+        raise _weak("channels", f"each name once, {CHANNELS_MAX} at most, none called {ROTA}")
     for one in channels:
         _check_channel(one, production=production)
     if len(escalation) > STEPS_MAX:
         raise _weak("escalation", f"{STEPS_MAX} steps at most")
     for number, step in enumerate(escalation, 1):
         for name in step.channels:
-            if name not in names:
+            if name not in names and not (name == ROTA and names):
                 raise _weak(f"escalation.{number}.channels", f"{name} is no name of [[channels]]")
         begins, _, ends = (step.quiet or "-").partition("-")
         if step.quiet is not None and begins == ends:

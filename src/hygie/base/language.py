@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 
 from hygie.base.errors import Language
 
@@ -26,6 +27,30 @@ def language_of_locale(environ: Mapping[str, str] | None = None) -> Language:
         if value:
             return "fr" if value.lower().split(".")[0].split("_")[0] in {"fr", "french"} else "en"
     return "en"
+
+
+@lru_cache(maxsize=1024)
+def language_asked(header: bytes) -> Language:
+    """French, unless an ``Accept-Language`` prefers English (RFC 9110, section 12.5.4)."""
+    best: dict[str, float] = {}
+    for rank, item in enumerate(header.decode("latin-1").lower().split(",")[:20]):
+        tag, _, weight = item.strip().partition(";")
+        weighs = quality(weight) - rank * 1e-6
+        primary = tag.split("-")[0].strip()
+        if primary in {"fr", "en"} and weighs > best.get(primary, 0.0):
+            best[primary] = weighs
+    return "en" if best.get("en", 0.0) > best.get("fr", 0.0) else "fr"
+
+
+def quality(weight: str) -> float:
+    """The weight of one choice in an ``Accept…`` header, from 0 to 1; one that cannot be read weighs nothing."""
+    name, _, value = weight.strip().partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return max(0.0, min(1.0, float(value)))
+    except ValueError:
+        return 0.0
 
 
 def set_language(language: Language | None) -> None:

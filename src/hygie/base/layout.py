@@ -13,11 +13,14 @@
     DATA/logs/             one log per process, rotated
     DATA/erasures/         certificates of erasure, as they were last signed
     DATA/exits/            certificates of destruction at the end of contracts, and the statements of consent
+    DATA/incidents/        archives of evidence, one folder an incident
     DATA/upgrades/         copies of the database taken before each upgrade
     DATA/public/           public pages and their data, as they were last published
     DATA/referentials/     référentiels that people imported, canonical JSON
     DATA/ssh/              what sshd reads: the certificate authority and revoked interventions
+    DATA/watch/            what other machines sent of their logs, until the watch has read it
     DATA/timestamps/       checkpoints of the journal stamped by a timestamp authority, by month
+    DATA/patching/         vulnerability feeds that were brought, the inventory of what runs
     DATA/connection.json   what a FHIR client needs: base_url, ca_file, token
 """
 
@@ -104,6 +107,11 @@ class DataFolder:
         return self.path / "exits"
 
     @property
+    def incidents(self) -> Path:
+        """Archives of evidence, in one folder an incident."""
+        return self.path / "incidents"
+
+    @property
     def upgrades(self) -> Path:
         """Copies of the database taken before upgrades."""
         return self.path / "upgrades"
@@ -124,9 +132,19 @@ class DataFolder:
         return self.path / "ssh"
 
     @property
+    def watch(self) -> Path:
+        """Messages of other machines' syslog that wait to be read."""
+        return self.path / "watch"
+
+    @property
     def timestamps(self) -> Path:
         """Stamped checkpoints, one file each, by month."""
         return self.path / "timestamps"
+
+    @property
+    def patching(self) -> Path:
+        """Vulnerability feeds that were brought, and the inventory of what runs."""
+        return self.path / "patching"
 
     @property
     def connection_file(self) -> Path:

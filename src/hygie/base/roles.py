@@ -20,6 +20,7 @@ class Role(StrEnum):
 
     APPLICATION = "application"
     RIGHTS_APPLICATION = "rights-application"
+    HOST_RIGHTS_APPLICATION = "host-rights-application"
     CAREGIVER = "caregiver"
     READER = "reader"
     PRIVACY_OFFICER = "privacy-officer"
@@ -64,4 +65,6 @@ def _card(role: Role, given: Mapping[str, Any]) -> RoleCard:
 
 
 ROLES: Final[Mapping[Role, RoleCard]] = read_roles(CATALOGUE.read_text(encoding="utf-8"))
+# Through who holds one of these a person decides on rights; no person holds one.
+OF_RIGHTS: Final = frozenset({Role.RIGHTS_APPLICATION, Role.HOST_RIGHTS_APPLICATION})
 ACTIONS_OF_ROLE: Final[Mapping[Role, frozenset[Action]]] = {role: card.actions for role, card in ROLES.items()}

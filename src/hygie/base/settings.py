@@ -17,10 +17,14 @@ from hygie.base.channels import ChannelSettings, StepSettings, check_channels, s
 from hygie.base.errors import Language, SettingsError
 from hygie.base.files import write_durably
 from hygie.base.hardening import Swap
+from hygie.base.host_logs import HostLogSettings, SyslogReceiverSettings, check_host_logs
 from hygie.base.identity_providers import IdentityProviderSettings, check_providers
 from hygie.base.language import say
 from hygie.base.layout import DataFolder
+from hygie.base.machine_settings import HardeningSettings
+from hygie.base.nis2 import Nis2Settings
 from hygie.base.passphrase import check_passphrase, read_passphrase, systemd_credential
+from hygie.base.patches import PatchSettings
 from hygie.base.settings_checks import (
     ClearSwapError,
     UnreadableSettingsError,
@@ -32,6 +36,7 @@ from hygie.base.settings_checks import (
     check_swap,
     check_witness_url,
 )
+from hygie.base.soc import ExportSettings, MetricsSettings, check_soc, export_keys
 
 SETTINGS_BYTES_MAX = 1 << 20  # a settings file is a page; anything larger is not one
 SYSTEMD_PREFIX = "systemd:"
@@ -243,8 +248,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     identity_providers: tuple[IdentityProviderSettings, ...] = ()
     interventions: InterventionSettings = InterventionSettings()
     watch: WatchSettings = WatchSettings()
+    hardening: HardeningSettings = HardeningSettings()
+    patches: PatchSettings = PatchSettings()
     channels: tuple[ChannelSettings, ...] = ()
     escalation: tuple[StepSettings, ...] = ()
+    nis2: Nis2Settings = Nis2Settings()
+    host_logs: tuple[HostLogSettings, ...] = ()
+    syslog_receiver: SyslogReceiverSettings | None = None
+    soc: tuple[ExportSettings, ...] = ()
+    metrics: MetricsSettings = MetricsSettings()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
@@ -298,6 +310,8 @@ def check_settings(settings: Settings, folder: DataFolder) -> None:
         raise UnreadableSettingsError(file=folder.settings_file.name, detail="timestamp.url: http(s)://")
     check_providers(settings.identity_providers, production=settings.production)
     check_channels(settings.channels, settings.escalation, production=settings.production)
+    check_host_logs(settings.host_logs, settings.syslog_receiver)
+    check_soc(settings.soc, settings.metrics, production=settings.production)
     if (settings.interventions.recordings is None) != (settings.interventions.logins is None):
         detail = "interventions: recordings and logins go together"
         raise UnreadableSettingsError(file=folder.settings_file.name, detail=detail)
@@ -356,7 +370,7 @@ def write_settings(data: Path, settings: Settings) -> Path:
     check_settings(settings, folder)
     head = "# Settings of this Hygie installation. Each one is explained in docs/reference/settings.md.\n\n"
     told = _without_none(msgspec.to_builtins(settings))
-    for name in ("identity_providers", "channels", "escalation"):
+    for name in ("identity_providers", "channels", "escalation", "host_logs", "soc"):
         if not told[name]:
             del told[name]  # an empty one would stand in the way of the [[tables]] that somebody adds
     write_durably(folder.settings_file, (head + tomli_w.dumps(told)).encode())
@@ -381,8 +395,13 @@ def check_machine(settings: Settings, folder: DataFolder, *, swap: Swap | None =
     Args: swap: a state to judge instead of the machine's.
     Raises: ExposedFileError (HYG-605), ClearSwapError (HYG-606, in production).
     """
-    secrets = (*(one.secret for one in settings.identity_providers), *secrets_of(settings.channels))
-    for path in (settings.host.key, settings.kms.credential, *secrets):
+    received = settings.syslog_receiver.key if settings.syslog_receiver is not None else None
+    secrets = (
+        *(one.secret for one in settings.identity_providers),
+        *secrets_of(settings.channels),
+        *export_keys(settings.soc),
+    )
+    for path in (settings.host.key, settings.kms.credential, received, *secrets):
         if path is not None and not path.startswith(SYSTEMD_PREFIX):
             check_secret_file(folder.resolve(path))
     try:

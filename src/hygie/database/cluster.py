@@ -121,6 +121,20 @@ def set_login_passwords(owner_dsn: str, passwords: dict[str, str]) -> None:
         raise DatabaseUnavailableError(part="passwords") from error
 
 
+def log_refusals(admin_dsn: str) -> None:
+    """Have the server log what it refuses to the watch's role. Not to the others: errors of theirs may quote a value,
+    and ``hygie work`` tries every ten minutes what they must be refused. Args: admin_dsn: a superuser.
+
+    Raises: DatabaseUnavailableError.
+    """
+    try:
+        with psycopg.connect(admin_dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as admin:
+            statement = sql.SQL("ALTER ROLE {} SET log_min_messages = 'error'")
+            admin.execute(statement.format(sql.Identifier(WATCH)))
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailableError(part="passwords") from error
+
+
 def set_password(connection: psycopg.Connection, role: str, password: str) -> None:
     """Set a role's password. The server receives its SCRAM verifier, never the password itself."""
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()

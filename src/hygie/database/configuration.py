@@ -54,7 +54,7 @@ _FIXED: dict[str, str | float] = {
     "log_truncate_on_rotation": "on",
     "log_timezone": "UTC",
     "timezone": "UTC",
-    "log_line_prefix": "%m [%p] ",
+    "log_line_prefix": "%m [%p] %e %u@%d ",  # SQLSTATE, role and database, for the watch
     "log_min_messages": "log",  # LOG, FATAL, PANIC: an ERROR's text may quote a value
     "log_min_error_statement": "panic",
     "log_statement": "none",

@@ -36,6 +36,7 @@ from hygie.database.cluster import (
     SEALER,
     Dsns,
     dsns_by,
+    log_refusals,
     prepare_cluster,
     set_login_passwords,
 )
@@ -137,6 +138,7 @@ class EmbeddedPostgres:
                 raise
             prepare_cluster(self.dsn(ADMIN, "postgres"), owner_password=passwords[OWNER])
             set_login_passwords(self.dsn(OWNER), passwords)
+            log_refusals(self.dsn(ADMIN, "postgres"))
 
     def stop(self) -> None:
         """Stop the live server of this data folder, whoever started it: transactions roll back, nothing is lost.

@@ -21,6 +21,18 @@ OPEN: Mapping[str, Text] = {  # what no register settles here, and what is said 
         "Inconnue encore, la disponibilité promise aux contrats : il y faut un jour de mesures.",
         "Still unknown, the availability that contracts promise: it takes a day of measures.",
     ),
+    "cross.patch-due": Text(
+        "Inconnues ici, les vulnérabilités de ce qui tourne : la démonstration n'apporte aucun flux.",
+        "Unknown here, the vulnerabilities of what runs: the demonstration brings no feed.",
+    ),
+    "cross.patch-feed": Text(
+        "Inconnu, l'âge des flux de vulnérabilités : aucun n'a été apporté.",
+        "Unknown, the age of vulnerability feeds: none was brought.",
+    ),
+    "cross.patch-effective": Text(
+        "Inconnu, l'effet des correctifs inscrits : il se lit dans un flux.",
+        "Unknown, what recorded patches achieved: a feed tells.",
+    ),
     "cross.sessions-read": Text(
         "Sans réponse, les sessions d'administration : la démonstration ne lit le journal d'aucune machine.",
         "Without an answer, administration sessions: the demonstration reads no machine's log.",

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hygie.base.canonical import canonical
+from hygie.base.people import is_same_person
 from hygie.exits.errors import ExitInstructionError, ExportDamagedError, SameHandsError
 
 MANIFEST_FORMAT = "hygie exit manifest 1"
@@ -192,7 +193,7 @@ def check_hands(requester: str, approver: str) -> str:
     """
     if not ACCOUNT.match(approver):
         raise ExitInstructionError(reason="approver is not an account")
-    if requester.removeprefix("local:") == approver:
+    if is_same_person(requester, approver):
         raise SameHandsError()
     return approver
 

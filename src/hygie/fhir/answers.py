@@ -18,7 +18,8 @@ import msgspec
 
 from hygie.base.clock import iso_ms
 from hygie.base.errors import HygieError, Language
-from hygie.fhir.requests import Receive, language_of
+from hygie.base.language import language_asked
+from hygie.fhir.requests import Receive
 from hygie.vault.model import Stored
 
 FHIR_JSON: Final = b"application/fhir+json; charset=utf-8"
@@ -127,7 +128,7 @@ def refusal(error: HygieError, language: Language, expression: str = "") -> Answ
 
 def server_refusal(status: int, accept_language: bytes) -> tuple[bytes, bytes]:
     """An OperationOutcome for what the server refuses before any face runs: deadlines, sizes, saturation."""
-    english = language_of(accept_language) == "en"
+    english = language_asked(accept_language) == "en"
     sentence = "Request refused by the server's limits." if english else "Requête refusée par les limites du serveur."
     issue = {
         "severity": "error",

@@ -14,6 +14,7 @@ from typing import Final
 
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError
+from hygie.base.language import language_asked
 from hygie.base.turns import OneAtATime, Single
 from hygie.fhir.answers import Answer, instant, refusal, with_version
 from hygie.fhir.bundle import BundleView, EntryView, parse_bundle
@@ -24,7 +25,6 @@ from hygie.fhir.requests import (
     PARSE_APART_FROM_BYTES,
     Call,
     check_json_content,
-    language_of,
     preferred_return,
 )
 from hygie.fhir.transactions import WRITES, Breath, Done, Transaction, locate
@@ -135,13 +135,13 @@ class Bundles:
         try:
             handler, entry_call = self._route(call, entry)
         except HygieError as error:
-            answer = refusal(error, language_of(call.headers.get(b"accept-language", b"")), _place(entry))
+            answer = refusal(error, language_asked(call.headers.get(b"accept-language", b"")), _place(entry))
             return _answer_part(answer)
         return await self._one(entry_call, handler, entry)
 
     async def _one(self, call: Call, handler: Handler, entry: EntryView | None = None) -> bytes:
         """One entry to its end; its failure is its own."""
-        language = language_of(call.headers.get(b"accept-language", b""))
+        language = language_asked(call.headers.get(b"accept-language", b""))
         try:
             answer = await handler(call)
         except HygieError as error:
@@ -186,7 +186,7 @@ class _Room:
     """What may still be held of one bundle's answers: ten thousand entries can each ask for a page of a thousand."""
 
     def __init__(self, call: Call) -> None:
-        self._language = language_of(call.headers.get(b"accept-language", b""))
+        self._language = language_asked(call.headers.get(b"accept-language", b""))
         self._bytes = 0
 
     def take(self, part: bytes) -> bytes:

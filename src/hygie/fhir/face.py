@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from hygie.base.errors import HygieError, Language
+from hygie.base.language import language_asked
 from hygie.base.turns import Turns
 from hygie.fhir.answers import Answer, Send, refusal, send_answer
 from hygie.fhir.binary import Binaries
@@ -20,7 +21,7 @@ from hygie.fhir.capability import capability_statement
 from hygie.fhir.doors import GateDoor, VaultDoor
 from hygie.fhir.face_errors import ClientGoneError, MethodNotAllowedError, NoSuchRouteError, incident
 from hygie.fhir.interactions import Interactions
-from hygie.fhir.requests import FHIR_ID, BodyReader, Call, Receive, accepts_gzip, check_accept, language_of, make_call
+from hygie.fhir.requests import FHIR_ID, BodyReader, Call, Receive, accepts_gzip, check_accept, make_call
 from hygie.fhir.searches import Searches
 from hygie.fhir.structures import resource_types
 
@@ -193,4 +194,4 @@ class Face:
 
 
 def _language(call: Call) -> Language:
-    return language_of(call.headers.get(b"accept-language", b""))
+    return language_asked(call.headers.get(b"accept-language", b""))

@@ -14,6 +14,7 @@ from typing import Any
 
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError
+from hygie.base.language import language_asked
 from hygie.base.permit import SET_TYPE, Permit
 from hygie.base.turns import Turns
 from hygie.fhir.answers import Answer, resource_bytes, success_outcome, with_version
@@ -27,7 +28,6 @@ from hygie.fhir.requests import (
     BodyReader,
     Call,
     check_json_content,
-    language_of,
     preferred_return,
     query_text,
     version_of_etag,
@@ -315,7 +315,7 @@ class Interactions:
         if wanted == "representation":
             answer.body = with_version(written.type, written.id, written.version, written.at_ms, one.body)
         elif wanted == "OperationOutcome":
-            answer.body = success_outcome(language_of(call.headers.get(b"accept-language", b"")))
+            answer.body = success_outcome(language_asked(call.headers.get(b"accept-language", b"")))
         return answer
 
 

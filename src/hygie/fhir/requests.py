@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote_from_bytes
 
-from hygie.base.errors import Language
+from hygie.base.language import quality
 from hygie.base.permit import Permit
 from hygie.base.turns import Turn
 from hygie.fhir.face_errors import (
@@ -157,29 +157,6 @@ def bounded_text(value: bytes, limit: int) -> str:
     return _CONTROL.sub(" ", value.decode("latin-1"))[:limit]
 
 
-@lru_cache(maxsize=1024)
-def language_of(accept_language: bytes) -> Language:
-    """French unless English is preferred (RFC 9110, section 12.5.4)."""
-    best: dict[str, float] = {}
-    for rank, item in enumerate(accept_language.decode("latin-1").lower().split(",")[:20]):
-        tag, _, weight = item.strip().partition(";")
-        quality = _quality(weight) - rank * 1e-6
-        primary = tag.split("-")[0].strip()
-        if primary in {"fr", "en"} and quality > best.get(primary, 0.0):
-            best[primary] = quality
-    return "en" if best.get("en", 0.0) > best.get("fr", 0.0) else "fr"
-
-
-def _quality(weight: str) -> float:
-    name, _, value = weight.strip().partition("=")
-    if name.strip() != "q":
-        return 1.0
-    try:
-        return max(0.0, min(1.0, float(value)))
-    except ValueError:
-        return 0.0
-
-
 def check_accept(call: Call) -> None:
     """Refuse a client that reads neither JSON nor R4.
 
@@ -206,7 +183,7 @@ def accepts_json(accept: bytes) -> bool:
         facts = dict(part.partition("=")[::2] for part in parameters)
         if facts.get("fhirversion", "4.0") not in {"4.0", "4.0.1"}:
             continue
-        if _quality("q=" + facts["q"] if "q" in facts else "") > 0.0:
+        if quality("q=" + facts["q"] if "q" in facts else "") > 0.0:
             return True
     return not accept.strip()
 
@@ -217,7 +194,7 @@ def accepts_gzip(accept_encoding: bytes) -> bool:
     for item in accept_encoding.decode("latin-1").lower().split(","):
         name, _, weight = item.partition(";")
         if name.strip() == "gzip":
-            return _quality(weight) > 0.0
+            return quality(weight) > 0.0
     return False
 
 

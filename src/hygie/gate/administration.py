@@ -43,7 +43,7 @@ class Administration(Habilitations):
         tenant_id = secrets.token_bytes(16)
         async with self._change(Action.TENANT_CREATE, place=Place(tenant_id, PLATFORM, "")) as connection:
             taken = await (await connection.execute("SELECT 1 FROM hygie.tenant WHERE name = %s", (name,))).fetchone()
-            check(taken is None, "name taken")
+            check(taken is None, "name taken", fr="nom déjà pris")
             await connection.execute(
                 "INSERT INTO hygie.tenant (id, name, label, created_ms) VALUES (%s, %s, %s, %s)",
                 (tenant_id, name, label[:200], self._clock.now_ms()),
@@ -67,7 +67,7 @@ class Administration(Habilitations):
                     "SELECT 1 FROM hygie.environment WHERE tenant = %s AND name = %s", (tenant_row["id"], name)
                 )
             ).fetchone()
-            check(taken is None, "name taken")
+            check(taken is None, "name taken", fr="nom déjà pris")
         if kind == PRODUCTION:
             await self._check_live(tenant, name, Action.ENVIRONMENT_CREATE, Place(tenant_row["id"], PLATFORM, ""))
         async with self._database.transaction() as connection:
@@ -166,9 +166,12 @@ class Administration(Habilitations):
 
         Args: exception: why this account cannot prove itself at the token door, required in production; probe: the
         platform's own, which holds no habilitation and is refused everything.
-        Raises: AdministrationError; NotFoundError; ProductionBlockedError: as ``create_environment``.
+        Raises: AdministrationError: a person's too, in production: who makes a token can act as its account, and a
+        person acts when he proves himself; NotFoundError; ProductionBlockedError: as ``create_environment``.
         """
         check(0 < days <= HABILITATION_DAYS_MAX, "days")
+        if self.strict:
+            await self._check_application(account)
         place = await self.place(tenant, environment)
         kind = PRODUCTION if place == EVERYWHERE else (await self.environment(tenant, environment)).kind
         if kind == PRODUCTION and not probe:
@@ -194,14 +197,17 @@ class Administration(Habilitations):
         """
         check(0 < days <= ACCOUNT_DAYS_MAX, "days")
         check_value(kind, value)
-        async with self._database.transaction() as connection:
-            found = await connection.execute("SELECT 1 FROM hygie.account WHERE id = %s AND kind = %s", (account, APP))
-            check(await found.fetchone(), "no such application")
+        await self._check_application(account)
         now_ms = self._clock.now_ms()
         row: Row = {"id": secrets.token_hex(8), "account": account, "kind": kind, "value": value}
         row |= {"created_ms": now_ms, "ends_ms": now_ms + days * DAY_MS}
         await self._write("client_key", row, Action.CLIENT_KEY_CREATE, detail={"account": account, "kind": kind})
         return str(row["id"])
+
+    async def _check_application(self, account: str) -> None:
+        async with self._database.transaction() as connection:
+            found = await connection.execute("SELECT 1 FROM hygie.account WHERE id = %s AND kind = %s", (account, APP))
+            check(await found.fetchone(), "no such application", fr="pas de telle application")
 
     async def revoke_client_key(self, id_: str) -> None:
         """End a key now, and every session that it opened."""

@@ -13,10 +13,18 @@ Connection = psycopg.AsyncConnection[Any]
 Row = dict[str, Any]
 
 
-def check(holds: object, reason: str) -> None:
-    """Refuse what does not hold. Raises: AdministrationError."""
+def check(holds: object, reason: str, *, fr: str = "") -> None:
+    """Refuse what does not hold. Args: reason: the name of an argument, or words; fr: these in French.
+
+    Raises: AdministrationError.
+    """
     if not holds:
-        raise AdministrationError(reason=reason)
+        raise said(reason, fr)
+
+
+def said(reason: str, fr: str = "") -> AdministrationError:
+    """The error of a reason, in both languages where it is in words."""
+    return AdministrationError(reason_fr=fr, reason_en=reason) if fr else AdministrationError(reason=reason)
 
 
 async def one_row(connection: Connection, query: str, *parameters: object) -> Row:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from hygie.base.people import is_same_person
 from hygie.base.permit import Place
 from hygie.base.roles import HOST, ROLES
 from hygie.gate.errors import RequestRefusedError
 from hygie.gate.everywhere import EVERYWHERE
 from hygie.gate.narrowing import Limits
-from hygie.gate.requests import is_same
 
 _DAYS = re.compile(r"[0-9]{1,4}")
 _WORDS = frozenset({"account", "role", "days", "types", "patients", "purposes"})
@@ -28,7 +28,7 @@ def check_habilitation(what: Mapping[str, str], place: Place, asker: str) -> Non
         raise RequestRefusedError(reason="habilitation")
     if (card.side == HOST) != (place == EVERYWHERE):
         raise RequestRefusedError(reason="role")
-    if card.sensitive and is_same(asker, what["account"]):
+    if card.sensitive and is_same_person(asker, what["account"]):
         raise RequestRefusedError(reason="holder")
     if not _DAYS.fullmatch(days) or not 0 < int(days) <= card.days:
         raise RequestRefusedError(reason="days")

@@ -20,6 +20,7 @@ from hygie.base.canonical import Field
 from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError
 from hygie.base.naming import looks_like_ins
+from hygie.base.people import is_same_person
 from hygie.base.permit import PatientScope, Permit, Place
 from hygie.database.pool import Database
 from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError
@@ -150,7 +151,7 @@ class BreakGlass:
         key, now_ms = await self._rights_key(), self._clock.now_ms()
         async with self._database.transaction() as connection:
             found = await self._one(connection, permit.place, id_, key)
-            if found.account == permit.account:
+            if is_same_person(found.account, permit.account):
                 raise SamePersonError()
             mac = mac_over(key, *_covered_review(found, (verdict, permit.account, now_ms, why)))
             done = await connection.execute(_REVIEW, (id_, verdict, permit.account, now_ms, why, mac))

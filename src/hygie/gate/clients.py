@@ -62,11 +62,12 @@ class PublicJwk:
     algorithms: tuple[str, ...]
 
 
-def parse_jwks(text: str | bytes) -> Sequence[PublicJwk]:
+def parse_jwks(text: str | bytes, *, published: bool = False) -> Sequence[PublicJwk]:
     """The keys of a set that sign.
 
-    Raises: ClientKeyError: not a set, a private key in it, a kid absent or twice, a key that is weak or of a kind that
-    is not taken; nothing of the set is repeated.
+    Args: published: by its owner, for others too: a key that is not taken does not spoil those beside it (RFC 7517, 5).
+    Raises: ClientKeyError: not a set, a kid twice, or no key; unless published, a private key in it, a kid absent, a
+    key that is weak or of a kind that is not taken; nothing of the set is repeated.
     """
     if len(text) > JWKS_BYTES_MAX:
         raise ClientKeyError(reason="too large")
@@ -76,10 +77,18 @@ def parse_jwks(text: str | bytes) -> Sequence[PublicJwk]:
         raise ClientKeyError(reason="not a JWK set") from error
     if not isinstance(members, list) or not 0 < len(members) <= KEYS_MAX:
         raise ClientKeyError(reason=f"1 to {KEYS_MAX} keys")
-    found = [_key(one) for one in members if not (isinstance(one, dict) and one.get("use") == "enc")]
+    signing = [one for one in members if not (isinstance(one, dict) and one.get("use") == "enc")]
+    found = [key for one in signing if (key := _taken(one) if published else _key(one)) is not None]
     if not found or len({one.kid for one in found}) != len(found):
         raise ClientKeyError(reason="kid absent or twice")
     return found
+
+
+def _taken(member: Any) -> PublicJwk | None:
+    try:
+        return _key(member)
+    except ClientKeyError:
+        return None
 
 
 def _key(member: Any) -> PublicJwk:
@@ -111,11 +120,19 @@ def check_jwks_url(url: str) -> str:
         port = parts.port
     except ValueError as error:
         raise ClientKeyError(reason="address") from error
-    if parts.scheme != "https" or not parts.hostname or parts.username or parts.fragment or port == 0:
+    if parts.scheme != "https" or not _is_host(parts.hostname or "") or parts.username or parts.fragment or port == 0:
         raise ClientKeyError(reason="address")
     if not url.isascii() or len(url) > 500 or any(character <= " " for character in url):
         raise ClientKeyError(reason="address")
     return url
+
+
+def _is_host(name: str) -> bool:
+    """Whether a name can be looked up: ``a..b`` cannot."""
+    try:
+        return bool(name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def check_redirect(uri: str) -> str:

@@ -16,7 +16,7 @@ from hygie.base.errors import HygieError
 from hygie.base.permit import Place
 from hygie.database.pool import Database
 from hygie.gate.assertions import Assertion, key_of, read_claimed, verify_assertion
-from hygie.gate.clients import CERTIFICATE, JWKS, JWKS_URL, ClientKey, PublicJwk, parse_jwks
+from hygie.gate.clients import CERTIFICATE, JWKS, JWKS_URL, REDIRECT_PUBLIC, ClientKey, PublicJwk, parse_jwks
 from hygie.gate.errors import ClientKeyError, ClientRefusedError, ElsewhereError, ScopeError
 from hygie.gate.gate import Gate, Whence
 from hygie.gate.jwks_source import JwksSource
@@ -127,36 +127,56 @@ class SessionDesk:
         bearer = self._gate.bearer(token)
         return bearer if bearer is not None and bearer.held_by == proved.account.id else None
 
-    async def close(self, proof: Proof, token: str) -> None:
-        """End a session at once, on every process; what is no session of this application is none (RFC 7009, 2.2).
+    async def close(self, proof: Proof, token: str) -> bool:
+        """End a session at once, on every process; what is over, or no session of this application, is none (RFC 7009,
+        2.2).
 
         A public application has nothing but the token to prove itself with.
 
+        Returns: False: it is a stored token of this application, which its operator revokes (RFC 7009, 2.2.1).
         Raises: ClientRefusedError; UnavailableError: it is not ended.
         """
         await self._gate.refresh()
+        session = open_session(token, self._gate.sessions_key)
         bearer = self._gate.bearer(token)
-        if bearer is None or not bearer.public or bearer.held_by != proof.client or proof.assertion:
+        if session is None:
             proved = await self._proved(proof, Action.SESSION_CLOSE)
-            if bearer is None or not bearer.session or bearer.held_by != proved.account.id:
-                return
-        session, now_ms = open_session(token, self._gate.sessions_key), self._clock.now_ms()
-        assert session is not None
+            return bearer is None or bearer.held_by != proved.account.id
+        holder = session.application or session.account
+        if holder != proof.client or proof.assertion or not self._is_public(session):
+            proved = await self._proved(proof, Action.SESSION_CLOSE)
+            if holder != proved.account.id:
+                return True
+        now_ms = self._clock.now_ms()
+        if now_ms < session.expires_ms and session.id not in self._gate.snapshot.ended:
+            await self._end(session, proof.where, now_ms)
+        return True
+
+    def _is_public(self, session: Session) -> bool:
+        """Whether it was given at an address of an application that has nothing to prove itself with there."""
+        application = self._gate.snapshot.accounts.get(session.application)
+        held = application.keys if application is not None else ()
+        return any(one.id == session.redirect and one.kind == REDIRECT_PUBLIC for one in held)
+
+    async def _end(self, session: Session, where: Whence, now_ms: int) -> None:
+        """End a session in the journal's own transaction, whether or not it gives anything at this moment: what its
+        application's rights take away today they may give back tomorrow."""
+        account = self._gate.snapshot.accounts.get(session.account)
         entry = Entry(
             action=Action.SESSION_CLOSE,
             outcome="done",
             kind="security",
             at_ms=now_ms,
-            tenant_id=bearer.place.tenant_id,
-            environment_id=bearer.place.environment_id,
-            account=bearer.account,
-            professional_id=bearer.professional_id,
-            authentication=bearer.authentication,
-            on_behalf_of=bearer.application,
-            address=proof.where.address,
-            device=proof.where.device,
-            country=self._gate.told(proof.where)[2],
-            detail={"session": bearer.session.hex()},
+            tenant_id=session.tenant_id,
+            environment_id=session.environment_id,
+            account=session.account,
+            professional_id=account.professional_id if account is not None else "",
+            authentication=session.authentication,
+            on_behalf_of=session.application,
+            address=where.address,
+            device=where.device,
+            country=self._gate.told(where)[2],
+            detail={"session": session.id.hex()},
         )
         async with self._database.transaction() as connection:
             await connection.execute(_END, (session.id, session.expires_ms, now_ms))

@@ -102,7 +102,7 @@ class Activation:
         """
         enrolment = self.enrolment(account, code)
         assert account is not None
-        check_password(chosen.password, account=account.id)
+        check_password(chosen.password, account=account.id, label=account.label)
         now_ms = self._clock.now_ms()
         step = step_of(chosen.secret, chosen.shown, now_ms) if len(chosen.secret) == SECRET_BYTES else None
         if step is None:
@@ -122,7 +122,8 @@ class Activation:
         """A security key or passkey, beside those that the person has.
 
         Args: as ``password``.
-        Raises: EnrolmentRefusedError; AuthenticatorRefusedError: it is registered already.
+        Raises: EnrolmentRefusedError; AuthenticatorRefusedError: it is registered already, whoever's it is
+        (WebAuthn level 2, 7.1: the database sees to it).
         """
         enrolment = self.enrolment(account, code)
         assert account is not None
@@ -161,7 +162,7 @@ class Activation:
                 entries = [self._entry(action, account, detail, where) for action, detail in (*ended, *given)]
                 await self._journal.append(connection, entries)
         except psycopg.errors.UniqueViolation as error:
-            raise AuthenticatorRefusedError(reason="registered already") from error
+            raise AuthenticatorRefusedError(reason_fr="déjà enregistré", reason_en="registered already") from error
 
     def _entry(self, action: Action, account: Account, detail: dict[str, str], where: tuple[Whence, str]) -> Entry:
         whence, country = where

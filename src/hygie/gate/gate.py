@@ -4,7 +4,8 @@ Rights are read from memory, but never stale: each admission asks the database f
 that wait share one question), so a revocation counts from the moment it is committed.  A row without its MAC gives
 nothing, and is named in the journal.
 
-Identity providers plug in where ``admit`` turns a credential into a ``Bearer``; what follows does not change.
+What proves who somebody is stands before it (``desk.py``, ``people.py``): the gate knows tokens, stored or of a
+session, and turns each into a ``Bearer``.
 """
 
 from __future__ import annotations
@@ -269,16 +270,21 @@ class Gate:
         """Settle what was let through."""
         await self.rates.close()
 
-    async def refuse(self, error: HygieError, action: Action, bearer: Bearer | None, where: Whence) -> None:
-        """Journal a refusal, durably, then raise it. Over the bound, one entry a minute says that there were more."""
+    async def refuse(
+        self, error: HygieError, action: Action, bearer: Bearer | None, where: Whence, *, reason: str = ""
+    ) -> None:
+        """Journal a refusal, durably, then raise it. Over the bound, one entry a minute says that there were more.
+
+        Args: reason: in one of our own words, of an error that is not the gate's.
+        """
         count = self._refusals.count(where.address)
         if count > REFUSALS_PER_MINUTE_MAX:
             error = TooManyRefusalsError(part="gate", retry_after_s=60)
         if count > REFUSALS_PER_MINUTE_MAX + 1:
             raise error
         place = bearer.place if bearer else None
-        tells = isinstance(error, ClientRefusedError | CodeRefusedError | SignInRefusedError)
-        reason = {"reason": str(error.facts["reason"])} if tells else {}
+        if isinstance(error, ClientRefusedError | CodeRefusedError | SignInRefusedError):
+            reason = str(error.facts["reason"])
         await self._journal.append_now(
             [
                 Entry(
@@ -296,7 +302,7 @@ class Gate:
                     device=where.device,
                     country=self.told(where)[2],
                     permit_id=where.permit_id,
-                    detail={"code": error.code} | reason,
+                    detail={"code": error.code} | ({"reason": reason} if reason else {}),
                 )
             ]
         )

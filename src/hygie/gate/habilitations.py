@@ -7,8 +7,9 @@ import re
 import secrets
 
 from hygie.base.actions import Action
+from hygie.base.people import is_same_person
 from hygie.base.permit import Place
-from hygie.base.roles import CLIENT, HOST, ROLES, Role, RoleCard
+from hygie.base.roles import CLIENT, HOST, OF_RIGHTS, ROLES, Role, RoleCard
 from hygie.gate.administration_rows import Row, check, one_row, touch
 from hygie.gate.errors import ForgedRightsError, TwoPersonsError
 from hygie.gate.everywhere import EVERYWHERE
@@ -53,7 +54,7 @@ class Habilitations(Recorded):
         check(0 < days <= card.days, "days")
         limits.check()
         check(REASON_MIN <= len(reason) <= REASON_MAX, "reason")
-        check(ACCOUNT.fullmatch(approver) and approver != account, "approver")
+        check(ACCOUNT.fullmatch(approver) and not is_same_person(approver, account), "approver")
         place = await self.place(tenant, environment)
         check((card.side == HOST) == (place == EVERYWHERE), "role")
         await self._check_holder(account, card, place)
@@ -77,14 +78,14 @@ class Habilitations(Recorded):
         async with self._database.transaction() as connection:
             found = await connection.execute("SELECT kind, tenant FROM hygie.account WHERE id = %s", (account,))
             row = await found.fetchone()
-        check(row is not None, "no such account")
+        check(row is not None, "no such account", fr="pas de tel compte")
         assert row is not None
-        check(row[0] == "person" or not card.sensitive, "role of a person")
+        check(row[0] == "person" or not card.sensitive, "role of a person", fr="rôle d'une personne")
         # A person who held it would decide on rights without what holds for the officers of rights.
-        check(row[0] == APP or card.role is not Role.RIGHTS_APPLICATION, "role of an application")
+        check(row[0] == APP or card.role not in OF_RIGHTS, "role of an application", fr="rôle d'une application")
         theirs = card.side == CLIENT and row[1] is not None and bytes(row[1]) == place.tenant_id
         ours = row[1] is None and (card.side == HOST or not self.strict)
-        check(theirs or ours, "account of another")
+        check(theirs or ours, "account of another", fr="compte d'un autre")
 
     async def _check_two(self, role: Role, place: Place) -> bool:
         """Let nobody grant alone where two were ever named who approve, nor in production; but these first two are

@@ -1,29 +1,30 @@
 """Public keys that an application publishes at an address of its own: fetched over HTTPS, kept, asked again seldom.
 
 The address is one that an operator registered, never one that a request names.  No redirection is followed, little is
-read, and an address that does not answer leaves the keys it gave before in use until they are an hour old.
+read, and an address that does not answer leaves the keys it gave before in use until they are an hour old.  An answer
+that crawls is given up after some seconds, and nobody else waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import http.client
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from time import monotonic
-from urllib.parse import urlsplit
 
 from hygie.gate.clients import JWKS_BYTES_MAX, PublicJwk, parse_jwks
 from hygie.gate.errors import ClientKeyError
+from hygie.gate.fetching import fetch
 
 FRESH_S = 300.0  # a key that was withdrawn there is out of use here after this
 KEPT_S = 3_600.0
 AGAIN_S = 30.0  # between two fetches of an address, whatever came of the first: nobody makes us a hammer
-FETCH_S_MAX = 3.0
+FETCH_S_MAX = 3.0  # for all of a fetch
 
-Fetch = Callable[[str], bytes]
+Fetch = Callable[[str], Awaitable[bytes]]
 
 log = logging.getLogger("hygie.gate")
 
@@ -35,10 +36,11 @@ class _Kept:
 
 
 class JwksSource:
-    """One per process. Args: fetch: blocks, and raises OSError or ClientKeyError."""
+    """One per process. Args: asks: gets the bytes at an address, in bounded time, and raises OSError or
+    ClientKeyError; over HTTPS, from a server that the system's authorities vouch for, by default."""
 
-    def __init__(self, fetch: Fetch | None = None) -> None:
-        self._fetch = fetch or _fetch
+    def __init__(self, asks: Fetch | None = None) -> None:
+        self._fetch = asks or _https()
         self._kept: dict[str, _Kept] = {}
         self._asked_s: dict[str, float] = {}  # addresses that never answered too
         self._asking: dict[str, asyncio.Task[None]] = {}
@@ -70,25 +72,20 @@ class JwksSource:
     async def _renew(self, url: str) -> None:
         self._asked_s[url] = monotonic()
         try:
-            keys = parse_jwks(await asyncio.to_thread(self._fetch, url))
-        except (OSError, ClientKeyError, http.client.HTTPException) as error:
+            keys = parse_jwks(await self._fetch(url), published=True)
+        except (OSError, ClientKeyError) as error:
             log.warning("a key set was not fetched: %s", type(error).__name__)
             return
         self._kept[url] = _Kept(keys, monotonic())
 
 
-def _fetch(url: str) -> bytes:
-    """GET an address over HTTPS. Blocks. Raises: OSError; ClientKeyError: not 200, or too large."""
-    parts = urlsplit(url)
-    connection = http.client.HTTPSConnection(
-        parts.hostname or "", parts.port or 443, timeout=FETCH_S_MAX, context=ssl.create_default_context()
-    )
-    try:
-        connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
-        answer = connection.getresponse()
-        body = answer.read(JWKS_BYTES_MAX + 1)
-        if answer.status != http.client.OK or len(body) > JWKS_BYTES_MAX:
+def _https() -> Fetch:
+    tls = ssl.create_default_context()
+
+    async def ask(url: str) -> bytes:
+        found = await fetch(url, tls=tls, within_s=FETCH_S_MAX, bytes_max=JWKS_BYTES_MAX)
+        if found.status != HTTPStatus.OK:
             raise ClientKeyError(reason="address does not answer")
-        return body
-    finally:
-        connection.close()
+        return found.body
+
+    return ask

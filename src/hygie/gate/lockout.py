@@ -3,7 +3,7 @@
 Source: PGSSI-S, "Référentiel d'authentification", 5.2.3: at least one minute after three failures, traced, an alert at
 the third lock of the day.  What is counted (docs/adr/0019):
 
-- an account from one address: three tries, then a lock;
+- an account from one address (of IPv6, one /64): three tries, then a lock;
 - an account from everywhere: ten tries, then a lock, which an address where the person signed in lately does not meet.
   So a stranger slows guessing down for strangers, and does not shut the person out of his own place.
 
@@ -23,6 +23,7 @@ import psycopg
 
 from hygie.base.canonical import canonical
 from hygie.database.pool import Database
+from hygie.gate.refusals import neighbourhood
 
 TRIES, TRIES_EVERYWHERE = 3, 10
 LOCK_MS = 120_000  # counted from the try, so above a minute from its answer on a machine that is busy
@@ -30,6 +31,7 @@ THIRD_LOCK_MS, LATER_LOCK_MS = 15 * 60_000, 60 * 60_000  # of one day
 ALERT_AT = 3  # locks of one day
 KNOWN_MS = 30 * 86_400_000  # how long an address stays the person's own after a success
 DAY_MS = 86_400_000
+FAILED_MS = 2 * DAY_MS  # how long a count is kept where nobody ever signed in: tries and locks are of one day
 
 
 Connection = psycopg.AsyncConnection[Any]
@@ -124,7 +126,7 @@ class Lockout:
                 await _keep(connection, everywhere, back, now_ms)
 
     def _scopes(self, name: str, address: str) -> tuple[bytes, bytes]:
-        return self._hash("here", name, address), self._hash("everywhere", name)
+        return self._hash("here", name, neighbourhood(address)), self._hash("everywhere", name)
 
     def _hash(self, *words: str) -> bytes:
         return hmac.digest(self._key, canonical("hygie sign-in scope v1", *words), hashlib.sha256)

@@ -19,6 +19,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from hygie.gate.errors import PasswordRefusedError, SignInsBusyError
+from hygie.gate.refusals import neighbourhood
 
 CHARACTERS_MIN, CHARACTERS_MAX = 12, 128
 DIFFERENT_MIN = 6  # different characters
@@ -112,6 +113,7 @@ class PasswordHashes:
     @asynccontextmanager
     async def place(self, address: str) -> AsyncIterator[None]:
         """A place in the queue, held until the end. Raises: SignInsBusyError: it is full, or full of this address."""
+        address = neighbourhood(address)
         if self._waiting.total() >= WAITING_MAX or self._waiting[address] >= WAITING_OF_ONE_MAX:
             raise SignInsBusyError(part="gate")
         self._waiting[address] += 1

@@ -13,6 +13,7 @@ from typing import Any
 
 from hygie.base.actions import Action
 from hygie.base.clock import Clock
+from hygie.base.errors import HygieError
 from hygie.base.identifiers import bare_number
 from hygie.database.pool import Database
 from hygie.gate.authenticators import OIDC, WEBAUTHN, Answer, authenticators_key, derived_key, identity
@@ -131,6 +132,15 @@ class PeopleDoor:
             await self._refuse(SignInRefusedError(reason=str(error.facts["reason"]), locks=0), None, where, method)
             raise AssertionError("unreachable") from error
         return await self._admit(Proven(found.id, linked, method, acr, now_ms), found, where)
+
+    async def refuse_identity(self, error: HygieError, where: Whence) -> None:
+        """Journal, durably, that what an identity provider said of somebody does not hold, then raise it.
+
+        Args: error: its ``reason`` is one of our own words. Raises: it; TooManyRefusalsError.
+        """
+        await self._gate.refresh()
+        reason = str(error.facts.get("reason") or error.facts.get("reason_en") or "")
+        await self._gate.refuse(error, Action.PERSON_PROVE, None, where, reason=reason)
 
     async def activate_password(self, account: str, code: str, chosen: Chosen, where: Whence) -> None:
         """A person with an enrolment code takes a password and a TOTP secret.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError, NotFoundError, RefusedError
+from hygie.base.people import is_same_person
 from hygie.base.permit import Permit, Place
 from hygie.gate.administration import Administration
 from hygie.gate.administration_rows import Connection, Row, check, touch
@@ -138,9 +139,9 @@ class PeopleAdministration(Administration):
         check(0 < hours <= CODE_HOURS_MAX, "hours")
         person = await self._person(account)
         try:
-            names = {one.account for one in administrators}
-            _require(len(administrators) == ADMINISTRATORS and len(names) == ADMINISTRATORS, "deux", "two")
-            _require(person.id not in names, "la personne elle-même", "the person")
+            names = [one.account for one in administrators]
+            _require(len(names) == ADMINISTRATORS and not is_same_person(*names), "deux", "two")
+            _require(not any(is_same_person(person.id, one) for one in names), "la personne elle-même", "the person")
             proven = [await self._prove(one) for one in administrators]
             rights = await self._rights()
             for one in proven:

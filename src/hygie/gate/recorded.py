@@ -15,8 +15,8 @@ from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError
 from hygie.base.permit import Place
 from hygie.database.pool import Database
-from hygie.gate.administration_rows import Connection, Row, one_row, touch
-from hygie.gate.errors import AdministrationError, ProductionBlockedError
+from hygie.gate.administration_rows import Connection, Row, one_row, said, touch
+from hygie.gate.errors import ProductionBlockedError
 from hygie.gate.everywhere import EVERYWHERE, HOST_PLACE, HOST_TENANT
 from hygie.gate.listings import LISTINGS
 from hygie.gate.platform_ledger import PlatformLedger
@@ -227,11 +227,11 @@ class Recorded:
                 yield connection
                 await self._journal.append(connection, [self._entry(action, outcome, place, detail or {})])
         except psycopg.errors.UniqueViolation as error:
-            raise AdministrationError(reason="already exists") from error
+            raise said("already exists", "existe déjà") from error
         except psycopg.errors.ForeignKeyViolation as error:
-            raise AdministrationError(reason="no such account") from error
+            raise said("no such account", "pas de tel compte") from error
         except psycopg.errors.CheckViolation as error:
-            raise AdministrationError(reason="rule of the table") from error
+            raise said("rule of the table", "règle de la table") from error
         await self.publish()
 
     async def _check_live(self, tenant: str, name: str, action: Action, place: Place) -> None:

@@ -23,6 +23,7 @@ from hygie.base.actions import Action
 from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError
 from hygie.base.naming import looks_like_ins
+from hygie.base.people import is_same_person
 from hygie.base.permit import Permit, Place
 from hygie.database.pool import Database
 from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError, TwoPersonsError
@@ -37,7 +38,6 @@ REASON_MIN, TEXT_MAX = 3, 500
 WHAT_CHARACTERS_MAX = 4_000
 LISTED_MAX = 500
 ID = re.compile(r"[0-9a-f]{16}")
-LOCAL = "local:"  # before the name of a person behind a terminal of the machine
 APPROVED, REFUSED, WITHDRAWN = "approved", "refused", "withdrawn"
 
 _REQUEST, _DECISION = "hygie request v1", "hygie decision v1"  # what their MACs begin with
@@ -99,12 +99,15 @@ class Request:
         return self.act is Action.RIGHT_RAISE and self.what.get("emergency") == "yes"
 
     def state(self, now_ms: int) -> str:
-        """``waiting``, ``approved``, ``refused``, ``withdrawn``, ``used`` or ``over``."""
+        """``waiting``, ``approved``, ``refused``, ``withdrawn``, ``used`` or ``over``.
+
+        An emergency waits for ever: what it gave was taken, and somebody answers for it however late.
+        """
         if self.used is not None:
             return "used"
         if self.decision is not None and self.decision.verdict != APPROVED:
             return self.decision.verdict
-        if now_ms >= self.ends_ms:
+        if now_ms >= self.ends_ms and not (self.is_emergency and self.decision is None):
             return "over"
         return APPROVED if self.decision is not None else "waiting"
 
@@ -225,7 +228,7 @@ class Requests(RequestReader):
                 _check(not found.is_emergency, "emergency")
                 if permit.account != found.asked_by:
                     raise SamePersonError()
-            elif any(is_same(permit.account, one) for one in (found.asked_by, found.what.get("account", ""))):
+            elif any(is_same_person(permit.account, one) for one in (found.asked_by, found.what.get("account", ""))):
                 raise SamePersonError()
             if found.state(now_ms) != "waiting":
                 raise RequestOverError()
@@ -302,11 +305,6 @@ async def use_up(connection: Connection, id_: str, now_ms: int, outcome: str) ->
     )
     if used.rowcount != 1:
         raise RequestOverError()
-
-
-def is_same(one: str, other: str) -> bool:
-    """Whether two accounts are of one person, as far as names tell: ``local:alice`` is the account ``alice``."""
-    return one.removeprefix(LOCAL).casefold() == other.removeprefix(LOCAL).casefold()
 
 
 def is_plain(text: str) -> bool:

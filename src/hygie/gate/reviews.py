@@ -20,6 +20,7 @@ from hygie.base.canonical import Field
 from hygie.base.clock import Clock
 from hygie.base.errors import NotFoundError
 from hygie.base.naming import looks_like_ins
+from hygie.base.people import is_same_person
 from hygie.base.permit import Permit, Place
 from hygie.database.pool import Database
 from hygie.gate.errors import RequestOverError, RequestRefusedError, SamePersonError
@@ -146,7 +147,7 @@ class Reviews:
         found = [one for one in await self.rights(permit.place, id_) if one["id"] == habilitation]
         if not found:
             raise NotFoundError()
-        if found[0]["account"] == permit.account:
+        if is_same_person(found[0]["account"], permit.account):
             raise SamePersonError()
         row = (id_, habilitation, decision, permit.account, now_ms, why)
         async with self._database.transaction() as connection:

@@ -14,11 +14,11 @@ import psycopg
 from hygie.base.actions import Action
 from hygie.base.identifiers import bare_number
 from hygie.base.permit import PatientScope, Place
-from hygie.base.roles import ACTIONS_OF_ROLE, Role
+from hygie.base.roles import ACTIONS_OF_ROLE, OF_RIGHTS, Role
 from hygie.gate.allowances import Allowances, allowances_of
 from hygie.gate.authenticators import PASSWORD, TOTP, Authenticator, authenticator_of
 from hygie.gate.break_glass import Opening, live_openings
-from hygie.gate.clients import REDIRECT_PUBLIC, ClientKey
+from hygie.gate.clients import ClientKey
 from hygie.gate.everywhere import EVERYWHERE, HOST_PLACE, HOST_TENANT
 from hygie.gate.narrowing import Limits
 from hygie.gate.place import Geography, geography_of
@@ -75,6 +75,7 @@ class Habilitation:
         return not self.purposes or purpose in self.purposes
 
 
+STORED = "token"  # how a bearer of a stored token is said to have proved himself: whoever made it could
 _BY_NUMBER = "number:"  # no authenticator's id holds a colon
 
 
@@ -119,21 +120,20 @@ class Bearer:
     """Whom one token stands for. authentication: how it was proved; expires_ms: the earliest end of what it rests on,
     when it is looked up again; scopes: those of the token; reach: what they open, None without; session: its id, or
     nothing; binding: SHA-256 of the certificate that must present it, or nothing; application: through which a person
-    acts, or nothing; public: whether that one has nothing to prove itself with."""
+    acts, or nothing."""
 
     account: str
     professional_id: str
     place: Place
     expires_ms: int
     habilitations: tuple[Habilitation, ...]
-    authentication: str = "token"
+    authentication: str = STORED
     scopes: tuple[str, ...] = ()
     reach: Reach | None = None
     session: bytes = b""
     binding: bytes = b""
     openings: tuple[Opening, ...] = ()
     application: str = ""
-    public: bool = False
 
     @property
     def held_by(self) -> str:
@@ -204,7 +204,6 @@ class Snapshot:
             scopes=scopes,
             reach=reach_of(scopes, frozenset[Action]().union(*(one.rights for one in lent if _decides(one)))),
             application=session.application,
-            public=redirect.kind == REDIRECT_PUBLIC,
         )
 
     def place_with(self, environment_id: bytes) -> Place | None:
@@ -240,7 +239,7 @@ def _borne_out(scopes: Iterable[str], held: Iterable[tuple[Habilitation, bool]])
 
 def _decides(one: Habilitation) -> bool:
     """Whether a person decides on rights through who holds it: an application that shows records is not for that."""
-    return one.role is Role.RIGHTS_APPLICATION
+    return one.role in OF_RIGHTS
 
 
 GENERATION = "SELECT value FROM hygie.gate_generation"  # the number that every change of rights raises

@@ -25,7 +25,7 @@ EMERGENCY_MINUTES_MAX = 60  # without an approval before; it is asked for all th
 DAILY = frozenset(
     {
         *(Action.APPROVAL_ASK, Action.APPROVAL_USE, Action.APPROVAL_WITHDRAW, Action.RIGHT_RAISE),
-        Action.FINDING_HANDLE,
+        *(Action.FEED_IMPORT, Action.FINDING_HANDLE, Action.HARDENING_IMPORT, Action.INCIDENT_HANDLE),
         *(Action.CHECK_RUN, Action.DOSSIER_EXPORT, Action.JOURNAL_EXPORT, Action.JOURNAL_READ),
         *(Action.REGISTER_EXPORT, Action.REGISTER_WRITE, Action.REFERENTIAL_IMPORT, Action.STATUS_READ),
     }
@@ -78,13 +78,13 @@ class TwoPersons:
 
 def raised_spans(one: Request) -> list[tuple[int, int]]:
     """From when until when (ms, UTC, the end exclusive) a request raised rights: in an emergency since it was asked
-    for, until it was answered; else, and anew, since it was approved."""
+    for, until it was answered; else, and anew, since it was approved, unless that was when the request was over."""
     long_ms, given = raised_minutes(one.what) * 60_000, one.decision
     found = []
     if one.is_emergency:
         ends_ms = one.asked_ms + long_ms
         found.append((one.asked_ms, ends_ms if given is None else min(ends_ms, given.at_ms)))
-    if given is not None and given.verdict == APPROVED:
+    if given is not None and given.verdict == APPROVED and given.at_ms < one.ends_ms:
         found.append((given.at_ms, given.at_ms + long_ms))
     return found
 

@@ -29,6 +29,6 @@ class Desk(Protocol):
         """Whom a token stands for."""
         ...
 
-    async def close(self, proof: Proof, token: str) -> None:
-        """End a session."""
+    async def close(self, proof: Proof, token: str) -> bool:
+        """End a session; whether the token is of a kind that ends here."""
         ...

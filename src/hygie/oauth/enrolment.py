@@ -96,7 +96,7 @@ class EnrolmentPages:
         one = await self._open(visit)
         try:
             response = msgspec.json.decode(visit.fields.get("credential", ""), type=dict[str, Any])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise SignInRequestError(reason="credential") from error
         label = visit.fields.get("label", "")
         try:

@@ -27,6 +27,22 @@ class PostOnlyError(NotFoundError):
     en = "This method does not apply here (possible: {allow})."
 
 
+class GrantUnknownError(InvalidRequestError):
+    """A grant type that this door does not know (``unsupported_grant_type``)."""
+
+    code = "HYG-1F2"
+    fr = "Type de demande de jeton inconnu : client_credentials ou authorization_code."
+    en = "Unknown grant type: client_credentials or authorization_code."
+
+
+class TokenKindError(InvalidRequestError):
+    """A stored token shown to be revoked: only its operator ends it (``unsupported_token_type``)."""
+
+    code = "HYG-1F3"
+    fr = "Ce jeton ne se révoque pas ici : demandez-le à votre exploitant (hygie token revoke)."
+    en = "This token is not revoked here: ask your operator (hygie token revoke)."
+
+
 class TokenFaceError(HygieError):
     """An accident: its number is in the log, and nothing else about it anywhere."""
 

@@ -1,11 +1,13 @@
 """The ASGI application at ``/{tenant}/{environment}/oauth2/…``, and the SMART configuration beside the FHIR face.
 
 Source: SMART App Launch 2.2.0; RFC 6749, 7009, 7523, 7636, 7662, 8705.  Errors are
-those of RFC 6749 section 5.2, with the house's code: a client that did not prove itself is told nothing more.
+those of RFC 6749 section 5.2, with the house's code, in ASCII as it wants: a client that did not prove itself is told
+nothing more.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +15,18 @@ from typing import Any
 import msgspec
 
 from hygie.base.errors import HygieError, Language
+from hygie.base.language import language_asked
 from hygie.gate.assertions import ASSERTION_TYPE
+from hygie.gate.authenticators import base64url
 from hygie.gate.clients import ALGORITHMS
 from hygie.gate.desk import Proof
 from hygie.gate.errors import ClientRefusedError, CodeRefusedError, ElsewhereError, GrantTypeError, ScopeError
 from hygie.gate.gate import Whence
 from hygie.gate.snapshot import Bearer
 from hygie.oauth.doors import Desk, Exchange
-from hygie.oauth.errors import NoSuchDoorError, PostOnlyError, incident
-from hygie.oauth.forms import Receive, read_form
+from hygie.oauth.errors import GrantUnknownError, NoSuchDoorError, PostOnlyError, TokenKindError, incident
+from hygie.oauth.forms import read_form
+from hygie.server.bodies import Receive
 
 CERTIFICATE_KEY = "hygie.certificate"
 ROUTE_KEY = "hygie.route"
@@ -33,8 +38,13 @@ _NAMES: Sequence[tuple[type[HygieError], str]] = (
     (CodeRefusedError, "invalid_grant"),
     (ScopeError, "invalid_scope"),
     (GrantTypeError, "invalid_request"),
+    (GrantUnknownError, "unsupported_grant_type"),
+    (TokenKindError, "unsupported_token_type"),
     (ElsewhereError, "access_denied"),
 )
+
+# What no decomposition makes of it: French quotes and apostrophes, dashes, ligatures.
+_TYPOGRAPHY = str.maketrans({"«": "'", "»": "'", "’": "'", "–": "-", "—": "-", "œ": "oe", "Œ": "OE"})
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Json = dict[str, Any]
@@ -71,7 +81,7 @@ class TokenFace:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """One request, to its answer. Nothing is raised but what the connection itself breaks."""
         headers = dict(scope["headers"])
-        language: Language = "fr" if b"fr" in headers.get(b"accept-language", b"").lower() else "en"
+        language = language_asked(headers.get(b"accept-language", b""))
         more: list[tuple[bytes, bytes]] = []
         try:
             status, body = 200, await self._answer(scope, headers, receive)
@@ -114,7 +124,7 @@ class TokenFace:
         return Proof(form.get("client_id", ""), assertion, where, frozenset(audiences))
 
     async def _token(self, ask: _Ask) -> Json:
-        grant = ask.form.get("grant_type")
+        grant = _needed(ask.form, "grant_type")
         if grant == "client_credentials":
             opened = await self._desk.open(ask.tenant, ask.environment, ask.proof, ask.form.get("scope", ""))
         elif grant == "authorization_code":
@@ -126,7 +136,7 @@ class TokenFace:
                 redirect_uri=_needed(ask.form, "redirect_uri"),
             )
         else:
-            raise GrantTypeError(reason="grant_type")
+            raise GrantUnknownError()
         session = opened.session
         return {
             "access_token": opened.token,
@@ -140,7 +150,8 @@ class TokenFace:
         return _told(bearer) if bearer is not None else {"active": False}
 
     async def _revoke(self, ask: _Ask) -> Json:
-        await self._desk.close(ask.proof, _needed(ask.form, "token"))
+        if not await self._desk.close(ask.proof, _needed(ask.form, "token")):
+            raise TokenKindError()
         return {}
 
     def _configuration(self, tenant: str, environment: str) -> Json:
@@ -193,14 +204,15 @@ def _told(bearer: Bearer) -> Json:
     if bearer.scopes:
         found["scope"] = " ".join(bearer.scopes)
     if bearer.binding:
-        found["cnf"] = {"x5t#S256": _base64url(bearer.binding)}
+        found["cnf"] = {"x5t#S256": base64url(bearer.binding)}
     return found
 
 
-def _base64url(data: bytes) -> str:
-    from base64 import urlsafe_b64encode
-
-    return urlsafe_b64encode(data).decode().rstrip("=")
+def _in_ascii(text: str) -> str:
+    """A sentence in the characters of an ``error_description`` (RFC 6749, 5.2): without accents, quotes, reverse
+    slashes."""
+    plain = unicodedata.normalize("NFKD", text.translate(_TYPOGRAPHY)).encode("ascii", "ignore").decode()
+    return plain.replace('"', "'").replace("\\", "/")
 
 
 def _refusal(error: HygieError, language: Language) -> tuple[int, Json, list[tuple[bytes, bytes]]]:
@@ -208,7 +220,7 @@ def _refusal(error: HygieError, language: Language) -> tuple[int, Json, list[tup
     if not name:
         name = "temporarily_unavailable" if error.retryable else "invalid_request"
     told = type(error)(reason="-") if isinstance(error, ClientRefusedError | CodeRefusedError) else error
-    body: Json = {"error": name, "error_description": f"{told.code}: {told.sentence(language)}"}
+    body: Json = {"error": name, "error_description": _in_ascii(f"{told.code}: {told.sentence(language)}")}
     more: list[tuple[bytes, bytes]] = []
     allow = error.facts.get("allow")
     if isinstance(allow, str):

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from hygie.gate.errors import GrantTypeError
+from hygie.server.bodies import Receive, SmallBodyError, read_small
 
 FORM_BYTES_MAX = 32 * 1024
 FIELDS_MAX = 20
 _FORM = b"application/x-www-form-urlencoded"
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-
 
 async def read_form(headers: Mapping[bytes, bytes], receive: Receive) -> dict[str, str]:
     """The fields of a form; a field without value counts as absent (RFC 6749, 3.1).
 
-    Raises: GrantTypeError: not a form, too large, or a field twice. ConnectionResetError: the client went away.
+    Raises: GrantTypeError: not a form, too large, too slow, or a field twice. ConnectionResetError: the client went
+    away.
     """
     if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != _FORM:
         raise GrantTypeError(reason="content type")
-    raw = b""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionResetError
-        raw += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(raw) > FORM_BYTES_MAX:
-            raise GrantTypeError(reason="size")
-    return parse_fields(raw)
+    try:
+        return parse_fields(await read_small(receive, FORM_BYTES_MAX))
+    except SmallBodyError as error:
+        raise GrantTypeError(reason=str(error)) from error
 
 
 def parse_fields(raw: bytes) -> dict[str, str]:

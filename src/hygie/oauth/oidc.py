@@ -114,7 +114,8 @@ def verify_userinfo(
         if claims.get("iss", expected.issuer) != expected.issuer:
             raise IdentityRefusedError(reason="userinfo iss")
         audience = claims.get("aud", expected.client_id)
-        if expected.client_id not in ([audience] if isinstance(audience, str) else audience):
+        audiences = [audience] if isinstance(audience, str) else audience
+        if not isinstance(audiences, list) or expected.client_id not in audiences:
             raise IdentityRefusedError(reason="userinfo aud")
     elif kind == "application/json":
         try:

@@ -49,22 +49,6 @@ class Shown:
     until_ms: int
 
 
-def language_of(header: bytes) -> Language:
-    """French, unless English is asked for first (RFC 9110, 12.5.4; what has no weight comes in its order)."""
-    found: list[tuple[float, int, Language]] = []
-    for rank, part in enumerate(header.decode("latin-1").lower().split(",")[:20]):
-        name, _, weight = part.strip().partition(";q=")
-        try:
-            quality = float(weight) if weight else 1.0
-        except ValueError:
-            continue
-        if name.split("-")[0] == "fr":
-            found.append((-quality, rank, "fr"))
-        elif name.split("-")[0] == "en":
-            found.append((-quality, rank, "en"))
-    return min(found)[2] if found else "fr"
-
-
 @cache
 def asset(name: str) -> bytes:
     """One of ``ASSETS``."""
@@ -177,9 +161,9 @@ def _towards(place: Place, *, fr: bool) -> str:
     )
 
 
-def _form(place: Place, fields: str, *, more: str = "") -> str:
+def _form(place: Place, fields: str) -> str:
     token = f'<input type="hidden" name="sign_in" value="{escape(place.token)}">'
-    return f'<form method="post" action="{escape(place.path)}/sign-in" autocomplete="on"{more}>{token}{fields}</form>'
+    return f'<form method="post" action="{escape(place.path)}/sign-in" autocomplete="on">{token}{fields}</form>'
 
 
 def field(

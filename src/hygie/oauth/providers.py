@@ -2,8 +2,8 @@
 
 Sources: OpenID Connect Discovery 1.0; RFC 6749, 4.1.3; RFC 7523 (private_key_jwt); RFC 7636 (PKCE); RFC 9207 (issuer in
 the answer).  Addresses come from settings and from the provider's own metadata, whose issuer must be the one that was
-set; no redirection is followed, little is read, time is short.  Threads of its own: a provider that hangs takes none
-from anybody else.
+set; no redirection is followed, little is read, time is short, and a provider that hangs takes nothing from anybody
+else.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import http.client
 import json
 import secrets
 import ssl
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -31,6 +30,7 @@ from hygie.base.clock import Clock
 from hygie.base.identity_providers import IdentityProviderSettings, is_safe_address
 from hygie.gate.clients import ALGORITHMS
 from hygie.gate.errors import ClientKeyError
+from hygie.gate.fetching import Fetched, fetch
 from hygie.gate.jwks_source import JwksSource
 from hygie.oauth.errors import IdentityRefusedError, ProviderUnavailableError
 from hygie.oauth.oidc import (
@@ -44,10 +44,9 @@ from hygie.oauth.oidc import (
 )
 
 ANSWER_BYTES_MAX = 256 * 1024
-ANSWER_S_MAX = 5.0
+ANSWER_S_MAX = 5.0  # for all of a request
 METADATA_FRESH_S = 3_600.0
 METADATA_AGAIN_S = 5.0  # after a failure: a flood of sign-ins does not become a flood of questions
-THREADS = 4
 WAITING_MAX = 32  # calls to one provider at once in this process; above, it is told not to answer
 ASSERTION_LIFE_S = 60
 
@@ -70,13 +69,6 @@ class Sent:
     state: str
     nonce: str
     verifier: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    content_type: str
-    body: bytes
 
 
 def new_sent() -> Sent:
@@ -111,12 +103,7 @@ class Provider:
         self._failed_s = -METADATA_AGAIN_S
         self._asking: asyncio.Task[Metadata] | None = None
         self._keys = JwksSource(self._fetch_keys)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"provider-{settings.name}")
         self._waiting = 0
-
-    def close(self) -> None:
-        """Let its threads go."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def address(self, sent: Sent) -> str:
         """Where to send a person who signs in there. Raises: ProviderUnavailableError."""
@@ -145,12 +132,14 @@ class Provider:
         """
         metadata = await self._discovered()
         if issuer != self.settings.issuer and (issuer or metadata.tells_issuer):
-            raise IdentityRefusedError(reason="iss of the answer")
+            raise IdentityRefusedError(reason_fr="iss de la réponse", reason_en="iss of the answer")
         expected = Expected(self.settings.issuer, self.settings.client_id, sent.nonce, self.settings.shape.acr)
         answer = await self._exchange(metadata, code, sent)
         token, access = answer.get("id_token"), answer.get("access_token", "")
-        if not isinstance(token, str) or not isinstance(access, str):
-            raise IdentityRefusedError(reason="no id_token")
+        if not isinstance(token, str):
+            raise IdentityRefusedError(reason="id_token")
+        if not isinstance(access, str) or not access.isascii() or not access.isprintable():  # RFC 6749, appendix A.12
+            raise IdentityRefusedError(reason="access_token")
         try:
             keys = await self._keys.keys(metadata.jwks_uri, str(read_header(token).get("kid", "")))
         except ClientKeyError as error:
@@ -159,7 +148,7 @@ class Provider:
         told: Mapping[str, Any] = {}
         if self.settings.shape.userinfo and metadata.userinfo_endpoint:
             found = await self._call(metadata.userinfo_endpoint, {"authorization": f"Bearer {access}"}, None)
-            if found.status != http.client.OK:
+            if found.status != HTTPStatus.OK:
                 raise ProviderUnavailableError(reason="userinfo")
             told = verify_userinfo(found.body, found.content_type, keys, expected, subject_of(claims))
         return identity_of(claims, told, expected, self.settings.shape.professional_claim)
@@ -185,10 +174,10 @@ class Provider:
         answer = await self._call(self.settings.issuer.rstrip("/") + "/.well-known/openid-configuration", {}, None)
         told = _object(answer, "discovery")
         if told.get("issuer") != self.settings.issuer:
-            raise ProviderUnavailableError(reason="discovery: another issuer")
+            raise _undiscovered("un autre émetteur", "another issuer")
         methods = told.get("code_challenge_methods_supported")
         if methods is not None and not (isinstance(methods, list) and "S256" in methods):
-            raise ProviderUnavailableError(reason="discovery: no PKCE S256")
+            raise _undiscovered("pas de PKCE S256", "no PKCE S256")
         found = {name: told.get(f"{name}") for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
         found["userinfo_endpoint"] = told.get("userinfo_endpoint", "")
         secure = urlsplit(self.settings.issuer).scheme == "https"
@@ -196,7 +185,7 @@ class Provider:
             if value == "" and name == "userinfo_endpoint" and not self.settings.shape.userinfo:
                 continue
             if not isinstance(value, str) or not is_safe_address(value) or (secure and not value.startswith("https:")):
-                raise ProviderUnavailableError(reason=f"discovery: {name}")
+                raise _undiscovered(name, name)
         tells = told.get("authorization_response_iss_parameter_supported") is True
         metadata = Metadata(**{name: str(value) for name, value in found.items()}, tells_issuer=tells)
         self._metadata = (monotonic(), metadata)
@@ -221,7 +210,7 @@ class Provider:
             form |= {"client_id": settings.client_id, "client_assertion_type": kind}
             form["client_assertion"] = self._assertion(metadata)
         answer = await self._call(metadata.token_endpoint, headers, urlencode(form).encode())
-        if answer.status in {http.client.BAD_REQUEST, http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
+        if answer.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise IdentityRefusedError(reason="code")
         return _object(answer, "token")
 
@@ -240,48 +229,28 @@ class Provider:
         }
         return jwt.encode(header, claims, key, algorithms=[header["alg"]])
 
-    async def _call(self, url: str, headers: Mapping[str, str], body: bytes | None) -> _Answer:
-        """One request, in a thread of this provider. Raises: ProviderUnavailableError."""
+    async def _call(self, url: str, headers: Mapping[str, str], body: bytes | None) -> Fetched:
+        """One request. Raises: ProviderUnavailableError."""
         if self._waiting >= WAITING_MAX:
             raise ProviderUnavailableError(reason="busy")
         self._waiting += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, self._ask, url, dict(headers), body)
-        except (OSError, http.client.HTTPException) as error:
+            return await self._ask(url, headers, body)
+        except OSError as error:
             raise ProviderUnavailableError(reason=type(error).__name__) from error
         finally:
             self._waiting -= 1
 
-    def _ask(self, url: str, headers: dict[str, str], body: bytes | None) -> _Answer:
-        parts = urlsplit(url)
-        connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            connection = http.client.HTTPSConnection(
-                parts.hostname or "", parts.port or 443, timeout=ANSWER_S_MAX, context=self._tls
-            )
-        else:
-            connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=ANSWER_S_MAX)
-        try:
-            path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-            connection.request("GET" if body is None else "POST", path, body, headers)
-            answer = connection.getresponse()
-            read = _read_within(answer, monotonic() + ANSWER_S_MAX)
-            return _Answer(answer.status, answer.headers.get("content-type", ""), read)
-        finally:
-            connection.close()
+    async def _ask(self, url: str, headers: Mapping[str, str], body: bytes | None) -> Fetched:
+        return await fetch(
+            url, tls=self._tls, within_s=ANSWER_S_MAX, bytes_max=ANSWER_BYTES_MAX, headers=headers, body=body
+        )
 
-    def _fetch_keys(self, url: str) -> bytes:
-        """The keys that sign, of kinds that Hygie reads: a key of another kind beside them does not spoil the set."""
-        answer = self._ask(url, {}, None)
-        if answer.status != http.client.OK:
+    async def _fetch_keys(self, url: str) -> bytes:
+        answer = await self._ask(url, {}, None)
+        if answer.status != HTTPStatus.OK:
             raise ClientKeyError(reason="address does not answer")
-        try:
-            members = json.loads(answer.body)["keys"]
-            kept = [one for one in members if one.get("kty") in {"RSA", "EC"} and one.get("use", "sig") == "sig"]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ClientKeyError(reason="not a JWK set") from error
-        return json.dumps({"keys": kept}).encode()
+        return answer.body
 
 
 def client_key(pem: bytes) -> RSAKey | ECKey:
@@ -305,21 +274,12 @@ def _challenge(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
 
 
-def _read_within(answer: http.client.HTTPResponse, end_s: float) -> bytes:
-    """The body, if it is small and comes in time. Raises: OSError."""
-    read = b""
-    while len(read) <= ANSWER_BYTES_MAX:
-        if monotonic() > end_s:
-            raise TimeoutError("slow")
-        piece = answer.read1(16 * 1024)
-        if not piece:
-            return read
-        read += piece
-    raise OSError("too large")
+def _undiscovered(fr: str, en: str) -> ProviderUnavailableError:
+    return ProviderUnavailableError(reason_fr=f"découverte : {fr}", reason_en=f"discovery: {en}")
 
 
-def _object(answer: _Answer, what: str) -> dict[str, Any]:
-    if answer.status != http.client.OK:
+def _object(answer: Fetched, what: str) -> dict[str, Any]:
+    if answer.status != HTTPStatus.OK:
         raise ProviderUnavailableError(reason=what)
     try:
         found = json.loads(answer.body)

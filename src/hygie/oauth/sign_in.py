@@ -20,6 +20,7 @@ import msgspec
 
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError
+from hygie.base.language import language_asked
 from hygie.gate.errors import ScopeError, SignInRefusedError
 from hygie.gate.people import PeopleDoor
 from hygie.gate.person_desk import PersonDesk, Registered, is_challenge, person_scopes
@@ -34,8 +35,7 @@ from hygie.oauth.errors import (
     UnknownIdentityError,
     incident,
 )
-from hygie.oauth.forms import Receive
-from hygie.oauth.pages import Place, Shown, language_of
+from hygie.oauth.pages import Place, Shown
 from hygie.oauth.providers import Provider, Sent, new_sent
 from hygie.oauth.transactions import (
     BROWSER_COOKIE,
@@ -53,6 +53,7 @@ from hygie.oauth.transactions import (
     open_sign_in,
 )
 from hygie.oauth.visits import Answer, Send, Visit, refusal, send_asset, send_page, visit_of
+from hygie.server.bodies import Receive
 
 ROUTE_KEY = "hygie.route"
 DOORS = frozenset({"authorize", "sign-in"})
@@ -90,7 +91,7 @@ class SignInFace:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """One request, to its answer. Nothing is raised but what the connection itself breaks."""
-        language = language_of(dict(scope["headers"]).get(b"accept-language", b""))
+        language = language_asked(dict(scope["headers"]).get(b"accept-language", b""))
         try:
             path = scope["path"].split("/")
             if len(path) == 3 and path[2] in pages.ASSETS and scope["method"] in {"GET", "HEAD"}:
@@ -201,7 +202,7 @@ class SignInFace:
     async def _by_key(self, visit: Visit, sign_in: SignIn) -> Answer:
         try:
             response = msgspec.json.decode(visit.fields.get("credential", ""), type=dict[str, Any])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise SignInRequestError(reason="credential") from error
         try:
             proven = await self._people.by_webauthn(response, visit.where)
@@ -235,18 +236,7 @@ class SignInFace:
             raise SignInLostError()
         over = cookie(PROVIDER_COOKIE, "")
         try:
-            if "code" not in visit.fields:
-                raise IdentityRefusedError(reason="no code")
-            sent = Sent(away.state, away.nonce, away.verifier)
-            identity = await provider.identity(visit.fields["code"], visit.fields.get("iss", ""), sent)
-            proven = await self._people.by_identity(
-                identity.issuer,
-                identity.subject,
-                professional_id=identity.professional_id,
-                acr=identity.acr,
-                method=f"oidc:{name}",
-                where=visit.where,
-            )
+            proven = await self._vouched(visit, provider, away)
         except SignInRefusedError:
             answer = await self._first_page(visit, away.sign_in, error=UnknownIdentityError())
         except HygieError as error:
@@ -254,6 +244,25 @@ class SignInFace:
         else:
             answer = await self._proven(visit, away.sign_in, proven)
         return replace(answer, cookies=(*answer.cookies, over))
+
+    async def _vouched(self, visit: Visit, provider: Provider, away: Away) -> Proven:
+        """Who came back, by the word of his provider. Raises: HygieError: refusals are in the journal."""
+        try:
+            if "code" not in visit.fields:
+                raise IdentityRefusedError(reason_fr="pas de code", reason_en="no code")
+            sent = Sent(away.state, away.nonce, away.verifier)
+            identity = await provider.identity(visit.fields["code"], visit.fields.get("iss", ""), sent)
+        except IdentityRefusedError as error:
+            await self._people.refuse_identity(error, visit.where)
+            raise AssertionError("unreachable") from error
+        return await self._people.by_identity(
+            identity.issuer,
+            identity.subject,
+            professional_id=identity.professional_id,
+            acr=identity.acr,
+            method=f"oidc:{provider.settings.name}",
+            where=visit.where,
+        )
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:

@@ -11,8 +11,9 @@ from hygie.gate.errors import ClientRefusedError
 from hygie.gate.gate import Whence
 from hygie.oauth import pages
 from hygie.oauth.errors import PostOnlyError, SignInLostError, SignInRequestError
-from hygie.oauth.forms import Receive, parse_fields, read_form
+from hygie.oauth.forms import parse_fields, read_form
 from hygie.oauth.transactions import browser_of, cookies_of
+from hygie.server.bodies import Receive
 
 DEVICE_CHARS_MAX = 128
 RETRY_AFTER_S = b"60"
@@ -42,7 +43,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A page, or a way on. targets: where its forms may lead in the end."""
+    """A page, or a way on. targets: where its forms may lead in the end; allow: the methods that apply, if it says."""
 
     body: str = ""
     status: int = 200
@@ -50,6 +51,7 @@ class Answer:
     cookies: tuple[tuple[bytes, bytes], ...] = ()
     targets: tuple[str, ...] = ()
     retry: bool = False
+    allow: str = ""
 
 
 async def visit_of(scope: MutableMapping[str, Any], receive: Receive, language: Language) -> Visit:
@@ -72,7 +74,13 @@ async def visit_of(scope: MutableMapping[str, Any], receive: Receive, language: 
 def refusal(error: HygieError, language: Language) -> Answer:
     """The page of an error: nothing about which applications, addresses or places there are."""
     told = SignInRequestError(reason="client_id, redirect_uri") if isinstance(error, ClientRefusedError) else error
-    return Answer(pages.error_page(told, language), error.http_status, retry=error.http_status in {429, 503})
+    allow = error.facts.get("allow")
+    return Answer(
+        pages.error_page(told, language),
+        error.http_status,
+        retry=error.http_status in {429, 503},
+        allow=allow if isinstance(allow, str) else "",
+    )
 
 
 async def send_page(send: Send, answer: Answer) -> None:
@@ -91,6 +99,8 @@ async def send_page(send: Send, answer: Answer) -> None:
     ]
     if answer.retry:
         headers.append((b"retry-after", RETRY_AFTER_S))
+    if answer.allow:
+        headers.append((b"allow", answer.allow.encode("ascii")))
     if answer.location:
         headers.append((b"location", answer.location.encode("ascii")))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -23,11 +23,14 @@ from hygie.probes import journal as journal_probes
 from hygie.probes import rows
 from hygie.probes.acts import ActsWatch
 from hygie.probes.apart import probe_apart
+from hygie.probes.archives import probe_archives
 from hygie.probes.disk import scan
 from hygie.probes.door import authority_of, probe_answer, probe_door
 from hygie.probes.flows import probe_matrix
+from hygie.probes.hardening import probe_machine
 from hygie.probes.machine import probe_clock, probe_files, probe_flows, probe_processes
 from hygie.probes.pages import PagesWatch
+from hygie.probes.patching import probe_patching
 from hygie.probes.stores import probe_stores
 from hygie.probes.tls import probe_tls
 from hygie.probes.zones import probe_zones
@@ -61,6 +64,7 @@ async def gather(
         "matrix": partial(probe_matrix, house),
         "apart": partial(probe_apart, house),
         "zones": partial(probe_zones, house),
+        "machine": partial(probe_machine, house),
         "files": partial(asyncio.to_thread, probe_files, settings, folder),
         "keys": partial(_keys, house),
         "segmentation": partial(rows.probe_segmentation, house),
@@ -78,6 +82,8 @@ async def gather(
         "measurements": partial(rows.probe_measurements, house),
         "availability": partial(rows.probe_availability, house),
         "stores": partial(asyncio.to_thread, probe_stores, house),
+        "patching": partial(probe_patching, house),
+        "archives": partial(asyncio.to_thread, probe_archives, folder.incidents),
         "places": partial(rows.probe_places, house),
         "erasures": partial(rows.probe_erasures, house),
         "drills": partial(rows.probe_drills, house),

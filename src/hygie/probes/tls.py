@@ -62,8 +62,8 @@ def offer(host: str, port: int, version: int, suites: Sequence[int]) -> str:
     with socket.create_connection((host, port), timeout=TIMEOUT_S) as connection:
         connection.sendall(client_hello(version, suites))
         try:
-            head = _exactly(connection, 5)
-            body = _exactly(connection, min(int.from_bytes(head[3:5], "big"), 4))
+            head = exactly(connection, 5)
+            body = exactly(connection, min(int.from_bytes(head[3:5], "big"), 4))
         except ConnectionError:
             return "refused"  # no hello came back: nothing can be said on such a connection
         except OSError:
@@ -76,14 +76,16 @@ def offer(host: str, port: int, version: int, suites: Sequence[int]) -> str:
     return "unclear"
 
 
-def client_hello(version: int, suites: Sequence[int]) -> bytes:
-    """A ClientHello of at most ``version``, with what a willing server needs to accept these suites."""
+def client_hello(version: int, suites: Sequence[int], more: bytes = b"") -> bytes:
+    """A ClientHello of at most ``version``, with what a willing server needs to accept these suites. Args: more: its
+    other extensions, encoded."""
     extensions = b"".join(
         (
-            _extension(0xFF01, b"\x00"),
-            _extension(10, _vector(_GROUPS)),
-            _extension(11, b"\x01\x00"),
-            _extension(13, _vector(_SIGNATURES)),
+            extension(0xFF01, b"\x00"),
+            extension(10, _vector(_GROUPS)),
+            extension(11, b"\x01\x00"),
+            extension(13, _vector(_SIGNATURES)),
+            more,
         )
     )
     body = b"".join(
@@ -126,7 +128,8 @@ def _ends_ms(certificate: dict[str, Any]) -> int:
     return int(datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC).timestamp() * 1000)
 
 
-def _exactly(connection: socket.socket, count: int) -> bytes:
+def exactly(connection: socket.socket, count: int) -> bytes:
+    """So many bytes. Raises: ConnectionError: it hung up before; OSError."""
     data = b""
     while len(data) < count:
         more = connection.recv(count - len(data))
@@ -140,5 +143,6 @@ def _vector(values: Sequence[int]) -> bytes:
     return (2 * len(values)).to_bytes(2, "big") + b"".join(value.to_bytes(2, "big") for value in values)
 
 
-def _extension(kind: int, data: bytes) -> bytes:
+def extension(kind: int, data: bytes) -> bytes:
+    """One extension of a hello (RFC 8446, 4.2)."""
     return kind.to_bytes(2, "big") + len(data).to_bytes(2, "big") + data

@@ -107,6 +107,14 @@ class RegulatorySentenceAbsentError(NotFoundError):
     en = "The page takes form {form}: record its official sentence (register regulatory-wording), checked."
 
 
+class NoticeRefusedError(InvalidRequestError):
+    """A notice of an incident cannot be prepared, or was not sent as it is said."""
+
+    code = "HYG-1B6"
+    fr = "Avis refusé : {reason}."
+    en = "Notice refused: {reason}."
+
+
 class PaperRefusedError(InvalidRequestError):
     """A paper cannot be made from what is recorded."""
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hygie.base.hardening import Proof, Swap
+from hygie.hardening.model import MachineFacts
+from hygie.patching.model import PatchFacts
 from hygie.proof.flows.model import ApartFacts, MatrixFacts, ZoneFacts
 from hygie.proof.model import Observed
 
@@ -463,6 +465,7 @@ class Facts:
     matrix: Observed[MatrixFacts] = field(default_factory=Observed)
     apart: Observed[ApartFacts] = field(default_factory=Observed)
     zones: Observed[ZoneFacts] = field(default_factory=Observed)
+    machine: Observed[MachineFacts] = field(default_factory=Observed)
     files: Observed[tuple[FileFacts, ...]] = field(default_factory=Observed)
     keys: Observed[KeyFacts] = field(default_factory=Observed)
     segmentation: Observed[SegmentationFacts] = field(default_factory=Observed)
@@ -479,6 +482,7 @@ class Facts:
     rights: Observed[RightsFacts] = field(default_factory=Observed)
     unwraps: Observed[UnwrapFacts] = field(default_factory=Observed)
     logs: Observed[LogsFacts] = field(default_factory=Observed)
+    patching: Observed[PatchFacts] = field(default_factory=Observed)
     measurements: Observed[Measurements] = field(default_factory=Observed)
     availability: Observed[AvailabilityFacts] = field(default_factory=Observed)
     stores: Observed[StoresFacts] = field(default_factory=Observed)
@@ -487,3 +491,4 @@ class Facts:
     drills: Observed[tuple[DrillFacts, ...]] = field(default_factory=Observed)
     acts: Observed[ActsFacts] = field(default_factory=Observed)
     pages: Observed[tuple[PageFacts, ...]] = field(default_factory=Observed)
+    archives: Observed[frozenset[str]] = field(default_factory=Observed)  # SHA-256 of each file of evidence

@@ -32,7 +32,8 @@ class Expected:
     """One thing expected of one record.
 
     clock: its id, or ``due`` or ``review``; fr, en: what is expected; due: date or UTC instant, as stored; done: the
-    same, empty as long as it is not; source_fr, source_en: the text that says the delay, empty when the record does.
+    same, empty as long as it is not; source_fr, source_en: the text that says the delay, empty when the record does;
+    since, status: of a clock, when it began, and whether a text says its delay.
     """
 
     register: str
@@ -47,6 +48,13 @@ class Expected:
     progress: Progress
     source_fr: str = ""
     source_en: str = ""
+    since: str = ""
+    status: str = ""
+
+    @property
+    def source(self) -> str:
+        """The text that says the delay, in the person's language."""
+        return say(fr=self.source_fr, en=self.source_en)
 
     @property
     def label(self) -> str:
@@ -83,6 +91,8 @@ def expectations(schema: Schema, record: RecordVersion, now_ms: int, only: Colle
                 _progress(due, done, now),
                 clock.source_fr,
                 clock.source_en,
+                str(record.fields[clock.start]),
+                clock.status,
             )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from hygie.registers.chain import RecordVersion
 from hygie.registers.rules import Change
@@ -30,6 +31,7 @@ class Proposed:
         return [record for _, record in sorted(self.newest(register).items())]
 
 
+T = TypeVar("T")
 Check = Callable[[Proposed], None]
 Follow = Callable[[Proposed], Sequence[Change]]
 
@@ -44,3 +46,12 @@ class Hooks:
 
     checks: Mapping[str, Sequence[Check]] = field(default_factory=dict)
     follows: Mapping[str, Sequence[Follow]] = field(default_factory=dict)
+
+
+def joined(*hooks: Hooks) -> Hooks:
+    """All of them, in order."""
+
+    def of(maps: Sequence[Mapping[str, Sequence[T]]]) -> dict[str, Sequence[T]]:
+        return {name: [one for each in maps for one in each.get(name, ())] for each in maps for name in each}
+
+    return Hooks(of([one.checks for one in hooks]), of([one.follows for one in hooks]))

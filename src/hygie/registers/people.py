@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+from hygie.base.people import plain
 from hygie.registers.chain import RecordVersion
-
-
-def plain(name: str) -> str:
-    """A person as an account or as typed: ``local:anne``, ``Anne `` and ``ANNE`` are one."""
-    return unicodedata.normalize("NFKC", name).rpartition(":")[2].strip().casefold()
 
 
 def named(name: str, people: Iterable[RecordVersion]) -> frozenset[str]:

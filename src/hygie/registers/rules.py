@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hygie.base.naming import looks_like_ins
+from hygie.base.people import is_same_person, plain
 from hygie.registers.chain import RecordVersion
 from hygie.registers.coherence import check_rules
 from hygie.registers.errors import (
@@ -17,7 +18,6 @@ from hygie.registers.errors import (
     RecordInvalidError,
     TransitionRefusedError,
 )
-from hygie.registers.people import plain
 from hygie.registers.schema import Schema, Schemas, State
 from hygie.registers.values import has_control, read_value
 
@@ -206,7 +206,7 @@ def _check_approval(change: Change, state: State, before: RecordVersion | None, 
             reason_fr="un approbateur est requis",
             reason_en="an approver is required",
         )
-    if plain(change.approver) == plain(author):
+    if is_same_person(change.approver, author):
         raise FourEyesError()
 
 

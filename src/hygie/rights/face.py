@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
-from hygie.base.errors import HygieError, Language
+from hygie.base.errors import HygieError
+from hygie.base.language import language_asked
 from hygie.gate.gate import Whence
 from hygie.gate.rights_desk import Caller, RightsDesk
 from hygie.rights.errors import NoSuchRightsDoorError, RightsBodyError, incident
+from hygie.server.bodies import Receive, SmallBodyError, read_small
 
 BODY_BYTES_MAX = 16 * 1024
 DOORS = ("requests", "habilitations", "break-glass", "reviews")
@@ -23,7 +25,6 @@ CERTIFICATE_KEY = "hygie.certificate"
 ROUTE_KEY = "hygie.route"
 RETRY_AFTER_S = 60  # where nothing says better
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -81,7 +82,7 @@ class RightsFace:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """One request, to its answer. Nothing is raised but what the connection itself breaks."""
         headers = dict(scope["headers"])
-        language: Language = "fr" if b"fr" in headers.get(b"accept-language", b"").lower() else "en"
+        language = language_asked(headers.get(b"accept-language", b""))
         wait_s: object = None
         try:
             status, body = await self._answer(scope, headers, receive)
@@ -106,6 +107,7 @@ class RightsFace:
         if scope["method"] in ("GET", "HEAD"):
             return 200, await self._look(caller, [what, *rest])
         if scope["method"] == "POST":
+            await self._desk.recognise(caller)  # what strangers send is not read
             return await self._act(caller, [what, *rest], headers, receive)
         raise NoSuchRightsDoorError()
 
@@ -175,20 +177,14 @@ def _caller(scope: MutableMapping[str, Any], headers: dict[bytes, bytes], tenant
 
 
 async def _body(kind: type[Any], headers: dict[bytes, bytes], receive: Receive) -> Any:
-    """The JSON object of a request. Raises: RightsBodyError: not JSON, too large, unknown or wrong fields."""
+    """The JSON object of a request. Raises: RightsBodyError: not JSON, too large, too slow, unknown or wrong fields."""
     if headers.get(b"content-type", b"").split(b";")[0].strip().lower() != b"application/json":
         raise RightsBodyError(reason="content type")
-    raw, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionResetError
-        raw += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(raw) > BODY_BYTES_MAX:
-            raise RightsBodyError(reason="size")
     try:
+        raw = await read_small(receive, BODY_BYTES_MAX)
         return msgspec.json.decode(raw or b"{}", type=kind)
+    except SmallBodyError as error:
+        raise RightsBodyError(reason=str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RightsBodyError(reason="json") from error
 

@@ -2,7 +2,8 @@
 
 Source: docs/formats/blob.md v1.  A chunk authenticates its blob, its rank and whether it is the last, so chunks cannot
 be reordered, cut off or moved.  Chunks become durable on a quorum before the object that names them is written: an
-upload that ends half-way leaves only chunks that nothing names, and catch-up sets them aside.
+upload that ends half-way leaves only chunks that nothing names, and catch-up sets them aside.  It is in the journal
+before its patient's key is asked for (*intent*): it may last hours, and never come to the write that is its outcome.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from hygie.base.errors import RefusedError
 from hygie.base.permit import Permit, Place
 from hygie.base.seal import OVERHEAD_BYTES, SealBrokenError, open_sealed, seal
 from hygie.database.pool import Database
+from hygie.journal.writer import JournalWriter
 from hygie.vault import catalogue
 from hygie.vault.compartments import CompartmentRow
 from hygie.vault.context import EnvironmentContext
+from hygie.vault.entries import access_entry
 from hygie.vault.errors import CompartmentErasedError, ObjectDamagedError, ObjectTooLargeError
 from hygie.vault.model import STREAM_BYTES_MAX, Blob, NewObject, Stored
 from hygie.vault.patient_sets import opened_by
@@ -83,9 +86,12 @@ class StreamedObject:
 class BlobStore:
     """Receives and opens chunked contents of one environment."""
 
-    def __init__(self, context: EnvironmentContext, *, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, context: EnvironmentContext, *, database: Database, journal: JournalWriter, clock: Clock
+    ) -> None:
         self._context = context
         self._database = database
+        self._journal = journal
         self._clock = clock
 
     async def receive(
@@ -104,9 +110,14 @@ class BlobStore:
         """Seal and place a content as it comes; the object that names it is to be written next.
 
         Raises: ObjectTooLargeError; RefusedError: a patient that the permit does not open; CompartmentErasedError: its
-        patient has no live compartment; SiteQuorumError: nothing was written.
+        patient has no live compartment; UnavailableError; SiteQuorumError: nothing was written.
         """
-        compartment, key = await self._compartment(permit, patients)
+        row = await self._compartment(permit, patients)
+        compartment, item = row.compartment, (type_, self._context.index.object_id(type_, id_), 0)
+        await self._journal.append_now(
+            [access_entry(permit, self._clock.now_ms(), outcome="intent", subject=compartment, items=[item], count=0)]
+        )
+        key = (await self._context.compartments.keys([row], permit_id=permit.permit_id, reason="stream"))[compartment]
         blob_id = os.urandom(16)
         size = number = 0
         rows: list[tuple[int, bytes, int]] = []
@@ -144,8 +155,8 @@ class BlobStore:
         keys = await self._context.compartments.keys(list(rows.values()), permit_id=permit.permit_id, reason="stream")
         return StreamedObject(self._context, stored.blob, keys[stored.blob.compartment])
 
-    async def _compartment(self, permit: Permit, patients: tuple[str, ...]) -> tuple[bytes, bytes]:
-        """The live compartment that an object of these patients would be written to, and its key."""
+    async def _compartment(self, permit: Permit, patients: tuple[str, ...]) -> CompartmentRow:
+        """The live compartment that an object of these patients would be written to."""
         kind, subject = self._context.index.owner(patients)
         async with self._database.transaction(self._context.place.role) as connection:
             opened = opened_by(self._context.index, permit.patients, self._clock.now_ms())
@@ -156,13 +167,10 @@ class BlobStore:
             await catalogue.lock(connection, [lock_key(subject)])
             found = await self._context.compartments.live(connection, [subject])
             if subject in found:
-                row: CompartmentRow = found[subject]
-            elif kind == 2:
+                return found[subject]
+            if kind == 2:
                 raise CompartmentErasedError()
-            else:
-                row = await self._context.compartments.create(connection, subject, kind=kind)
-        keys = await self._context.compartments.keys([row], permit_id=permit.permit_id, reason="stream")
-        return row.compartment, keys[row.compartment]
+            return await self._context.compartments.create(connection, subject, kind=kind)
 
     async def _place(self, blob_id: bytes, number: int, box: bytes) -> None:
         await self._context.sites.place(chunk_name(self._context.place.environment_id, blob_id, number), box)

@@ -232,7 +232,7 @@ class Vault:
             Writer(context, database=self._database, journal=self._journal, clock=self._clock),
             Reader(context, database=self._hot, journal=self._journal, clock=self._clock),
             Searcher(context, database=self._hot, journal=self._journal, clock=self._clock),
-            BlobStore(context, database=self._database, clock=self._clock),
+            BlobStore(context, database=self._database, journal=self._journal, clock=self._clock),
             Exporter(context, database=self._database, journal=self._journal, clock=self._clock),
         )
 

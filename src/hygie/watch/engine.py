@@ -13,7 +13,7 @@ from hygie.watch.windows import new_state
 
 GROUPS_MAX = 100_000  # states in memory, of one rule: who asks under a new name each time does not fill it
 VALUE_CHARACTERS_MAX = 200
-_SINCE = "\0since"  # the group that keeps when a rule was first loaded
+_SINCE = "since"  # the group that keeps when a rule was first loaded: no group of values, which are JSON
 
 Key = tuple[str, str]  # rule, group
 
@@ -60,8 +60,11 @@ class Engine:
         loaded = {id(one): _Loaded(one) for one in rules if isinstance(one, EventRule)}
         for correlation in self._correlations:
             self._states[correlation.card.id] = {}
+            numbers: dict[int, list[int]] = {}  # a rule that a correlation names several times takes an event each
             for number, name in enumerate(correlation.rules):
-                loaded[id(by_name[name])].correlations.append((correlation, number))
+                numbers.setdefault(id(by_name[name]), []).append(number)
+            for rule_, found in numbers.items():
+                loaded[rule_].correlations.append((correlation, tuple(found)))
         for one in loaded.values():
             self._events.setdefault(one.rule.service, []).append(one)
             if one.rule.first or one.rule.absent_ms:
@@ -123,10 +126,12 @@ class Engine:
                 hits.append(_hit(rule.card, _group(rule.first, event.fields), event, (event.rank,)))
         elif rule.alone:
             hits.append(_hit(rule.card, _group(rule.group, event.fields), event, (event.rank,)))
-        for correlation, number in loaded.correlations:
-            self._correlate(correlation, number, loaded.rule, event, hits)
+        for correlation, numbers in loaded.correlations:
+            self._correlate(correlation, numbers, loaded.rule, event, hits)
 
-    def _correlate(self, rule: Correlation, number: int, base: EventRule, event: Event, hits: list[Hit]) -> None:
+    def _correlate(
+        self, rule: Correlation, numbers: tuple[int, ...], base: EventRule, event: Event, hits: list[Hit]
+    ) -> None:
         named = {base.card.name, base.card.id}
         group: dict[str, str] = {}
         for name in rule.group:
@@ -148,7 +153,7 @@ class Engine:
             live = states[text] = _Live(new_state(rule), event.at_ms)
         live.touched_ms = max(live.touched_ms, event.at_ms)
         self.dirty.add((rule.card.id, text))
-        ranks = live.state.add((number,), event.at_ms, event.rank, str(counted)[:VALUE_CHARACTERS_MAX])
+        ranks = live.state.add(numbers, event.at_ms, event.rank, str(counted)[:VALUE_CHARACTERS_MAX])
         if ranks:
             hits.append(_hit(rule.card, group, event, tuple(ranks)))
 
@@ -178,7 +183,7 @@ class Engine:
 @dataclass(slots=True)
 class _Loaded:
     rule: EventRule
-    correlations: list[tuple[Correlation, int]] = field(default_factory=list)
+    correlations: list[tuple[Correlation, tuple[int, ...]]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

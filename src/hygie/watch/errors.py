@@ -55,3 +55,27 @@ class ChannelSecretError(UnavailableError):
     code = "HYG-4W3"
     fr = "Le fichier privé du canal {channel} ne convient pas ({reason})."
     en = "The private file of the channel {channel} does not hold ({reason})."
+
+
+class ExportUnreachableError(UnavailableError):
+    """A SOC's receiver could not be reached, ended too early, or did not take all in time."""
+
+    code = "HYG-4W7"
+    fr = "L'export {export} n'est pas pris ({reason})."
+    en = "The export {export} is not taken ({reason})."
+
+
+class ExportUntrustedError(UnavailableError):
+    """A SOC's receiver does not prove who it is, or ours does not to it."""
+
+    code = "HYG-4W8"
+    fr = "L'export {export} : les certificats ne conviennent pas ({reason})."
+    en = "The export {export}: certificates do not hold ({reason})."
+
+
+class ExportTenantError(UnavailableError):
+    """The client whose entries an export carries is not there."""
+
+    code = "HYG-4W9"
+    fr = "L'export {export} : aucun client de ce nom."
+    en = "The export {export}: no client of that name."

@@ -18,7 +18,7 @@ from hygie.journal.writer import JournalWriter
 from hygie.watch import findings, notices
 from hygie.watch.couriers import Courier
 from hygie.watch.engine import Hit
-from hygie.watch.messages import CHANNEL_CARD, message_of
+from hygie.watch.messages import CHANNEL_CARD, OWN_CARDS, message_of
 from hygie.watch.notices import FAILURES_MAX, GONE, Notice, Outcome
 from hygie.watch.sigma import Card
 
@@ -49,7 +49,7 @@ class Escalation:
         self._clock = clock
         self._steps = steps
         self.couriers = couriers
-        self._cards = {**cards, CHANNEL_CARD.id: CHANNEL_CARD}
+        self._cards = {**cards, **OWN_CARDS}
         self._failures = {one.name: 0 for one in couriers}  # in a row
         self._down: set[str] = set()  # channels whose failures were made a finding
         self._unwritten: dict[str, dict[tuple[str, int, str], tuple[Notice, Outcome]]] = {
@@ -63,7 +63,8 @@ class Escalation:
         failing = [name for name, count in self._failures.items() if count >= FAILURES_MAX]
         async with self._database.transaction() as connection:
             await notices.cancel_handled(connection)
-            await notices.plan(connection, self._steps, failing, now_ms)
+            duty = await notices.on_duty(connection, names, now_ms)
+            await notices.plan(connection, notices.resolved(self._steps, duty), failing, now_ms)
         async with self._database.transaction() as connection:  # apart: its entries need a key, what is due does not
             gone = await notices.give_up_gone(connection, names)
             told = Outcome(delivered=False, code=GONE, at_ms=now_ms)

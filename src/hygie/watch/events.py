@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from hygie.journal.entry import PLATFORM, Entry
 
-JOURNAL, MEASUREMENT, CHECK = "journal", "measurement", "check"
+JOURNAL, MEASUREMENT, CHECK, HOST = "journal", "measurement", "check", "host"
 PARIS = ZoneInfo("Europe/Paris")
 
 Value = str | int | bool

@@ -205,6 +205,12 @@ async def listed(connection: Connection, *, states: Sequence[str] = (OPEN, ACKNO
     return [Finding(*row) for row in await (await connection.execute(query.encode(), (list(states),))).fetchall()]
 
 
+async def of_incident(connection: Connection, incident: str) -> list[Finding]:
+    """The findings that were made an incident of the register, oldest first."""
+    query = f"SELECT {_COLUMNS} FROM hygie.finding WHERE incident = %s ORDER BY opened_ms, id"  # noqa: S608 (constants)
+    return [Finding(*row) for row in await (await connection.execute(query.encode(), (incident,))).fetchall()]
+
+
 async def acts_of(connection: Connection, id_: str) -> list[FindingAct]:
     """What was done about one finding, oldest first."""
     query = "SELECT at_ms, kind, who, words FROM hygie.finding_act WHERE finding = %s ORDER BY seq"

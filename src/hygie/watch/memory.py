@@ -20,8 +20,8 @@ _KEEP = (
     " ON CONFLICT (rule, grouping) DO UPDATE SET state = excluded.state, touched_ms = excluded.touched_ms"
 )
 _MOVE = (
-    "INSERT INTO hygie.watch_cursor (source, position, at_ms) VALUES (%s, %s, %s)"
-    " ON CONFLICT (source) DO UPDATE SET position = excluded.position, at_ms = excluded.at_ms"
+    "INSERT INTO hygie.watch_cursor (source, position, at_ms, mark) VALUES (%s, %s, %s, %s)"
+    " ON CONFLICT (source) DO UPDATE SET position = excluded.position, at_ms = excluded.at_ms, mark = excluded.mark"
 )
 _PAGE = """
 SELECT index, leaf FROM (
@@ -39,9 +39,17 @@ async def cursors(connection: Connection) -> dict[str, tuple[int, int]]:
     return {source: (position, at_ms) for source, position, at_ms in rows}
 
 
-async def move(connection: Connection, source: str, position: int, at_ms: int) -> None:
-    """How far a source was followed."""
-    await connection.execute(_MOVE, (source, position, at_ms))
+async def mark(connection: Connection, source: str) -> object:
+    """What a source keeps beside its position; None when it keeps nothing."""
+    query = "SELECT mark FROM hygie.watch_cursor WHERE source = %s"
+    row = await (await connection.execute(query, (source,))).fetchone()
+    return row[0] if row is not None else None
+
+
+async def move(connection: Connection, source: str, position: int, at_ms: int, mark: object = None) -> None:
+    """How far a source was followed. Args: mark: what it keeps beside."""
+    kept = Jsonb(mark, dumps=_compact) if mark is not None else None
+    await connection.execute(_MOVE, (source, position, at_ms, kept))
 
 
 async def journal_size(connection: Connection) -> int:

@@ -30,6 +30,20 @@ CHANNEL_CARD: Final = Card(
     file="",
 )
 
+# And the one of a log, or of a sender, that says nothing within its rhythm.
+SILENT_CARD: Final = Card(
+    id="c9a3c2de-0c57-4a8c-9b6e-6c1a2f1d7e40",
+    name="source-silent",
+    title="A source is silent",
+    title_fr="Une source est muette",
+    level="high",
+    threat="T-68",
+    todo="See which one (hygie finding show): its machine, its rsyslog, the path of the settings.",
+    todo_fr="Voyez laquelle (hygie finding show) : sa machine, son rsyslog, le chemin des réglages.",
+    file="",
+)
+OWN_CARDS: Final = {one.id: one for one in (CHANNEL_CARD, SILENT_CARD)}
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

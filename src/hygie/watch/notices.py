@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import psycopg
 
 from hygie.base.actions import Action
-from hygie.base.channels import StepSettings
+from hygie.base.channels import ROTA, StepSettings
 from hygie.journal.entry import Entry
 from hygie.watch.findings import LEVELS, WATCH_ACCOUNT, Finding
 from hygie.watch.messages import CHANNEL_CARD
@@ -139,6 +140,25 @@ async def plan(
             "failing": list(failing),
         }
         await connection.execute(_PLAN, values)
+
+
+async def on_duty(connection: Connection, names: Sequence[str], now_ms: int) -> list[str]:
+    """The channels of whoever is on duty now; all of them when nobody is, or by none that the settings have: a rota
+    with a hole silences nobody. Args: names: of the channels of the settings."""
+    query = "SELECT DISTINCT channel FROM hygie.duty WHERE from_ms <= %s AND to_ms > %s"
+    rows = await (await connection.execute(query, (now_ms, now_ms))).fetchall()
+    duty = {row[0] for row in rows}
+    return [one for one in names if one in duty] or list(names)
+
+
+def resolved(escalation: Sequence[StepSettings], duty: Sequence[str]) -> list[StepSettings]:
+    """The steps, the rota replaced by the channels of now. Args: duty: of ``on_duty``."""
+    return [
+        msgspec.structs.replace(
+            one, channels=tuple(each for name in one.channels for each in (duty if name == ROTA else (name,)))
+        )
+        for one in escalation
+    ]
 
 
 def _ladder(escalation: Sequence[StepSettings]) -> Iterator[tuple[str, int, int]]:

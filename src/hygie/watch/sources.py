@@ -1,13 +1,13 @@
 """Where facts come from: each source is followed from a position, a page at a time, in its own order.
 
 The journal: one event an entry.  ``measurement``: what ``hygie work`` measures of sites, copies, backups, the door.
-``check``: the verdicts of the proof plane, as evidence keeps them.
+``check``: the verdicts of the proof plane, as evidence keeps them.  Logs of machines: :mod:`hygie.watch.host_source`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,15 +27,22 @@ TEXT_MAX = 200
 Connection = psycopg.AsyncConnection[Any]
 
 
+def _nothing() -> None:
+    """Most sources remember their position only."""
+
+
 @dataclass(slots=True)
 class Page:
     """events: in order; digests: SHA-256 of what stood there, by rank; position: where the next page begins; more:
-    whether there probably is one."""
+    whether there probably is one; mark: what the cursor keeps beside the position, as JSON; kept: to be called once the
+    page is written down."""
 
     events: list[Event] = field(default_factory=list)
     digests: dict[int, bytes] = field(default_factory=dict)
     position: int = 0
     more: bool = False
+    mark: object = None
+    kept: Callable[[], None] = _nothing
 
 
 class Source(Protocol):
@@ -57,8 +64,9 @@ class JournalSource:
 
     name = JOURNAL
 
-    def __init__(self, reader: JournalReader) -> None:
+    def __init__(self, reader: JournalReader, *, skipped: frozenset[str] = OWN_ACTIONS) -> None:
         self._reader = reader
+        self._skipped = skipped
         self._kinds: dict[str, str] = {}  # an account never changes its kind
 
     async def end(self, connection: Connection) -> int:
@@ -74,7 +82,7 @@ class JournalSource:
         opened = [(index, leaf, (await self._reader.open(index, leaf)).entry) for index, leaf in rows]
         await self._know(connection, {entry.account for _, _, entry in opened if entry is not None})
         for index, leaf, entry in opened:
-            if entry is not None and entry.action.value not in OWN_ACTIONS:
+            if entry is not None and entry.action.value not in self._skipped:
                 found.events.append(of_entry(index, entry, self._kinds.get(entry.account, "")))
                 found.digests[index] = digest_of(leaf)
         return found
@@ -106,7 +114,8 @@ class MeasurementSource:
         first = not self._seen  # after a start, what is before the position was read by the process of before
         found = Page(position=max([position, *(row[0] for row in rows)]), more=len(rows) >= PAGE_ROWS)
         for id_, kind, at_ms, passed, facts in rows:
-            if id_ not in self._seen and not (first and id_ <= position):
+            # what is past the position was given to a turn that could not be kept, if it was: it comes again
+            if id_ > position or not (first or id_ in self._seen):
                 fields: dict[str, Value] = {"source": MEASUREMENT, "measurement": kind, "passed": passed}
                 found.events.append(Event(MEASUREMENT, id_, at_ms, fields | _facts(facts)))
                 found.digests[id_] = digest_of(json.dumps([kind, at_ms, passed, facts], sort_keys=True).encode())

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from hygie.base.language import current_language, language_of_locale, say, set_language
+from hygie.base.language import current_language, language_asked, language_of_locale, say, set_language
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,18 @@ from hygie.base.language import current_language, language_of_locale, say, set_l
 )
 def test_the_locale_decides(environ: dict[str, str], language: str) -> None:
     assert language_of_locale(environ) == language
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        (b"", "fr"), (b"en", "en"), (b"en-GB,en;q=0.9", "en"), (b"fr-FR,fr;q=0.9,en;q=0.8", "fr"), (b"de", "fr"),
+        (b"fr, en", "fr"), (b"en, fr", "en"), (b"fr;q=0.1, en;q=0.2", "en"), (b"en;q=0.5, fr;q=0.6", "fr"),
+        (b"de, en;q=0.8", "en"), (b"en;q=0", "fr"), (b"en;q=x", "fr"), (b"en-GB, x-fr", "en"),
+    ],
+)  # fmt: skip
+def test_french_unless_english_is_asked_for_first(header: bytes, language: str) -> None:
+    assert language_asked(header) == language
 
 
 def test_a_choice_wins_over_the_locale_and_stays_in_its_task() -> None:

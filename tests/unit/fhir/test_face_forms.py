@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hygie.fhir.answers import server_refusal
-from hygie.fhir.requests import accepts_json, is_json_content, language_of, make_call
+from hygie.fhir.requests import accepts_json, is_json_content, make_call
 from tests.unit.fhir.face_stage import Stage, observation, patient, staged
 
 
@@ -147,17 +147,6 @@ def test_nothing_is_cached_nor_sniffed(tmp_path: Path) -> None:
         assert "server" not in reply.headers
 
     staged(tmp_path, scenario)
-
-
-@pytest.mark.parametrize(
-    ("header", "language"),
-    [
-        (b"", "fr"), (b"en", "en"), (b"en-GB,en;q=0.9", "en"), (b"de", "fr"), (b"fr, en", "fr"), (b"en, fr", "en"),
-        (b"fr;q=0.1, en;q=0.2", "en"), (b"en;q=0", "fr"), (b"en;q=x", "fr"),
-    ],
-)  # fmt: skip
-def test_language(header: bytes, language: str) -> None:
-    assert language_of(header) == language
 
 
 def test_accept_and_content_type() -> None:

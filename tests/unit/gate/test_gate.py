@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from hygie.base.errors import RefusedError
 from hygie.base.permit import PatientScope, Permit
 from hygie.base.roles import Role
 from hygie.gate.break_glass import PURPOSE, BreakGlass
+from hygie.gate.errors import AdministrationError
 from hygie.gate.narrowing import Limits
 from hygie.gate.requests import Requests
 from hygie.gate.reviews import Reviews
@@ -46,6 +47,13 @@ async def admit(stage: Stage, token: str, action: Action = Action.OBJECT_READ, p
 
 def rooms(stage: Stage) -> dict[str, Any]:
     return {"kms": stage.house.kms, "journal": stage.house.journal, "clock": stage.clock}
+
+
+def rights_desk(stage: Stage, *, production: bool = False) -> RightsDesk:
+    parts, database = rooms(stage), stage.house.database
+    made = (Requests(database, **parts), BreakGlass(database, **parts), Reviews(database, **parts))
+    where = {"database": database, "journal": stage.house.journal, "clock": stage.clock}
+    return RightsDesk(stage.gates[0], *made, **where, production=production)  # type: ignore[arg-type]
 
 
 def test_a_broken_glass_opens_nothing_for_who_is_limited_to_purposes_alone(open_house: Any) -> None:
@@ -82,11 +90,7 @@ def test_a_broken_glass_adds_its_patient_and_sets_keep_their_purposes(
 def test_an_account_that_is_closed_while_it_is_asked_is_refused(open_house: Any, monkeypatch: Any) -> None:
     async def main(stage: Stage) -> None:
         token = await person(stage, "rita", Role.RIGHTS_OFFICER, Limits())
-        gate, database = stage.gates[0], stage.house.database
-        parts = rooms(stage)
-        made = (Requests(database, **parts), BreakGlass(database, **parts), Reviews(database, **parts))
-        desk = RightsDesk(gate, *made, database=database, journal=stage.house.journal, clock=stage.clock)
-        caller = Caller(token, *HERE, WARD)
+        gate, desk, caller = stage.gates[0], rights_desk(stage), Caller(token, *HERE, WARD)
         assert await desk.requests(caller) == []
 
         async def meanwhile(*_: Any, **__: Any) -> None:
@@ -96,5 +100,36 @@ def test_an_account_that_is_closed_while_it_is_asked_is_refused(open_house: Any,
         monkeypatch.setattr(gate.rates, "charge", meanwhile)
         with pytest.raises(RefusedError):
             await desk.requests(caller)
+
+    run(open_house, main)
+
+
+def test_in_production_nobody_answers_by_a_token_that_an_operator_made(open_house: Any) -> None:
+    """Whoever makes a token for an officer would be the second person of what he asks himself."""
+
+    async def main(stage: Stage) -> None:
+        token = await person(stage, "rita", Role.RIGHTS_OFFICER, Limits())  # made in a trial, or before this was so
+        caller = Caller(token, *HERE, WARD)
+        assert await rights_desk(stage).requests(caller) == []
+        with pytest.raises(RefusedError):
+            await rights_desk(stage, production=True).requests(caller)
+
+    run(open_house, main)
+
+
+def test_in_production_no_token_is_made_for_a_person(open_house: Any) -> None:
+    async def main(stage: Stage) -> None:
+        async def go_live(*_: str) -> Sequence[tuple[str, str]]:
+            return ()
+
+        await stage.person("rita")
+        await stage.acts.create_account("lab", kind="application", label="", professional_id="", days=3)
+        stage.acts._go_live = go_live
+        how: dict[str, Any] = {"days": 1, "exception": "she cannot sign in, says who runs this"}
+        with pytest.raises(AdministrationError):
+            await stage.acts.create_token("rita", *HERE, **how)
+        with pytest.raises(AdministrationError):
+            await stage.acts.create_token("lab", *HERE, days=1)
+        await stage.acts.create_token("lab", *HERE, **how)
 
     run(open_house, main)

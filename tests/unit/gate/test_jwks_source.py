@@ -15,6 +15,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from hygie.gate import jwks_source
+from hygie.gate.clients import check_jwks_url, parse_jwks
 from hygie.gate.errors import ClientKeyError
 from hygie.gate.jwks_source import JwksSource
 from hygie.server.certificates import own_certificate
@@ -153,3 +154,28 @@ def test_a_server_that_nobody_vouches_for_is_not_believed(
     with pytest.raises(ClientKeyError):
         kids(JwksSource(), published.url)
     assert published.asked == 0
+
+
+def test_keys_that_hygie_does_not_take_do_not_spoil_those_beside_them(published: Published) -> None:
+    """RFC 7517, 5: a set is published for others too."""
+    good = json.loads(published.body)["keys"]
+    others = [
+        {"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "AAAA"},
+        {"kty": "AKP", "alg": "ML-DSA-65", "kid": "pq", "pub": "AAAA"},
+        {"kty": "EC", "crv": "P-521", "kid": "large"},
+        {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
+        {"kty": "oct", "k": "AAAA", "kid": "secret"},
+        "not even a key",
+    ]
+    published.body = json.dumps({"keys": [*others, *good]}).encode()
+    assert kids(JwksSource(), published.url) == ["one"]
+    with pytest.raises(ClientKeyError):
+        parse_jwks(published.body)  # by value an operator gives a set of his own, and is told what is wrong
+
+
+@pytest.mark.parametrize("url", ["https://a..b/", "https://%s.fr/" % ("x" * 64)])
+def test_an_address_that_no_name_can_be_made_of_is_no_accident(url: str) -> None:
+    with pytest.raises(ClientKeyError):
+        kids(JwksSource(), url)
+    with pytest.raises(ClientKeyError):
+        check_jwks_url(url)

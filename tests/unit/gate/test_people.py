@@ -11,16 +11,26 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hygie.app import opened
 from hygie.base.actions import Action
+from hygie.base.errors import RefusedError
 from hygie.database.pool import Database
 from hygie.gate.authenticators import new_code, plain_code
-from hygie.gate.errors import AlreadyEnrolledError, SignInRefusedError
+from hygie.gate.enrolment import Chosen
+from hygie.gate.errors import (
+    AlreadyEnrolledError,
+    AuthenticatorRefusedError,
+    PasswordRefusedError,
+    SignInRefusedError,
+)
 from hygie.gate.gate import Whence
+from hygie.gate.lockout import DAY_MS, KNOWN_MS
 from hygie.gate.platform_ledger import apply_revocations, import_platform, read_platform
 from hygie.gate.sessions import Session, new_id
 from hygie.gate.webauthn import WebAuthn
 from hygie.journal.entry import Entry
-from tests.unit.gate.peoples_stage import BY_HAND, ORIGIN, PASSWORD, WARD, Stage, journaled, staged
+from hygie.trimming import run_trim
+from tests.unit.gate.peoples_stage import BY_HAND, ORIGIN, PASSWORD, WARD, Key, Stage, Telephone, journaled, staged
 
 
 def run(open_house: Any, main: Callable[[Stage], Awaitable[None]], **how: Any) -> None:
@@ -215,6 +225,76 @@ def test_authenticators_come_back_with_the_platforms_ledger(open_house: Any, new
                 assert await cursor.fetchone() == (7, None)
         finally:
             await empty.close()
+
+    run(open_house, main)
+
+
+def test_what_a_provider_says_and_does_not_hold_is_in_the_journal(open_house: Any) -> None:
+    async def main(stage: Stage) -> None:
+        for error in (RefusedError(reason="aud"), RefusedError(reason_fr="pas de code", reason_en="no code")):
+            with pytest.raises(RefusedError):
+                await stage.door.refuse_identity(error, WARD)
+        said = [one for one in await journaled(stage.house) if one.action is Action.SESSION_REFUSED]
+        assert [(one.outcome, one.address, one.detail["reason"]) for one in said] == [
+            ("refused", WARD.address, "aud"),
+            ("refused", WARD.address, "no code"),
+        ]
+
+    run(open_house, main)
+
+
+def test_a_credential_is_one_persons_whatever_key_stands_beside_it(open_house: Any) -> None:
+    """A sign-in names the credential alone: who copies its id would be asked for in place of its owner."""
+
+    async def main(stage: Stage) -> None:
+        owner = await stage.with_key("marie")
+        thief = Key(credential=owner.credential)
+        await stage.person("luc")
+        code = await stage.acts.enrol("luc", BY_HAND, hours=1)
+        answer = thief.register(await stage.door.registration_options("luc", code, WARD))
+        with pytest.raises(AuthenticatorRefusedError) as caught:
+            await stage.door.activate_key("luc", code, answer, "", WARD)
+        assert "déjà enregistré" in caught.value.sentence("fr")
+        options = await stage.door.webauthn_options("", WARD)
+        assert (await stage.door.by_webauthn(owner.sign(options), WARD)).account == "marie"
+        rows = await stage.rows("SELECT id FROM hygie.authenticator WHERE account = 'marie' AND kind = 'webauthn'")
+        await stage.acts.revoke_authenticator(rows[0][0])
+        answer = thief.register(await stage.door.registration_options("luc", code, WARD))
+        await stage.door.activate_key("luc", code, answer, "", WARD)  # it is free again, and his code still his
+
+    run(open_house, main)
+
+
+def test_nobody_takes_his_own_name_for_a_password(open_house: Any) -> None:
+    async def main(stage: Stage) -> None:
+        await stage.acts.create_account(
+            "m.d7", kind="person", label="Marguerite Duras-Yourcenar", professional_id="", days=30
+        )
+        code = await stage.acts.enrol("m.d7", BY_HAND, hours=1)
+        telephone = Telephone(stage.clock)
+        chosen = Chosen("marguerite.yourcenar.7", telephone.secret, telephone.code())
+        with pytest.raises(PasswordRefusedError):
+            await stage.door.activate_password("m.d7", code, chosen, WARD)
+
+    run(open_house, main)
+
+
+def test_tries_under_invented_names_are_forgotten_after_two_days(open_house: Any) -> None:
+    """Else whoever invents names fills the table for a month."""
+
+    async def main(stage: Stage) -> None:
+        telephone = await stage.enrolled("marie")
+        await stage.door.by_password("marie", PASSWORD, telephone.code(), WARD)
+        for rank in range(3):
+            await refused(stage.door.by_password(f"invented{rank}", "x", "000000", WARD), "account")
+        assert await stage.rows("SELECT count(*) FROM hygie.sign_in") == [(8,)]
+        async with opened(stage.house.dsns.sealer, size=1) as records:
+            await run_trim(records, stage.clock.ms + DAY_MS)
+            assert await stage.rows("SELECT count(*) FROM hygie.sign_in") == [(8,)]
+            await run_trim(records, stage.clock.ms + 2 * DAY_MS + 1)
+            assert await stage.rows("SELECT count(*) FROM hygie.sign_in") == [(1,)]  # where marie signed in
+            await run_trim(records, stage.clock.ms + KNOWN_MS + 1)
+            assert await stage.rows("SELECT count(*) FROM hygie.sign_in") == [(0,)]
 
     run(open_house, main)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from hygie.gate.errors import (
     ScopeError,
     SignInRefusedError,
 )
+from hygie.gate.everywhere import HOST_PLACE, HOST_TENANT
 from hygie.gate.gate import Whence
 from hygie.gate.jwks_source import JwksSource
 from hygie.gate.narrowing import WHOLE, Limits
@@ -289,6 +291,37 @@ def test_an_application_of_rights_opens_what_its_role_says_and_no_more(open_hous
     run(open_house, main)
 
 
+def test_the_hosts_own_people_decide_through_an_application_of_theirs(open_house: Any) -> None:
+    """On the platform, where no token is made for them in production: their officers sign in too."""
+    platform = (HOST_TENANT, HOST_PLACE)
+
+    async def main(ward: Ward) -> None:
+        how: dict[str, Any] = {"reason": "stage", "approver": "chief", "days": 30}
+        await ward.stage.acts.create_account("droits", kind="application", label="", professional_id="", days=300)
+        await ward.stage.acts.grant("droits", *platform, role=Role.HOST_RIGHTS_APPLICATION, **how)
+        await ward.stage.acts.add_client_key("droits", kind=REDIRECT_PUBLIC, value=BACK, days=30)
+        await ward.stage.acts.grant("jeanne", *platform, role=Role.SECURITY_OFFICER, **how)
+        with pytest.raises(AdministrationError):
+            await ward.stage.acts.grant("jeanne", *platform, role=Role.HOST_RIGHTS_APPLICATION, **how)
+        registered = await ward.desk.registered(platform, "droits", BACK, WARD)
+        code, proof = await ward.code(registered=registered, scopes=(RIGHTS,)), Proof("droits", "", WARD, frozenset())
+        opened = await ward.desk.exchange(platform, proof, code=code, verifier=VERIFIER, redirect_uri=BACK)
+
+        async def admits(action: Action) -> bool:
+            try:
+                await ward.gate.admit(opened.token, tenant=platform[0], environment=platform[1], action=action)
+            except RefusedError:
+                return False
+            return True
+
+        for action in (Action.RIGHT_RAISE_APPROVE, Action.HABILITATION_REVIEW, Action.APPROVAL_ASK):
+            assert await admits(action)
+        for action in (Action.JOURNAL_READ, Action.ACCOUNT_RECOVER, Action.OBJECT_READ):
+            assert not await admits(action)
+
+    run(open_house, main)
+
+
 def test_no_person_holds_the_role_of_an_application_of_rights(open_house: Any) -> None:
     """One other person would have made her an officer of rights, where it takes two."""
 
@@ -385,3 +418,53 @@ def test_challenges_are_those_of_s256() -> None:
     assert challenge_of(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
     assert is_challenge(challenge_of(VERIFIER))
     assert not is_challenge("short")
+
+
+def test_what_is_over_is_revoked_without_a_word(open_house: Any) -> None:
+    """RFC 7009, 2.2: a token that gives nothing any more is no error, to who may have it."""
+
+    async def main(ward: Ward) -> None:
+        proof = Proof("dpi", "", WARD, frozenset())
+        opened = await ward.entered("dpi", "user/*.rs")
+        for _ in range(2):
+            assert await ward.keys.close(proof, opened.token)
+        assert await ward.stage.rows("SELECT count(*) FROM hygie.session_end") == [(1,)]
+        late = await ward.entered("dpi", "user/*.rs")
+        ward.stage.clock.ms += LIFE_MS
+        assert await ward.keys.close(proof, late.token)
+        with pytest.raises(ClientRefusedError):
+            await ward.keys.close(Proof("another", "", WARD, frozenset()), late.token)
+
+    run(open_house, main)
+
+
+def test_what_gives_nothing_today_is_revoked_for_its_whole_life(open_house: Any) -> None:
+    async def main(ward: Ward) -> None:
+        await ward.application("dpi2", Role.APPLICATION)
+        opened = await ward.entered("dpi2", "user/*.rs")
+        ((held,),) = await ward.stage.rows("SELECT id FROM hygie.habilitation WHERE account = 'dpi2'")
+        await ward.stage.acts.suspend_habilitation(held)
+        assert await ward.keys.close(Proof("dpi2", "", WARD, frozenset()), opened.token)
+        await ward.stage.acts.resume_habilitation(held)
+        await ward.gate.refresh()
+        assert ward.gate.bearer(opened.token) is None
+
+    run(open_house, main)
+
+
+def test_a_stored_token_is_not_said_to_be_revoked(open_house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(ward: Ward) -> None:
+        _, mine = await ward.stage.acts.create_token("dpi", *HERE, days=1)
+        _, theirs = await ward.stage.acts.create_token("jeanne", *HERE, days=1)
+
+        async def proved(*_: object) -> Any:
+            return SimpleNamespace(account=SimpleNamespace(id="dpi"))
+
+        monkeypatch.setattr(ward.keys, "prove", proved)
+        proof = Proof("dpi", "signed", WARD, frozenset())
+        assert not await ward.keys.close(proof, mine)
+        assert await ward.keys.close(proof, theirs)  # whose it is, or whether it is one, is not told
+        assert await ward.keys.close(proof, "hyg_nothing")
+        assert ward.gate.bearer(mine) is not None
+
+    run(open_house, main)

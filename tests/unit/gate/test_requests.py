@@ -17,11 +17,13 @@ from hygie.base.actions import Action
 from hygie.base.clock import SystemClock
 from hygie.base.errors import NotFoundError
 from hygie.base.permit import Permit, Place
+from hygie.gate.break_glass import BreakGlass
 from hygie.gate.errors import NotRaisedError, RequestOverError, RequestRefusedError, SamePersonError, TwoPersonsError
 from hygie.gate.everywhere import EVERYWHERE
 from hygie.gate.requests import APPROVED, LIFE_MS, REFUSED, WITHDRAWN, Request, Requests, emergencies
+from hygie.gate.reviews import Reviews
 from hygie.gate.rights import mac_over, rights_key
-from hygie.gate.two_persons import TwoPersons
+from hygie.gate.two_persons import TwoPersons, raised_spans
 from tests.unit.vault.conftest import open_house  # noqa: F401 (a fixture)
 
 WHAT = {"account": "marie", "role": "reader", "days": "30"}
@@ -234,6 +236,66 @@ def test_an_emergency_is_answered_for_and_not_withdrawn(open_house: Any) -> None
                 assert [(id_, answered) for id_, _, _, answered in await emergencies(reading, key)] == [(one.id, False)]
             with pytest.raises(NotRaisedError):
                 await TwoPersons(requests, owner, production=False, now_ms=now_ms).raised("local:alice")
+
+    asyncio.run(main())
+
+
+def test_an_emergency_is_answered_for_however_late_and_raises_nothing_then(open_house: Any) -> None:  # noqa: F811
+    """Nobody answered for a week: it was red, and somebody can still look at what was done."""
+
+    async def main() -> None:
+        async with desk(open_house) as (house, requests, _place), opened(house.owner, size=1) as owner:
+            one = await raised(requests)
+            house.clock.ahead_ms = 2 * LIFE_MS
+            now_ms = house.clock.now_ms()
+            assert [found.state(now_ms) for found in await requests.listing(EVERYWHERE)] == ["waiting"]
+            with pytest.raises(SamePersonError):
+                await requests.decide(permit("alice", Action.RIGHT_RAISE_APPROVE, EVERYWHERE), one.id, APPROVED)
+            await requests.decide(permit("sara", Action.RIGHT_RAISE_APPROVE, EVERYWHERE), one.id, APPROVED)
+            (found,) = await requests.listing(EVERYWHERE)
+            assert found.state(now_ms) == "over"
+            assert raised_spans(found) == [(one.asked_ms, one.asked_ms + 60 * 60_000)]
+            with pytest.raises(RequestOverError):
+                await requests.decide(permit("sam", Action.RIGHT_RAISE_APPROVE, EVERYWHERE), one.id, REFUSED)
+            async with owner.transaction() as reading:
+                key = await rights_key(requests._kms)
+                assert [answered for *_, answered in await emergencies(reading, key)] == [True]
+            planned = await requests.ask(
+                permit("local:alice", Action.RIGHT_RAISE, EVERYWHERE),
+                Action.RIGHT_RAISE,
+                {**RAISED, "emergency": ""},
+                reason="disk",
+            )
+            house.clock.ahead_ms += LIFE_MS
+            with pytest.raises(RequestOverError):  # one that gave nothing yet gives nothing late
+                await requests.decide(permit("sara", Action.RIGHT_RAISE_APPROVE, EVERYWHERE), planned.id, APPROVED)
+
+    asyncio.run(main())
+
+
+def test_who_is_behind_a_terminal_reviews_nothing_of_his_own(open_house: Any) -> None:  # noqa: F811
+    """The same person under both names, wherever two are needed."""
+
+    async def main() -> None:
+        async with open_house() as house, opened(house.dsns.owner, size=2) as owner:
+            rooms, place = {"kms": house.kms, "journal": house.journal, "clock": house.clock}, house.place
+            now_ms = house.clock.now_ms()
+            with psycopg.connect(house.dsns.owner, autocommit=True) as connection:
+                connection.execute(ACCOUNT, ("lea",))
+                connection.execute(
+                    "INSERT INTO hygie.habilitation (id, account, environment, role, reason, approver, starts_ms,"
+                    " ends_ms) VALUES ('h1', 'lea', %s, 'reader', 'soins', 'chief', 0, %s)",
+                    (place.environment_id, now_ms + LIFE_MS),
+                )
+            glass, reviews = BreakGlass(owner, **rooms), Reviews(owner, **rooms)
+            one = await glass.open(permit("lea", Action.BREAK_GLASS_OPEN, place), "Patient/x", "on-call", 10)
+            campaign = await reviews.open(permit("rita", Action.HABILITATION_REVIEW, place), "revue", now_ms + LIFE_MS)
+            for name in ("lea", "local:lea", "Lea"):
+                with pytest.raises(SamePersonError):
+                    await glass.review(permit(name, Action.BREAK_GLASS_REVIEW, place), one.id, "justified")
+                reviewer = permit(name, Action.HABILITATION_REVIEW, place)
+                with pytest.raises(SamePersonError):
+                    await reviews.decide(reviewer, campaign.id, "h1", "keep")
 
     asyncio.run(main())
 

@@ -56,10 +56,7 @@ def sign_in(client: Provider, *, sent: Sent | None = None, issuer: str = "") -> 
         code = await asyncio.to_thread(_visit, address)
         return await client.identity(code, issuer, sent or made)
 
-    try:
-        return asyncio.run(main())
-    finally:
-        client.close()
+    return asyncio.run(main())
 
 
 def _visit(address: str) -> str:
@@ -94,7 +91,6 @@ def test_what_is_asked_is_bound_to_this_sign_in(provider: HostileProvider) -> No
     client = client_of(provider, preset="pro-sante-connect")
     sent = new_sent()
     asked = parse_qs(urlsplit(asyncio.run(client.address(sent))).query)
-    client.close()
     assert asked["code_challenge_method"] == ["S256"]
     assert asked["code_challenge"] != [sent.verifier]
     assert (asked["state"], asked["nonce"]) == ([sent.state], [sent.nonce])
@@ -168,14 +164,14 @@ def test_another_key_beside_a_good_one_does_not_spoil_the_set(provider: HostileP
 @pytest.mark.parametrize(
     ("metadata", "reason"),
     [
-        ({"issuer": "https://elsewhere.example"}, "discovery: another issuer"),
-        ({"code_challenge_methods_supported": ["plain"]}, "discovery: no PKCE S256"),
-        ({"code_challenge_methods_supported": "S256"}, "discovery: no PKCE S256"),
-        ({"token_endpoint": "http://attacker.example/token"}, "discovery: token_endpoint"),
-        ({"token_endpoint": "file:///etc/passwd"}, "discovery: token_endpoint"),
-        ({"authorization_endpoint": "javascript:alert(1)"}, "discovery: authorization_endpoint"),
-        ({"jwks_uri": None}, "discovery: jwks_uri"),
-        ({"jwks_uri": "http://user@127.0.0.1/keys"}, "discovery: jwks_uri"),
+        ({"issuer": "https://elsewhere.example"}, "un autre émetteur"),
+        ({"code_challenge_methods_supported": ["plain"]}, "pas de PKCE S256"),
+        ({"code_challenge_methods_supported": "S256"}, "pas de PKCE S256"),
+        ({"token_endpoint": "http://attacker.example/token"}, "token_endpoint"),
+        ({"token_endpoint": "file:///etc/passwd"}, "token_endpoint"),
+        ({"authorization_endpoint": "javascript:alert(1)"}, "authorization_endpoint"),
+        ({"jwks_uri": None}, "jwks_uri"),
+        ({"jwks_uri": "http://user@127.0.0.1/keys"}, "jwks_uri"),
     ],
 )
 def test_metadata_that_lead_elsewhere_are_refused(
@@ -184,7 +180,7 @@ def test_metadata_that_lead_elsewhere_are_refused(
     provider.metadata = metadata
     with pytest.raises(ProviderUnavailableError) as found:
         sign_in(client_of(provider))
-    assert found.value.facts["reason"] == reason
+    assert f"(découverte : {reason})" in found.value.sentence("fr")
 
 
 def test_an_answer_of_another_issuer_is_refused(provider: HostileProvider) -> None:
@@ -208,8 +204,15 @@ def test_userinfo_of_somebody_else_is_refused(provider: HostileProvider) -> None
     refused(client_of(provider, preset="pro-sante-connect"), "userinfo sub")
     provider.userinfo = {"SubjectNameID": "810000000012"}  # its key does not hold
     refused(client_of(provider, preset="pro-sante-connect"), "professional")
-    provider.userinfo, provider.signed_userinfo = {"aud": "another"}, True
-    refused(client_of(provider, preset="pro-sante-connect"), "userinfo aud")
+    provider.signed_userinfo = True
+    for audience in ("another", 1, {"hygie": 1}):
+        provider.userinfo = {"aud": audience}
+        refused(client_of(provider, preset="pro-sante-connect"), "userinfo aud")
+
+
+def test_an_access_token_that_would_end_its_line_is_sent_nowhere(provider: HostileProvider) -> None:
+    provider.access = "x\r\nhost: elsewhere.example"
+    refused(client_of(provider, preset="pro-sante-connect"), "access_token")
 
 
 def test_a_provider_that_is_down_or_hangs_is_told_so_quickly(provider: HostileProvider) -> None:
@@ -224,7 +227,6 @@ def test_a_provider_that_is_down_or_hangs_is_told_so_quickly(provider: HostilePr
     began = time.monotonic()
     assert all(isinstance(one, ProviderUnavailableError) for one in asyncio.run(flood()))
     assert time.monotonic() - began < 2
-    client.close()
 
 
 def test_a_client_proves_itself_with_its_secret_or_its_key(provider: HostileProvider) -> None:

@@ -10,7 +10,7 @@ from hygie.gate.proofs import Proven
 from hygie.gate.sign_in import CODE_MEANING, Code, close_code, close_text, open_code
 from hygie.oauth.errors import SignInLostError
 from hygie.oauth.pages import Place as PagePlace
-from hygie.oauth.pages import csp, language_of, sign_in_page
+from hygie.oauth.pages import csp, sign_in_page
 from hygie.oauth.transactions import (
     LIFE_MS,
     Asked,
@@ -86,23 +86,6 @@ def test_the_longest_sign_in_fits_in_a_cookie() -> None:
     long = Asked(*[getattr(long, name) for name in long.__struct_fields__[:6]], scopes, NOW)
     away = Away(SignIn(long), "psc", "s" * 43, "n" * 43, "v" * 43)
     cookie("__Host-hygie-provider", close_away(away, key=KEY, browser=new_browser()))
-
-
-@pytest.mark.parametrize(
-    ("header", "language"),
-    [
-        (b"", "fr"),
-        (b"en-GB,en;q=0.9", "en"),
-        (b"fr-FR,fr;q=0.9,en;q=0.8", "fr"),
-        (b"en;q=0.5, fr;q=0.4", "en"),
-        (b"en;q=0.5, fr;q=0.6", "fr"),
-        (b"de, en;q=0.8", "en"),
-        (b"de", "fr"),
-        (b"en;q=x", "fr"),
-    ],
-)
-def test_french_unless_english_is_asked_for_first(header: bytes, language: str) -> None:
-    assert language_of(header) == language
 
 
 def test_what_others_typed_is_text_in_a_page() -> None:

@@ -43,7 +43,7 @@ NAMED = {
     ),
     *("transfer", "document-delivery", "complaint", "mark-use", "referential-import"),
     *("applicability", "publication", "regulatory-wording"),
-    *("scoping", "certification-warning", "data-copy"),
+    *("scoping", "certification-warning", "data-copy", "duty"),
 }
 
 
@@ -110,6 +110,9 @@ def test_a_register_is_fit_for_people(schema: Any) -> None:
         ("change", "emergency", {"degrading": True, "degradation": "x", "clients": ["chu-x"]}, "consent_on"),
         ("incident", "closed", {"health_data": "unknown"}, "health_data"),
         ("incident", "closed", {"is_violation": "yes", "violations": None}, "violations"),
+        ("incident", "closed", {"health_data": "yes", "clients": None}, "clients"),
+        ("incident", "closed", {"nis2": True, "nis2_reported_at": None}, "nis2_reported_at"),
+        ("incident", "closed", {"source": "monitoring", "evidence_sha256": None}, "evidence_sha256"),
         ("internal-audit", "reported", {"auditor_person": "PER-1", "audited": ["PER-1"]}, "auditor_person"),
         ("internal-audit", "closed", {"kind": "traces"}, "sample_size"),
         ("action", "verified", {"owner": "PER-1", "verified_by": "PER-1"}, "owner"),
@@ -152,6 +155,19 @@ def test_a_degrading_change_waits_for_the_clients_consent_then_goes_on() -> None
         write("change", "approved", facts, approver="paul", before=second)
     consent = {**facts, "consent_on": "2026-02-01", "consent": "ab" * 32}
     assert write("change", "approved", consent, approver="paul", before=second).version == 2
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        *("lead", "severity", "detected_at", "declared_at", "timeline", "evidence", "health_data", "cause", "lesson"),
+        *("impact", "qualified_at", "resolved_at", "is_violation", "notices"),
+    ],
+)
+def test_an_incident_is_not_closed_while_something_lacks(lacking: str) -> None:
+    whole = filled_record(SCHEMAS["incident"], "closed")
+    write("incident", "closed", whole, approver="paul")
+    assert refused("incident", "closed", {**whole, lacking: ""}) == (lacking, "no value")
 
 
 def test_a_signed_contract_says_where_each_clause_is() -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError, NotFoundError, RefusedError
+from hygie.gate.reconcile import reconcile
 from hygie.keys.errors import KmsUnavailableError
 from hygie.vault.errors import CompartmentErasedError, CursorError, ObjectDeletedError, VersionConflictError
 from hygie.vault.model import Condition, NewObject, Query, WriteRequest
+from tests.unit.gate.peoples_stage import journaled
 from tests.unit.vault.lifecycle_stage import SlowSites, erase, rows
 
 
@@ -265,6 +267,34 @@ def test_a_content_is_streamed_and_read_by_ranges(open_house) -> None:
             assert stream.size_bytes == len(content)
             for start, stop in ((0, len(content)), (4_194_300, 4_194_310), (len(content) - 1, len(content)), (5, 6)):
                 assert b"".join([piece async for piece in stream.read(start, stop)]) == content[start:stop]
+
+    asyncio.run(main())
+
+
+def test_an_upload_that_is_cut_is_in_the_journal_as_its_key_was_given(open_house) -> None:
+    """The client goes away, or the process dies: the record of keys and the journal tell the same story."""
+
+    async def main() -> None:
+        async with open_house() as house:
+            await house.vault.write(house.writing(), WriteRequest([patient("p1", "Zoé", new=True)]))
+            permit = house.writing()
+
+            async def chunks():
+                yield b"x" * 100_000
+                raise ConnectionResetError
+
+            with pytest.raises(ConnectionResetError):
+                await house.new_vault().write_stream(
+                    permit, "Binary", "b1", chunks(), header=b"{}", patients=("p1",), new=True
+                )
+            record = await house.kms.unwrap_record(-1, 1_000)
+            lines = [line for line in record if line.permit == permit.permit_id.hex()]
+            assert [line.reason for line in lines] == ["stream"]
+            entries = [one for one in await journaled(house) if one.permit_id == permit.permit_id]
+            assert [(one.action, one.outcome) for one in entries] == [(Action.OBJECT_CREATE, "intent")]
+            assert entries[0].subject.hex() == lines[0].compartments[0]
+            found = reconcile(lines, entries, now_ms=house.clock.now_ms() + 3_600_000)
+            assert (found.matched, found.orphans) == (1, [])
 
     asyncio.run(main())
 

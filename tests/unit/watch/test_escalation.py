@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from hygie.app import opened
-from hygie.base.channels import PARIS, FileSettings, StepSettings
-from hygie.base.errors import UnavailableError
+from hygie.base.channels import PARIS, ROTA, FileSettings, StepSettings, check_channels
+from hygie.base.errors import SettingsError, UnavailableError
 from hygie.base.layout import DataFolder
 from hygie.database.cluster import Dsns
 from hygie.database.pool import Database
@@ -128,7 +128,7 @@ def on(dsns: Dsns, act: Callable[[Stage], Awaitable[None]], made: tuple[StepSett
 
     @asynccontextmanager
     async def stage() -> AsyncIterator[Stage]:
-        names = dict.fromkeys(name for step in made for name in step.channels)
+        names = dict.fromkeys(name for step in made for name in step.channels if name != ROTA)
         async with opened(dsns.watch, size=2) as database:
             yield Stage(database, MemoryMonthKeys(), made, {name: Hand(name) for name in names})
 
@@ -368,3 +368,47 @@ def test_who_is_killed_between_due_and_told_tells_at_the_next_start(database: Ds
         courier.close()
 
     on(database, act)
+
+
+async def on_call(dsns: Dsns, *spans: tuple[int, int, str]) -> None:
+    """Who is on duty: spans in minutes from noon."""
+    async with opened(dsns.sealer, size=1) as records, records.transaction() as connection:
+        for first, last, channel in spans:
+            values = (NOON + first * MINUTE, NOON + last * MINUTE, channel)
+            await connection.execute("INSERT INTO hygie.duty VALUES (%s, %s, %s)", values)
+
+
+ON_CALL = steps((0, (ROTA,)), (60, ("mail", "hook", "boss")))
+
+
+def test_a_step_that_names_the_rota_tells_who_is_on_duty_and_at_the_change_who_comes(database: Dsns) -> None:
+    async def act(stage: Stage) -> None:
+        await on_call(database, (-60, 10, "hook"), (10, 30, "mail"))
+        one = await stage.opens()
+        await stage.turn()
+        assert stage.told() == {"mail": [], "hook": [(one.id, 1)], "boss": []}
+        await stage.turn(minutes=10)
+        assert stage.told() == {"mail": [(one.id, 1)], "hook": [(one.id, 1)], "boss": []}
+
+    on(database, act, ON_CALL)
+
+
+@pytest.mark.parametrize("channel", ["", "gone"])
+def test_a_hole_in_the_rota_silences_nobody(database: Dsns, channel: str) -> None:
+    """Nobody is on duty, or by a channel that the settings do not have: all are told."""
+
+    async def act(stage: Stage) -> None:
+        await on_call(database, *([(-60, 10, channel)] if channel else []))
+        one = await stage.opens()
+        await stage.turn()
+        assert stage.told() == {name: [(one.id, 1)] for name in ("mail", "hook", "boss")}
+
+    on(database, act, ON_CALL)
+
+
+def test_the_rota_is_no_channel_and_needs_one() -> None:
+    channel = FileSettings(name="told", path="told.jsonl")
+    check_channels((channel,), steps((0, (ROTA,))), production=True)
+    for channels in ((), (channel, FileSettings(name=ROTA, path="x"))):
+        with pytest.raises(SettingsError):
+            check_channels(channels, steps((0, (ROTA,))), production=True)

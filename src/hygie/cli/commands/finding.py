@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hygie.custody import Custody
     from hygie.gate.people_administration import PeopleAdministration
     from hygie.handling import Shown
+    from hygie.preserving import Preserved
     from hygie.watch.findings import Act, Finding
 
 _ID = say(fr="Son identifiant (voir list).", en="Its id (see list).")
@@ -211,19 +212,29 @@ def incident(
     """Make an incident."""
     frame = frame_of(context)
 
-    async def main(custody: Custody, _: PeopleAdministration) -> str:
+    async def main(custody: Custody, _: PeopleAdministration) -> tuple[str, Preserved | None]:
         from hygie.handling import Declared, declare_incident
+        from hygie.preserving import preserved
 
-        return await declare_incident(custody, findings, Declared(lead, kind, health_data, severity, words))
+        made = await declare_incident(custody, findings, Declared(lead, kind, health_data, severity, words))
+        return made, await preserved(custody, made)
 
-    key = run_custody(frame, main)
+    key, kept = run_custody(frame, main)
     frame.out.line(
         say(
-            fr=f"Incident {key} déclaré : hygie register show incident {key}",
-            en=f"Incident {key} declared: hygie register show incident {key}",
+            fr=f"Incident {key} déclaré : hygie incident show {key}",
+            en=f"Incident {key} declared: hygie incident show {key}",
         )
     )
-    frame.out.result({"incident": key, "findings": findings})
+    if kept is None:
+        frame.out.warn(
+            say(
+                fr=f"Preuves pas encore conservées : hygie incident evidence {key}",
+                en=f"Evidence not kept yet: hygie incident evidence {key}",
+            )
+        )
+    sha256 = kept.sha256 if kept is not None else ""
+    frame.out.result({"incident": key, "findings": findings, "evidence_sha256": sha256})
 
 
 def test_channel(

@@ -74,16 +74,18 @@ def door(fact: DoorFacts, _: Context) -> Outcome:
 
 
 def network(fact: FlowFacts, context: Context) -> Outcome:
-    """Only the declared port is listened on."""
-    declared_port = context.settings.host.port
-    extra = [one for one in fact.listening if one[2] != declared_port]
+    """Only the declared ports are listened on."""
+    host, metrics = context.settings.host, context.settings.metrics
+    ports = {host.port, *([metrics.port] if metrics.port is not None else [])}
+    extra = [one for one in fact.listening if one[2] not in ports]
     seen = [f"{name} {address}:{port}" for name, address, port in fact.listening]
     observed = same(", ".join(seen + [f"? {address}:{port}" for address, port in fact.unnamed]) or "-")
-    declared = same(f"{context.settings.host.address}:{declared_port}")
+    also = f", {metrics.address}:{metrics.port}" if metrics.port is not None else ""
+    declared = same(f"{host.address}:{host.port}{also}")
     if extra:
         why = Text("Un port ouvert n'est pas déclaré.", "An open port is not declared.")
         return unsatisfied(why, observed, declared, Text("Fermez ce port.", "Close this port."))
-    beside = any(port != declared_port for _, port in fact.unnamed)  # Hygie's, or another program's
+    beside = any(port not in ports for _, port in fact.unnamed)  # Hygie's, or another program's
     if beside or not (fact.listening or fact.unnamed):
         remedy = Text("Lancez hygie status en root.", "Run hygie status as root.")
         return unknown(Text("Ports non lisibles.", "Ports could not be read."), observed, declared, remedy)

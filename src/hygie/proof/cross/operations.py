@@ -121,6 +121,14 @@ def incident_led(look: Look) -> Found:
     return Found(wrong, len(incidents))
 
 
+def evidence_kept(look: Look) -> Found:
+    """Each archive of evidence that an incident names is there, byte for byte."""
+    there = look.facts.archives.value
+    assert there is not None
+    incidents = [one for one in look.of("incident") if one.fields.get("evidence_sha256")]
+    return Found([one.key for one in incidents if not there.issuperset(one.fields["evidence_sha256"])], len(incidents))
+
+
 def violation_clocks(look: Look) -> Found:
     """No clock of the host runs late on a personal data breach."""
     violations = look.open("violation")
@@ -261,6 +269,7 @@ JUDGES: Mapping[str, Judge] = {
     "cross.backup-within-plan": backup_within_plan,
     "cross.plan-promised": plan_promised,
     "cross.incident-led": incident_led,
+    "cross.evidence-kept": evidence_kept,
     "cross.violation-clocks": violation_clocks,
     "cross.request-clocks": request_clocks,
     "cross.erasure-asked": erasure_asked,

@@ -10,6 +10,7 @@ from hygie.base.civil import paris_date
 from hygie.proof.cross.model import Found, Judge, Look, cards, day_of
 from hygie.proof.facts import AccessFacts
 from hygie.proof.fitness import bound, trained
+from hygie.proof.incidents.rota import AHEAD_DAYS, DAY_MS, DUTY, gaps, periods
 from hygie.proof.interventions import ending_accounts
 from hygie.registers.chain import RecordVersion
 from hygie.registers.people import has_left
@@ -287,6 +288,18 @@ def _day(record: RecordVersion, name: str) -> date:
     return day_of(record.fields[name])
 
 
+def rota_covered(look: Look) -> Found:
+    """On each of the next thirty days somebody who speaks French is on duty at every hour."""
+    duties = look.of(DUTY)
+    if not duties:
+        return Found()
+    now_ms = look.context.now_ms
+    found = periods(duties, look.of("person"), now_ms)
+    days = [now_ms + number * DAY_MS for number in range(AHEAD_DAYS)]
+    wrong = [paris_date(day).isoformat() for day in days if gaps(found, day, day + DAY_MS)]
+    return Found(wrong, AHEAD_DAYS)
+
+
 JUDGES: Mapping[str, Judge] = {
     "cross.leaver-account": leaver_account,
     "cross.leaver-rights": leaver_rights,
@@ -300,6 +313,7 @@ JUDGES: Mapping[str, Judge] = {
     "cross.ending-account": ending_account,
     "cross.session-matched": session_matched,
     "cross.sessions-read": sessions_read,
+    "cross.rota-covered": rota_covered,
     "cross.duty-held": duty_held,
     "cross.owner-present": owner_present,
     "cross.policy-acknowledged": policy_acknowledged,

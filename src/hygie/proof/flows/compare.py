@@ -31,7 +31,7 @@ def said(one: Listening | Link) -> str:
 
 def _listens(line: Line, facts: MatrixFacts) -> Proof:
     """Whether something listens at one of its endpoints on this machine; unknown where this machine cannot tell."""
-    if line.called not in OWN:
+    if line.called not in OWN or not line.endpoints:
         return "unknown"
     if any(_is_at(end, place) for end in line.endpoints for place in facts.listening):
         return "yes"

@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from hygie.base.channels import ChannelSettings, FileSettings, WebhookSettings
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, kms_socket, witness_socket
+from hygie.base.soc import ExportSettings, OcsfExport
 from hygie.proof.flows.model import Endpoint, Line
 from hygie.proof.model import Text
 
@@ -73,7 +74,10 @@ def declared_lines(
         "kms": (Endpoint("unix", str(kms_socket(settings, folder))),),
         "witness": (_witness(settings, folder, resolve),),
         "timestamp": _timestamp(settings, resolve),
+        "syslog_receiver": _receiver(settings),
         "channels": tuple(_channel(one, folder, resolve) for one in settings.channels),
+        "soc": tuple(_export(one, folder, resolve) for one in settings.soc),
+        "metrics": _metrics(settings),
         "jwks": tuple(_url(one, resolve) for one in sorted(set(jwks))),
         "sites": tuple(Endpoint("files", str(folder.resolve(one.path))) for one in settings.sites),
         "backup": (Endpoint("files", str(folder.resolve(settings.backups.path))),),
@@ -85,10 +89,18 @@ def declared_lines(
 
 
 def _host(settings: Settings) -> Endpoint:
-    host = settings.host
-    address = "" if host.address in ANYWHERE else host.address
+    return _listening(settings.host.address, settings.host.port)
+
+
+def _receiver(settings: Settings) -> tuple[Endpoint, ...]:
+    one = settings.syslog_receiver
+    return (_listening(one.address, one.port),) if one is not None else ()
+
+
+def _listening(host: str, port: int) -> Endpoint:
+    address = "" if host in ANYWHERE else host
     known = ("127.0.0.1", "::1") if address == "localhost" else (address,)
-    return Endpoint("tcp", f"{host.address}:{host.port}", tuple((one, host.port) for one in known))
+    return Endpoint("tcp", f"{host}:{port}", tuple((one, port) for one in known))
 
 
 def _database(settings: Settings, folder: DataFolder, resolve: Resolve) -> tuple[Endpoint, ...]:
@@ -127,6 +139,18 @@ def _channel(one: ChannelSettings, folder: DataFolder, resolve: Resolve) -> Endp
     if isinstance(one, WebhookSettings):
         return _url(one.url, resolve)
     return Endpoint("tcp", f"{one.host}:{one.port}", resolve(one.host, one.port))
+
+
+def _export(one: ExportSettings, folder: DataFolder, resolve: Resolve) -> Endpoint:
+    if isinstance(one, OcsfExport):
+        return Endpoint("files", str(folder.resolve(one.path)))
+    return Endpoint("tcp", f"{one.host}:{one.port}", resolve(one.host, one.port))
+
+
+def _metrics(settings: Settings) -> tuple[Endpoint, ...]:
+    """Where the watch answers Prometheus, once it is set."""
+    one = settings.metrics
+    return () if one.port is None else (Endpoint("tcp", f"{one.address}:{one.port}", ((one.address, one.port),)),)
 
 
 def _url(url: str, resolve: Resolve) -> Endpoint:

@@ -23,6 +23,7 @@ PARTIES = {
     "timestamp": Text("autorité d'horodatage", "timestamp authority"),
     "application": Text("application (ses clés)", "application (its keys)"),
     "channel": Text("canaux d'alerte", "alert channels"),
+    "soc": Text("SOC", "SOC"),
     "sites": Text("sites", "sites"),
     "backup": Text("cible de sauvegarde", "backup target"),
     "system": Text("système", "system"),
