@@ -10,9 +10,13 @@ import pytest
 from hygie.base.channels import FileSettings, SyslogSettings, WebhookSettings
 from hygie.base.layout import DataFolder
 from hygie.base.settings import DatabaseSettings, Settings, TimestampSettings, WitnessSettings, default_settings
+from hygie.base.soc import MetricsSettings, OcsfExport, SyslogExport
+from hygie.proof.checks.tech_2 import network
+from hygie.proof.facts import FlowFacts
 from hygie.proof.flows.compare import compare, said
 from hygie.proof.flows.declared import SYSTEM_SOCKETS, declared_lines, resolved, shipped_flows
 from hygie.proof.flows.model import PARTIES, Line, Link, Listening, MatrixFacts
+from hygie.proof.model import Context
 
 FOLDER = DataFolder.at(Path("/srv/hygie"))
 KMS, POSTGRES = "/srv/hygie/run/kms.sock", "/srv/hygie/run/.s.PGSQL.5432"
@@ -71,6 +75,8 @@ def test_settings_add_what_is_elsewhere() -> None:
     called = Link("serve", "tcp", "192.0.2.7", 443)
     assert compare(seen(called, settings=settings, jwks=("https://app.example/jwks",))).undeclared == ()
     assert compare(seen(called, settings=settings)).undeclared == (called,)
+    assert where(found, "soc") == where(found, "metrics") == []
+    assert [one.listens for one in compare(seen()).states if one.line.at == "metrics"] == ["unknown"]
     program = msgspec.structs.replace(settings, timestamp=TimestampSettings(command=("tsa", "-q"), authority="/x"))
     assert where(lines(program), "timestamp") == ["tsa"]
 
@@ -152,3 +158,20 @@ def test_every_address_is_listened_on_when_the_setting_says_so() -> None:
     wide = msgspec.structs.replace(settings, host=msgspec.structs.replace(settings.host, address="0.0.0.0"))
     facts = seen(Listening("serve", "tcp", "0.0.0.0", 8443), Link("client", "tcp", "10.1.2.3", 8443), settings=wide)
     assert compare(facts).undeclared == ()
+
+
+def test_exports_and_the_metrics_port_are_declared_by_their_settings() -> None:
+    exports = (SyslogExport(name="soc", host="soc.example"), OcsfExport(name="lake", path="/var/lake"))
+    settings = msgspec.structs.replace(default_settings(), soc=exports, metrics=MetricsSettings(port=9464))
+    found = lines(settings)
+    assert where(found, "soc") == ["/var/lake", "soc.example:6514"]
+    assert where(found, "metrics") == ["127.0.0.1:9464"]
+    port, call = Listening("watch", "tcp", "127.0.0.1", 9464), Link("watch", "tcp", "192.0.2.7", 6514)
+    read = Link("client", "tcp", "127.0.0.1", 9464)
+    assert compare(seen(port, call, read, settings=settings)).undeclared == ()
+    assert compare(seen(port, call)).undeclared == (port, call)
+    elsewhere = Listening("watch", "tcp", "0.0.0.0", 9464)
+    assert compare(seen(elsewhere, settings=settings)).undeclared == (elsewhere,)
+    listening = FlowFacts((("serve", "127.0.0.1", settings.host.port), ("watch", "127.0.0.1", 9464)), (), ())
+    assert network(listening, Context(settings, 0)).verdict.value == "satisfied"
+    assert network(listening, Context(default_settings(), 0)).verdict.value == "unsatisfied"
