@@ -38,7 +38,10 @@ Connection = psycopg.AsyncConnection[Any]
 async def kept_feeds(connection: Connection) -> list[Feed]:
     """The feeds that count, by slot."""
     found = await (await connection.execute(_FEEDS)).fetchall()
-    return [Feed(*row[:-1], tuple(row[-1])) for row in found]
+    return [
+        Feed(slot, sha256, content, advisories, newest_ms, brought_ms, tuple(releases))
+        for slot, sha256, content, advisories, newest_ms, brought_ms, releases in found
+    ]
 
 
 async def keep_feeds(connection: Connection, feeds: Sequence[Feed]) -> None:
