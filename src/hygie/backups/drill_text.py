@@ -9,6 +9,12 @@ from hygie.backups.drill import DrillReport
 from hygie.base.errors import Language
 
 WORDS = {
+    "answered for": "suites données",
+    "controller told in time": "responsable de traitement prévenu à temps",
+    "controller_told_s": "responsable de traitement prévenu, s",
+    "evidence kept with proofs": "preuves conservées et vérifiables",
+    "notice made of facts": "avis préparé à partir des faits",
+    "the controller's 72 hours run": "les 72 heures du responsable courent",
     "a right written by SQL": "un droit écrit en SQL",
     "a site overwritten": "un site écrasé",
     "a token in two countries": "un jeton dans deux pays",
@@ -76,6 +82,7 @@ _DETAILS = (
     (r"exit (\d+)", r"code \1"),
     (r"altered (\S+), named (\S+)", r"altérée \1, nommée \2"),
     (r"(\d+) entries", r"\1 entrées"),
+    (r"(\d+) parts not known yet", r"\1 parties pas encore connues"),
     (r", promised ", ", promis "),
 )
 

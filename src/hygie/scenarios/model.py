@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hygie.backups.drill import DrillCheck
 from hygie.scenarios.sandbox import Sandbox
@@ -33,6 +33,14 @@ class Answer:
     noticed_s: float | None
     told_s: float | None
     acknowledged_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What holds when the attacks are over. figures: what was measured then, by name."""
+
+    checks: list[DrillCheck]
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 UNSEEN = Answer("", None, None, None)

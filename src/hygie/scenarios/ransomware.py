@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hygie.backups.drill import DrillCheck
 from hygie.base.errors import UnavailableError
 from hygie.demo.client import FhirClient
 from hygie.demo.people import APPLICATION, NURSE
-from hygie.scenarios.model import Attack
+from hygie.scenarios.model import After, Answer, Attack
 from hygie.scenarios.sandbox import Sandbox
 from hygie.upkeep import run_scrub
 
@@ -66,17 +67,19 @@ async def scramble_a_site(made: Sandbox) -> None:
         await run_scrub(house, records, hosting)
 
 
-async def read_again(made: Sandbox) -> list[DrillCheck]:
+async def read_again(made: Sandbox, _: Sequence[Answer]) -> After:
     """Versions of before the attack, and the copies of the site that was overwritten."""
     whole = await made.ask(lambda client: sum(_is_before(client, one) for one in made.patients), APPLICATION)
     house = made.custody.house
     async with opened(house.dsns.sealer, size=2) as records, opened(house.dsns.hosting, size=2) as hosting:
         report = await run_scrub(house, records, hosting)
     damaged, all_ = len(report.damaged) + len(report.missing), len(made.patients)
-    return [
-        DrillCheck("records as before the attack", whole == all_, f"{whole} of {all_} equal"),
-        DrillCheck("copies mended", not damaged and not report.lost, f"{damaged} broken"),
-    ]
+    return After(
+        [
+            DrillCheck("records as before the attack", whole == all_, f"{whole} of {all_} equal"),
+            DrillCheck("copies mended", not damaged and not report.lost, f"{damaged} broken"),
+        ]
+    )
 
 
 def _is_before(client: FhirClient, patient: str) -> bool:

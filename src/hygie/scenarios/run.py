@@ -13,8 +13,8 @@ from hygie.base.channels import ChannelSettings
 from hygie.base.clock import Clock
 from hygie.base.errors import HygieError
 from hygie.keys.kms import Kms
-from hygie.scenarios import intrusion, ransomware
-from hygie.scenarios.model import Answer, Attack, checks_of
+from hygie.scenarios import breach, intrusion, ransomware
+from hygie.scenarios.model import After, Answer, Attack, checks_of
 from hygie.scenarios.noticing import Eye, rules_of
 from hygie.scenarios.sandbox import Sandbox, sandbox
 
@@ -24,12 +24,13 @@ class Scenario:
     """What one kind of drill does. after: what must hold when all is over."""
 
     attacks: Sequence[Attack]
-    after: Callable[[Sandbox], Awaitable[list[DrillCheck]]] | None = None
+    after: Callable[[Sandbox, Sequence[Answer]], Awaitable[After]] | None = None
 
 
 SCENARIOS: Mapping[ScenarioKind, Scenario] = {
     "intrusion": Scenario(intrusion.ATTACKS),
     "ransomware": Scenario(ransomware.ATTACKS, ransomware.read_again),
+    "breach": Scenario(breach.ATTACKS, breach.tell_the_controller),
 }
 
 
@@ -67,19 +68,28 @@ async def run_scenario(kind: ScenarioKind, request: ScenarioRequest) -> bytes:
                 continue
             answers.append(answer)
             checks += checks_of(attack, answer)
-        if scenario.after is not None:
-            checks += await scenario.after(made)
+        after = await _after(scenario, made, answers)
     report = DrillReport(
         drill_id=request.drill_id,
         kind=kind,
         operator=request.operator,
         started_at_ms=started_at_ms,
         ended_at_ms=request.clock.now_ms(),
-        figures=figures_of(answers),
-        checks=checks,
+        figures=figures_of(answers) | after.figures,
+        checks=[*checks, *after.checks],
     )
     signer = await KmsSigner.of(request.kms, "drill")
     return attach(report, signature=await signer.sign(to_sign(report)), public_key=signer.public_key)
+
+
+async def _after(scenario: Scenario, made: Sandbox, answers: Sequence[Answer]) -> After:
+    """What holds at the end; what was not seen at all leaves nothing to answer for."""
+    if scenario.after is None or not all(one.finding for one in answers) or len(answers) < len(scenario.attacks):
+        return After([])
+    try:
+        return await scenario.after(made, answers)
+    except HygieError as error:
+        return After([DrillCheck("answered for", passed=False, detail=error.code)])
 
 
 def figures_of(answers: Sequence[Answer]) -> dict[str, float]:

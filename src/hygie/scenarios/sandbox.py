@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from hygie.app import open_house
-from hygie.base.channels import ChannelSettings, FileSettings, StepSettings
+from hygie.base.channels import ChannelSettings, FileSettings, Level, StepSettings
 from hygie.base.errors import UnavailableError
 from hygie.base.layout import DataFolder
 from hygie.base.settings import Settings, WatchSettings, write_settings
@@ -23,9 +23,9 @@ from hygie.demo.load import load_synthetic
 from hygie.demo.people import APPLICATION, DEMONSTRATION, TENANT, People, settle
 from hygie.demo.platform import Platform
 from hygie.synthetic.patients import identity
-from hygie.watch.findings import LEVELS
 
 RECORDS = 15  # patients with a whole record, some forty resources each
+LEVELS: tuple[Level, ...] = ("critical", "high", "medium", "low", "informational")
 PATIENTS = 160  # with those: somewhat more than a person may read at once without being noticed
 FILE_CHANNEL = "hygie-drill"
 TOLD_NAME = "told.jsonl"
