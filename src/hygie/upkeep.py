@@ -57,6 +57,9 @@ from hygie.segments.rows import published_objects
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.scrub import ScrubReport, scrub
+from hygie.uptime import KIND as UPTIME_KIND
+from hygie.uptime import TENANT_KIND as UPTIME_TENANT_KIND
+from hygie.uptime import Uptime
 from hygie.vault.holdings import holdings
 from hygie.vault.ledger import tombstone_name
 from hygie.vault.voids import VoidWatch
@@ -94,6 +97,8 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     SESSIONS_KIND: 20_000,
     "unwraps": 5_760,
     "door": 50_400,
+    UPTIME_KIND: 5_760,
+    UPTIME_TENANT_KIND: 5_760,
     CANARIES_KIND: 5_760,
     "scrub": 10_000,
     "backup": 20_000,
@@ -152,6 +157,7 @@ class Upkeep:
                 every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
                 every(stop, EXITS_EVERY_S, lambda: keep_exits(house, OPERATOR)),
                 every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
+                Uptime(house, records, OPERATOR).run(stop, after_s=DOOR_AFTER_S),
                 every(stop, CANARIES_EVERY_S, lambda: run_canaries(house, records, canaries), after_s=CANARIES_AFTER_S),
                 every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
                 every(stop, NEWS_EVERY_S, news.look),

@@ -67,6 +67,7 @@ UNDO: dict[str, tuple[str, ...]] = {
         "ALTER TABLE hygie.retention DROP CONSTRAINT retention_floor",
     ),
     "0022_escalation": ("DROP TABLE hygie.notice",),
+    "0030_availability": ("DROP TABLE hygie.availability_run, hygie.availability_window, hygie.availability_since",),
 }
 
 

@@ -41,7 +41,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("evaluation", "logkeeping", "departure", "copying", "dossiers", "papers", "perimeter"),
     ("machines",),
     ("recordings",),
-    ("replays",),
+    ("replays", "uptime"),
     ("effects", "grants", "loops"),
     ("upkeep", "watching"),
     ("handling",),

@@ -20,6 +20,7 @@ from hygie.base.hardening import Swap
 from hygie.base.identity_providers import IdentityProviderSettings, check_providers
 from hygie.base.language import say
 from hygie.base.layout import DataFolder
+from hygie.base.outside_probes import OutsideProbeSettings
 from hygie.base.passphrase import check_passphrase, read_passphrase, systemd_credential
 from hygie.base.settings_checks import (
     ClearSwapError,
@@ -243,6 +244,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     watch: WatchSettings = WatchSettings()
     channels: tuple[ChannelSettings, ...] = ()
     escalation: tuple[StepSettings, ...] = ()
+    probes: tuple[OutsideProbeSettings, ...] = ()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
@@ -354,7 +356,7 @@ def write_settings(data: Path, settings: Settings) -> Path:
     check_settings(settings, folder)
     head = "# Settings of this Hygie installation. Each one is explained in docs/reference/settings.md.\n\n"
     told = _without_none(msgspec.to_builtins(settings))
-    for name in ("identity_providers", "channels", "escalation"):
+    for name in ("identity_providers", "channels", "escalation", "probes"):
         if not told[name]:
             del told[name]  # an empty one would stand in the way of the [[tables]] that somebody adds
     write_durably(folder.settings_file, (head + tomli_w.dumps(told)).encode())
