@@ -20,7 +20,7 @@ import psycopg
 from hygie.app import House, opened, raised_for
 from hygie.availability import store
 from hygie.availability.ask import DEADLINE_S, Door, Seen, Target, ask, read_targets
-from hygie.availability.errors import WindowRefusedError
+from hygie.availability.errors import ProbeTargetError, WindowRefusedError
 from hygie.availability.minutes import (
     DOWN,
     LOCAL,
@@ -222,12 +222,16 @@ async def _told(
                 for one in theirs
             ]
         spans = [window.span for window, counts in windows if counts]
-        counted = []
-        for period in periods:
-            sums = tally(services, spans, period.span, asked.until)
-            counted.append(Counted(period, sums, account(own, sums)))
+        counted = await asyncio.to_thread(_counted, own, services, spans, periods, asked.until)
         found.append(Told(tenant, own, counted, windows))
     return found
+
+
+def _counted(
+    terms: Terms, services: Sequence[Service], windows: Sequence[Span], periods: Sequence[Period], until: int
+) -> list[Counted]:
+    tallies = [(one, tally(services, windows, one.span, until)) for one in periods]
+    return [Counted(one, sums, account(terms, sums)) for one, sums in tallies]
 
 
 async def declare(
@@ -340,10 +344,13 @@ def _entry(action: Action, tenant_id: bytes, at_ms: int, operator: str, detail: 
 
 
 def _targets(house: House) -> dict[str, Target]:
-    """Accounts of the probe, by place. Raises: ProbeTargetError: a line is none."""
+    """Accounts of the probe, by place; a file that cannot be read leaves the doors to be asked, and is logged."""
     try:
         return {one.place: one for one in read_targets(house.folder.path / TARGETS_FILE)}
     except FileNotFoundError:
+        return {}
+    except (ProbeTargetError, OSError) as error:
+        log.warning("%s: %s", TARGETS_FILE, error.code if isinstance(error, HygieError) else type(error).__name__)
         return {}
 
 

@@ -20,6 +20,7 @@ UP, SLOW, DOWN = "up", "slow", "down"
 NO_PROBE = "no-probe"
 _CODES = {UP: 1, SLOW: 2, DOWN: 3}  # 0: the service had not begun
 _UNMEASURED, _EXCLUDED = 4, 5
+_IS_DOWN = bytes(code in (_CODES[DOWN], _UNMEASURED) for code in range(256))
 _WORSE = (UP, SLOW, DOWN)
 
 Rhythm = Literal["monthly", "quarterly", "yearly"]
@@ -115,7 +116,7 @@ def period_at(day: date, rhythm: Rhythm) -> Period:
 
 
 def tally(services: Sequence[Service], windows: Iterable[Span], span: Span, until: int) -> Tally:
-    """Count one span. Time: about a millisecond a month.
+    """Count one span. Time: some 3 ms a month, 15 with windows and outside probes.
 
     Args: services: the production environments of one client; a minute is up when all that are there are; windows:
     those that count; until: the first minute that is not over.
@@ -125,10 +126,10 @@ def tally(services: Sequence[Service], windows: Iterable[Span], span: Span, unti
     if start >= end:
         return Tally(0, 0, 0, 0, start - span.start, span.end - start, 0, 0, ())
     states, seen = bytes(end - start), bytes(end - start)
-    for one in services:
+    for number, one in enumerate(services):
         its, outside = _states(one, start, end)
-        states = bytes(map(max, states, its))
-        seen = bytes(map(max, seen, outside))
+        states = bytes(map(max, states, its)) if number else its
+        seen = bytes(map(max, seen, outside)) if number else outside
     mask = bytearray(end - start)
     for window in windows:
         _fill(mask, window.start - start, window.end - start, 1)
@@ -173,7 +174,9 @@ def _states(service: Service, start: int, end: int) -> tuple[bytes, bytes]:
             if one.state == state:
                 target = local if one.source == LOCAL else outside
                 _fill(target, one.first - start, one.last + 1 - start, _CODES[state])
-    found = bytearray(there or here or _UNMEASURED for there, here in zip(outside, local, strict=True))
+    if any(outside):
+        local = bytearray(there or here for there, here in zip(outside, local, strict=True))
+    found = local.replace(b"\0", bytes((_UNMEASURED,)))
     _fill(found, 0, service.since - start, 0)
     _fill(outside, 0, service.since - start, 0)
     return bytes(found), bytes(outside)
@@ -187,7 +190,7 @@ def _fill(target: bytearray, start: int, end: int, value: int) -> None:
 
 def _outages(states: bytes, runs: Sequence[Run], start: int) -> list[Outage]:
     """Spans of minutes that are down, in order."""
-    shown = bytes(state in (_UNMEASURED, _CODES[DOWN]) for state in states)
+    shown = states.translate(_IS_DOWN)
     downs = sorted((one for one in runs if one.state == DOWN), key=lambda one: (one.source == LOCAL, one.first))
     found: list[Outage] = []
     at = shown.find(1)
