@@ -113,6 +113,29 @@ def test_a_window_is_declared_beforehand_only(made: Installation) -> None:
     assert told == [("availability:declare", first), ("availability:declare", second), ("availability:cancel", second)]
 
 
+def test_with_an_account_a_resource_is_read_and_found_by_a_search(made: Installation) -> None:
+    """Through gate, vault and sites; an account that cannot, or a resource that is not there, is down."""
+    at, targets = now(), made.data / "availability.targets"
+    targets.touch(mode=0o600)
+    patient = made.fhir("POST", "Patient", {"resourceType": "Patient"}).json["id"]
+    told = []
+    for minute, word in ((at - 4, f"{made.token} Patient/{patient}"), (at - 3, f"{made.token} Patient/absent"),
+                         (at - 2, f"hyg_unknown Patient/{patient}"), (at - 1, "mistaken")):  # fmt: skip
+        targets.write_text(f"chu/prod {word}\n")
+        turn(made, minute)
+        told += owner(
+            made,
+            "SELECT state, reason FROM hygie.availability_run WHERE first <= %s AND last >= %s AND reason <> '200'"
+            " UNION ALL SELECT 'up', '200' WHERE NOT EXISTS (SELECT FROM hygie.availability_run"
+            " WHERE first <= %s AND last >= %s AND reason <> '200')",
+            *(minute,) * 4,
+        )
+    targets.unlink()
+    assert told == [("up", "200"), ("down", "read-404"), ("down", "read-401"), ("up", "200")]
+    reads = [one for one in entries(made) if one.action.value == "object:read" and one.account == "app"]
+    assert reads
+
+
 def test_an_outside_probe_is_believed_by_its_key_only(made: Installation, tmp_path: Path) -> None:
     """It really asks once; what it saw of the outage replaces the platform's own word, and only then."""
     at = now()
