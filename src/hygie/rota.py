@@ -46,7 +46,7 @@ async def coming(house: House, author: str) -> Week:
             {one.key: str(one.fields["name"]) for one in people},
             gaps(found, now_ms, week),
             named or bool(duties),
-            sorted({one.channel for one in found} - channels),
+            sorted({one.channel for one in found} - channels - {""}),
         )
 
     return await with_proof(house, author, read)

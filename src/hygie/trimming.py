@@ -8,6 +8,8 @@ from hygie.logkeeping import MEASUREMENT as LOGS_KIND
 from hygie.patchkeeping import MEASUREMENT as PATCHES_KIND
 from hygie.probes.canaries.watch import KIND as CANARIES_KIND
 from hygie.recordings import MEASUREMENT as SESSIONS_KIND
+from hygie.uptime import KIND as UPTIME_KIND
+from hygie.uptime import TENANT_KIND as UPTIME_TENANT_KIND
 
 _OVER_ENDS = "DELETE FROM hygie.session_end WHERE until_ms < %s"
 _OVER_CUTS = "DELETE FROM hygie.session_cut WHERE until_ms < %s"
@@ -25,6 +27,8 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     SESSIONS_KIND: 20_000,
     "unwraps": 5_760,
     "door": 50_400,
+    UPTIME_KIND: 5_760,
+    UPTIME_TENANT_KIND: 5_760,
     CANARIES_KIND: 5_760,
     "scrub": 10_000,
     "backup": 20_000,

@@ -58,6 +58,7 @@ from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.scrub import ScrubReport, scrub
 from hygie.trimming import KEPT, TRIM_EVERY_S, run_trim
+from hygie.uptime import Uptime
 from hygie.vault.holdings import holdings
 from hygie.vault.ledger import tombstone_name
 from hygie.vault.voids import VoidWatch
@@ -132,6 +133,7 @@ class Upkeep:
                 every(stop, FINISH_EVERY_S, lambda: run_finish_erasures(house, records)),
                 every(stop, EXITS_EVERY_S, lambda: keep_exits(house, OPERATOR)),
                 every(stop, DOOR_EVERY_S, lambda: run_door(house, records), after_s=DOOR_AFTER_S),
+                Uptime(house, records, OPERATOR).run(stop, after_s=DOOR_AFTER_S),
                 every(stop, CANARIES_EVERY_S, lambda: run_canaries(house, records, canaries), after_s=CANARIES_AFTER_S),
                 every(stop, MACHINE_EVERY_S, lambda: run_machine(house, records), after_s=MACHINE_AFTER_S),
                 every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),

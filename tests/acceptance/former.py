@@ -73,6 +73,7 @@ UNDO: dict[str, tuple[str, ...]] = {
     "0027_duty": ("DROP TABLE hygie.duty",),
     "0028_hardening": ("DROP TABLE hygie.hardening_report, hygie.hardening_waiver, hygie.hardening_baseline",),
     "0029_patching": ("DROP TABLE hygie.vulnerability_feed, hygie.vulnerability",),
+    "0030_availability": ("DROP TABLE hygie.availability_run, hygie.availability_window, hygie.availability_since",),
 }
 
 

@@ -43,7 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("machines", "incidents"),
     ("preserving",),
     ("recordings",),
-    ("replays",),
+    ("replays", "uptime"),
     ("effects", "grants", "loops", "trimming"),
     ("upkeep", "feeding", "metering"),
     ("watching",),

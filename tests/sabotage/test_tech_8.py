@@ -89,6 +89,21 @@ def test_lost_minutes_are_red(broken: Broken) -> None:
     assert broken.verdict("tech-8.month") == "unknown"
 
 
+def test_a_spent_budget_and_a_silent_probe_are_red(broken: Broken) -> None:
+    """As the working process measured it, of real minutes: the budget of a month is 44 of them at most."""
+    broken.green("tech-8.budget", within_s=90)  # the working process measures within its first minute
+    broken.red("tech-8.budget", "Nobody measures", ahead_days=0.01)
+    broken.sql("UPDATE hygie.availability_since SET since_ms = since_ms - 3 * 3600000")
+    broken.sql("UPDATE hygie.environment SET created_ms = created_ms - 3 * 3600000")
+    try:  # three hours that nobody measured
+        broken.made.wait_for(lambda: broken.verdict("tech-8.budget") == "unsatisfied")
+        broken.red("tech-8.budget", "lost more minutes")
+    finally:
+        broken.sql("UPDATE hygie.availability_since SET since_ms = since_ms + 3 * 3600000")
+        broken.sql("UPDATE hygie.environment SET created_ms = created_ms + 3 * 3600000")
+    broken.green("tech-8.budget", within_s=90)
+
+
 def test_a_failed_site_loss_drill_is_red(broken: Broken) -> None:
     assert broken.verdict("tech-8.recovery") == "unknown"  # none was run
     broken.made.hygie("backup", "run")

@@ -23,6 +23,7 @@ from hygie.base.language import say
 from hygie.base.layout import DataFolder
 from hygie.base.machine_settings import HardeningSettings
 from hygie.base.nis2 import Nis2Settings
+from hygie.base.outside_probes import OutsideProbeSettings
 from hygie.base.passphrase import check_passphrase, read_passphrase, systemd_credential
 from hygie.base.patches import PatchSettings
 from hygie.base.settings_checks import (
@@ -257,6 +258,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     syslog_receiver: SyslogReceiverSettings | None = None
     soc: tuple[ExportSettings, ...] = ()
     metrics: MetricsSettings = MetricsSettings()
+    probes: tuple[OutsideProbeSettings, ...] = ()
 
 
 # City centres: where a folder of one laptop pretends to be, until an operator writes its real places. ``hygie status``
@@ -370,7 +372,7 @@ def write_settings(data: Path, settings: Settings) -> Path:
     check_settings(settings, folder)
     head = "# Settings of this Hygie installation. Each one is explained in docs/reference/settings.md.\n\n"
     told = _without_none(msgspec.to_builtins(settings))
-    for name in ("identity_providers", "channels", "escalation", "host_logs", "soc"):
+    for name in ("identity_providers", "channels", "escalation", "host_logs", "soc", "probes"):
         if not told[name]:
             del told[name]  # an empty one would stand in the way of the [[tables]] that somebody adds
     write_durably(folder.settings_file, (head + tomli_w.dumps(told)).encode())

@@ -35,7 +35,7 @@ _SERVICES = "init up serve kms unseal work watch witness demo status verify"
 _CARE = "backup retention restore drill scrub rebuild erase exit rotate upgrade patch"
 _PEOPLE = (
     "tenant environment copy account person application habilitation request token limit network country"
-    " intervention finding incident rota soc journal traces flows canary hardening"
+    " intervention finding incident rota soc availability journal traces flows canary hardening"
 )
 _PROOF = "posture perimeter certification dossier control referential register evidence publish contract contacts"
 ORDER = (*_SERVICES.split(), *_CARE.split(), *_PEOPLE.split(), *_PROOF.split())

@@ -95,6 +95,7 @@ def probe_files(settings: Settings, folder: DataFolder) -> tuple[FileFacts, ...]
         folder.postgres,
         folder.connection_file,
         folder.path / "probe.token",
+        folder.path / "availability.targets",
         folder.resolve(settings.backups.path),
     ]
     places += [folder.resolve(site.path) for site in settings.sites]

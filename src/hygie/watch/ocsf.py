@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hygie import __version__
-from hygie.base.clock import iso_ms
 from hygie.watch.events import CHECK, JOURNAL, Event
-from hygie.watch.syslog import summary
+from hygie.watch.syslog import instant, summary
 
 VERSION = "1.7.0"
 BASE, COMPLIANCE, DETECTION, ACCOUNT, AUTHENTICATION, API = 0, 2003, 2004, 3001, 3002, 6003
@@ -65,7 +64,7 @@ def as_ocsf(event: Event, *, origin: str) -> dict[str, Any]:
             "log_provider": origin,
             "sequence": event.rank,
             "uid": f"{origin}/{event.source}/{event.rank}",
-            "original_time": iso_ms(event.at_ms),
+            "original_time": instant(event.at_ms),
             "event_code": summary(event).partition(" ")[0],
         },
         **more,

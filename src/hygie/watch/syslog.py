@@ -19,6 +19,7 @@ from hygie.watch.events import CHECK, JOURNAL, MEASUREMENT, Event, Value
 MESSAGE_BYTES_MAX = 8_192  # what every receiver of RFC 5425 should take (4.3.1)
 VALUE_CHARACTERS_MAX = 500
 NAME_CHARACTERS_MAX = 32
+LAST_MS = 253_402_300_799_999  # of the year 9999
 BOM: Final = b"\xef\xbb\xbf"
 _WARNING, _NOTICE, _INFORMATION = 4, 5, 6
 _NO_NAME = re.compile(r"[^!#-<>-\\^-~]")  # printable ASCII but for the space, =, ] and "
@@ -32,7 +33,7 @@ def message(event: Event, *, origin: str, host: str, facility: int) -> bytes:
     """
     fields = event.fields
     severity = _severity(event)
-    head = f"<{facility * 8 + severity}>1 {iso_ms(event.at_ms)} {host} hygie - {event.source} ".encode()
+    head = f"<{facility * 8 + severity}>1 {instant(event.at_ms)} {host} hygie - {event.source} ".encode()
     said = BOM + _visible(summary(event)).encode("utf-8", "replace")
     parts = [b"[%s" % SYSLOG_ID.encode(), _pair("origin", origin), _pair("index", event.rank)]
     room = MESSAGE_BYTES_MAX - len(head) - len(said) - sum(map(len, parts)) - 20
@@ -47,6 +48,11 @@ def message(event: Event, *, origin: str, host: str, facility: int) -> bytes:
     if left:
         parts.append(_pair("cut", left))
     return head + b"".join(parts) + b"] " + said
+
+
+def instant(at_ms: int) -> str:
+    """As ISO 8601; what a row claims of a year that no calendar has is the nearest that it has."""
+    return iso_ms(min(max(at_ms, 0), LAST_MS))
 
 
 def summary(event: Event) -> str:

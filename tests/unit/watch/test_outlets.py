@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,6 +19,7 @@ from hygie.watch.channels import Wire
 from hygie.watch.errors import ExportUnreachableError, ExportUntrustedError
 from hygie.watch.events import JOURNAL, Event
 from hygie.watch.outlets import hand_over
+from tests.unit.watch.receivers import mute
 from tests.unit.watch.soc_receiver import Collector, Papers, collecting, papers
 
 ORIGIN = "hygie/0123456789abcdef"
@@ -60,6 +63,55 @@ def test_what_is_taken_is_there(soc: Collector, files: Papers) -> None:
     soc.how = "bare"  # its end without a word of TLS
     send(export_of(soc, files), 500, 2_000)
     assert soc.indexes() == list(range(2_500))
+
+
+RSYSLOG = """
+global(workDirectory="{folder}" maxMessageSize="16k" DefaultNetstreamDriver="gtls"
+  DefaultNetstreamDriverCAFile="{files.authority}"
+  DefaultNetstreamDriverCertFile="{files.server}" DefaultNetstreamDriverKeyFile="{files.server_key}")
+module(load="imtcp" StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="x509/certvalid")
+template(name="raw" type="string" string="%rawmsg%\\n")
+ruleset(name="kept") {{ action(type="omfile" file="{folder}/kept.log" template="raw") }}
+input(type="imtcp" port="{port}" ruleset="kept")
+"""
+
+
+@pytest.mark.skipif(not any(Path("/usr/lib").glob("*/rsyslog/lmnsd_gtls.so")), reason="no rsyslog with TLS here")
+def test_rsyslog_takes_all_and_ends_after_us(files: Papers, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        soc = Collector(port=free.getsockname()[1])
+    (tmp_path / "rsyslog.conf").write_text(RSYSLOG.format(folder=tmp_path, files=files, port=soc.port))
+    words = ["/usr/sbin/rsyslogd", "-n", "-f", str(tmp_path / "rsyslog.conf"), "-i", str(tmp_path / "pid")]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as running:
+        try:
+            _eventually(lambda: send(export_of(soc, files), 1_000))
+            send(export_of(soc, files), 1_000, 1_000)
+            _eventually(lambda: _holds(soc, tmp_path / "kept.log", 2_000))
+        finally:
+            running.terminate()
+
+
+def _eventually(act: Callable[[], object], seconds: float = 20.0) -> None:
+    end_s = time.monotonic() + seconds
+    while True:
+        try:
+            act()
+        except (ExportUnreachableError, AssertionError, OSError):
+            if time.monotonic() > end_s:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _holds(soc: Collector, path: Path, count: int) -> None:
+    soc.came = path.read_bytes().splitlines()
+    assert soc.indexes() == list(range(count))
+
+
+def test_a_receiver_that_says_nothing_is_given_up(files: Papers) -> None:
+    with mute() as port, pytest.raises(ExportUnreachableError, match="timeout"):
+        send(export_of(Collector(port=port), files), seconds=0.5)
 
 
 def test_a_slow_receiver_is_waited_for_and_a_slower_one_given_up(soc: Collector, files: Papers) -> None:

@@ -102,6 +102,13 @@ def test_no_value_makes_another_record(value: str, name: str) -> None:
     assert json.loads(line)["unmapped"]["device"] == value
 
 
+@pytest.mark.parametrize(("at_ms", "told"), [(-(2**63), "1970-01-01T"), (2**63 - 1, "9999-12-31T")])
+def test_an_instant_that_is_none_stops_nothing(at_ms: int, told: str) -> None:
+    event = Event(MEASUREMENT, 1, at_ms, {"measurement": "door", "passed": True})
+    assert line_of(event)[2].startswith(told)
+    assert as_ocsf(event, origin=ORIGIN)["metadata"]["original_time"].startswith(told)
+
+
 def test_what_has_no_room_is_counted() -> None:
     event = entry(**{f"detail__{number}": "x" * 600 for number in range(40)})
     told = parameters(line_of(event))

@@ -54,11 +54,23 @@ def status(context: typer.Context) -> None:
     columns = [say(fr="export", en="export"), say(fr="envoyés", en="sent"), say(fr="dernier", en="last")]
     columns += [say(fr="en retard", en="behind"), say(fr="attente (s)", en="waiting (s)"), say(fr="erreur", en="error")]
     cells = [
-        [one["name"], one["sent"], instant(one["taken_ms"]), one["behind"], one["waiting_s"], one["code"]]
+        [
+            one["name"],
+            one["sent"],
+            instant(one["taken_ms"]),
+            one["behind"],
+            one["waiting_s"],
+            one["code"] or _never(one),
+        ]
         for one in rows
     ]
     frame.out.table(columns, cells)
     frame.out.result(rows)
+
+
+def _never(one: dict[str, Any]) -> str:
+    """What stands for an export that could not begin: its reason is where the watch logs."""
+    return "" if one["positions"] else say(fr="pas commencé : logs/watch.log", en="not begun: logs/watch.log")
 
 
 def test(

@@ -10,6 +10,7 @@ from hygie.proof.model import Check, Context, Outcome, Text, same, satisfied, un
 
 MINUTES_S = 600.0
 ANSWER_MS_MAX = 2_000.0
+PROBE_S_MAX = 300.0  # between two probes: five minutes are down by then
 RATE_MIN = 0.999
 MONTH_MINUTES = 30 * 24 * 60
 COVERED_MIN = 0.999  # of the minutes, to call it a month
@@ -51,6 +52,33 @@ def month(fact: AvailabilityFacts, _: Context) -> Outcome:
         why = Text("Mesuré d'ici seulement : pas de sonde externe.", "Measured from here only: no outside probe.")
     remedy = Text("Faites sonder la porte de l'extérieur.", "Have the door probed from outside.")
     return unknown(why, observed, declared, remedy)
+
+
+def budget(fact: Measurements, context: Context) -> Outcome:
+    """Every client's minutes are asked for now, and none has more of them down than its contract lets.
+
+    The working process holds each minute to the contracts (docs/adr/0037-availability.md).
+    """
+    newest = fact.get("availability")
+    declared = Text("une mesure par minute, budgets tenus", "a measure a minute, budgets kept")
+    if newest is None:
+        why = Text("Aucune minute mesurée.", "No minute was measured yet.")
+        return unknown(why, same("-"), declared, same("hygie availability show"))
+    age_s = (context.now_ms - newest.at_ms) / 1000
+    age, spent, clients = duration(age_s), newest.facts.get("spent", 0), newest.facts.get("clients", 0)
+    observed = Text(
+        f"{clients} clients, {spent} hors budget, il y a {age.fr}",
+        f"{clients} clients, {spent} beyond their budget, {age.en} ago",
+    )
+    if age_s > PROBE_S_MAX:
+        why = Text("Plus personne ne mesure : ces minutes comptent.", "Nobody measures: these minutes count as down.")
+        remedy = Text("Voyez si hygie work tourne, et logs/work.log.", "See that hygie work runs, and logs/work.log.")
+        return unsatisfied(why, observed, declared, remedy, at_ms=newest.at_ms)
+    if spent:
+        why = Text("Un client a perdu plus que promis.", "A client lost more minutes than promised.")
+        return unsatisfied(why, observed, declared, same("hygie availability show"), at_ms=newest.at_ms)
+    why = Text("Chaque minute est mesurée, les budgets tiennent.", "Each minute is measured, budgets are kept.")
+    return satisfied(why, observed, declared, at_ms=newest.at_ms)
 
 
 def recovery(fact: Measurements, context: Context) -> Outcome:
@@ -101,7 +129,16 @@ CHECKS = (
         _DAY_S,
         _T + "test_lost_minutes_are_red",
         month,
-        on_facts="satisfied: never given, needs a probe outside, not built",
+        on_facts="satisfied: never given, needs a probe outside",
+    ),
+    Check(
+        "tech-8.budget",
+        Text("Budget des clients", "Clients' budget"),
+        Text("Les minutes promises par contrat sont tenues", "The minutes that contracts promise are kept"),
+        "measurements",
+        MINUTES_S,
+        _T + "test_a_spent_budget_and_a_silent_probe_are_red",
+        budget,
     ),
     Check(
         "tech-8.recovery",

@@ -46,7 +46,7 @@ def periods(duties: Iterable[RecordVersion], people: Iterable[RecordVersion], no
             _ms(one.fields["from_at"]),
             min(_ms(one.fields["to_at"]), _leaves_ms(there[one.fields["person"]])),
             tuple(one.fields["languages"]),
-            str(one.fields["channel"]),
+            str(one.fields.get("channel", "")),
         )
         for one in duties
         if one.state == "planned" and one.fields["person"] in there
