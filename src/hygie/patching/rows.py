@@ -38,7 +38,7 @@ Connection = psycopg.AsyncConnection[Any]
 async def kept_feeds(connection: Connection) -> list[Feed]:
     """The feeds that count, by slot."""
     found = await (await connection.execute(_FEEDS)).fetchall()
-    return [Feed(*row[:-1], tuple(row[-1])) for row in found]
+    return [Feed(*(*row[:-1], tuple(row[-1]))) for row in found]
 
 
 async def keep_feeds(connection: Connection, feeds: Sequence[Feed]) -> None:
