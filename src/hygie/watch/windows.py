@@ -24,6 +24,9 @@ class State(Protocol):
         Returns: the ranks of the events for which the rule speaks now; nothing when it does not.
         """
 
+    def since_ms(self) -> int:
+        """When the first of the events happened for which the rule speaks now."""
+
     def kept(self) -> Any:
         """As JSON holds it."""
 
@@ -62,6 +65,10 @@ class Count:
             return []
         return [one for _, one in self.newest[-EVIDENCE_MAX:]]
 
+    def since_ms(self) -> int:
+        """See :class:`State`."""
+        return self.newest[0][0]
+
     def kept(self) -> Any:
         """See :class:`State`."""
         return self.newest
@@ -85,6 +92,10 @@ class Values:
         if len(self.seen) < self.least:
             return []
         return sorted(one for _, one in self.seen.values())[-EVIDENCE_MAX:]
+
+    def since_ms(self) -> int:
+        """See :class:`State`."""
+        return min(at for at, _ in self.seen.values())
 
     def _oldest(self) -> int:
         return next(iter(self.seen.values()))[0]
@@ -112,6 +123,10 @@ class Together:
         if len(self.newest) < self.least:
             return []
         return sorted(one for _, one in self.newest.values())[-EVIDENCE_MAX:]
+
+    def since_ms(self) -> int:
+        """See :class:`State`."""
+        return min(at for at, _ in self.newest.values())
 
     def kept(self) -> Any:
         """See :class:`State`."""
@@ -144,6 +159,10 @@ class Ordered:
             if number == self.rules - 1:
                 spoke = chain[2]
         return spoke
+
+    def since_ms(self) -> int:
+        """See :class:`State`."""
+        return int(self.chains[-1][0])
 
     def kept(self) -> Any:
         """See :class:`State`."""
