@@ -20,16 +20,21 @@ Key = tuple[str, str]  # rule, group
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that speaks. group: the values by which its findings are told apart; since_ms: when the first event of what
-    it speaks of happened, at_ms: the last; ranks: of the events it names."""
+    """A rule that speaks. group: the values by which its findings are told apart; ranks: of the events it names;
+    since_ms: when the first of several happened, None: there is one."""
 
     card: Card
     group: Mapping[str, str]
-    since_ms: int
     at_ms: int
     source: str
     ranks: tuple[int, ...]
     fields: Fields
+    since_ms: int | None = None
+
+    @property
+    def first_ms(self) -> int:
+        """When what it speaks of began."""
+        return self.at_ms if self.since_ms is None else self.since_ms
 
     @property
     def grouping(self) -> str:
@@ -94,9 +99,7 @@ class Engine:
         for rule in self._absences:
             last = self._since(rule.card.id, now_ms)
             if now_ms - last.touched_ms > rule.absent_ms:
-                hits.append(
-                    Hit(rule.card, {}, now_ms, now_ms, rule.service, (), {"silent_ms": now_ms - last.touched_ms})
-                )
+                hits.append(Hit(rule.card, {}, now_ms, rule.service, (), {"silent_ms": now_ms - last.touched_ms}))
         return hits
 
     def state(self, key: Key) -> Kept | None:
@@ -159,7 +162,7 @@ class Engine:
         self.dirty.add((rule.card.id, text))
         ranks = live.state.add(numbers, event.at_ms, event.rank, str(counted)[:VALUE_CHARACTERS_MAX])
         if ranks:
-            hits.append(_hit(rule.card, group, event, tuple(ranks), since_ms=live.state.since_ms()))
+            hits.append(_hit(rule.card, group, event, tuple(ranks), live.state.since_ms()))
 
     def _first(self, rule: EventRule, event: Event) -> bool:
         """Whether these values are new, and the rule has learnt long enough to say so."""
@@ -197,11 +200,9 @@ class _Live:
 
 
 def _hit(
-    card: Card, group: Mapping[str, str], event: Event, ranks: tuple[int, ...], *, since_ms: int | None = None
+    card: Card, group: Mapping[str, str], event: Event, ranks: tuple[int, ...], since_ms: int | None = None
 ) -> Hit:
-    return Hit(
-        card, group, event.at_ms if since_ms is None else since_ms, event.at_ms, event.source, ranks, event.fields
-    )
+    return Hit(card, group, event.at_ms, event.source, ranks, event.fields, since_ms)
 
 
 def _group(names: Sequence[str], fields: Fields) -> dict[str, str]:

@@ -131,7 +131,7 @@ async def _opened(connection: Connection, group: _Group, grouping: str, now_ms: 
         grouping=grouping,
         tenant=_id(fields.get("tenant")),
         environment=_id(fields.get("environment")),
-        first_ms=min(hit.since_ms for hit in group.hits),
+        first_ms=min(hit.first_ms for hit in group.hits),
         last_ms=max(hit.at_ms for hit in group.hits),
         opened_ms=now_ms,
         count=len(group.hits),

@@ -53,6 +53,20 @@ def test_different_values(steps: list[tuple[int, int, str]], least: int) -> None
     assert spoken(correlation("value_count", least), steps) == expected
 
 
+@given(steps=STEPS, least=st.integers(1, 4))
+def test_what_it_speaks_of_began_with_its_first_event(steps: list[tuple[int, int, str]], least: int) -> None:
+    for kind in ("event_count", "value_count"):
+        state, timed, at_ms = new_state(correlation(kind, least)), [], 0
+        for rank, (after_ms, _, value) in enumerate(steps):
+            at_ms += after_ms
+            timed.append((at_ms, value))
+            if state.add((0,), at_ms, rank, value):
+                since = [one for at, one in timed if at >= state.since_ms()]
+                assert state.since_ms() in {at for at, _ in timed}
+                assert at_ms - state.since_ms() <= SPAN_MS
+                assert len(since if kind == "event_count" else set(since)) >= least
+
+
 @given(steps=STEPS)
 def test_together(steps: list[tuple[int, int, str]]) -> None:
     expected = [len({number for _, number, _ in within(steps, rank)}) >= 3 for rank in range(len(steps))]
