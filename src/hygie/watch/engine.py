@@ -13,7 +13,9 @@ from hygie.watch.windows import new_state
 
 GROUPS_MAX = 100_000  # states in memory, of one rule: who asks under a new name each time does not fill it
 VALUE_CHARACTERS_MAX = 200
-_SINCE = "\0since"  # the group that keeps when a rule was first loaded
+_SINCE = (
+    "since"  # the group that keeps when a rule was first loaded: others are JSON; a text of PostgreSQL holds no NUL
+)
 
 Key = tuple[str, str]  # rule, group
 
