@@ -134,7 +134,11 @@ class Watch:
     async def _take(self, source: Source, page: Page) -> list[Finding]:
         engine, _ = self._ready()
         turn = Turn(hits=engine.take(page.events), digests=page.digests, moved=(source.name, page.position))
-        found = await self._keep(turn)
+        try:
+            found = await self._keep(turn)
+        except BaseException:
+            source.again()
+            raise
         self._positions[source.name] = page.position
         return found
 

@@ -43,6 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("recordings",),
     ("replays",),
     ("effects", "grants", "loops"),
+    ("surveys",),
     ("upkeep", "watching"),
     ("handling",),
     ("services",),

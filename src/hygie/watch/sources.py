@@ -22,6 +22,8 @@ OWN_ACTIONS = frozenset({"finding:open", "finding:handle", "finding:tell"})  # w
 PAGE_ROWS = 2_000
 LATE_ROWS = 50  # ids are drawn before their transaction commits: so many of before are looked at again
 FACTS_MAX = 50
+EACH = "each"
+PARTS_MAX = 5_000  # two for each environment of a large house
 TEXT_MAX = 200
 
 Connection = psycopg.AsyncConnection[Any]
@@ -51,6 +53,9 @@ class Source(Protocol):
     async def page(self, connection: Connection, position: int) -> Page:
         """What comes from a position on."""
 
+    def again(self) -> None:
+        """The last page could not be kept: the next one is to have all of it."""
+
 
 class JournalSource:
     """Entries, from the rows that the sealer has given an index; ``hygie work`` holds them to the published tree."""
@@ -64,6 +69,9 @@ class JournalSource:
     async def end(self, connection: Connection) -> int:
         """See :class:`Source`."""
         return await memory.journal_size(connection)
+
+    def again(self) -> None:
+        """Nothing is remembered beside the position."""
 
     async def page(self, connection: Connection, position: int) -> Page:
         """See :class:`Source`. Raises: UnavailableError: a month's key cannot be had."""
@@ -94,10 +102,15 @@ class MeasurementSource:
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
+        self._before: set[int] = set()
 
     async def end(self, connection: Connection) -> int:
         """See :class:`Source`."""
         return await _number(connection, "SELECT coalesce(max(id), 0) FROM hygie.measurement")
+
+    def again(self) -> None:
+        """See :class:`Source`."""
+        self._seen = self._before
 
     async def page(self, connection: Connection, position: int) -> Page:
         """See :class:`Source`."""
@@ -108,9 +121,9 @@ class MeasurementSource:
         for id_, kind, at_ms, passed, facts in rows:
             if id_ not in self._seen and not (first and id_ <= position):
                 fields: dict[str, Value] = {"source": MEASUREMENT, "measurement": kind, "passed": passed}
-                found.events.append(Event(MEASUREMENT, id_, at_ms, fields | _facts(facts)))
+                found.events += [Event(MEASUREMENT, id_, at_ms, fields | part) for part in _parts(facts)]
                 found.digests[id_] = digest_of(json.dumps([kind, at_ms, passed, facts], sort_keys=True).encode())
-        self._seen = {row[0] for row in rows if row[0] > found.position - 2 * LATE_ROWS}
+        self._before, self._seen = self._seen, {row[0] for row in rows if row[0] > found.position - 2 * LATE_ROWS}
         return found
 
 
@@ -122,6 +135,9 @@ class CheckSource:
     async def end(self, connection: Connection) -> int:
         """See :class:`Source`."""
         return await _number(connection, "SELECT coalesce(max(batch), 0) FROM hygie_proof.run")
+
+    def again(self) -> None:
+        """Nothing is remembered beside the position."""
 
     async def page(self, connection: Connection, position: int) -> Page:
         """See :class:`Source`."""
@@ -138,6 +154,12 @@ class CheckSource:
             found.events.append(Event(CHECK, rank, at_ms, fields))
             found.digests[rank] = digest_of(json.dumps([check, at_ms, verdict]).encode())
         return found
+
+
+def _parts(facts: object) -> list[dict[str, Value]]:
+    """One event of a measurement, and one more for each part that it lists under ``each``."""
+    each = facts.get(EACH) if isinstance(facts, Mapping) else None
+    return [_facts(facts), *(_facts(one) for one in (each[:PARTS_MAX] if isinstance(each, list) else ()))]
 
 
 def _facts(facts: object) -> dict[str, Value]:
