@@ -113,10 +113,11 @@ class Feeder:
             await exports.failed(connection, self._export.name, code, self._house.clock.now_ms())
 
     async def _read(self) -> Batch:
-        batch = Batch(positions=dict(self._positions))
+        batch, pages = Batch(positions=dict(self._positions)), []
         async with self._database.transaction() as connection:
             for name, source in self._sources.items():
                 page = await source.page(connection, self._positions[name])
+                pages.append(page)
                 chosen = [one for one in page.events if self._carries(one)]
                 if name == JOURNAL:
                     chosen = await self._titled(connection, chosen)
@@ -124,6 +125,8 @@ class Feeder:
                 batch.counts[name] = len(chosen)
                 batch.positions[name] = page.position
                 batch.more = batch.more or page.more
+        for page in pages:  # the batch stays here until it was taken
+            page.kept()
         return batch
 
     def _carries(self, event: Event) -> bool:

@@ -8,6 +8,7 @@ from hygie.logkeeping import MEASUREMENT as LOGS_KIND
 from hygie.patchkeeping import MEASUREMENT as PATCHES_KIND
 from hygie.probes.canaries.watch import KIND as CANARIES_KIND
 from hygie.recordings import MEASUREMENT as SESSIONS_KIND
+from hygie.surveys import SURVEYS_KEPT
 from hygie.uptime import KIND as UPTIME_KIND
 from hygie.uptime import TENANT_KIND as UPTIME_TENANT_KIND
 
@@ -37,7 +38,7 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     PATCHES_KIND: 1_000,
     **dict.fromkeys(("incident-clocks", "rota"), 5_760),
     "exports": 5_760,
-}
+} | SURVEYS_KEPT
 
 
 async def run_trim(records: Database, now_ms: int) -> int:

@@ -50,6 +50,7 @@ from hygie.probes.canaries.watch import KIND as CANARIES_KIND
 from hygie.probes.canaries.watch import CanaryWatch
 from hygie.probes.door import ask_door, authority_of
 from hygie.probes.hardening import MACHINE_AFTER_S, MACHINE_EVERY_S, run_machine
+from hygie.probes.program import Manifest, digest_of, manifest
 from hygie.probes.reconcile import JournalWatch
 from hygie.recordings import SESSIONS_EVERY_S, SessionKeeper
 from hygie.retentions import backups_kept, lengthen
@@ -57,6 +58,7 @@ from hygie.segments.rows import published_objects
 from hygie.sites.catch_up import CatchUpReport, catch_up
 from hygie.sites.copies import Expected
 from hygie.sites.scrub import ScrubReport, scrub
+from hygie.surveys import Vanished, survey
 from hygie.trimming import KEPT, TRIM_EVERY_S, run_trim
 from hygie.uptime import Uptime
 from hygie.vault.holdings import holdings
@@ -102,8 +104,9 @@ class Upkeep:
         """Until ``stop`` is set."""
         house = self._house
         async with opened(house.dsns.sealer, size=3) as records, opened(house.dsns.hosting, size=2) as pool:
-            voids = VoidWatch(SteadyClock())  # a date that jumps must not make a write under way look old
-            await _say_started(house, pool)
+            # a date that jumps must not make a write under way look old
+            voids, gone = VoidWatch(SteadyClock()), Vanished()
+            await _say_started(house, pool, files := await asyncio.to_thread(manifest))
             await lengthen(house, OPERATOR)  # settings are read at a start only
             platform = PlatformLedger(records, kms=house.kms, sites=house.sites, clock=house.clock)
             logs, evaluator = LogKeeper(house, records, OPERATOR), Evaluator(house, OPERATOR)
@@ -116,7 +119,7 @@ class Upkeep:
                 await evaluator.run()
 
             await asyncio.gather(
-                every(stop, CATCH_UP_EVERY_S, or_stop(stop, lambda: run_catch_up(house, records, pool, voids))),
+                every(stop, CATCH_UP_EVERY_S, or_stop(stop, lambda: run_catch_up(house, records, pool, voids, gone))),
                 every(stop, SCRUB_EVERY_S, or_stop(stop, lambda: run_scrub(house, records, pool))),
                 every(stop, MEASURE_EVERY_S, lambda: self._measure(records)),
                 every(
@@ -136,6 +139,7 @@ class Upkeep:
                 Uptime(house, records, OPERATOR).run(stop, after_s=DOOR_AFTER_S),
                 every(stop, CANARIES_EVERY_S, lambda: run_canaries(house, records, canaries), after_s=CANARIES_AFTER_S),
                 every(stop, MACHINE_EVERY_S, lambda: run_machine(house, records), after_s=MACHINE_AFTER_S),
+                survey(stop, house, records, pool, files),
                 every(stop, COMPARE_EVERY_S, Comparison(house, records, pool).run),
                 every(stop, NEWS_EVERY_S, news.look),
                 every(stop, GRANT_EVERY_S, grants.run),
@@ -260,11 +264,12 @@ async def run_canaries(house: House, records: Database, watch: CanaryWatch) -> b
 
 
 async def run_catch_up(
-    house: House, records: Database, pool: Database, voids: VoidWatch | None = None
+    house: House, records: Database, pool: Database, voids: VoidWatch | None = None, vanished: Vanished | None = None
 ) -> CatchUpReport:
     """Bring every reachable site to what the catalogues expect, and record how far each was.
 
-    Args: voids: what watches unexpected names; those that are surely void are set aside, on record.
+    Args: voids: what watches unexpected names; those that are surely void are set aside, on record; vanished: what
+    tells how many objects a site lost since the comparison of before.
     """
     void = await voids.void(pool, await places(records)) if voids is not None else set()
 
@@ -280,16 +285,17 @@ async def run_catch_up(
         for name, one in report.sites.items()
     }
     passed = not report.lost and all(one.reachable and not one.left for one in report.sites.values())
-    await record(records, house.clock.now_ms(), "catch-up", passed=passed, facts={"sites": facts, "lost": report.lost})
+    told = {"sites": facts, "lost": report.lost} | ({"vanished": vanished.count(report)} if vanished else {})
+    await record(records, house.clock.now_ms(), "catch-up", passed=passed, facts=told)
     return report
 
 
-async def _say_started(house: House, pool: Database) -> None:
-    """Journal that the platform started, or its working process again. Raises: UnavailableError."""
+async def _say_started(house: House, pool: Database, files: Manifest) -> None:
+    """Journal that the platform started, or its working process again, with which files. Raises: UnavailableError."""
     journal = JournalWriter(pool, house.month_keys, house.clock)
     try:
         operator = LocalOperator(journal, house.clock, OPERATOR)
-        await operator.record(Action.PLATFORM_START, detail={"version": __version__})
+        await operator.record(Action.PLATFORM_START, detail={"version": __version__, "program": digest_of(files)})
     finally:
         await journal.close()
 

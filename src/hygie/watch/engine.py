@@ -13,7 +13,7 @@ from hygie.watch.windows import new_state
 
 GROUPS_MAX = 100_000  # states in memory, of one rule: who asks under a new name each time does not fill it
 VALUE_CHARACTERS_MAX = 200
-_SINCE = "since"  # the group that keeps when a rule was first loaded: no group of values, which are JSON
+_SINCE = "since"  # the group that keeps when a rule was loaded: others are JSON; a text of PostgreSQL holds no NUL
 
 Key = tuple[str, str]  # rule, group
 

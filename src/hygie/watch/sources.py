@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import psycopg
@@ -22,6 +23,8 @@ OWN_ACTIONS = frozenset({"finding:open", "finding:handle", "finding:tell"})  # w
 PAGE_ROWS = 2_000
 LATE_ROWS = 50  # ids are drawn before their transaction commits: so many of before are looked at again
 FACTS_MAX = 50
+EACH = "each"
+PARTS_MAX = 5_000  # two for each environment of a large house
 TEXT_MAX = 200
 
 Connection = psycopg.AsyncConnection[Any]
@@ -114,12 +117,12 @@ class MeasurementSource:
         first = not self._seen  # after a start, what is before the position was read by the process of before
         found = Page(position=max([position, *(row[0] for row in rows)]), more=len(rows) >= PAGE_ROWS)
         for id_, kind, at_ms, passed, facts in rows:
-            # what is past the position was given to a turn that could not be kept, if it was: it comes again
             if id_ > position or not (first or id_ in self._seen):
                 fields: dict[str, Value] = {"source": MEASUREMENT, "measurement": kind, "passed": passed}
-                found.events.append(Event(MEASUREMENT, id_, at_ms, fields | _facts(facts)))
+                found.events += [Event(MEASUREMENT, id_, at_ms, fields | part) for part in _parts(facts)]
                 found.digests[id_] = digest_of(json.dumps([kind, at_ms, passed, facts], sort_keys=True).encode())
-        self._seen = {row[0] for row in rows if row[0] > found.position - 2 * LATE_ROWS}
+        recent = {row[0] for row in rows if row[0] > found.position - 2 * LATE_ROWS}
+        found.kept = partial(setattr, self, "_seen", recent)
         return found
 
 
@@ -147,6 +150,12 @@ class CheckSource:
             found.events.append(Event(CHECK, rank, at_ms, fields))
             found.digests[rank] = digest_of(json.dumps([check, at_ms, verdict]).encode())
         return found
+
+
+def _parts(facts: object) -> list[dict[str, Value]]:
+    """One event of a measurement, and one more for each part that it lists under ``each``."""
+    each = facts.get(EACH) if isinstance(facts, Mapping) else None
+    return [_facts(facts), *(_facts(one) for one in (each[:PARTS_MAX] if isinstance(each, list) else ()))]
 
 
 def _facts(facts: object) -> dict[str, Value]:
