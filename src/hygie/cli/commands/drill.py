@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hygie.backups.run import BackupRooms
     from hygie.keys.sealing import Secret
 
+KINDS = "restore | site-loss | key-loss | journal-tamper | intrusion | ransomware | breach"
 PLACE = "place"  # the sandbox's data folder; removed at the end
 
 
@@ -52,12 +53,7 @@ def register(app: typer.Typer) -> None:
 
 def drill(
     context: typer.Context,
-    kind: Annotated[
-        str,
-        typer.Argument(
-            help="restore | site-loss | key-loss | journal-tamper | intrusion | ransomware | breach", metavar="KIND"
-        ),
-    ],
+    kind: Annotated[str, typer.Argument(help=KINDS, metavar="KIND")],
     credential: Annotated[
         Path | None,
         typer.Option(help=say(fr="Fichier privé de la phrase de passe.", en="Private file of the passphrase.")),
@@ -115,26 +111,61 @@ def drill(
     secret_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run one drill; leaves with 50 when it failed."""
-    from hygie.backups.drill import RECOVERIES, SCENARIOS
     from hygie.base.hardening import harden_process
 
     harden_process()
-    frame = frame_of(context)
-    if kind in SCENARIOS and not alone:
-        asyncio.run(_on_record(frame, kind, _Scenario(frame, kind, channel or [], people_minutes * 60.0), keep=keep))
-        return
-    if kind not in RECOVERIES or (alone and (source is None or sandbox is None or kind == "journal-tamper")):
-        raise typer.BadParameter(" | ".join((*RECOVERIES, *SCENARIOS)) + " (--alone: --from, --sandbox)")
-    chosen: RecoveryKind = kind
+    frame, keys = frame_of(context), _Keys(credential, share_file or [], secret_fd)
     if alone:
-        assert source is not None
-        assert sandbox is not None
-        secret = read_secret(credential, share_file or [], fd=secret_fd)
-        data = asyncio.run(_sandbox_drill(frame, chosen, secret, source.absolute(), sandbox.absolute(), rto_s, rpo_s))
-        _finish(frame, data, sandbox.absolute(), keep=keep)
-        return
-    opening = None if kind == "journal-tamper" else _secret_of(frame, credential, share_file or [])
-    asyncio.run(_on_record(frame, chosen, _Recovery(frame, chosen, opening), keep=keep))
+        _run_alone(frame, kind, _Elsewhere(source, sandbox, rto_s, rpo_s), keys, keep=keep)
+    else:
+        asyncio.run(_on_record(frame, _of_kind(frame, kind, keys, channel or [], people_minutes), keep=keep))
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What opens the backed-up keys, as it was given. fd: of a parent that already has it."""
+
+    credential: Path | None
+    share_files: list[Path]
+    fd: int | None
+
+    def typed(self) -> Secret:
+        """As given, or asked for."""
+        return read_secret(self.credential, self.share_files, fd=self.fd)
+
+
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """A drill without an installation: where the backups are, where it works, what was promised."""
+
+    source: Path | None
+    sandbox: Path | None
+    rto_s: int | None
+    rpo_s: int | None
+
+
+def _run_alone(frame: Frame, kind: str, where: _Elsewhere, keys: _Keys, *, keep: bool) -> None:
+    from hygie.backups.drill import RECOVERIES
+
+    if kind not in RECOVERIES or kind == "journal-tamper" or where.source is None or where.sandbox is None:
+        raise typer.BadParameter("--alone: restore | site-loss | key-loss, --from, --sandbox")
+    source, sandbox = where.source.absolute(), where.sandbox.absolute()
+    data = asyncio.run(_sandbox_drill(frame, kind, keys.typed(), source, sandbox, where.rto_s, where.rpo_s))
+    _finish(frame, data, sandbox, keep=keep)
+
+
+def _of_kind(
+    frame: Frame, kind: str, keys: _Keys, channels: Sequence[str], people_minutes: int
+) -> _Recovery | _Scenario:
+    """A drill of the living installation. Raises: typer.BadParameter: there is none of this kind."""
+    from hygie.backups.drill import RECOVERIES, SCENARIOS
+
+    if kind in SCENARIOS:
+        return _Scenario(frame, kind, channels, people_minutes * 60.0)
+    if kind not in RECOVERIES:
+        raise typer.BadParameter(KINDS)
+    opening = None if kind == "journal-tamper" else _secret_of(frame, keys.credential, keys.share_files)
+    return _Recovery(frame, kind, opening)
 
 
 async def _sandbox_drill(
@@ -214,8 +245,9 @@ class _Scenario:
         return await run_scenario(self.kind, request)
 
 
-async def _on_record(frame: Frame, kind: Kind, drill: _Recovery | _Scenario, *, keep: bool) -> None:
+async def _on_record(frame: Frame, drill: _Recovery | _Scenario, *, keep: bool) -> None:
     """Run a drill of a living installation: intent and outcome in its journal, the result among its measurements."""
+    kind: Kind = drill.kind
     from hygie.app import open_house, opened
     from hygie.backups.run import measure, record_act
     from hygie.base.actions import Action
