@@ -308,6 +308,10 @@ def test_whatever_a_session_rests_on_ends_it_at_once_on_every_process(ward: Ward
     }[what]
     expected = {403, 429} if what == "habilitation" else {401, 429}
     assert _late(ward, token, lambda: ward.made.hygie(*words)) <= expected
+    if what == "person":  # who left and still asks is a finding
+        ward.made.wait_for(lambda: any("closed" in one["title"] for one in ward.made.hygie("finding", "list")))
+        named = [one for one in entries(ward.made, action="session:refused") if one.detail.get("reason") == "closed"]
+        assert {one.account for one in named} == {name}
 
 
 def test_a_person_ends_all_her_sessions_and_codes_under_way(ward: Ward) -> None:

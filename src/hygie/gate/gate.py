@@ -51,6 +51,7 @@ from hygie.journal.writer import JournalWriter
 from hygie.keys.kms import Kms
 
 TOKEN_CHARACTERS_MAX = 200  # of a stored token; access tokens have a bound of their own
+_CLOSED = "closed"  # what a refusal says of whom nothing lets in any more
 BEARERS_KEPT_MAX = 10_000  # access tokens whose MAC this process has checked since the last change of rights
 TEXT_CHARACTERS_MAX = 120  # purpose, device, address as a caller states them
 REFUSALS_PER_MINUTE_MAX = 300  # of one address; each costs a durable entry, so they are bounded
@@ -186,7 +187,10 @@ class Gate:
         await self.refresh()
         bearer = self.bearer(token)
         if bearer is None:
-            await self.refuse(AuthenticationError(), action, None, where)
+            closed = self._closed(token)
+            await self.refuse(
+                AuthenticationError(), action, None, where, reason=_CLOSED if closed else "", whose=closed
+            )
         assert bearer is not None
         if bearer.binding and not hmac.compare_digest(bearer.binding, where.certificate):
             await self.refuse(AuthenticationError(), action, bearer, where)  # stolen, or not shown over its own TLS
@@ -232,6 +236,12 @@ class Gate:
             self._opened[token] = bearer
         return bearer
 
+    def _closed(self, token: str) -> str:
+        """The account of an access token that we made and that is not over, when that account is not open any more."""
+        session = sessions.open_session(token, self.sessions_key)
+        over = session is None or session.expires_ms <= self._clock.now_ms()
+        return "" if over or session is None or session.account in self._snapshot.accounts else session.account
+
     async def refresh(self) -> None:
         """Be sure that the snapshot is current, by a question asked after this call began; callers share it."""
         if self._next is None:
@@ -271,11 +281,19 @@ class Gate:
         await self.rates.close()
 
     async def refuse(
-        self, error: HygieError, action: Action, bearer: Bearer | None, where: Whence, *, reason: str = ""
+        self,
+        error: HygieError,
+        action: Action,
+        bearer: Bearer | None,
+        where: Whence,
+        *,
+        reason: str = "",
+        whose: str = "",
     ) -> None:
         """Journal a refusal, durably, then raise it. Over the bound, one entry a minute says that there were more.
 
-        Args: reason: in one of our own words, of an error that is not the gate's.
+        Args: reason: in one of our own words, of an error that is not the gate's; whose: the account, where there is no
+        bearer but it is sure.
         """
         count = self._refusals.count(where.address)
         if count > REFUSALS_PER_MINUTE_MAX:
@@ -294,7 +312,7 @@ class Gate:
                     at_ms=self._clock.now_ms(),
                     tenant_id=place.tenant_id if place else _NOBODY,
                     environment_id=place.environment_id if place else _NOBODY,
-                    account=bearer.account if bearer else "",
+                    account=bearer.account if bearer else whose,
                     professional_id=bearer.professional_id if bearer else "",
                     authentication=bearer.authentication if bearer else "",
                     on_behalf_of=bearer.application if bearer else "",
