@@ -48,7 +48,8 @@ def test_entries_are_shown_filtered_and_the_reading_is_journaled(filled: Install
     assert [row["action"] for row in reads] == ["object:read"]
     assert filled.hygie("journal", "show", "--action", "session:refused")
     (began,) = filled.hygie("journal", "show", "--action", "platform:start")
-    assert (began["account"], began["detail"]) == ("system:work", {"version": __version__})
+    assert (began["account"], began["detail"]["version"]) == ("system:work", __version__)
+    assert set(began["detail"]) == {"version", "program"}
     wait_published(filled)
     seen = filled.hygie("journal", "show", "--action", "journal:read", "--since", "1h")
     assert seen[0]["account"].startswith("local:")

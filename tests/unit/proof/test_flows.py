@@ -41,9 +41,9 @@ def seen(*things: Listening | Link, settings: Settings | None = None, jwks: tupl
 
 
 def test_each_party_has_a_name_in_both_languages_and_no_line_is_told_twice() -> None:
-    pairs = [(one.caller, one.called) for one in shipped_flows()]
+    pairs = [(one.caller, one.called, one.at) for one in shipped_flows()]
     assert len(set(pairs)) == len(pairs)
-    assert {name for pair in pairs for name in pair} == set(PARTIES)
+    assert {name for one in shipped_flows() for name in (one.caller, one.called)} == set(PARTIES)
 
 
 def test_the_default_settings_call_nobody_outside() -> None:
