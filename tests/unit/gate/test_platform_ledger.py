@@ -189,7 +189,7 @@ def test_a_site_that_was_away_gets_the_newest_and_old_ones_go(open_house) -> Non
         async with open_house() as house, administered(house) as (acts, _, ledger):
             for number in range(KEPT + 4):
                 await acts.create_tenant(f"t{number}", "t")
-                await house.sites.drain(10)  # a copy that is still under way when the next is made goes one change later
+                await house.sites.drain(10)  # a copy under way at the next change is pruned one later
             for site in ("paris", "lyon", "lille"):
                 assert len(list((house.folders / site / "platform").iterdir())) == KEPT
             newest = max((house.folders / "lille" / "platform").iterdir())
