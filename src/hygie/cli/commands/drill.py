@@ -273,6 +273,9 @@ async def _on_record(frame: Frame, drill: _Recovery | _Scenario, *, keep: bool) 
             await measure(records, house.clock.now_ms(), f"drill-{kind}", passed=False, facts=facts)
             await asyncio.to_thread(shutil.rmtree, folder / PLACE, ignore_errors=True)
             raise
+        except BaseException:  # interrupted, or the disk is full: what was attacked does not stay
+            await asyncio.to_thread(shutil.rmtree, folder / PLACE, ignore_errors=True)
+            raise
         detail = {
             "drill": drill_id,
             "kind": kind,
