@@ -310,7 +310,7 @@ def test_whatever_a_session_rests_on_ends_it_at_once_on_every_process(ward: Ward
     assert _late(ward, token, lambda: ward.made.hygie(*words)) <= expected
     if what == "person":  # who left and still asks is a finding
         ward.made.wait_for(lambda: any("closed" in one["title"] for one in ward.made.hygie("finding", "list")))
-        shown = {"reason": "closed", "code": "HYG-200"}  # a token; a code that nobody could exchange names no account
+        shown = {"reason": "closed", "code": "HYG-260"}  # a token; a code that nobody could exchange names no account
         named = [one for one in entries(ward.made, action="session:refused") if shown.items() <= one.detail.items()]
         assert {one.account for one in named} == {name}
 
