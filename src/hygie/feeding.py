@@ -34,6 +34,7 @@ from hygie.watch.sources import OWN_ACTIONS, CheckSource, JournalSource, Measure
 TURN_S = 1.0  # when nothing waits
 AGAIN_S = (1.0, 5.0, 30.0)  # after a failure, after the second…
 BATCH_MAX, BATCH_MIN = 2_000, 25  # events; halved when their time was over
+HELD = frozenset({"detail.same_name", "detail.vip"})  # they tell of a person by name who a patient is: not for a SOC
 END_S = 3.0  # what a thread has to end
 
 log = logging.getLogger("hygie.watch")
@@ -118,7 +119,7 @@ class Feeder:
             for name, source in self._sources.items():
                 page = await source.page(connection, self._positions[name])
                 pages.append(page)
-                chosen = [one for one in page.events if self._carries(one)]
+                chosen = [for_a_soc(one) for one in page.events if self._carries(one)]
                 if name == JOURNAL:
                     chosen = await self._titled(connection, chosen)
                 batch.events += chosen
@@ -149,6 +150,14 @@ class Feeder:
             more = {"title": str(title)} if title else {}
             found.append(Event(one.source, one.rank, one.at_ms, {**one.fields, **more}))
         return found
+
+
+def for_a_soc(event: Event) -> Event:
+    """The event without what is not for its receiver's eyes."""
+    if event.fields.keys().isdisjoint(HELD):
+        return event
+    fields = {key: value for key, value in event.fields.items() if key not in HELD}
+    return Event(event.source, event.rank, event.at_ms, fields)
 
 
 class Feeding:

@@ -14,6 +14,7 @@ from hygie.base.turns import Turns
 from hygie.database.hot import HotConnections
 from hygie.database.pool import Database
 from hygie.fhir.face import Face
+from hygie.fhir.notable import notable
 from hygie.gate.activity import share_activity
 from hygie.gate.break_glass import BreakGlass
 from hygie.gate.desk import SessionDesk
@@ -108,7 +109,15 @@ async def open_hosting(house: House) -> AsyncIterator[Hosting]:
     async with opened(house.dsns.hosting, size=HOSTING_POOL) as database:
         await hot.open()
         journal = JournalWriter(database, house.month_keys, house.clock)
-        vault = Vault(database=database, hot=hot, kms=house.kms, sites=house.sites, journal=journal, clock=house.clock)
+        vault = Vault(
+            database=database,
+            hot=hot,
+            kms=house.kms,
+            sites=house.sites,
+            journal=journal,
+            clock=house.clock,
+            notable=notable,
+        )
         defaults = default_limits(house.settings)
         gate = Gate(
             database, hot, journal, house.clock, kms=house.kms, defaults=defaults, country=house.settings.host.country

@@ -409,6 +409,25 @@ def _late(ward: Ward, token: str, act: Callable[[], object]) -> set[int]:
     return late
 
 
+def test_who_reads_outside_her_care_the_record_of_a_namesake_is_found(ward: Ward) -> None:
+    number = "1000000010" + luhn_digit("1000000010")
+    ward.person("durand", number)
+    token = ward.token(number=number)
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "CEL"}
+    ids = {}
+    for family, more in (("DÜRAND-Petit", {}), ("Secretdejeanne", {"meta": {"security": [label]}})):
+        body = {"resourceType": "Patient", "name": [{"family": family}], **more}
+        ids[family] = fhir(ward.made, "POST", "Patient", token, body).json["id"]
+        assert fhir(ward.made, "GET", f"Patient/{ids[family]}", token).status == 200
+    assert fhir(ward.made, "GET", f"Patient?_id={','.join(ids.values())}", token).json["total"] == 2
+    words = ({"same_name": "yes"}, {"vip": "yes"})
+    for action, more in (("object:read", {}), ("object:search", {"total": "2"})):
+        made = [one.detail for one in entries(ward.made, action=action, outcome="done") if one.account == "durand"]
+        assert sorted(made, key=str) == sorted([more | one for one in words], key=str)
+    said = "A person reads, outside his care, the record of a patient of his own family name"
+    ward.made.wait_for(lambda: said in {one["title"] for one in ward.made.hygie("finding", "list")})
+
+
 def test_rights_are_decided_through_an_application_of_rights_only(ward: Ward) -> None:
     """Last: from here on the ward's rights are her officer's. A person's own rights are not enough: the application
     through which she comes must be one of rights."""

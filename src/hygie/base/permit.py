@@ -55,7 +55,7 @@ class Permit:
     reach: types of resources by action, None for all: what a habilitation or a scope is limited to; patients: whose
     records it opens, None for all; quota: bytes and versions that its environment may hold, None where nothing a client
     sent is written; country: from where, and how that is known, as the entry says it; on_behalf_of:
-    the application through which a person acts, or nothing.
+    the application through which a person acts, or nothing; kin: folded words of the person's own name.
     """
 
     permit_id: bytes
@@ -74,6 +74,7 @@ class Permit:
     quota: tuple[int, int] | None = None
     country: str = ""
     on_behalf_of: str = ""
+    kin: frozenset[str] = frozenset()
 
     def allows(self, action: Action) -> bool:
         """Whether this permit was given for ``action``."""

@@ -159,6 +159,7 @@ class Gate:
             patients=patients | broken if patients is not None and broken is not None else patients,
             country=self.told(where)[2],
             on_behalf_of=bearer.application,
+            kin=bearer.kin,
             quota=quota(self._snapshot.allowances, bearer.place.environment_id, self.rates.defaults, now_ms),
         )
 

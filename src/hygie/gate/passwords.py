@@ -18,6 +18,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from hygie.base.words import folded, words_of
 from hygie.gate.errors import PasswordRefusedError, SignInsBusyError
 from hygie.gate.refusals import neighbourhood
 
@@ -69,24 +70,19 @@ def check_password(password: str, *, account: str, label: str = "") -> None:
         )
     if not password.isprintable():
         _refuse("un caractère ne se voit pas", "a character does not show")
-    folded = _folded(password)
-    if len(set(folded)) < DIFFERENT_MIN or Counter(folded).most_common(1)[0][1] > len(folded) / 2:
+    plain = folded(password)
+    if len(set(plain)) < DIFFERENT_MIN or Counter(plain).most_common(1)[0][1] > len(plain) / 2:
         _refuse("trop de caractères répétés", "too many repeated characters")
-    own = [part for part in re.split(r"[^a-z0-9]+", _folded(f"{account} {label}")) if len(part) > 2]
-    own.append(_folded(account))
-    if len(_without(folded, own)) < LEFT_MIN:
+    own = [*words_of(f"{account} {label}")]
+    own.append(folded(account))
+    if len(_without(plain, own)) < LEFT_MIN:
         _refuse("trop proche du nom du compte", "too close to the account's name")
-    if min(len(_without(one, [*own, *COMMON])) for one in (folded, folded.translate(_LEET))) < LEFT_MIN:
+    if min(len(_without(one, [*own, *COMMON])) for one in (plain, plain.translate(_LEET))) < LEFT_MIN:
         _refuse("parmi les premiers que l'on essaie", "among the first that guessers try")
 
 
 def _refuse(fr: str, en: str) -> None:
     raise PasswordRefusedError(reason_fr=fr, reason_en=en)
-
-
-def _folded(text: str) -> str:
-    """Small letters without accents."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
 
 
 def _without(text: str, words: list[str]) -> str:

@@ -15,6 +15,7 @@ from hygie.base.actions import Action
 from hygie.base.identifiers import bare_number
 from hygie.base.permit import PatientScope, Place
 from hygie.base.roles import ACTIONS_OF_ROLE, OF_RIGHTS, Role
+from hygie.base.words import words_of
 from hygie.gate.allowances import Allowances, allowances_of
 from hygie.gate.authenticators import PASSWORD, TOTP, Authenticator, authenticator_of
 from hygie.gate.break_glass import Opening, live_openings
@@ -101,6 +102,11 @@ class Account:
     openings: Mapping[bytes, tuple[Opening, ...]] = field(default_factory=dict)
     label: str = ""
 
+    @property
+    def kin(self) -> frozenset[str]:
+        """Folded words of a person's name, as the account is labelled."""
+        return words_of(self.label) if self.kind == "person" else frozenset()
+
     def proof_ends_ms(self, id_: str) -> int | None:
         """When what proved a session stops counting, UTC; None: it was withdrawn. A password counts with a live TOTP
         secret only; a number that an identity provider vouched for, as long as the account has it."""
@@ -120,7 +126,7 @@ class Bearer:
     """Whom one token stands for. authentication: how it was proved; expires_ms: the earliest end of what it rests on,
     when it is looked up again; scopes: those of the token; reach: what they open, None without; session: its id, or
     nothing; binding: SHA-256 of the certificate that must present it, or nothing; application: through which a person
-    acts, or nothing."""
+    acts, or nothing; kin: folded words of a person's name."""
 
     account: str
     professional_id: str
@@ -134,6 +140,7 @@ class Bearer:
     binding: bytes = b""
     openings: tuple[Opening, ...] = ()
     application: str = ""
+    kin: frozenset[str] = frozenset()
 
     @property
     def held_by(self) -> str:
@@ -182,6 +189,7 @@ class Snapshot:
             session=session.id,
             binding=session.binding,
             openings=account.openings.get(place.environment_id, ()),
+            kin=account.kin,
         )
         return self._through(bearer, session, now_ms) if session.application else bearer
 

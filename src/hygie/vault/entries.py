@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError
 from hygie.base.permit import Permit, Place
 from hygie.journal.entry import Entry
+from hygie.vault.model import Stored
 
 if TYPE_CHECKING:
     from hygie.vault.planning import Plan
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
 ITEMS_MAX = 32  # listed in one entry; a larger write is named by its pack, whose table lists every object
 
 Item = tuple[str, bytes, int]
+Notable = Callable[[Permit, Stored], Mapping[str, str]]  # what deserves a word in the entry of a read; pure
+NOTHING: Mapping[int, Mapping[str, str]] = {}
+
+
+def nothing_notable(_permit: Permit, _stored: Stored) -> Mapping[str, str]:
+    """For a vault whose reads nobody watches."""
+    return {}
+
+
+def notes_on(notable: Notable, permit: Permit, shown: Iterable[Stored]) -> dict[int, Mapping[str, str]]:
+    """What is notable of what is shown, by rank."""
+    found = ((rank, notable(permit, stored)) for rank, stored in enumerate(shown))
+    return {rank: note for rank, note in found if note}
 
 
 def access_entry(
@@ -62,19 +76,24 @@ def read_entries(
     *,
     action: Action | None = None,
     total: int | None = None,
+    notes: Mapping[int, Mapping[str, str]] = NOTHING,
 ) -> list[Entry]:
     """One entry for each compartment that was read; one without subject if nothing was shown.
 
-    Args: total: how many match, when the caller is told so: a count is an answer too.
+    Args: total: how many match, when the caller is told so: a count is an answer too; notes: what is notable, by rank
+    of the item.
     """
-    told = None if total is None else {"total": str(total)}
+    told = {} if total is None else {"total": str(total)}
     by_subject: dict[bytes, list[Item]] = {}
-    for compartment, item in items:
+    noted: dict[bytes, dict[str, str]] = {}
+    for rank, (compartment, item) in enumerate(items):
         by_subject.setdefault(compartment, []).append(item)
+        if rank in notes:
+            noted.setdefault(compartment, {}).update(notes[rank])
     if not by_subject:
         return [access_entry(permit, at_ms, outcome="done" if total else "absent", count=0, detail=told)]
     return [
-        access_entry(permit, at_ms, action=action, subject=subject, items=listed, detail=told)
+        access_entry(permit, at_ms, action=action, subject=subject, items=listed, detail=told | noted.get(subject, {}))
         for subject, listed in by_subject.items()
     ]
 

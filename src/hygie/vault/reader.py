@@ -19,7 +19,7 @@ from hygie.keys.errors import KmsUnavailableError
 from hygie.vault import catalogue
 from hygie.vault.catalogue import LocatedRow
 from hygie.vault.context import EnvironmentContext
-from hygie.vault.entries import access_entry
+from hygie.vault.entries import Notable, access_entry, nothing_notable
 from hygie.vault.errors import CompartmentErasedError, ObjectDeletedError
 from hygie.vault.grouping import Grouping
 from hygie.vault.model import Stored
@@ -41,12 +41,19 @@ class Reader:
     """Reads of one environment in one process."""
 
     def __init__(
-        self, context: EnvironmentContext, *, database: HotConnections, journal: JournalWriter, clock: Clock
+        self,
+        context: EnvironmentContext,
+        *,
+        database: HotConnections,
+        journal: JournalWriter,
+        clock: Clock,
+        notable: Notable = nothing_notable,
     ) -> None:
         self._context = context
         self._database = database
         self._journal = journal
         self._clock = clock
+        self._notable = notable
         self._group: Grouping[_Waiting, Stored] = Grouping(self._serve, size=GROUP_MAX)
 
     async def read(self, permit: Permit, type_: str, id_: str, version: int | None = None) -> Stored:
@@ -68,7 +75,7 @@ class Reader:
             entries = [
                 _closed_entry(waiting, there, at_ms)
                 if row is None and there is not None
-                else _entry(waiting, row, result, at_ms)
+                else self._entry(waiting, row, result, at_ms)
                 for (waiting, there), row, result in zip(pairs, rows, results, strict=True)
             ]
             await self._journal.append(connection, entries)
@@ -87,6 +94,22 @@ class Reader:
             for rank, w in asked:
                 found[rank] = now.get(w.object_id) if w.version is None else past.get((w.object_id, w.version))
         return [found[rank] for rank in range(len(group))]
+
+    def _entry(self, waiting: _Waiting, row: LocatedRow | None, result: Stored | HygieError, at_ms: int) -> Entry:
+        if row is None:
+            item = (waiting.type, waiting.object_id, waiting.version or 0)
+            return access_entry(waiting.permit, at_ms, outcome="absent", items=[item], count=0)
+        failed = isinstance(result, HygieError)
+        note = {"code": result.code} if isinstance(result, HygieError) else self._notable(waiting.permit, result)
+        return access_entry(
+            waiting.permit,
+            at_ms,
+            outcome="absent" if failed else "done",
+            subject=row.compartment,
+            items=[(waiting.type, row.object_id, row.version)],
+            count=0 if failed else 1,
+            detail=dict(note),
+        )
 
     def _is_open(self, waiting: _Waiting, row: LocatedRow) -> bool:
         opened = opened_by(self._context.index, waiting.permit.patients, 0)
@@ -133,21 +156,4 @@ def _closed_entry(waiting: _Waiting, row: LocatedRow, at_ms: int) -> Entry:
     detail = {"code": NotFoundError.code, "closed": "patients"}
     return access_entry(
         waiting.permit, at_ms, outcome="absent", subject=row.compartment, items=[item], count=0, detail=detail
-    )
-
-
-def _entry(waiting: _Waiting, row: LocatedRow | None, result: Stored | HygieError, at_ms: int) -> Entry:
-    if row is None:
-        item = (waiting.type, waiting.object_id, waiting.version or 0)
-        return access_entry(waiting.permit, at_ms, outcome="absent", items=[item], count=0)
-    item = (waiting.type, row.object_id, row.version)
-    failed = isinstance(result, HygieError)
-    return access_entry(
-        waiting.permit,
-        at_ms,
-        outcome="absent" if failed else "done",
-        subject=row.compartment,
-        items=[item],
-        count=0 if failed else 1,
-        detail={"code": result.code} if isinstance(result, HygieError) else None,
     )

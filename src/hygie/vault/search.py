@@ -33,7 +33,7 @@ from hygie.vault import candidates, catalogue, set_rows
 from hygie.vault.candidates import WHOLE, Window
 from hygie.vault.catalogue import LocatedRow, Reading
 from hygie.vault.context import EnvironmentContext
-from hygie.vault.entries import Item, read_entries, refusal_entry
+from hygie.vault.entries import Item, Notable, notes_on, nothing_notable, read_entries, refusal_entry
 from hygie.vault.errors import CursorError, SearchTooBroadError
 from hygie.vault.grouping import Grouping
 from hygie.vault.model import Page, Query, Stored
@@ -72,12 +72,19 @@ class Searcher:
     """Searches of one environment in one process."""
 
     def __init__(
-        self, context: EnvironmentContext, *, database: HotConnections, journal: JournalWriter, clock: Clock
+        self,
+        context: EnvironmentContext,
+        *,
+        database: HotConnections,
+        journal: JournalWriter,
+        clock: Clock,
+        notable: Notable = nothing_notable,
     ) -> None:
         self._context = context
         self._database = database
         self._journal = journal
         self._clock = clock
+        self._notable = notable
         self._frequent: frozenset[int] = frozenset()
         self._frequent_at = -FREQUENT_FRESH_S
         self._group: Grouping[_Waiting, Page] = Grouping(self._serve, size=GROUP_MAX)
@@ -108,7 +115,9 @@ class Searcher:
                     entries.append(refusal_entry(waiting.permit, error, self._context.place, self._clock.now_ms()))
                 else:
                     pages.append(page)
-                    entries += read_entries(waiting.permit, self._clock.now_ms(), run.shown, total=page.total)
+                    notes = notes_on(self._notable, waiting.permit, (*page.items, *page.included))
+                    at_ms = self._clock.now_ms()
+                    entries += read_entries(waiting.permit, at_ms, run.shown, total=page.total, notes=notes)
             await self._journal.append(connection, entries)
         return pages
 
@@ -162,7 +171,9 @@ class Searcher:
                 if stored is not None and permit.reaches(Action.OBJECT_HISTORY, stored.type)
             ]
             shown = [(row.compartment, _item(row, stored)) for row, stored in pairs]
-            await self._journal.append(connection, read_entries(permit, self._clock.now_ms(), shown))
+            notes = notes_on(self._notable, permit, (stored for _, stored in pairs))
+            entries = read_entries(permit, self._clock.now_ms(), shown, notes=notes)
+            await self._journal.append(connection, entries)
         position_after = rows[-1].seq if more else walked_to
         following = self._seal_cursor(digest, position_after) if position_after is not None else None
         return Page([stored for _, stored in pairs], next=following)
@@ -204,7 +215,8 @@ class Searcher:
 
 
 class _Run:
-    """One search inside its transaction. ``shown`` collects what the journal must say was disclosed."""
+    """One search inside its transaction. ``shown`` collects what the journal must say was disclosed: items, then
+    what they include, in the order of the page."""
 
     def __init__(
         self, searcher: Searcher, connection: Reading, permit: Permit, query: Query, opened: Opened | None

@@ -25,7 +25,7 @@ from hygie.keys.kms import Kms
 from hygie.sites.placement import SiteSet
 from hygie.vault.blobs import BlobStore, StreamedObject
 from hygie.vault.context import EnvironmentContext, load_context
-from hygie.vault.entries import refusal_entry
+from hygie.vault.entries import Notable, nothing_notable, refusal_entry
 from hygie.vault.exporting import CopyScope, ExportBound, ExportedVersion, Exporter
 from hygie.vault.identities import PRODUCTION
 from hygie.vault.model import Page, Query, Stored, WriteRequest, Written
@@ -60,6 +60,7 @@ class Vault:
         sites: SiteSet,
         journal: JournalWriter,
         clock: Clock,
+        notable: Notable = nothing_notable,
     ) -> None:
         self._database = database
         self._hot = hot
@@ -67,6 +68,7 @@ class Vault:
         self._sites = sites
         self._journal = journal
         self._clock = clock
+        self._notable = notable
         self._cache = CompartmentKeys(kms)
         self._rooms: dict[bytes, asyncio.Task[_Rooms]] = {}
 
@@ -230,8 +232,8 @@ class Vault:
         return _Rooms(
             context,
             Writer(context, database=self._database, journal=self._journal, clock=self._clock),
-            Reader(context, database=self._hot, journal=self._journal, clock=self._clock),
-            Searcher(context, database=self._hot, journal=self._journal, clock=self._clock),
+            Reader(context, database=self._hot, journal=self._journal, clock=self._clock, notable=self._notable),
+            Searcher(context, database=self._hot, journal=self._journal, clock=self._clock, notable=self._notable),
             BlobStore(context, database=self._database, journal=self._journal, clock=self._clock),
             Exporter(context, database=self._database, journal=self._journal, clock=self._clock),
         )
