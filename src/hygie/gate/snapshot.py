@@ -32,7 +32,15 @@ Connection = psycopg.AsyncConnection[Any]
 
 # Asked for and answered by a person who answers for the environment: no object says which patients it is about.
 _OF_THE_WHOLE = frozenset(
-    {Action.ERASURE_APPROVE, Action.EXPORT_APPROVE, Action.OBJECT_COPY, Action.OBJECT_EXPORT, Action.PATIENT_ERASE}
+    {
+        Action.ERASURE_APPROVE,
+        Action.EXPORT_APPROVE,
+        Action.HABILITATION_APPROVE,
+        Action.HABILITATION_REVIEW,
+        Action.OBJECT_COPY,
+        Action.OBJECT_EXPORT,
+        Action.PATIENT_ERASE,
+    }
 )
 
 
