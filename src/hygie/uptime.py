@@ -35,6 +35,7 @@ from hygie.availability.minutes import (
 from hygie.availability.results import read_results
 from hygie.availability.store import Served, Window
 from hygie.availability.terms import IN_FORCE, Terms, terms_of
+from hygie.availability.windows import WINDOW_MINUTES_MAX, check_year, declared_detail
 from hygie.backups.run import measure
 from hygie.base.actions import Action
 from hygie.base.civil import paris_date
@@ -54,7 +55,6 @@ AT_ONCE = 16  # probes
 DOWN_MINUTES = 2  # one after the other, before anybody is woken
 MONTHS = 13
 TERMS_EVERY_MINUTES = 10  # contracts change seldom
-WINDOW_MINUTES_MAX = 3 * 1_440
 REASON_MIN, REASON_MAX = 3, 500
 
 log = logging.getLogger("hygie.availability")
@@ -212,7 +212,8 @@ async def declare(
 ) -> list[Window]:
     """Declare a planned window for these clients (all: none named), each by its contract's notice; all or none.
 
-    Args: database: opened as the owner. Raises: WindowRefusedError: too late, too long, no reason; NotFoundError.
+    Args: database: opened as the owner. Raises: WindowRefusedError: too late, too long, no reason; WindowsSpentError:
+    no room in a client's year; NotFoundError.
     """
     now_ms = house.clock.now_ms()
     if not 0 < span.end - span.start <= WINDOW_MINUTES_MAX:
@@ -235,10 +236,12 @@ async def declare(
             )
         made.append(one)
     async with _writing(house, database, operator) as (connection, journal):
-        for one in made:
+        for name, one in zip(ids, made, strict=True):
+            await store.one_by_one(connection, one.tenant_id)
+            known = await store.windows_of(connection, key, one.tenant_id)
+            check_year(name, [each for each, _ in known], one)
             await store.declare(connection, key, one)
-            detail = {"window": one.id, "from": _iso(span.start), "to": _iso(span.end)}
-            entry = _entry(Action.AVAILABILITY_DECLARE, one.tenant_id, now_ms, operator, detail)
+            entry = _entry(Action.AVAILABILITY_DECLARE, one.tenant_id, now_ms, operator, declared_detail(one))
             await journal.append(connection, [entry])
     return made
 
