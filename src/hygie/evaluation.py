@@ -48,6 +48,7 @@ FACT_EVERY_S = {  # facts that cost: the disk's raw files, the journal's history
     "stores": 1_800.0,
     "archives": 300.0,
     "acts": 300.0,
+    "availability": 300.0,  # years of minutes
 }
 HDS = "hds@2.0"
 AGED = ("action",)  # registers whose records are judged by when they were first written

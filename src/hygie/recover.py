@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hygie.app import House, open_house, opened
+from hygie.availability.windows import take_back
 from hygie.backups.published import Published, read_published
 from hygie.base.actions import Action
 from hygie.base.errors import HygieError, InvalidRequestError, NotFoundError
@@ -30,6 +31,7 @@ from hygie.gate.platform_ledger import (
     newest_platform,
     platform_keys,
 )
+from hygie.gate.rights import rights_key
 from hygie.keys.sealing import Secret
 from hygie.segments.named import declaration
 from hygie.segments.publish import proof_keys
@@ -73,14 +75,16 @@ class Watcher:
 @dataclass(slots=True)
 class Recovered:
     """imported: clients and environments came from the site; entries: of the journal that were read; foreign: indexes
-    of what is no entry there, passed over; revoked: rights that the journal withdrew after the ledger; logs: what came
-    back of registers and evidence; environments: (tenant, name) -> report."""
+    of what is no entry there, passed over; revoked: rights that the journal withdrew after the ledger; windows: planned
+    ones that the database lacked; logs: what came back of registers and evidence; environments: (tenant, name) ->
+    report."""
 
     site: str
     imported: bool = False
     entries: int = 0
     foreign: list[int] = field(default_factory=list)
     revoked: int = 0
+    windows: int = 0
     logs: TakenBack = field(default_factory=TakenBack)
     environments: dict[tuple[str, str], RebuildReport] = field(default_factory=dict)
 
@@ -175,6 +179,7 @@ async def _platform(custody: Custody, site: Site, published: Published, found: R
             await import_platform(connection, platform)
             found.imported = True
         found.revoked = await apply_revocations(connection, published.revocations)
+        found.windows = await take_back(connection, await rights_key(custody.house.kms), published.windows)
         await _destroyed(connection, custody.house)
 
 

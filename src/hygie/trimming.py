@@ -19,7 +19,7 @@ _OVER_ASSERTIONS = "DELETE FROM hygie.assertion WHERE until_ms < %s"
 _OVER_SIGN_INS = "DELETE FROM hygie.sign_in WHERE seen_ms < %s OR (good_ms = 0 AND seen_ms < %s)"
 OVER_MS = 3_600_000  # a token that ended is refused by itself; an hour more covers a clock that was ahead
 TRIM_EVERY_S = 3_600.0
-KEPT = {  # runs of a kind: some days of what speaks often, and more than the month that availability counts
+KEPT = {  # runs of a kind: some days of what speaks often
     "journal": 34_560,
     "catch-up": 34_560,
     "journal-copies": 5_760,
@@ -27,7 +27,7 @@ KEPT = {  # runs of a kind: some days of what speaks often, and more than the mo
     LOGS_KIND: 5_760,
     SESSIONS_KIND: 20_000,
     "unwraps": 5_760,
-    "door": 50_400,
+    "door": 5_760,
     UPTIME_KIND: 5_760,
     UPTIME_TENANT_KIND: 5_760,
     CANARIES_KIND: 5_760,

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import psycopg
 from hygie.app import House, opened, raised_for
 from hygie.availability import store
 from hygie.availability.ask import DEADLINE_S, Door, Seen, Target, ask, read_targets
+from hygie.availability.clients import Counted, client_minutes, held_to
 from hygie.availability.errors import ProbeTargetError, WindowRefusedError
 from hygie.availability.minutes import (
     DOWN,
@@ -28,19 +28,17 @@ from hygie.availability.minutes import (
     Outage,
     Period,
     Run,
-    Service,
     Span,
-    Tally,
     compact,
     periods_until,
-    tally,
 )
 from hygie.availability.results import read_results
 from hygie.availability.store import Served, Window
-from hygie.availability.terms import IN_FORCE, Account, Terms, account, terms_of
+from hygie.availability.terms import IN_FORCE, Terms, terms_of
+from hygie.availability.windows import WINDOW_MINUTES_MAX, check_year, declared_detail
 from hygie.backups.run import measure
 from hygie.base.actions import Action
-from hygie.base.civil import day_of, end_of_day_ms, paris_date
+from hygie.base.civil import paris_date
 from hygie.base.clock import iso_ms
 from hygie.base.errors import HygieError, NotFoundError
 from hygie.database.pool import Database
@@ -57,19 +55,9 @@ AT_ONCE = 16  # probes
 DOWN_MINUTES = 2  # one after the other, before anybody is woken
 MONTHS = 13
 TERMS_EVERY_MINUTES = 10  # contracts change seldom
-WINDOW_MINUTES_MAX = 3 * 1_440
 REASON_MIN, REASON_MAX = 3, 500
 
 log = logging.getLogger("hygie.availability")
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """One period of one client."""
-
-    period: Period
-    tally: Tally
-    account: Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,25 +201,10 @@ async def _told(
         periods = [asked.month] if asked.month else periods_until(today, own.rhythm, asked.months)
         theirs = [one for one in places if one.tenant == tenant]
         async with records.transaction() as connection:
-            windows = await store.windows_of(connection, key, theirs[0].tenant_id)
-            services = [
-                Service(
-                    await store.runs_of(connection, key, one.environment_id, periods[0].span.start),
-                    max(one.since, _first_minute(own.starts_on)),
-                )
-                for one in theirs
-            ]
-        spans = [window.span for window, counts in windows if counts]
-        counted = await asyncio.to_thread(_counted, own, services, spans, periods, asked.until)
-        found.append(Told(tenant, own, counted, windows))
+            client = await client_minutes(connection, key, theirs, since=periods[0].span.start, until=asked.until)
+        counted = await asyncio.to_thread(held_to, client, own, periods)
+        found.append(Told(tenant, own, counted, client.windows))
     return found
-
-
-def _counted(
-    terms: Terms, services: Sequence[Service], windows: Sequence[Span], periods: Sequence[Period], until: int
-) -> list[Counted]:
-    tallies = [(one, tally(services, windows, one.span, until)) for one in periods]
-    return [Counted(one, sums, account(terms, sums)) for one, sums in tallies]
 
 
 async def declare(
@@ -239,7 +212,8 @@ async def declare(
 ) -> list[Window]:
     """Declare a planned window for these clients (all: none named), each by its contract's notice; all or none.
 
-    Args: database: opened as the owner. Raises: WindowRefusedError: too late, too long, no reason; NotFoundError.
+    Args: database: opened as the owner. Raises: WindowRefusedError: too late, too long, no reason; WindowsSpentError:
+    no room in a client's year; NotFoundError.
     """
     now_ms = house.clock.now_ms()
     if not 0 < span.end - span.start <= WINDOW_MINUTES_MAX:
@@ -262,10 +236,12 @@ async def declare(
             )
         made.append(one)
     async with _writing(house, database, operator) as (connection, journal):
-        for one in made:
+        for name, one in zip(ids, made, strict=True):
+            await store.one_by_one(connection, one.tenant_id)
+            known = await store.windows_of(connection, key, one.tenant_id)
+            check_year(name, [each for each, _ in known], one)
             await store.declare(connection, key, one)
-            detail = {"window": one.id, "from": _iso(span.start), "to": _iso(span.end)}
-            entry = _entry(Action.AVAILABILITY_DECLARE, one.tenant_id, now_ms, operator, detail)
+            entry = _entry(Action.AVAILABILITY_DECLARE, one.tenant_id, now_ms, operator, declared_detail(one))
             await journal.append(connection, [entry])
     return made
 
@@ -370,12 +346,6 @@ def _length(outage: Outage) -> int:
 
 def _iso(minute: int) -> str:
     return iso_ms(minute * MINUTE_MS)
-
-
-def _first_minute(day: str) -> int:
-    """The first minute of a stored day, 0 for none."""
-    found = day_of(day)
-    return (end_of_day_ms(date.fromordinal(found.toordinal() - 1)) + 1) // MINUTE_MS if found else 0
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -103,6 +103,7 @@ class Watch:
             self._house.clock,
             steps=settings.escalation,
             couriers=[Courier(one, folder) for one in settings.channels],
+            repeat_minutes=settings.watch.repeat_minutes,
             cards={one.id: one if drill is None else as_drill(one, drill) for one in known},
         )
 

@@ -74,6 +74,12 @@ UNDO: dict[str, tuple[str, ...]] = {
     "0028_hardening": ("DROP TABLE hygie.hardening_report, hygie.hardening_waiver, hygie.hardening_baseline",),
     "0029_patching": ("DROP TABLE hygie.vulnerability_feed, hygie.vulnerability",),
     "0030_availability": ("DROP TABLE hygie.availability_run, hygie.availability_window, hygie.availability_since",),
+    "0031_end_from_now": (
+        "CREATE OR REPLACE FUNCTION hygie.end_habilitation(wanted text, by_whom text, at bigint) RETURNS boolean"
+        " LANGUAGE sql SECURITY DEFINER SET search_path = hygie, pg_temp AS $$ WITH ended AS ("
+        " UPDATE hygie.habilitation SET revoked_ms = at, revoked_by = by_whom, mac = NULL"
+        " WHERE id = wanted AND revoked_ms IS NULL RETURNING 1) SELECT EXISTS (SELECT FROM ended) $$",
+    ),
 }
 
 

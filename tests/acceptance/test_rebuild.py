@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,18 @@ def seen(made: Installation) -> dict[str, Any]:
     return found
 
 
+def windows(made: Installation) -> dict[str, bool]:
+    """One planned window that counts, one withdrawn."""
+    found: dict[str, bool] = {}
+    for days in (10, 11):
+        start = datetime.now(UTC) + timedelta(days=days)
+        span = ("--from", start.isoformat(), "--to", (start + timedelta(hours=1)).isoformat())
+        (id_,) = made.hygie("availability", "window", "--tenant", "chu", *span, "--reason", "new kernel")
+        found[id_] = days == 10
+    made.hygie("availability", "cancel", id_)
+    return found
+
+
 def lose_database(made: Installation) -> None:
     made.down()
     shutil.rmtree(made.data / "postgres")
@@ -110,12 +123,14 @@ def test_everything_comes_back_from_one_site(filled: Installation) -> None:
     revoked = filled.hygie("token", "create", "app", "chu", "prod")
     filled.hygie("token", "revoke", revoked["id"])
     assert filled.fhir("GET", "Patient/p0", token=revoked["token"]).status == 401
-    before = seen(filled)
+    before, planned = seen(filled), windows(filled)
     assert before["Patient/p2"][0] == 410
     assert before["Patient/p0"][0] == 200
+    filled.journal_published()
     lose_database(filled)
     report = filled.hygie("rebuild", "--from", SITE)
     assert report["whole"]
+    assert report["windows"] == 2
     assert report["imported"]
     assert report["entries"] > 0
     (environment,) = report["environments"]
@@ -123,6 +138,8 @@ def test_everything_comes_back_from_one_site(filled: Installation) -> None:
     assert environment["erased"] == 1
     assert environment["missing"] == []
     filled.up()
+    listed = filled.hygie("availability", "windows", "chu")
+    assert {one["id"]: one["counts"] for one in listed} == planned
     after = seen(filled)
     for path, (_, body) in ((path, pair) for path, pair in after.items() if path != "history"):
         if path == "Patient/p2":

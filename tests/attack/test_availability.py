@@ -113,6 +113,19 @@ def test_a_window_is_declared_beforehand_only(made: Installation) -> None:
     assert told == [("availability:declare", first), ("availability:declare", second), ("availability:cancel", second)]
 
 
+def test_a_year_has_room_for_four_days_of_windows(made: Installation) -> None:
+    def declare(day: int, hours: int, exit_code: int = 0) -> Any:
+        start = datetime(datetime.now(UTC).year + 1, 6, day, tzinfo=UTC)
+        span = ("--from", start.isoformat(), "--to", (start + timedelta(hours=hours)).isoformat())
+        return made.hygie("availability", "window", "--all", *span, "--reason", "new room", exit_code=exit_code)
+
+    long = [declare(1, 72), declare(5, 24)]
+    assert declare(10, 1, exit_code=10)["error"]["code"] == "HYG-1N3"
+    for (one,) in long:
+        made.hygie("availability", "cancel", one)
+    made.hygie("availability", "cancel", *declare(10, 1))
+
+
 def test_with_an_account_a_resource_is_read_and_found_by_a_search(made: Installation) -> None:
     """Through gate, vault and sites; an account that cannot, or a resource that is not there, is down."""
     at, targets = now(), made.data / "availability.targets"

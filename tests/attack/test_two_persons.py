@@ -268,6 +268,25 @@ def test_the_hosting_role_writes_no_right(house: House) -> None:
             connection.execute(statement)
 
 
+def test_the_hosting_role_ends_a_right_from_now_on_only(house: House) -> None:
+    """A right that is said to have ended long ago would make what was read under it look unlawful."""
+    folder = DataFolder.at(house.made.data)
+    dsns = dsns_of(load_settings(folder.path), folder)
+    id_ = "0" * 16
+    with psycopg.connect(dsns.owner, autocommit=True) as owner:
+        owner.execute(
+            "INSERT INTO hygie.habilitation (id, account, environment, role, reason, approver, starts_ms, ends_ms)"
+            " SELECT %s, account, environment, role, reason, approver, 1, ends_ms FROM hygie.habilitation LIMIT 1",
+            (id_,),
+        )
+        before_ms = int(time.time() * 1000)
+        with psycopg.connect(dsns.hosting, autocommit=True) as hosting:
+            hosting.execute("SELECT hygie.end_habilitation(%s, 'nobody', 2)", (id_,))
+        cursor = owner.execute("DELETE FROM hygie.habilitation WHERE id = %s RETURNING revoked_ms", (id_,))
+        (ended_ms,) = cursor.fetchone() or (0,)
+    assert before_ms <= ended_ms <= time.time() * 1000
+
+
 def _grant(reason: str = "soins", **what: str) -> dict[str, Any]:
     return {"act": GRANT, "reason": reason, "what": {"account": "x", "role": "reader", "days": "1"} | what}
 

@@ -18,10 +18,13 @@ from typing import Any, cast
 import psycopg
 
 from hygie import __version__
-from hygie.app import House
+from hygie.app import House, opened
+from hygie.availability import store as minutes_kept
+from hygie.availability.minutes import LOCAL, MINUTE_MS, UP, Run
 from hygie.base.settings import Settings, default_settings
 from hygie.database.cluster import Dsns
 from hygie.evaluation import take_snapshot
+from hygie.gate.rights import rights_key
 from hygie.patching.model import PatchFacts, Vulnerability
 from hygie.patching.store import Feed
 from hygie.probes import rows
@@ -191,8 +194,7 @@ INSERT INTO hygie.measurement (kind, at_ms, passed, facts) VALUES
     ('sessions', {now} - 60000, true, '{{"recorded": 0}}'),
     ('drill-site-loss', {now} - 40 * 86400000::bigint, false, '{{"drill": "d-2", "rto_s": 900.0, "rpo_s": 0.0}}'),
     ('drill-restore', {now} - 20 * 86400000::bigint, true, '{{"drill": "d-1", "rto_s": 600.0, "rpo_s": 300.0}}');
-INSERT INTO hygie.measurement (kind, at_ms, passed, facts)
-    SELECT 'door', {now} - number * 60000::bigint, true, '{{}}' FROM generate_series(1, 1500) AS number;
+UPDATE hygie.availability_since SET since_ms = {now} - 1500 * 60000::bigint;
 """
 
 
@@ -228,6 +230,17 @@ class Scene:
         """A run, so many days from now."""
         self.sql("INSERT INTO hygie.measurement (kind, at_ms, passed, facts) VALUES (%s, %s, %s, %s)",
                  kind, ms(days), passed, json.dumps(facts))  # fmt: skip
+
+    def answered(self, minutes: int) -> None:
+        """So many minutes until now in which the client's door answered, as the working process keeps them."""
+        now = NOW_MS // MINUTE_MS
+
+        async def keep() -> None:
+            key = await rights_key(cast("Any", OneKey()))
+            async with opened(self.world.dsns.sealer, size=1) as records, records.transaction() as connection:
+                await minutes_kept.keep(connection, key, ENVIRONMENT, [Run(LOCAL, now - minutes, now, UP, "200")])
+
+        asyncio.run(keep())
 
     def change_fact(self, name: str, **fields: Any) -> None:
         """One made fact with other values."""
@@ -308,6 +321,7 @@ def scene(dsns: Dsns) -> Iterator[Scene]:
         spans = {"now": NOW_MS, "later": ms(100), "month_ago": ms(-30), "long_ago": ms(-400)}
         names = {"tenant": (b"t" * 16).hex(), "place": ENVIRONMENT.hex(), "hash": "00" * 32}
         found.sql(ROWS.format(**spans, **names))
+        found.answered(1500)
         found.publish()
         world.clock.ms += 120_000  # what was published has settled
         yield found

@@ -143,9 +143,7 @@ SABOTAGES: Mapping[str, tuple[Break, str]] = {
     "cross.contract-certificate": (amend("contract", "CTR-1", certificate_renewal_on="2028-01-14"), "CTR-1"),
     "cross.contract-sites": (amend("contract", "CTR-1", sites=["SIT-paris", "SIT-lyon"]), "CTR-1"),
     "cross.contract-suppliers": (amend("contract", "CTR-1", suppliers=None), "CTR-1"),
-    "cross.contract-availability": (
-        sql("UPDATE hygie.measurement SET passed = false WHERE kind = 'door' AND mod(id, 100) = 0"), "CTR-1"
-    ),
+    "cross.contract-availability": (sql("DELETE FROM hygie.availability_run"), "CTR-1"),  # nobody measured a day
     "cross.contract-recovery": (
         lambda scene: scene.measured("drill-restore", -1, passed=True, drill="d-3", rto_s=15_000.0, rpo_s=1.0), "CTR-1"
     ),

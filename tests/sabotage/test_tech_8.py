@@ -8,7 +8,10 @@ import psycopg
 import pytest
 
 from hygie.app import open_house, opened
+from hygie.availability import store
+from hygie.availability.minutes import MINUTE_MS, UP, Run
 from hygie.base.settings import default_settings
+from hygie.gate.rights import rights_key
 from hygie.proof.checks import tech_8
 from hygie.proof.facts import AnswerFacts
 from hygie.proof.model import Context
@@ -78,15 +81,32 @@ def test_measurements_are_bounded(broken: Broken) -> None:
 
 
 def test_lost_minutes_are_red(broken: Broken) -> None:
-    broken.made.wait_for(lambda: "of 0 minutes" not in broken.finding("tech-8.month").outcome.observed.en)
-    assert broken.verdict("tech-8.month") == "unknown"  # minutes of one machine, not a month seen from outside
-    for minute in range(50):
-        broken.measured("door", passed=False, facts={}, age_s=3_600 + 60 * minute)
+    """A month that an outside probe saw whole; then one that nobody measured."""
+    assert broken.verdict("tech-8.month") == "unknown"  # minutes of one machine, not a month
+    month_ms = 31 * 86_400_000
+    broken.sql("UPDATE hygie.availability_since SET since_ms = since_ms - %s", month_ms)
+    broken.sql("UPDATE hygie.environment SET created_ms = created_ms - %s", month_ms)
     try:
         broken.red("tech-8.month", "minutes lost")
+        asyncio.run(seen_from_outside(broken, 31 * 1_440))
+        broken.green("tech-8.month")
+        broken.sql("UPDATE hygie.availability_run SET source = 'local' WHERE source = 'lyon'")  # its MAC holds no more
+        broken.red("tech-8.month", "minutes lost")
     finally:
-        broken.sql("DELETE FROM hygie.measurement WHERE kind = 'door' AND NOT passed")
+        broken.sql("DELETE FROM hygie.availability_run WHERE reason = 'outside'")
+        broken.sql("UPDATE hygie.availability_since SET since_ms = since_ms + %s", month_ms)
+        broken.sql("UPDATE hygie.environment SET created_ms = created_ms + %s", month_ms)
     assert broken.verdict("tech-8.month") == "unknown"
+
+
+async def seen_from_outside(broken: Broken, minutes: int) -> None:
+    """As the import of a probe's file keeps them, until now, in every production environment."""
+    async with open_house(broken.made.data) as house, opened(house.dsns.sealer, size=1) as records:
+        now, key = house.clock.now_ms() // MINUTE_MS, await rights_key(house.kms)
+        async with records.transaction() as connection:
+            for one in await store.served(connection):
+                runs = [Run("lyon", now - minutes, now, UP, "outside")]
+                await store.keep(connection, key, one.environment_id, runs)
 
 
 def test_a_spent_budget_and_a_silent_probe_are_red(broken: Broken) -> None:

@@ -27,3 +27,11 @@ class ProbeTargetError(InvalidRequestError):
     code = "HYG-1N2"
     fr = "Sonde refusée : {reason}."
     en = "Probe refused: {reason}."
+
+
+class WindowsSpentError(InvalidRequestError):
+    """A planned window for which a client's year has no room left: windows take minutes out of what is promised."""
+
+    code = "HYG-1N3"
+    fr = "Plus de fenêtre pour {tenant} en {year} : {windows} et {hours} h au plus, par client et par an."
+    en = "No more window for {tenant} in {year}: {windows} and {hours} h at most, by client and year."

@@ -107,6 +107,11 @@ def periods_until(day: date, rhythm: Rhythm, months: int) -> list[Period]:
     return list(found.values())
 
 
+def newest_periods(day: date, rhythm: Rhythm) -> list[Period]:
+    """The period before the one that a day falls in, and that one."""
+    return periods_until(day, rhythm, _MONTHS[rhythm] + 1)
+
+
 def period_at(day: date, rhythm: Rhythm) -> Period:
     """The period of a rhythm that a day falls in."""
     length = _MONTHS[rhythm]

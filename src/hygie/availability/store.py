@@ -42,7 +42,12 @@ _WINDOWS = (
 _DECLARE = (
     "INSERT INTO hygie.availability_window"
     " (id, tenant, from_minute, to_minute, reason, declared_ms, notice_hours, mac)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING"
+)
+_ONE_BY_ONE = "SELECT FROM hygie.tenant WHERE id = %s FOR UPDATE"
+_WITHDRAW = (
+    "UPDATE hygie.availability_window SET cancelled_ms = %s, mac = NULL"
+    " WHERE id = %s AND tenant = %s AND cancelled_ms IS NULL"
 )
 _CANCEL = (
     "UPDATE hygie.availability_window SET cancelled_ms = %s, mac = NULL"
@@ -137,10 +142,20 @@ async def windows_of(connection: Connection, key: bytes, tenant: bytes) -> list[
     return found
 
 
-async def declare(connection: Connection, key: bytes, one: Window) -> None:
-    """Add a window; whoever calls has checked it."""
+async def declare(connection: Connection, key: bytes, one: Window) -> bool:
+    """Add a window; whoever calls has checked it. Returns whether it was lacking."""
     values = (one.id, one.tenant_id, one.span.start, one.span.end, one.reason, one.declared_ms, one.notice_hours)
-    await connection.execute(_DECLARE, (*values, mac_over(key, *_window_covered(one))))
+    return bool((await connection.execute(_DECLARE, (*values, mac_over(key, *_window_covered(one))))).rowcount)
+
+
+async def one_by_one(connection: Connection, tenant: bytes) -> None:
+    """Until the transaction ends, nobody else declares for this client: what its year has left is counted once."""
+    await connection.execute(_ONE_BY_ONE, (tenant,))
+
+
+async def withdraw(connection: Connection, id_: str, tenant: bytes, at_ms: int) -> None:
+    """Withdraw a window as the journal says that it was."""
+    await connection.execute(_WITHDRAW, (at_ms, id_, tenant))
 
 
 async def cancel(connection: Connection, id_: str, now_ms: int) -> bytes | None:

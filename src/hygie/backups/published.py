@@ -12,6 +12,7 @@ from hygie.journal.entry import Entry
 from hygie.journal.reader import JournalReader
 from hygie.segments.named import NamedWrites
 
+WINDOWS = frozenset({Action.AVAILABILITY_DECLARE, Action.AVAILABILITY_CANCEL})
 WRITES = frozenset({Action.OBJECT_CREATE, Action.OBJECT_UPDATE, Action.OBJECT_DELETE})
 
 
@@ -20,7 +21,8 @@ class Published:
     """entries: of the signed tree, each checked; foreign: indexes of bytes that are no entry, passed over; packs:
     environment id -> pack number -> SHA-256 (hex); first: index of the first entry that names a pack; erased:
     environment id -> compartments; revocations: entries that withdrew a right or an environment,
-    or that took a suspended right up again, in their order; logs: writes of registers and of evidence."""
+    or that took a suspended right up again, in their order; windows: entries that declared or withdrew a planned
+    window, likewise; logs: writes of registers and of evidence."""
 
     entries: int = 0
     foreign: list[int] = field(default_factory=list)
@@ -28,6 +30,7 @@ class Published:
     first: dict[tuple[bytes, int], int] = field(default_factory=dict)
     erased: dict[bytes, set[bytes]] = field(default_factory=dict)
     revocations: list[Entry] = field(default_factory=list)
+    windows: list[Entry] = field(default_factory=list)
     logs: NamedWrites = field(default_factory=NamedWrites)
 
     def take(self, index: int, entry: Entry) -> None:
@@ -37,7 +40,9 @@ class Published:
             self.revocations.append(entry)
         if entry.outcome != "done":
             return
-        if entry.action in WRITES and "pack" in entry.detail:
+        if entry.action in WINDOWS:
+            self.windows.append(entry)
+        elif entry.action in WRITES and "pack" in entry.detail:
             number = int(entry.detail["pack"])
             self.packs.setdefault(entry.environment_id, {})[number] = entry.detail["sha256"]
             self.first.setdefault((entry.environment_id, number), index)

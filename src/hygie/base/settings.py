@@ -198,10 +198,12 @@ class InterventionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
 
 class WatchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the watch looks for. rules: a folder of Sigma rules of one's own, beside those that come with Hygie; drill:
-    the name of the drill that made this installation, which each notice then says."""
+    the name of the drill that made this installation, which each notice then says; repeat_minutes: after which a
+    finding that nobody took in charge is told again, by the last step of its level."""
 
     rules: FilePath | None = None
     drill: Text | None = None
+    repeat_minutes: Annotated[int, msgspec.Meta(ge=15, le=10_080)] = 240
 
 
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,8 +18,8 @@ from hygie.registers.engine import Asked
 
 OPEN: Mapping[str, Text] = {  # what no register settles here, and what is said of it when it does not hold
     "cross.contract-availability": Text(
-        "Inconnue encore, la disponibilité promise aux contrats : il y faut un jour de mesures.",
-        "Still unknown, the availability that contracts promise: it takes a day of measures.",
+        "Inconnue encore, la disponibilité promise aux contrats : il y faut un jour de minutes mesurées.",
+        "Still unknown, the availability that contracts promise: it takes a day of minutes measured.",
     ),
     "cross.patch-due": Text(
         "Inconnues ici, les vulnérabilités de ce qui tourne : la démonstration n'apporte aucun flux.",

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import date
 from typing import Any, LiteralString
 
 import psycopg
 
 from hygie.app import House, opened
+from hygie.availability.clients import client_minutes
+from hygie.availability.minutes import MINUTE_MS, Span, period_at
+from hygie.availability.store import served
+from hygie.base.civil import paris_date
 from hygie.database.pool import Database
 from hygie.gate.break_glass import openings_kept
 from hygie.gate.requests import emergencies
@@ -31,7 +37,7 @@ from hygie.proof.facts import (
 from hygie.segments.format import LOGS
 from hygie.segments.rows import head_of, holes, stored_end, waiting_since_ms
 
-AVAILABILITY_DAYS = 30
+AVAILABILITY_MINUTES = 30 * 24 * 60
 DAY_MS = 86_400_000
 SKEW_MS = 60_000  # another process's clock stands still a moment longer after it was set back
 ENVIRONMENTS_MAX = 8  # attempted pairs grow as the square; a sample of eight shows the rule
@@ -234,16 +240,16 @@ async def probe_logs(house: House) -> LogsFacts:
     return LogsFacts(tuple(found), compared.at_ms if compared else None)
 
 
-async def probe_availability(house: House) -> AvailabilityFacts:
-    """Minutes of the last thirty days in which the door was tried, and in which it answered."""
-    since_ms = house.clock.now_ms() - AVAILABILITY_DAYS * DAY_MS
+async def probe_availability(house: House) -> tuple[AvailabilityFacts, ...]:
+    """The minutes of each client in production, as its contract is held to them."""
+    key, until = await rights_key(house.kms), house.clock.now_ms() // MINUTE_MS
+    since = period_at(date(paris_date(until * MINUTE_MS).year - 1, 1, 1), "yearly").span.start
+    month = Span(until - AVAILABILITY_MINUTES, until)
+    found = []
     async with opened(house.dsns.owner, size=1) as database, database.transaction() as connection:
-        found = await connection.execute(
-            "SELECT count(*), count(*) FILTER (WHERE passed)"
-            " FROM (SELECT bool_and(passed) AS passed FROM hygie.measurement WHERE kind = 'door' AND at_ms >= %s"
-            " GROUP BY at_ms / 60000) AS minute",
-            (since_ms,),
-        )
-        row = await found.fetchone()
-    assert row is not None
-    return AvailabilityFacts(*row)
+        places = await served(connection)
+        for tenant in dict.fromkeys(one.tenant for one in places):
+            theirs = [one for one in places if one.tenant == tenant]
+            client = await client_minutes(connection, key, theirs, since=since, until=until)
+            found.append(AvailabilityFacts(client, await asyncio.to_thread(client.counted, month)))
+    return tuple(found)

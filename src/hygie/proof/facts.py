@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hygie.availability.clients import ClientMinutes
+from hygie.availability.minutes import Tally
 from hygie.base.hardening import Proof, Swap
 from hygie.hardening.model import MachineFacts
 from hygie.patching.model import PatchFacts
@@ -347,10 +349,10 @@ Measurements = dict[str, Measurement]
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityFacts:
-    """Minutes of the last thirty days with a measure of the door, and of them those it answered."""
+    """One client's minutes as they are kept, from the year before on, and the count of its last thirty days."""
 
-    minutes: int
-    passed: int
+    client: ClientMinutes
+    month: Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -484,7 +486,7 @@ class Facts:
     logs: Observed[LogsFacts] = field(default_factory=Observed)
     patching: Observed[PatchFacts] = field(default_factory=Observed)
     measurements: Observed[Measurements] = field(default_factory=Observed)
-    availability: Observed[AvailabilityFacts] = field(default_factory=Observed)
+    availability: Observed[tuple[AvailabilityFacts, ...]] = field(default_factory=Observed)
     stores: Observed[StoresFacts] = field(default_factory=Observed)
     places: Observed[tuple[PlaceFacts, ...]] = field(default_factory=Observed)
     erasures: Observed[tuple[ErasureFacts, ...]] = field(default_factory=Observed)

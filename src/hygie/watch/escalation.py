@@ -31,7 +31,7 @@ class Escalation:
     """The steps of one installation.
 
     Args: database: opened as ``hygie_watch``; couriers: one for each channel of the settings; cards: of the rules, by
-    id. The couriers are closed by whoever made them.
+    id; repeat_minutes: after which the last step is told again. The couriers are closed by whoever made them.
     """
 
     def __init__(
@@ -43,11 +43,13 @@ class Escalation:
         steps: Sequence[StepSettings],
         couriers: Sequence[Courier],
         cards: Mapping[str, Card],
+        repeat_minutes: int,
     ) -> None:
         self._database = database
         self._journal = journal
         self._clock = clock
         self._steps = steps
+        self._repeat_ms = repeat_minutes * 60_000
         self.couriers = couriers
         self._cards = {**cards, **OWN_CARDS}
         self._failures = {one.name: 0 for one in couriers}  # in a row
@@ -64,7 +66,9 @@ class Escalation:
         async with self._database.transaction() as connection:
             await notices.cancel_handled(connection)
             duty = await notices.on_duty(connection, names, now_ms)
-            await notices.plan(connection, notices.resolved(self._steps, duty), failing, now_ms)
+            steps = notices.resolved(self._steps, duty)
+            await notices.plan(connection, steps, failing, now_ms)
+            await notices.repeat(connection, steps, self._repeat_ms, now_ms)
         async with self._database.transaction() as connection:  # apart: its entries need a key, what is due does not
             gone = await notices.give_up_gone(connection, names)
             told = Outcome(delivered=False, code=GONE, at_ms=now_ms)

@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 
 from hygie.base.actions import Action
-from hygie.base.channels import ROTA, StepSettings
+from hygie.base.channels import ROTA, STEPS_MAX, StepSettings
 from hygie.journal.entry import Entry
 from hygie.watch.findings import LEVELS, WATCH_ACCOUNT, Finding
 from hygie.watch.messages import CHANNEL_CARD
@@ -25,6 +25,7 @@ GIVEN_UP_MS = 24 * 3_600_000
 GONE = "HYG-300"  # the channel is in the settings no more
 PAGE_ROWS = 20
 AT_ONCE = 0  # the step of what a channel's own finding tells by all the others
+REPEATS_MAX = 42  # of the last step: a week of them, every four hours
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -83,6 +84,25 @@ WHERE f.state = 'open' AND f.level = %(level)s
   ))
 ON CONFLICT DO NOTHING
 """
+# What the last step told is told again, by whoever it names now, as steps beyond those that settings may have; not by a
+# channel for which it still waits.
+_REPEAT = f"""
+INSERT INTO hygie.notice (finding, step, channel, planned_ms, due_ms)
+SELECT f.id, t.step + 1, c.name, %(now)s, %(now)s
+FROM hygie.finding AS f CROSS JOIN unnest(%(channels)s::text[]) AS c (name)
+CROSS JOIN LATERAL (
+    SELECT greatest(max(n.step), {STEPS_MAX}) AS step, max(n.planned_ms) AS told_ms FROM hygie.notice AS n
+    WHERE n.finding = f.id
+      AND (n.step = %(step)s OR n.step > {STEPS_MAX} OR n.step = {AT_ONCE} AND %(after)s = 0)
+) AS t
+WHERE f.state = 'open' AND f.level = %(level)s AND t.told_ms <= %(now)s - %(every)s
+  AND t.step < {STEPS_MAX + REPEATS_MAX}
+  AND NOT (f.rule = %(own)s AND f.grouping = '{{"channel":"' || c.name || '"}}')
+  AND NOT EXISTS (
+      SELECT FROM hygie.notice AS n WHERE n.finding = f.id AND n.channel = c.name AND n.state = 'waiting'
+  )
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 (constants)
 _TELL_OTHERS = (
     "INSERT INTO hygie.notice (finding, step, channel, planned_ms, due_ms)"
     " SELECT %s, 0, name, %s, %s FROM unnest(%s::text[]) AS c (name) ON CONFLICT DO NOTHING"
@@ -140,6 +160,28 @@ async def plan(
             "failing": list(failing),
         }
         await connection.execute(_PLAN, values)
+
+
+async def repeat(connection: Connection, escalation: Sequence[StepSettings], every_ms: int, now_ms: int) -> None:
+    """Make the rows of what was told by the last step of its level and that nobody took in charge since.
+
+    Args: every_ms: between two times. ``REPEATS_MAX`` times at most; in its quiet hours, the step waits.
+    """
+    last = {level: number for level, number, _ in _ladder(escalation)}
+    for level, number in last.items():
+        step = escalation[number - 1]
+        if step.waits(now_ms):
+            continue
+        values = {
+            "step": number,
+            "channels": list(dict.fromkeys(step.channels)),
+            "level": level,
+            "after": step.after_minutes,
+            "every": every_ms,
+            "now": now_ms,
+            "own": CHANNEL_CARD.id,
+        }
+        await connection.execute(_REPEAT.encode(), values)
 
 
 async def on_duty(connection: Connection, names: Sequence[str], now_ms: int) -> list[str]:

@@ -38,6 +38,7 @@ def test_an_access_with_its_right_and_its_reason_is_justified() -> None:
     assert to_explain(replace(READ, purpose="BTG"), KNOWN) == []
     assert to_explain(replace(READ, account="system:work", habilitation="local", purpose=""), KNOWN) == []
     assert to_explain(replace(READ, account="local:anne", kind="administration", purpose=""), KNOWN) == []
+    assert to_explain(replace(READ, account="local:paul", action=Action.JOURNAL_READ), KNOWN) == []  # daily work
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,8 @@ def test_an_access_with_its_right_and_its_reason_is_justified() -> None:
         ({"purpose": "BTG", "account": "luc", "habilitation": "h2"}, ["review"]),
         ({"account": "local:anne", "at_ms": 60}, ["raised"]),
         ({"account": "local:paul"}, ["raised"]),
+        ({"account": "local:paul", "action": Action.BACKUP_RESTORE}, ["raised"]),
+        ({"account": "ghost", "action": Action.JOURNAL_READ}, ["account"]),
     ],
 )
 def test_what_lacks_a_right_or_a_reason_is_named(changed: dict[str, object], reasons: list[str]) -> None:

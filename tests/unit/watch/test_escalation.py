@@ -81,7 +81,9 @@ class Stage:
         journal = JournalWriter(self.database, self.keys, self)
         couriers: Any = list(self.hands.values())
         cards = {CARD.id: CARD}
-        self.escalation = Escalation(self.database, journal, self, steps=self.steps, couriers=couriers, cards=cards)
+        self.escalation = Escalation(
+            self.database, journal, self, steps=self.steps, couriers=couriers, cards=cards, repeat_minutes=240
+        )
 
     async def turn(self, *, minutes: float = 0, seconds: float = 0) -> None:
         """Time passes, then each loop has its turn."""
@@ -368,6 +370,49 @@ def test_who_is_killed_between_due_and_told_tells_at_the_next_start(database: Ds
         courier.close()
 
     on(database, act)
+
+
+def test_what_nobody_takes_in_charge_is_told_again_by_the_last_step_until_somebody_does(database: Dsns) -> None:
+    """Every four hours, whatever step was added since; by nobody else, and not by a channel that has one waiting."""
+
+    async def act(stage: Stage) -> None:
+        one = await stage.opens()
+        for minutes in (0, 15, 45, 239):  # the last step at 60
+            await stage.turn(minutes=minutes)
+        assert [step for _, step in stage.told()["boss"]] == [3]
+        for minutes in (1, 239, 1):
+            await stage.turn(minutes=minutes)
+        assert [step for _, step in stage.told()["boss"]] == [3, 21, 22]
+        stage.hands["boss"].fails = True
+        for minutes in (240, 240, 240):
+            await stage.turn(minutes=minutes)
+        assert [each.step for each in await stage.notices(one) if each.state == "waiting"] == [23]
+        stage.hands["boss"].fails = False
+        await stage.turn(minutes=10)
+        await stage.handled(one)
+        await stage.turn(minutes=24 * 60)
+        assert [step for _, step in stage.told()["boss"]] == [3, 21, 22, 23]
+        assert [step for id_, step in stage.told()["mail"] if id_ == one.id] == [1]
+
+    on(database, act)
+
+
+def test_it_is_not_told_for_ever_and_not_in_quiet_hours(database: Dsns) -> None:
+    async def act(stage: Stage) -> None:
+        await stage.opens()
+        for _ in range(4 * notices.REPEATS_MAX):
+            await stage.turn(minutes=120)  # every second hour: some of them fall into the night
+        told = [step for _, step in stage.told()["hook"]]
+        assert told == [2, *range(21, 21 + notices.REPEATS_MAX)]
+        hours = [
+            datetime.fromtimestamp(each.planned_ms / 1000, PARIS).hour
+            for (finding, *_) in [await stage.listed()]
+            for each in await stage.notices(finding)
+            if each.channel == "hook"
+        ]
+        assert all(7 <= hour < 22 for hour in hours)
+
+    on(database, act, steps((0, ("mail",)), (15, ("hook",)), quiet="22:00-07:00"))
 
 
 async def on_call(dsns: Dsns, *spans: tuple[int, int, str]) -> None:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from hygie.app import House
     from hygie.availability.ask import Door, Target
+    from hygie.availability.clients import Counted
     from hygie.availability.results import ResultsWriter
     from hygie.availability.store import Window
     from hygie.database.pool import Database
-    from hygie.uptime import Counted, Told
+    from hygie.uptime import Told
 
 MINUTE_MS = 60_000
 PROBES_AT_ONCE = 16

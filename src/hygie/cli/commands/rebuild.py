@@ -109,6 +109,13 @@ def _say(frame: Frame, found: Recovered, seconds: float) -> None:
         frame.out.line(say(fr="Clients, environnements et droits repris du site.", en="Clients and rights taken back."))
     if found.foreign:
         frame.out.warn(foreign_told(found.foreign))
+    if found.windows:
+        frame.out.line(
+            say(
+                fr=f"Fenêtres planifiées : {found.windows} reprises du journal.",
+                en=f"Planned windows: {found.windows} taken back from the journal.",
+            )
+        )
     if any(found.logs.rows.values()):
         frame.out.line(
             say(
@@ -151,6 +158,7 @@ def _say(frame: Frame, found: Recovered, seconds: float) -> None:
             "entries": found.entries,
             "foreign": found.foreign[:NAMED_MAX],
             "revoked": found.revoked,
+            "windows": found.windows,
             "whole": found.whole,
             "seconds": round(seconds, 3),
             "logs": {**asdict(found.logs), "whole": found.logs.whole},

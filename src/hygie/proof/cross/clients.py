@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from hygie.availability.clients import held_to
+from hygie.availability.minutes import Tally, newest_periods
+from hygie.availability.terms import terms_of
 from hygie.proof.certification.from_registers import actor_field
 from hygie.proof.cross.model import Found, Judge, Look
 from hygie.proof.perimeter.services import serves
 from hygie.registers.chain import RecordVersion
 
 IN_FORCE = ("signed", "amended")
-AVAILABILITY_MINUTES_MIN = 1_440  # a day of measures: less says nothing of a month
+AVAILABILITY_MINUTES_MIN = 1_440  # a day: less says nothing of a period
 MINUTE_S = 60
 
 
@@ -95,13 +98,20 @@ def contract_suppliers(look: Look) -> Found:
 
 
 def contract_availability(look: Look) -> Found:
-    """The measured availability of the month is at least what each contract promises."""
+    """The minutes of each client, in its contract's period and the one before, are within what the contract lets."""
     contracts, measured = look.of("contract", *IN_FORCE), look.facts.availability.value
     assert measured is not None
-    if measured.minutes < AVAILABILITY_MINUTES_MIN:
-        return Found(unclear=[one.key for one in contracts])
-    rate = 100 * measured.passed / measured.minutes
-    return Found([one.key for one in contracts if rate < float(one.fields.get("availability", 0))], len(contracts))
+    clients = {one.client.tenant: one.client for one in measured}
+    wrong, unclear = [], []
+    for one in contracts:
+        terms, kept = terms_of(one.key, one.fields), clients.get(one.tenant)
+        rows = held_to(kept, terms, newest_periods(look.today, terms.rhythm)) if kept else []
+        rows = [row for row in rows if _counts(row.tally) + row.tally.ahead >= AVAILABILITY_MINUTES_MIN]
+        if any(row.account.left < 0 for row in rows):
+            wrong.append(one.key)
+        elif sum(_counts(row.tally) for row in rows) < AVAILABILITY_MINUTES_MIN:
+            unclear.append(one.key)
+    return Found(wrong, len(contracts), [] if wrong else unclear)
 
 
 def contract_recovery(look: Look) -> Found:
@@ -128,6 +138,10 @@ def production_served(look: Look) -> Found:
         if not any(serves(service, one.tenant, one.environment) for service in services)
     ]
     return Found(wrong, len(places))
+
+
+def _counts(sums: Tally) -> int:
+    return sums.up + sums.down
 
 
 def _measured(look: Look, promise: str, figure: str) -> Found:
