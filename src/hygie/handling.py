@@ -6,8 +6,8 @@ The incident is written first: findings that could not be bound to it stay open,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from hygie.app import House
 from hygie.base.actions import Action
@@ -72,7 +72,16 @@ async def shown(custody: Custody, id_: str) -> Shown:
         finding = await findings.find(connection, id_)
         acts, evidence = await findings.acts_of(connection, id_), await findings.evidence_of(connection, id_)
         told = await notices_of(connection, id_)
-    return Shown(finding, cards(custody.house).get(finding.rule), acts, evidence, told)
+    known = cards(custody.house)
+    return Shown(finding, known.get(finding.rule), [_titled(one, known) for one in acts], evidence, told)
+
+
+def _titled(one: FindingAct, known: Mapping[str, Card]) -> FindingAct:
+    """The same act; what the watch noted is the name of a rule: by its title, in the person's language."""
+    if one.kind != "noted" or one.who != findings.WATCH_ACCOUNT:
+        return one
+    titles = {card.name: say(fr=card.title_fr, en=card.title) for card in known.values()}
+    return replace(one, words=titles.get(one.words, one.words))
 
 
 def cards(house: House) -> dict[str, Card]:

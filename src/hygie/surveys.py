@@ -1,4 +1,4 @@
-"""What ``hygie work`` measures for the watch alone: what fills up, what changes, what listens, whose program runs.
+"""What ``hygie work`` measures for the watch alone: what fills up, changes, is gone of the backup, listens, runs.
 
 Each is a measurement (docs/formats/watch-events.md): its own state is in those of before, so that a restart forgets
 nothing.  ``each`` in its facts is a list: the watch makes an event of every part.
@@ -13,7 +13,10 @@ from typing import Any
 
 from hygie import __version__
 from hygie.app import House
-from hygie.backups.run import measure
+from hygie.backups.errors import TargetUnavailableError
+from hygie.backups.kept import SNAPSHOTS_MAX, look_at_target
+from hygie.backups.keys import public_keys
+from hygie.backups.run import MEASUREMENT, measure
 from hygie.custody import new_target
 from hygie.database.pool import Database
 from hygie.loops import every
@@ -22,11 +25,14 @@ from hygie.probes.machine import probe_flows
 from hygie.probes.program import ROOT, Manifest, altered_packages, changed, digest_of, manifest, shown
 from hygie.probes.samples import altered_objects
 from hygie.proof.facts import FlowFacts
+from hygie.retentions import backups_kept
 from hygie.sites.catch_up import CatchUpReport
 
 CAPACITY, SAMPLES, LISTENING, PROGRAM = "capacity", "samples", "listening", "program"
+BACKUP_KEPT = "backup-kept"
 CAPACITY_EVERY_S = 300.0
 SAMPLES_EVERY_S = 300.0
+BACKUP_KEPT_EVERY_S = 300.0
 LISTENING_EVERY_S = 20.0  # a port that opens is a finding within the minute
 PROGRAM_EVERY_S = 3_600.0
 PACKAGES_EVERY = 24  # turns of the program: some seconds of reading, once a day
@@ -35,6 +41,7 @@ AFTER_S = 25.0  # a start has enough to do
 SURVEYS_KEPT = {  # runs of a kind; what is usual is told from a week, and the newest list of files must stay
     CAPACITY: 5_760,
     SAMPLES: 5_760,
+    BACKUP_KEPT: 2_016,
     LISTENING: 5_760,
     PROGRAM: 20_000,
 }
@@ -48,6 +55,9 @@ VERSIONS = ".versions"
 
 _OLDEST = "SELECT at_ms, facts FROM hygie.measurement WHERE kind = %s AND at_ms >= %s ORDER BY at_ms LIMIT 1"
 _NEWEST = "SELECT facts FROM hygie.measurement WHERE kind = %s ORDER BY id DESC LIMIT 1"
+_TAKEN = (
+    "SELECT facts->>'snapshot' FROM hygie.measurement WHERE kind = %s AND facts ? 'snapshot' ORDER BY id DESC LIMIT 1"
+)
 _USUAL = (
     "SELECT one->>'name', percentile_cont(0.5) WITHIN GROUP (ORDER BY (one->>'written')::bigint)::bigint, count(*)"
     " FROM hygie.measurement, jsonb_array_elements(facts->'each') AS one"
@@ -64,6 +74,7 @@ async def survey(stop: asyncio.Event, house: House, records: Database, hosting: 
     await asyncio.gather(
         every(stop, CAPACITY_EVERY_S, lambda: run_capacity(house, records, hosting), after_s=AFTER_S),
         every(stop, SAMPLES_EVERY_S, lambda: run_samples(house, records, hosting), after_s=AFTER_S),
+        every(stop, BACKUP_KEPT_EVERY_S, lambda: run_backup_kept(house, records), after_s=AFTER_S),
         every(stop, LISTENING_EVERY_S, lambda: run_listening(house, records), after_s=LISTENING_AFTER_S),
         every(stop, PROGRAM_EVERY_S, Program(house, records, files).run, after_s=AFTER_S),
     )
@@ -109,6 +120,32 @@ async def run_samples(house: House, records: Database, hosting: Database) -> boo
     facts = {"checked": checked, "each": each}
     await measure(records, house.clock.now_ms(), SAMPLES, passed=not each, facts=facts)
     return not each
+
+
+async def run_backup_kept(house: House, records: Database) -> bool:
+    """Whether the backup target still holds what backups left there. A target that is away keeps what was known."""
+    now_ms = house.clock.now_ms()
+    async with records.transaction() as connection:
+        known = await (await connection.execute(_NEWEST, (BACKUP_KEPT,))).fetchone()
+        taken = await (await connection.execute(_TAKEN, (MEASUREMENT,))).fetchone()
+    before = sorted({*(known[0]["snapshots"] if known else ()), *(taken or ())})[-SNAPSHOTS_MAX:]
+    keys, policy = await public_keys(house.kms, "backup"), await backups_kept(house)
+    target = await asyncio.to_thread(new_target, house)
+    facts: dict[str, Any]
+    try:
+        found = await asyncio.to_thread(
+            look_at_target, target, public_keys=keys, policy=policy, before=before, now_ms=now_ms
+        )
+        lost = {"snapshot": found.lost_snapshots, "object": found.lost_objects}
+        each = [{"what": what, "gone": count} for what, count in lost.items() if count]
+        facts = {"snapshots": found.snapshots, "objects": found.objects, "each": each}
+    except TargetUnavailableError as error:
+        each, facts = [], {"snapshots": before, "away": str(error.facts.get("reason"))}
+    finally:
+        await asyncio.to_thread(target.close)
+    passed = not each and "away" not in facts
+    await measure(records, now_ms, BACKUP_KEPT, passed=passed, facts=facts)
+    return passed
 
 
 async def run_listening(

@@ -169,6 +169,7 @@ class Upkeep:
 
     async def _measure(self, records: Database) -> None:
         status = self._sealer.status()
+        seen = status.cosigned_size
         await record(
             records,
             self._house.clock.now_ms(),
@@ -177,9 +178,10 @@ class Upkeep:
             facts={
                 "size": status.size,
                 "published": status.published_size,
-                "cosigned": status.cosigned_size,
+                "cosigned": seen,
                 "published_ms": status.published_ms,
-            },
+            }
+            | ({} if seen is None else {"uncosigned": max(status.published_size - seen, 0)}),
         )
 
 

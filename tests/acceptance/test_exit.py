@@ -20,6 +20,7 @@ import pyrage
 import pytest
 
 from tests.acceptance.conftest import Installation, free_port
+from tests.attack.installation import noticed
 
 RAW = bytes(range(256)) * 20_000  # more than one chunk of 4 MiB
 ORDER = ("--controller", "CHU", "--instructed-by", "dpo", "--reference", "2026-31", "--approver", "chief")
@@ -100,6 +101,7 @@ def lines(path: Path) -> list[Any]:
 def test_the_client_gets_back_everything_and_verifies_it(leaving: Exit) -> None:
     done = leaving.export("full")
     assert done["complete"]
+    assert noticed(leaving.made, "bulk-export")["level"] == "high"
     found = leaving.verify("full", *leaving.published(), "--into", str(leaving.folder / "clear"))
     assert found["resources"]["prod"] == {"Binary": 1, "Observation": 3, "Patient": 2}
     assert (found["complete"], found["key_trusted"], found["log_key_trusted"]) == (True, True, True)

@@ -19,9 +19,8 @@ from hygie.probes import capacity
 from hygie.probes.program import ROOT, manifest
 from hygie.surveys import Program, run_capacity, run_listening, run_samples
 from tests.acceptance.conftest import Installation
-from tests.attack.installation import attacked
+from tests.attack.installation import attacked, noticed
 
-NOTICED_S = 20.0
 LISTENER = """import socket, time
 s = socket.create_server(("127.0.0.1", 0))
 print(s.getsockname()[1], flush=True)
@@ -58,19 +57,12 @@ def turn(made: Installation, act: Callable[[House, Database, Database], Awaitabl
     return asyncio.run(main())
 
 
-def noticed(made: Installation, title: str) -> dict[str, Any]:
-    def found() -> list[dict[str, Any]]:
-        return [one for one in made.hygie("finding", "list") if one["title"].startswith(title)]
-
-    return dict(made.wait_for(found, seconds=NOTICED_S)[0])
-
-
 def test_a_disk_that_is_nearly_full_is_noticed(made: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     assert turn(made, run_capacity)
     monkeypatch.setattr(capacity.os, "statvfs", lambda _: Told())
     assert not turn(made, run_capacity)
-    assert noticed(made, "A disk, the connections or a quota are about")["level"] == "critical"
-    assert noticed(made, "A disk, the connections or a quota fill up")["level"] == "medium"
+    assert noticed(made, "capacity-critical")["level"] == "critical"
+    assert noticed(made, "capacity-low")["level"] == "medium"
 
 
 def test_objects_that_are_encrypted_in_place_are_noticed(made: Installation) -> None:
@@ -81,7 +73,7 @@ def test_objects_that_are_encrypted_in_place_are_noticed(made: Installation) -> 
         path.chmod(0o600)
         path.write_bytes(os.urandom(path.stat().st_size))
     assert not turn(made, run_samples)
-    assert noticed(made, "Several objects of one place")["level"] == "critical"
+    assert noticed(made, "objects-encrypted")["level"] == "critical"
 
 
 def test_objects_that_vanish_are_noticed(made: Installation) -> None:
@@ -92,7 +84,7 @@ def test_objects_that_vanish_are_noticed(made: Installation) -> None:
         return any(one["title"].startswith("Objects vanished") for one in made.hygie("finding", "list"))
 
     made.wait_for(gone, seconds=60.0)
-    assert noticed(made, "Objects vanished from a site")["level"] == "medium"
+    assert noticed(made, "objects-vanished")["level"] == "medium"
 
 
 def test_a_changed_file_of_hygie_is_noticed(made: Installation, tmp_path: Path) -> None:
@@ -107,7 +99,7 @@ def test_a_changed_file_of_hygie_is_noticed(made: Installation, tmp_path: Path) 
 
     (found,) = turn(made, look)
     assert (found["how"], found["files"]) == ("running", "app.py")
-    assert noticed(made, "Files of Hygie or of its libraries")["level"] == "high"
+    assert noticed(made, "program-changed")["level"] == "high"
 
     async def look_again(house: House, records: Database, _: Database) -> Any:
         return await Program(house, records, start, copy).run()
@@ -127,7 +119,7 @@ def test_a_new_port_is_noticed(made: Installation, tmp_path: Path) -> None:
         assert int(process.stdout.readline())
         try:
             turn(made, listening)
-            found = noticed(made, "A program of Hygie listens")
+            found = noticed(made, "new-port")
             assert found["level"] == "high"
         finally:
             process.kill()

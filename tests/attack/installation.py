@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -32,9 +33,11 @@ from hygie.proof.checks.tech_5 import REVIEW_HOURS_MAX, exceptions
 from hygie.proof.facts import AccessFacts
 from hygie.proof.model import Context, Verdict
 from hygie.sites.errors import SiteUnavailableError
+from hygie.watch.ruleset import load_rules
 from tests.acceptance.conftest import Answer, Installation, new_installation, populate
 
 PROC = Path("/proc")
+NOTICED_S = 30.0  # from an act to its finding: two seconds on a quiet machine
 SERVICES = ("postgres", "kms", "witness", "work", "watch", "serve")
 
 __all__ = ["Answer", "Installation"]
@@ -282,3 +285,18 @@ def last_verdicts(made: Installation, id_: str) -> list[Verdict]:
     last_ms = one["at_ms"] + REVIEW_HOURS_MAX * 3_600_000
     alone = replace(fact, exceptions=(one,))
     return [exceptions(alone, Context(default_settings(), at_ms)).verdict for at_ms in (last_ms, last_ms + 1)]
+
+
+def noticed(made: Installation, rule: str, *, seconds: float = NOTICED_S, **group: object) -> dict[str, Any]:
+    """The finding that the watch of this installation opened by a shipped rule, as ``hygie finding list`` shows it.
+
+    Args: rule: its name; seconds: waited for it; group: values by which findings of one rule are told apart.
+    Raises: AssertionError: it never came.
+    """
+    title = next(one.card.title for one in load_rules().rules if one.card.name == rule)
+
+    def found() -> list[dict[str, Any]]:
+        listed = [one for one in made.hygie("finding", "list") if one["title"] == title]
+        return [one for one in listed if group.items() <= json.loads(one["group"]).items()]
+
+    return dict(made.wait_for(found, seconds=seconds)[0])

@@ -24,7 +24,7 @@ from hygie.gate.narrowing import Limits
 from hygie.journal.writer import JournalWriter
 from hygie.proof.model import Verdict
 from tests.acceptance.conftest import Answer
-from tests.attack.installation import access_facts, ask, entries, last_verdicts
+from tests.attack.installation import access_facts, ask, entries, last_verdicts, noticed
 from tests.attack.test_gate_doors import act
 from tests.attack.test_two_persons import House
 from tests.attack.ward import FHIR, HIDDEN, Ward, observation, open_ward
@@ -207,3 +207,9 @@ def test_an_opening_ends_and_one_that_nobody_reviewed_is_overdue(night: Night) -
     ):
         assert (opened_outside([one], "BTG", at_ms) is not None) == open_
     assert opened_outside([one], "TREAT", one.opened_ms) is None
+
+
+def test_who_breaks_it_again_and_again_or_without_cause_is_noticed(night: Night) -> None:
+    made = night.ward.made
+    assert noticed(made, "glass-abuse", account="nurse")["level"] == "high"
+    assert noticed(made, "glass-unjustified")["level"] == "high"

@@ -32,6 +32,7 @@ from hygie.keys.errors import CertificateRefusedError
 from hygie.recordings import SessionKeeper
 from hygie.registers.chain import RecordVersion, digest_of
 from tests.acceptance.conftest import Installation, new_installation, populate
+from tests.attack.installation import noticed
 from tests.unit.interventions.stage import log, recording
 
 ADDRESS = "192.0.2.7"
@@ -277,6 +278,8 @@ def test_a_poisoned_spool_stops_nothing_and_is_named(made: Installation, tmp_pat
     wrong = sorted(one["wrong"] for one in sessions(made) if one["state"] == "unmatched")
     assert wrong == ["damaged", "damaged", "damaged", "too-large"]
     assert {outside.read_bytes(), b"x" * 12} == {b"x" * 12}
+    made.hygie("posture", "--now")
+    assert noticed(made, "session-unmatched")["level"] == "high"
     made.hygie("intervention", "record")
     made.journal_published()
     told = [

@@ -18,7 +18,7 @@ from hygie.base.identifiers import luhn_digit
 from hygie.base.layout import DataFolder
 from hygie.base.settings import load_settings
 from tests.attack.applications import ASSERTION_TYPE, PATIENT, Application, fhir, post
-from tests.attack.installation import entries, trust
+from tests.attack.installation import entries, noticed, trust
 from tests.attack.sign_in_ward import HERE, OTHER_RPPS, RPPS, THERE, Ward, honest, is_lost, ward
 
 __all__ = ["honest", "ward"]
@@ -309,7 +309,7 @@ def test_whatever_a_session_rests_on_ends_it_at_once_on_every_process(ward: Ward
     expected = {403, 429} if what == "habilitation" else {401, 429}
     assert _late(ward, token, lambda: ward.made.hygie(*words)) <= expected
     if what == "person":  # who left and still asks is a finding
-        ward.made.wait_for(lambda: any("closed" in one["title"] for one in ward.made.hygie("finding", "list")))
+        assert noticed(ward.made, "closed-account", account=name)["level"] == "high"
         shown = {"reason": "closed", "code": "HYG-260"}  # a token; a code that nobody could exchange names no account
         named = [one for one in entries(ward.made, action="session:refused") if shown.items() <= one.detail.items()]
         assert {one.account for one in named} == {name}

@@ -17,7 +17,7 @@ from hygie.base.roles import Role
 from hygie.base.settings import Settings, load_settings, write_settings
 from hygie.retentions import backups_kept, lengthen
 from tests.acceptance.conftest import Installation
-from tests.attack.installation import attacked, entries
+from tests.attack.installation import attacked, entries, noticed
 from tests.attack.test_gate_doors import act
 from tests.attack.test_two_persons import House
 
@@ -115,6 +115,7 @@ def test_one_person_does_not_shorten_it(house: House) -> None:
     done = made.hygie("retention", "shorten", NAME, "6")
     assert done == {"name": NAME, "value": 6, "request": id_, "applies": 6}
     assert applied(made).monthly == 6
+    assert noticed(made, "retention-shortened", **{"detail.request": id_})["level"] == "medium"
     # Used up: a longer one comes back by itself, and is not shortened again by the same word.
     settle(made, monthly=14)
     assert start(made) == [NAME]

@@ -35,7 +35,7 @@ from hygie.proof.flows.model import ApartFacts, Crossing, ZoneFacts
 from hygie.proof.model import Context
 from hygie.server.certificates import own_certificate
 from hygie.vault.pack import PackTable, build_pack, pack_name
-from tests.attack.installation import whole_journal
+from tests.attack.installation import noticed, whole_journal
 from tests.sabotage.conftest import Broken
 
 DOORS = Doors("chu/prod", "chu/other", "hyg_probe")
@@ -330,6 +330,7 @@ def test_a_canary_in_a_log_or_another_environment_is_red(broken: Broken, tmp_pat
         "index hygie_env_2",
     }
     assert {(one.kind, one.environment_id) for one in told} == {("security", canary.environment.place.environment_id)}
+    assert noticed(made, "canary-found")["level"] == "critical"
 
 
 def test_a_search_that_did_not_read_all_is_not_green() -> None:

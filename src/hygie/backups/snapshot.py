@@ -91,6 +91,15 @@ def manifest_name(snapshot: Snapshot) -> str:
     return f"{instant:%Y%m%dt%H%M%S}{snapshot.created_at_ms % 1000:03d}z-{snapshot.snapshot_id}.json"
 
 
+def created_ms(name: str) -> int | None:
+    """The instant that a manifest's name tells; None: it is no such name."""
+    try:
+        instant = datetime.strptime(name.partition("z-")[0], "%Y%m%dt%H%M%S%f").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return round(instant.timestamp() * 1000)
+
+
 def lasting_refs(snapshot: Snapshot) -> list[ObjectRef]:
     """Objects that live as long as the snapshot: packs, and what belongs to no environment."""
     packs = [ref for part in snapshot.environments for ref in part.packs]

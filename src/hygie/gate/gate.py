@@ -221,8 +221,7 @@ class Gate:
         if token.startswith(sessions.PREFIX):
             bearer = self._of_session(token)
         else:
-            digest = hashlib.sha256(token[: TOKEN_CHARACTERS_MAX + 1].encode("utf-8", "surrogatepass")).digest()
-            bearer = self._snapshot.bearers.get(digest)
+            bearer = self._snapshot.bearers.get(_digest(token))
         return bearer if bearer is not None and self._clock.now_ms() < bearer.expires_ms else None
 
     def _of_session(self, token: str) -> Bearer | None:
@@ -238,7 +237,9 @@ class Gate:
         return bearer
 
     def _closed(self, token: str) -> str:
-        """The account of an access token that we made and that is not over, when that account is not open any more."""
+        """The account of a token that we made and that is not over, when that account is not open any more."""
+        if not token.startswith(sessions.PREFIX):
+            return self._snapshot.closed.get(_digest(token), "")
         session = sessions.open_session(token, self.sessions_key)
         over = session is None or session.expires_ms <= self._clock.now_ms()
         return "" if over or session is None or session.account in self._snapshot.accounts else session.account
@@ -326,6 +327,11 @@ class Gate:
             ]
         )
         raise error
+
+
+def _digest(token: str) -> bytes:
+    """By which a stored token is looked up."""
+    return hashlib.sha256(token[: TOKEN_CHARACTERS_MAX + 1].encode("utf-8", "surrogatepass")).digest()
 
 
 def _serving(held: Habilitation, action: Action, purpose: str, broken: PatientScope | None) -> Habilitation | None:

@@ -162,7 +162,8 @@ class Snapshot:
     people ended all of theirs, at one generation.
 
     forged: live rows that Hygie did not write as they are; they give nothing; allowances: limits that were set;
-    geography: networks and countries that were declared.
+    geography: networks and countries that were declared; closed: whose each stored token was that is live by itself,
+    and whose account is not open any more.
     """
 
     generation: int
@@ -174,6 +175,7 @@ class Snapshot:
     forged: tuple[Right, ...] = ()
     allowances: Allowances = field(default_factory=dict)
     geography: Geography = field(default_factory=Geography)
+    closed: Mapping[bytes, str] = field(default_factory=dict)
 
     def bearer_of(self, session: Session, now_ms: int) -> Bearer | None:
         """Whom an access token stands for; None: its account or environment is not open, the key or the authenticator
@@ -290,7 +292,9 @@ async def load_snapshot(connection: Connection, now_ms: int, key: bytes) -> Snap
     bearers = _bearers(ours, accounts, places)
     cuts = {row[0]: row[1] for row in await (await connection.execute(_CUTS, (now_ms,))).fetchall()}
     allowances, geography = allowances_of(ours), geography_of(ours, forged)
-    return Snapshot(generation, accounts, bearers, places, ended, cuts, tuple(forged), allowances, geography)
+    tokens = (right.values for right in ours if right.table == "token")
+    closed = {one["hash"]: str(one["account"]) for one in tokens if one["account"] not in accounts}
+    return Snapshot(generation, accounts, bearers, places, ended, cuts, tuple(forged), allowances, geography, closed)
 
 
 def _accounts(rights: Sequence[Right], openings: Sequence[Opening]) -> dict[str, Account]:

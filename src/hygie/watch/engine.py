@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hygie.watch.events import Event, Fields
 from hygie.watch.sigma import Card, Correlation, EventRule, Rule
-from hygie.watch.windows import new_state
+from hygie.watch.windows import Together, new_state
 
 GROUPS_MAX = 100_000  # states in memory, of one rule: who asks under a new name each time does not fill it
 VALUE_CHARACTERS_MAX = 200
 _SINCE = "since"  # the group that keeps when a rule was loaded: others are JSON; a text of PostgreSQL holds no NUL
 
 Key = tuple[str, str]  # rule, group
+Use = tuple[Correlation, tuple[int, ...]]  # who correlates a rule, and its places among those that it names
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule that speaks. group: the values by which its findings are told apart; ranks: of the events it names;
-    since_ms: when the first of several happened, None: there is one."""
+    """A rule that speaks. group: the values by which its findings are told apart; ranks: of the events it names, all of
+    one source; since_ms: when the first of several happened, None: there is one; signs: names of the rules that came
+    together, where a correlation asks for some of several."""
 
     card: Card
     group: Mapping[str, str]
@@ -30,6 +32,7 @@ class Hit:
     ranks: tuple[int, ...]
     fields: Fields
     since_ms: int | None = None
+    signs: tuple[str, ...] = ()
 
     @property
     def first_ms(self) -> int:
@@ -63,15 +66,21 @@ class Engine:
         self._absences: list[EventRule] = []
         self._states: dict[str, dict[str, _Live]] = {}
         self.dirty: set[Key] = set()
-        by_name = {name: one for one in rules if isinstance(one, EventRule) for name in (one.card.name, one.card.id)}
-        loaded = {id(one): _Loaded(one) for one in rules if isinstance(one, EventRule)}
+        self._mixed: set[str] = set()  # correlations over several sources: a rank tells nothing without its source
+        by_name = _by_name(rules)
+        loaded = {one.card.id: _Loaded(one) for one in rules if isinstance(one, EventRule)}
+        self._chains: dict[str, list[Use]] = {}  # by the correlation that others name
         for correlation in self._correlations:
             self._states[correlation.card.id] = {}
-            numbers: dict[int, list[int]] = {}  # a rule that a correlation names several times takes an event each
-            for number, name in enumerate(correlation.rules):
-                numbers.setdefault(id(by_name[name]), []).append(number)
-            for rule_, found in numbers.items():
-                loaded[rule_].correlations.append((correlation, tuple(found)))
+            named = [by_name[name] for name in correlation.rules]
+            services = _services(named, by_name)
+            if len(services) > 1 or "" in services:
+                self._mixed.add(correlation.card.id)
+            for id_ in dict.fromkeys(each.card.id for each in named):
+                # A rule that a correlation names several times takes an event each.
+                numbers = tuple(number for number, each in enumerate(named) if each.card.id == id_)
+                uses = loaded[id_].uses if id_ in loaded else self._chains.setdefault(id_, [])
+                uses.append((correlation, numbers))
         for one in loaded.values():
             self._events.setdefault(one.rule.service, []).append(one)
             if one.rule.first or one.rule.absent_ms:
@@ -133,13 +142,13 @@ class Engine:
                 hits.append(_hit(rule.card, _group(rule.first, event.fields), event, (event.rank,)))
         elif rule.alone:
             hits.append(_hit(rule.card, _group(rule.group, event.fields), event, (event.rank,)))
-        for correlation, numbers in loaded.correlations:
-            self._correlate(correlation, numbers, loaded.rule, event, hits)
+        for correlation, numbers in loaded.uses:
+            self._correlate(correlation, numbers, rule.card, event, hits)
 
     def _correlate(
-        self, rule: Correlation, numbers: tuple[int, ...], base: EventRule, event: Event, hits: list[Hit]
+        self, rule: Correlation, numbers: tuple[int, ...], base: Card, event: Event, hits: list[Hit]
     ) -> None:
-        named = {base.card.name, base.card.id}
+        named = {base.name, base.id}
         group: dict[str, str] = {}
         for name in rule.group:
             places = (rule.aliases or {}).get(name)
@@ -161,8 +170,14 @@ class Engine:
         live.touched_ms = max(live.touched_ms, event.at_ms)
         self.dirty.add((rule.card.id, text))
         ranks = live.state.add(numbers, event.at_ms, event.rank, str(counted)[:VALUE_CHARACTERS_MAX])
-        if ranks:
-            hits.append(_hit(rule.card, group, event, tuple(ranks), live.state.since_ms()))
+        if not ranks:
+            return
+        cited = (event.rank,) if rule.card.id in self._mixed else tuple(ranks)
+        signs = tuple(rule.rules[one] for one in sorted(live.state.newest)) if isinstance(live.state, Together) else ()
+        hits.append(replace(_hit(rule.card, group, event, cited, live.state.since_ms()), signs=signs))
+        said = Event(event.source, event.rank, event.at_ms, group)  # Sigma: a correlation has the fields of its group
+        for chained, at in self._chains.get(rule.card.id, ()):
+            self._correlate(chained, at, rule.card, said, hits)
 
     def _first(self, rule: EventRule, event: Event) -> bool:
         """Whether these values are new, and the rule has learnt long enough to say so."""
@@ -190,7 +205,7 @@ class Engine:
 @dataclass(slots=True)
 class _Loaded:
     rule: EventRule
-    correlations: list[tuple[Correlation, tuple[int, ...]]] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -203,6 +218,22 @@ def _hit(
     card: Card, group: Mapping[str, str], event: Event, ranks: tuple[int, ...], since_ms: int | None = None
 ) -> Hit:
     return Hit(card, group, event.at_ms, event.source, ranks, event.fields, since_ms)
+
+
+def _by_name(rules: Sequence[Rule]) -> dict[str, Rule]:
+    """What a correlation may name: rules on events, then correlations of those. So nothing goes in circles."""
+    events = {name: one for one in rules if isinstance(one, EventRule) for name in (one.card.name, one.card.id)}
+    first = [one for one in rules if isinstance(one, Correlation) and events.keys() >= set(one.rules)]
+    return {name: one for one in first for name in (one.card.name, one.card.id)} | events
+
+
+def _services(rules: Sequence[Rule], by_name: Mapping[str, Rule]) -> set[str]:
+    """Sources of the events that these rules look at, through correlations."""
+    found: set[str] = set()
+    for one in rules:
+        inner = [by_name[name] for name in one.rules] if isinstance(one, Correlation) else []
+        found |= _services(inner, by_name) if isinstance(one, Correlation) else {one.service}
+    return found
 
 
 def _group(names: Sequence[str], fields: Fields) -> dict[str, str]:

@@ -114,10 +114,13 @@ async def keep_hits(
         last_ms = max(hit.at_ms for hit in group.hits)
         cursor = await connection.execute(_GROW, (last_ms, len(group.hits), rule, grouping))
         row = await cursor.fetchone()
+        id_ = row[0] if row is not None else ""
         if row is None:
             finding = await _opened(connection, group, grouping, now_ms)
             opened.append(finding)
-            await _keep_evidence(connection, finding.id, group.hits, digests)
+            id_ = finding.id
+            await _keep_evidence(connection, id_, group.hits, digests)
+        await _name_signs(connection, id_, {sign for hit in group.hits for sign in hit.signs}, now_ms)
     return opened, [_entry(one, now_ms) for one in opened]
 
 
@@ -144,6 +147,16 @@ async def _opened(connection: Connection, group: _Group, grouping: str, now_ms: 
     await connection.execute(_OPEN.encode(), (*values, *times))
     await connection.execute(_ACT, (made.id, now_ms, "opened", WATCH_ACCOUNT, "", made.id))
     return made
+
+
+async def _name_signs(connection: Connection, finding: str, signs: set[str], now_ms: int) -> None:
+    """Note each rule that came with others, once, by its name: the finding names them all, whatever came later."""
+    if not signs:
+        return
+    query = "SELECT words FROM hygie.finding_act WHERE finding = %s AND kind = 'noted' AND who = %s"
+    told = {words for (words,) in await (await connection.execute(query, (finding, WATCH_ACCOUNT))).fetchall()}
+    for name in sorted(signs - told):
+        await connection.execute(_ACT, (finding, now_ms, "noted", WATCH_ACCOUNT, name, finding))
 
 
 async def _keep_evidence(

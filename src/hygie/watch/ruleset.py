@@ -15,6 +15,7 @@ from hygie.watch.sigma import Correlation, EventRule, Rule, Sample, read_rules
 
 FILES_MAX = 5_000
 RULES_MAX = 10_000
+LEVELS_MAX = 2  # rules on events, correlations of them; what correlates those is named by none
 SUFFIXES = (".yml", ".yaml")
 
 
@@ -52,8 +53,7 @@ def check_samples(rules: Sequence[Rule]) -> list[RuleInvalidError]:
 
 def speaks(rules: Sequence[Rule], rule: Rule, sample: Sample) -> bool:
     """Whether a rule speaks of a sample, with the rules it correlates and nothing remembered."""
-    named = set(rule.rules) if isinstance(rule, Correlation) else set()
-    needed = [one for one in rules if one is rule or named & {one.card.name, one.card.id}]
+    needed = _with_named(rules, _with_named(rules, [rule]))
     engine = Engine(needed, {})
     begun_ms = 1_000_000_000_000
     if isinstance(rule, EventRule) and (rule.first or rule.absent_ms):
@@ -67,6 +67,12 @@ def speaks(rules: Sequence[Rule], rule: Rule, sample: Sample) -> bool:
         hits += engine.take([Event(service, rank, last_ms, fields)])
     hits += engine.absent(last_ms)
     return any(hit.card is rule.card for hit in hits)
+
+
+def _with_named(rules: Sequence[Rule], of: Sequence[Rule]) -> list[Rule]:
+    """These rules and those that they name."""
+    named = {name for one in of if isinstance(one, Correlation) for name in one.rules}
+    return [one for one in rules if one in of or named & {one.card.name, one.card.id}]
 
 
 def _service_of(rules: Sequence[Rule]) -> str:
@@ -105,14 +111,23 @@ def _add(found: RuleSet, rules: list[Rule], file: str) -> None:
 
 
 def _drop_lost(found: RuleSet) -> None:
-    """Correlations of rules that were not loaded are refused."""
-    names = {name for one in found.rules if isinstance(one, EventRule) for name in (one.card.name, one.card.id)}
+    """Correlations of rules that were not loaded are refused, and those of correlations of correlations: no circles."""
+    names: set[str] = set()
+    for _ in range(LEVELS_MAX):
+        names |= {name for one in found.rules if _lost(one, names) is None for name in (one.card.name, one.card.id)}
     kept: list[Rule] = []
+    known = {name for one in found.rules for name in (one.card.name, one.card.id)}
     for rule in found.rules:
-        lost = [one for one in rule.rules if one not in names] if isinstance(rule, Correlation) else []
-        if lost:
-            reason = f"rule {lost[0][:100]!r} is not loaded"
-            found.refused.append(RuleInvalidError(file=rule.card.file, where=rule.card.title[:100], reason=reason))
-        else:
+        lost = _lost(rule, names)
+        if lost is None:
             kept.append(rule)
+            continue
+        why = "is a correlation of correlations" if lost in known else "is not loaded"
+        reason = f"rule {lost[:100]!r} {why}"
+        found.refused.append(RuleInvalidError(file=rule.card.file, where=rule.card.title[:100], reason=reason))
     found.rules = kept
+
+
+def _lost(rule: Rule, names: set[str]) -> str | None:
+    """The first rule that a correlation names and that is not among these; None: it has them all."""
+    return next((one for one in rule.rules if one not in names), None) if isinstance(rule, Correlation) else None

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, cast
 
 from hygie.watch.engine import Engine
-from hygie.watch.events import MEASUREMENT, Event
+from hygie.watch.events import HOST, JOURNAL, MEASUREMENT, Event
 from hygie.watch.ruleset import load_rules
 from hygie.watch.sigma import EventRule
 from hygie.watch.sources import Connection, MeasurementSource
@@ -48,3 +48,25 @@ def test_measurements_of_a_turn_that_failed_come_again_and_those_that_count_do_n
     assert ranks(6) == [7, 8]
     assert ranks(6) == [7, 8], "the turn before was not kept: its position did not move"
     assert ranks(8) == []
+
+
+def test_signs_of_several_sources_are_named_and_only_the_last_event_is_cited() -> None:
+    """A rank tells nothing without its source: a measurement's would be taken for an entry of the journal."""
+    engine = Engine(SHIPPED, {})
+    gone = {"source": MEASUREMENT, "measurement": "backup-kept", "facts.what": "object", "facts.gone": 1}
+    stopped = {"source": HOST, "event": "log.stopped", "host": "web1", "program": "auditd"}
+    first = engine.take([Event(MEASUREMENT, 7, 1_000, gone)])
+    assert [one.card.name for one in first] == ["backup-shrunk"]
+    hits = engine.take([Event(HOST, 3, 2_000, stopped)])
+    (found,) = [one for one in hits if one.card.name == "ransomware-signs"]
+    assert (found.signs, found.source, found.ranks) == (("backup-shrunk", "log-silenced"), HOST, (3,))
+    assert (found.first_ms, found.grouping) == (1_000, "{}")
+
+
+def test_a_correlation_is_a_sign_of_another() -> None:
+    engine = Engine(SHIPPED, {})
+    engine.take([Event(MEASUREMENT, 1, 1_000, {"measurement": "scrub", "passed": False})])
+    refused = {"action": "session:refused", "outcome": "refused", "address": "192.0.2.7"}
+    hits = engine.take([Event(JOURNAL, rank, 2_000 + rank, refused) for rank in range(100)])
+    assert [one.card.name for one in hits] == ["storm-of-refusals", "ransomware-signs"]
+    assert hits[-1].signs == ("bytes-not-theirs", "storm-of-refusals")

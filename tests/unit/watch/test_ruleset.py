@@ -47,9 +47,10 @@ def test_the_samples_of_shipped_rules_hold() -> None:
 
 
 def test_pysigma_reads_each_shipped_rule() -> None:
-    for one in files("hygie.watch").joinpath("rules").iterdir():
-        if one.name.endswith(".yml"):
-            SigmaCollection.from_yaml(one.read_text())
+    """All together: some name rules of another file."""
+    shipped = files("hygie.watch").joinpath("rules").iterdir()
+    read = SigmaCollection.from_yaml("\n---\n".join(one.read_text() for one in shipped if one.name.endswith(".yml")))
+    assert len(read.rules) == len(RULES)
 
 
 def test_a_bad_file_leaves_the_others(tmp_path: Path) -> None:
@@ -68,3 +69,21 @@ def test_a_bad_file_leaves_the_others(tmp_path: Path) -> None:
     assert {one.card.title for one in found.rules} - {one.card.title for one in RULES} == {"Good", "Wrong"}
     assert sorted(one.file for one in found.refused) == ["bad.yml", "good.yml", "lost.yml"]
     assert [one.where for one in check_samples(found.rules)] == ["Wrong, sample 1"]
+
+
+def test_a_correlation_names_another_one_but_no_deeper_and_not_itself(tmp_path: Path) -> None:
+    correlation = (
+        "title: {name}\nname: {name}\nid: 11111111-2222-4333-8444-55555555556{number}\n"
+        "correlation: {{type: event_count, rules: [{named}], timespan: 5m, condition: {{gte: 2}}}}\n"
+    )
+    named = {"first": "nobody", "second": "first", "third": "second", "own": "own", "left": "right", "right": "left"}
+    for number, (name, other) in enumerate(named.items()):
+        (tmp_path / f"{name}.yml").write_text(correlation.format(name=name, number=number, named=other))
+    found = load_rules(tmp_path)
+    assert {one.card.name for one in found.rules} - {one.card.name for one in RULES} == {"first", "second"}
+    assert {one.facts["reason"] for one in found.refused} == {
+        "rule 'second' is a correlation of correlations",
+        "rule 'own' is a correlation of correlations",
+        "rule 'right' is a correlation of correlations",
+        "rule 'left' is a correlation of correlations",
+    }
