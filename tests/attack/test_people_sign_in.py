@@ -425,8 +425,7 @@ def test_who_reads_outside_her_care_the_record_of_a_namesake_is_found(ward: Ward
     for action, more in (("object:read", {}), ("object:search", {"total": "2"})):
         made = [one.detail for one in entries(ward.made, action=action, outcome="done") if one.account == "durand"]
         assert sorted(made, key=str) == sorted([more | one for one in words], key=str)
-    said = "A person reads, outside his care, the record of a patient of his own family name"
-    ward.made.wait_for(lambda: said in {one["title"] for one in ward.made.hygie("finding", "list")})
+    noticed(ward.made, "same-name")
 
 
 def test_rights_are_decided_through_an_application_of_rights_only(ward: Ward) -> None:

@@ -19,6 +19,7 @@ FOLLOWED = re.compile(r'(?:noticed\(|Attack\("[^"]+",)\s*[^"()]*"([a-z-]+)"')
 SCENARIOS = {
     "mass reading": ("mass-reading",),
     "reading outside the care team": ("knocking",),
+    "a curious colleague": ("same-name",),
     "break-glass abuse": ("glass-abuse", "glass-unjustified"),
     "brute force": ("locked", "locked-again", "storm-of-refusals"),
     "spraying": ("spraying",),
