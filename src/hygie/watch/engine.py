@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hygie.watch.events import Event, Fields
+from hygie.watch.needs import Index, Needs
 from hygie.watch.sigma import Card, Correlation, EventRule, Rule
 from hygie.watch.windows import new_state
 
 GROUPS_MAX = 100_000  # states in memory, of one rule: who asks under a new name each time does not fill it
 VALUE_CHARACTERS_MAX = 200
+ANY = ""  # the source of rules that name none
 _SINCE = "since"  # the group that keeps when a rule was loaded: others are JSON; a text of PostgreSQL holds no NUL
+
+_ENCODED = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 Key = tuple[str, str]  # rule, group
 
@@ -58,7 +62,7 @@ class Engine:
     """
 
     def __init__(self, rules: Sequence[Rule], kept: Mapping[Key, Kept]) -> None:
-        self._events: dict[str, list[_Loaded]] = {}
+        self._events: dict[str, Index[_Loaded]] = {}  # by source; "": of sources that no rule names
         self._correlations: list[Correlation] = [one for one in rules if isinstance(one, Correlation)]
         self._absences: list[EventRule] = []
         self._states: dict[str, dict[str, _Live]] = {}
@@ -72,13 +76,17 @@ class Engine:
                 numbers.setdefault(id(by_name[name]), []).append(number)
             for rule_, found in numbers.items():
                 loaded[rule_].correlations.append((correlation, tuple(found)))
+        named = {one.rule.service for one in loaded.values()} | {ANY}
+        for source in named:
+            own = [one for one in loaded.values() if one.rule.service == source]
+            wide = [one for one in loaded.values() if one.rule.service == ANY] if source != ANY else []
+            self._events[source] = Index(own + wide)
         for one in loaded.values():
-            self._events.setdefault(one.rule.service, []).append(one)
             if one.rule.first or one.rule.absent_ms:
                 self._states[one.rule.card.id] = {}
             if one.rule.absent_ms:
                 self._absences.append(one.rule)
-        spans = {one.card.id: one for one in self._correlations}
+        self._spans = spans = {one.card.id: one for one in self._correlations}
         for (rule, group), was in kept.items():
             if rule in self._states:
                 state = new_state(spans[rule], was.state) if rule in spans else was.state
@@ -88,7 +96,7 @@ class Engine:
         """What speaks of these events, in their order."""
         hits: list[Hit] = []
         for event in events:
-            for loaded in (*self._events.get(event.source, ()), *self._events.get("", ())):
+            for loaded in (self._events.get(event.source) or self._events[ANY]).of(event.fields):
                 if loaded.rule.matches(event.fields):
                     self._matched(loaded, event, hits)
         return hits
@@ -107,7 +115,7 @@ class Engine:
         live = self._states.get(key[0], {}).get(key[1])
         if live is None:
             return None
-        return Kept(live.state if key[0] not in self._ids() else live.state.kept(), live.touched_ms)
+        return Kept(live.state.kept() if key[0] in self._spans else live.state, live.touched_ms)
 
     def forget(self, now_ms: int) -> list[Key]:
         """Let go of windows that are over. Returns: whose."""
@@ -120,9 +128,6 @@ class Engine:
             gone += [(rule.card.id, group) for group in over]
         self.dirty -= set(gone)
         return gone
-
-    def _ids(self) -> set[str]:
-        return {one.card.id for one in self._correlations}
 
     def _matched(self, loaded: _Loaded, event: Event, hits: list[Hit]) -> None:
         rule = loaded.rule
@@ -192,6 +197,10 @@ class _Loaded:
     rule: EventRule
     correlations: list[tuple[Correlation, tuple[int, ...]]] = field(default_factory=list)
 
+    @property
+    def needs(self) -> Needs:
+        return self.rule.needs
+
 
 @dataclass(slots=True)
 class _Live:
@@ -210,4 +219,4 @@ def _group(names: Sequence[str], fields: Fields) -> dict[str, str]:
 
 
 def _text_of(group: Mapping[str, str]) -> str:
-    return json.dumps(dict(sorted(group.items())), ensure_ascii=False, separators=(",", ":"))
+    return _ENCODED(group)
