@@ -67,18 +67,20 @@ def _compare(installation: Installation, name: str, clients: Sequence[load.Clien
     level()
     costs = [(1 - one.rate / other.rate) * 100 for one, other in zip(whole, without, strict=True)]
     low, _, high = quantiles(costs, n=4)
-    with_us, without_us = _cpu_us(whole), _cpu_us(without)
+    watch, ours, before = _cpu_us(whole, "watch"), _cpu_us(whole), _cpu_us(without)
     note = (
         f"median of {ROUNDS} pairs, middle half {low:.1f} to {high:.1f} %; {median(one.rate for one in whole):,.0f}/s"
-        f" with, {median(one.rate for one in without):,.0f}/s without; CPU of the watch {with_us['watch']:,.0f} µs,"
-        f" of PostgreSQL {with_us['postgres']:,.0f} instead of {without_us['postgres']:,.0f} µs an operation"
+        f" with, {median(one.rate for one in without):,.0f}/s without; processor time of an operation {ours:,.0f} µs"
+        f" with, {before:,.0f} without, clients included; the watch's own {watch:,.0f}"
     )
     others = median(one.others_share for one in whole)
     tell(Figure(f"watch-cost-{name}", median(costs), note=note, others=others))
 
 
-def _cpu_us(found: Sequence[load.Measured]) -> dict[str, float]:
-    return {name: median(one.cpu_us()[name] for one in found) for name in ("watch", "postgres")}
+def _cpu_us(found: Sequence[load.Measured], *groups: str) -> float:
+    """Of an operation; of all groups of processes where none is named."""
+    each = [one.cpu_us() for one in found]
+    return median(sum(spent for name, spent in one.items() if not groups or name in groups) for one in each)
 
 
 def _level(owner: psycopg.Connection[tuple[int]]) -> None:
