@@ -51,8 +51,8 @@ class Installation:
 
     # -- life -----------------------------------------------------------------------------------------------------
 
-    def prepare(self) -> None:
-        """Settings, folders, credential: as ``hygie init``, on a free port."""
+    def prepare(self, **fields: object) -> None:
+        """Settings, folders, credential: as ``hygie init``, on a free port. fields: settings, as they are read."""
         settings = default_settings(language="en", port=free_port())
         processes = int(os.environ.get("HYGIE_BENCH_PROCESSES", settings.host.processes))
         self.folder.create()
@@ -61,6 +61,7 @@ class Installation:
             settings,
             host=msgspec.structs.replace(settings.host, processes=processes),
             kms=msgspec.structs.replace(settings.kms, credential=str(credential)),
+            **fields,
         )
         initialise_stores(settings, self.folder)
         write_settings(self.data, settings)
@@ -159,6 +160,20 @@ class Installation:
         """Count one more process, started by a benchmark, in a group."""
         self._more[pid] = group
 
+    @contextmanager
+    def held(self, group: str) -> Iterator[None]:
+        """The processes of a group neither run nor die meanwhile."""
+        assert self._process is not None
+        word = next(one for one, name in _GROUPS.items() if name == group)
+        pids = [pid for pid, command in children_of(self._process.pid).items() if word in f"{command} "]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
     def meter(self) -> Meter:
         """CPU time by group of processes."""
         assert self._process is not None
@@ -174,13 +189,13 @@ class Installation:
 
 
 @contextmanager
-def running() -> Iterator[Installation]:
-    """An installation that serves, stopped and removed at the end."""
+def running(**fields: object) -> Iterator[Installation]:
+    """An installation that serves, stopped and removed at the end. fields: of its settings, as they are read."""
     where = os.environ.get("HYGIE_BENCH_FOLDER")
     folder = Path(tempfile.mkdtemp(prefix="hygie-bench-", dir=where))
     made = Installation(folder / "data")
     try:
-        made.prepare()
+        made.prepare(**fields)
         made.up()
         yield made
     finally:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hygie.app import dsns_of, open_house, opened
+from hygie.availability.minutes import MINUTE_MS
 from hygie.base.clock import SystemClock
 from hygie.base.layout import DataFolder
 from hygie.base.settings import load_settings
@@ -31,6 +32,7 @@ from hygie.probes.gather import gather
 from hygie.proof.facts import Facts
 from hygie.proof.model import Finding
 from hygie.upkeep import Comparison, run_canaries
+from hygie.uptime import Uptime
 from tests.acceptance.conftest import Installation
 from tests.attack.installation import attacked, pids
 from tests.sabotage.one_check import judge_one
@@ -160,6 +162,26 @@ class Broken:
                 await LogKeeper(house, records, "local:test").compare()
 
         asyncio.run(main())
+
+    def count_minutes(self) -> None:
+        """One turn of the probe that the working process makes in each minute."""
+
+        async def main() -> None:
+            async with open_house(self.made.data) as house, opened(house.dsns.sealer, size=1) as records:
+                await Uptime(house, records, "local:test").turn(house.clock.now_ms() // MINUTE_MS)
+
+        asyncio.run(main())
+
+    @contextmanager
+    def without(self, kind: str) -> Iterator[None]:
+        """No measurement of a kind, as if nobody had ever made one; those that were there come back at the end."""
+        self.sql("CREATE TABLE hygie.kept_measurement AS SELECT * FROM hygie.measurement WHERE kind = %s", kind)
+        self.sql("DELETE FROM hygie.measurement WHERE kind = %s", kind)
+        try:
+            yield
+        finally:
+            self.sql("INSERT INTO hygie.measurement OVERRIDING SYSTEM VALUE TABLE hygie.kept_measurement")
+            self.sql("DROP TABLE hygie.kept_measurement")
 
     @contextmanager
     def yesterday(self) -> Iterator[None]:

@@ -35,6 +35,7 @@ def test_a_watch_that_sleeps_or_lacks_a_rule_is_red(broken: Broken) -> None:
         broken.sql(f"UPDATE hygie.measurement SET passed = true {newest}")
         broken.sql("UPDATE hygie.measurement SET at_ms = at_ms - 600000 WHERE kind = 'watch'")
         broken.red("tech-6.detection", "silent")
-        broken.sql("DELETE FROM hygie.measurement WHERE kind = 'watch'")
-        broken.red("tech-6.detection", "Nobody watches")
-    broken.green("tech-6.detection", within_s=120)
+        broken.sql("UPDATE hygie.measurement SET at_ms = at_ms + 600000 WHERE kind = 'watch'")
+        with broken.without("watch"):
+            broken.red("tech-6.detection", "Nobody watches")
+    broken.green("tech-6.detection")

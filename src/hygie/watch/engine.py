@@ -8,12 +8,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hygie.watch.events import Event, Fields
+from hygie.watch.needs import Index, Needs
 from hygie.watch.sigma import Card, Correlation, EventRule, Rule
 from hygie.watch.windows import Together, new_state
 
 GROUPS_MAX = 100_000  # states in memory, of one rule: who asks under a new name each time does not fill it
 VALUE_CHARACTERS_MAX = 200
+ANY = ""  # the source of rules that name none
 _SINCE = "since"  # the group that keeps when a rule was loaded: others are JSON; a text of PostgreSQL holds no NUL
+
+_ENCODED = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 Key = tuple[str, str]  # rule, group
 Use = tuple[Correlation, tuple[int, ...]]  # who correlates a rule, and its places among those that it names
@@ -61,7 +65,7 @@ class Engine:
     """
 
     def __init__(self, rules: Sequence[Rule], kept: Mapping[Key, Kept]) -> None:
-        self._events: dict[str, list[_Loaded]] = {}
+        self._events: dict[str, Index[_Loaded]] = {}  # by source; "": of sources that no rule names
         self._correlations: list[Correlation] = [one for one in rules if isinstance(one, Correlation)]
         self._absences: list[EventRule] = []
         self._states: dict[str, dict[str, _Live]] = {}
@@ -81,13 +85,16 @@ class Engine:
                 numbers = tuple(number for number, each in enumerate(named) if each.card.id == id_)
                 uses = loaded[id_].uses if id_ in loaded else self._chains.setdefault(id_, [])
                 uses.append((correlation, numbers))
+        for source in {one.rule.service for one in loaded.values()} | {ANY}:
+            own = [one for one in loaded.values() if one.rule.service == source]
+            wide = [one for one in loaded.values() if one.rule.service == ANY] if source != ANY else []
+            self._events[source] = Index(own + wide)
         for one in loaded.values():
-            self._events.setdefault(one.rule.service, []).append(one)
             if one.rule.first or one.rule.absent_ms:
                 self._states[one.rule.card.id] = {}
             if one.rule.absent_ms:
                 self._absences.append(one.rule)
-        spans = {one.card.id: one for one in self._correlations}
+        self._spans = spans = {one.card.id: one for one in self._correlations}
         for (rule, group), was in kept.items():
             if rule in self._states:
                 state = new_state(spans[rule], was.state) if rule in spans else was.state
@@ -97,7 +104,7 @@ class Engine:
         """What speaks of these events, in their order."""
         hits: list[Hit] = []
         for event in events:
-            for loaded in (*self._events.get(event.source, ()), *self._events.get("", ())):
+            for loaded in (self._events.get(event.source) or self._events[ANY]).of(event.fields):
                 if loaded.rule.matches(event.fields):
                     self._matched(loaded, event, hits)
         return hits
@@ -116,7 +123,7 @@ class Engine:
         live = self._states.get(key[0], {}).get(key[1])
         if live is None:
             return None
-        return Kept(live.state if key[0] not in self._ids() else live.state.kept(), live.touched_ms)
+        return Kept(live.state.kept() if key[0] in self._spans else live.state, live.touched_ms)
 
     def forget(self, now_ms: int) -> list[Key]:
         """Let go of windows that are over. Returns: whose."""
@@ -129,9 +136,6 @@ class Engine:
             gone += [(rule.card.id, group) for group in over]
         self.dirty -= set(gone)
         return gone
-
-    def _ids(self) -> set[str]:
-        return {one.card.id for one in self._correlations}
 
     def _matched(self, loaded: _Loaded, event: Event, hits: list[Hit]) -> None:
         rule = loaded.rule
@@ -207,6 +211,10 @@ class _Loaded:
     rule: EventRule
     uses: list[Use] = field(default_factory=list)
 
+    @property
+    def needs(self) -> Needs:
+        return self.rule.needs
+
 
 @dataclass(slots=True)
 class _Live:
@@ -241,4 +249,4 @@ def _group(names: Sequence[str], fields: Fields) -> dict[str, str]:
 
 
 def _text_of(group: Mapping[str, str]) -> str:
-    return json.dumps(dict(sorted(group.items())), ensure_ascii=False, separators=(",", ":"))
+    return _ENCODED(group)

@@ -87,24 +87,25 @@ def _field(key: str, value: object) -> Matcher:
 
 def _plain_set(name: str, values: Sequence[object], modifiers: Sequence[str]) -> Matcher | None:
     """Texts and numbers without wildcards: one look in a set, however long the list."""
-    if "all" in modifiers or "cased" in modifiers or not all(_is_plain(one) for one in values):
+    if "all" in modifiers or "cased" in modifiers or not all(is_plain(one) for one in values):
         return None
-    wanted = frozenset(_folded(one) for one in values)
+    wanted = frozenset(folded(one) for one in values)
 
     def holds(fields: Fields) -> bool:
         value = fields.get(name)
-        return value is not None and _folded(value) in wanted
+        return value is not None and folded(value) in wanted
 
     return holds
 
 
-def _is_plain(value: object) -> bool:
+def is_plain(value: object) -> bool:
+    """Whether a value of a rule stands for itself alone, without wildcards."""
     if isinstance(value, str):
         return not any(one in value for one in "*?\\")
     return isinstance(value, bool | int)
 
 
-def _folded(value: object) -> str:
+def folded(value: object) -> str:
     """How values are compared: texts without case, ``5`` as 5, ``true`` as YAML and JSON write it."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -119,7 +120,7 @@ def _test(name: str, test: str, value: object, modifiers: Sequence[str]) -> Matc
         return lambda fields: (name in fields) == value
     if test == "fieldref":
         other = str(value)
-        return lambda fields: name in fields and other in fields and _folded(fields[name]) == _folded(fields[other])
+        return lambda fields: name in fields and other in fields and folded(fields[name]) == folded(fields[other])
     if test in ("lt", "lte", "gt", "gte"):
         return _number(name, test, value)
     if test == "cidr":
@@ -192,11 +193,11 @@ def _said(error: Exception) -> str:
 
 def _wild(name: str, test: str, value: object, modifiers: Sequence[str]) -> Callable[[Value], bool]:
     """A text with wildcards, or a part of one."""
-    text = _folded(value) if isinstance(value, bool) else str(value)
+    text = folded(value) if isinstance(value, bool) else str(value)
     if len(text) > PATTERN_CHARACTERS_MAX:
         raise DetectionError(f"{name}: a value has {PATTERN_CHARACTERS_MAX} characters at most")
     cased = "cased" in modifiers
-    if _is_plain(text):
+    if is_plain(text):
         part = text if cased else text.lower()
         return _part(test, part, cased=cased)
     before = "" if test in ("", "startswith") else ".*"
@@ -207,7 +208,7 @@ def _wild(name: str, test: str, value: object, modifiers: Sequence[str]) -> Call
 
 def _part(test: str, part: str, *, cased: bool) -> Callable[[Value], bool]:
     def shown(value: Value) -> str:
-        return str(value) if cased and not isinstance(value, bool) else _folded(value)
+        return str(value) if cased and not isinstance(value, bool) else folded(value)
 
     if test == "contains":
         return lambda value: part in shown(value)

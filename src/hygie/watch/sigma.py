@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from hygie.watch.conditions import ConditionError, parse_condition
 from hygie.watch.errors import RuleInvalidError
 from hygie.watch.events import Fields
 from hygie.watch.matching import DetectionError, Matcher, compile_condition, compile_selection
+from hygie.watch.needs import Needs, either, needs_of_condition, needs_of_selection
 from hygie.watch.reading import documents
 
 PRODUCT = "hygie"
@@ -72,6 +73,7 @@ class EventRule:
     absent_ms: int = 0
     alone: bool = True
     samples: tuple[Sample, ...] = ()
+    needs: Needs = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,9 @@ def _event_rule(
     texts = conditions if isinstance(conditions, list) else [conditions]
     if not texts or not all(isinstance(one, str) for one in texts):
         raise _UnreadableError("condition is no text")
-    matchers = [compile_condition(parse_condition(one, selections), selections) for one in texts]
+    read = [parse_condition(one, selections) for one in texts]
+    matchers = [compile_condition(one, selections) for one in read]
+    needs = {str(name): needs_of_selection(one) for name, one in detection.items()}
     matches = matchers[0] if len(matchers) == 1 else lambda fields: any(one(fields) for one in matchers)
     first, absence = _map(own.get("first_seen", {}), "first_seen"), own.get("absence", "")
     return EventRule(
@@ -172,6 +176,7 @@ def _event_rule(
         absent_ms=_span(absence) if absence else 0,
         alone=bool(own.get("alone", True)),
         samples=samples,
+        needs=either([needs_of_condition(one, needs) for one in read]),
     )
 
 

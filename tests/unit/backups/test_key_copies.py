@@ -39,7 +39,9 @@ def test_the_oldest_copy_is_that_of_the_oldest_snapshot_until_its_keys_are_purge
     asyncio.run(main())
 
 
-def test_what_no_manifest_names_may_be_a_copy_of_keys(open_house, tmp_path) -> None:  # noqa: F811
+def test_what_no_manifest_names_may_be_a_copy_of_keys(open_house, tmp_path, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.setattr("hygie.backups.target.HOLD_S", 0.2)
+
     async def main() -> None:
         async with open_house() as house:
             target = new_target(tmp_path)

@@ -275,7 +275,9 @@ def test_what_is_purged_during_a_check_is_no_fault(tmp_path: Path, monkeypatch: 
     asyncio.run(main())
 
 
-def test_nobody_purges_while_a_snapshot_is_taken(tmp_path: Path) -> None:
+def test_nobody_purges_while_a_snapshot_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hygie.backups.target.HOLD_S", 0.2)
+
     async def main() -> None:
         bench = Bench(tmp_path)
         await bench.backup(1)
