@@ -135,7 +135,7 @@ class Uptime:
             now = one.periods[-1]
             long = [out for out in now.tally.outages if out.end > since and _length(out) >= DOWN_MINUTES]
             allowed, left = now.account.allowed, now.account.left
-            budget = "spent" if left < 0 else "half" if 2 * left < allowed else "kept"
+            budget = "kept" if not now.is_telling else "spent" if left < 0 else "half" if 2 * left < allowed else "kept"
             if long or budget != "kept":
                 state = "down" if long else "up"
                 facts: dict[str, Any] = {"tenant": ids[one.tenant].hex(), "state": state, "budget": budget}

@@ -113,15 +113,15 @@ def test_a_spent_budget_and_a_silent_probe_are_red(broken: Broken) -> None:
     """As the working process measured it, of real minutes: the budget of a month is 44 of them at most."""
     broken.green("tech-8.budget", within_s=90)  # the working process measures within its first minute
     broken.red("tech-8.budget", "Nobody measures", ahead_days=0.01)
-    broken.sql("UPDATE hygie.availability_since SET since_ms = since_ms - 3 * 3600000")
-    broken.sql("UPDATE hygie.environment SET created_ms = created_ms - 3 * 3600000")
-    try:  # three hours that nobody measured
+    broken.sql("UPDATE hygie.availability_since SET since_ms = since_ms - 48 * 3600000")
+    broken.sql("UPDATE hygie.environment SET created_ms = created_ms - 48 * 3600000")
+    try:  # two days that nobody measured
         with broken.frozen("work"):  # what it saw before does not come after
             broken.count_minutes()
             broken.red("tech-8.budget", "lost more minutes")
     finally:
-        broken.sql("UPDATE hygie.availability_since SET since_ms = since_ms + 3 * 3600000")
-        broken.sql("UPDATE hygie.environment SET created_ms = created_ms + 3 * 3600000")
+        broken.sql("UPDATE hygie.availability_since SET since_ms = since_ms + 48 * 3600000")
+        broken.sql("UPDATE hygie.environment SET created_ms = created_ms + 48 * 3600000")
     broken.count_minutes()
     broken.green("tech-8.budget", within_s=90)
 

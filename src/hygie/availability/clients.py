@@ -15,6 +15,8 @@ from hygie.availability.store import Connection, Served, Window
 from hygie.availability.terms import Account, Terms, account
 from hygie.base.civil import day_of, end_of_day_ms
 
+TELLING_MINUTES = 1_440  # a day: less says nothing of a period
+
 
 @dataclass(frozen=True, slots=True)
 class ClientMinutes:
@@ -39,6 +41,12 @@ class Counted:
     period: Period
     tally: Tally
     account: Account
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether it counts long enough to be held to its rate: a client that came in the last hours of a period is
+        allowed less than the minute that its start takes."""
+        return self.tally.up + self.tally.down + self.tally.ahead >= TELLING_MINUTES
 
 
 async def client_minutes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from hygie.availability.clients import held_to
+from hygie.availability.clients import TELLING_MINUTES, held_to
 from hygie.availability.minutes import Tally, newest_periods
 from hygie.availability.terms import terms_of
 from hygie.proof.certification.from_registers import actor_field
@@ -13,7 +13,6 @@ from hygie.proof.perimeter.services import serves
 from hygie.registers.chain import RecordVersion
 
 IN_FORCE = ("signed", "amended")
-AVAILABILITY_MINUTES_MIN = 1_440  # a day: less says nothing of a period
 MINUTE_S = 60
 
 
@@ -106,10 +105,10 @@ def contract_availability(look: Look) -> Found:
     for one in contracts:
         terms, kept = terms_of(one.key, one.fields), clients.get(one.tenant)
         rows = held_to(kept, terms, newest_periods(look.today, terms.rhythm)) if kept else []
-        rows = [row for row in rows if _counts(row.tally) + row.tally.ahead >= AVAILABILITY_MINUTES_MIN]
+        rows = [row for row in rows if row.is_telling]
         if any(row.account.left < 0 for row in rows):
             wrong.append(one.key)
-        elif sum(_counts(row.tally) for row in rows) < AVAILABILITY_MINUTES_MIN:
+        elif sum(_counts(row.tally) for row in rows) < TELLING_MINUTES:
             unclear.append(one.key)
     return Found(wrong, len(contracts), [] if wrong else unclear)
 
