@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+LEAST = 3  # characters: particles and initials tell nobody apart
 _OTHER = re.compile(r"[^a-z0-9]+")
 
 
@@ -13,6 +14,6 @@ def folded(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
 
 
-def words_of(text: str, *, least: int = 3) -> frozenset[str]:
-    """Its folded words of at least that many characters: particles and initials tell nobody apart."""
-    return frozenset(word for word in _OTHER.split(folded(text)) if len(word) >= least)
+def words_of(text: str) -> frozenset[str]:
+    """Its folded words of ``LEAST`` characters or more."""
+    return frozenset(word for word in _OTHER.split(folded(text)) if len(word) >= LEAST)
